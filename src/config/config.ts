@@ -1,0 +1,48 @@
+// The configuration of one node as a closed type: every number that bounds something is here, decided once at start
+// (env.ts reads the environment and the flags, and reports all problems together). Nothing else reads process.env.
+
+export interface Config {
+  /** Absolute. */
+  dataFolder: string;
+  /** Sockets live here (mode 0700); short, since a socket's path has at most 107 bytes. */
+  runFolder: string;
+  /** Address both ports bind to, e.g. `127.0.0.1`. */
+  edgeHost: string;
+  edgePort: number;
+  controlHost: string;
+  controlPort: number;
+  log: 'people' | 'json';
+  /** Set: use this server instead of the embedded one. */
+  postgresUrl: string | null;
+  sandboxDriver: 'auto' | 'bubblewrap' | 'process';
+  limits: Limits;
+}
+
+export interface Limits {
+  /** Request bodies at the edge, bytes. */
+  requestBytesMax: number;
+  /** Payload and result of a direct invocation, bytes. */
+  invokeBytesMax: number;
+  /** One artifact as uploaded, bytes. */
+  artifactBytesMax: number;
+  /** One artifact unpacked, bytes, and its number of files. */
+  artifactUnpackedBytesMax: number;
+  artifactFilesMax: number;
+  /** Sum of the memory limits of all sandboxes on this node, MiB. */
+  sandboxMemoryMiB: number;
+  /** Sandboxes on this node at most. */
+  sandboxesMax: number;
+  /** Sandboxes being started at the same time. */
+  startsInFlightMax: number;
+  /** A sandbox that has not said hello, or code that has not loaded, after this many ms is given up. */
+  bootTimeoutMs: number;
+  loadTimeoutMs: number;
+  /** How long a stopping node waits for calls in flight, ms. */
+  drainMs: number;
+  /** Bytes of records and log lines waiting to be written; beyond them new ones are dropped and counted. */
+  recordBufferBytes: number;
+  /** Log bytes a second of one instance, with a burst of ten times that. */
+  logBytesPerSecond: number;
+  /** How long invocations and log lines are kept, hours. */
+  retentionHours: number;
+}

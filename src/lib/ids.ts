@@ -1,0 +1,51 @@
+// Ids that sort by time: a prefix and 26 characters of Crockford base32 (48 bits of Unix ms, 80 bits of randomness,
+// counted up within one ms so that ids of one process never go backwards). Called on the hot path: no allocation but the string.
+import { randomFillSync } from 'node:crypto';
+
+const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
+const CHARS = Array.from(DIGITS);
+
+let lastMs = 0;
+let timePart = '';
+let random = 0; // the low 40 bits, counted up
+let randomPart = ''; // the high 40 bits, fixed within one ms
+const entropy = Buffer.alloc(4096);
+let entropyAt = entropy.length;
+
+export type IdPrefix = 'inv' | 'log' | 'sbx' | 'req' | 'tok' | 'ins';
+
+/** e.g. `newId('inv')` → `inv_01k9…` (30 characters). */
+export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
+  if (nowMs > lastMs) {
+    lastMs = nowMs;
+    timePart = base32(nowMs, 10);
+    randomPart = base32(random40(), 8);
+    random = random40() / 2;
+  } else {
+    // Steps of a random size keep the next id hard to guess.
+    random += 1 + (randomByte() << 8) + randomByte();
+  }
+  return `${prefix}_${timePart}${randomPart}${base32(Math.floor(random), 8)}`;
+}
+
+function base32(value: number, digits: number): string {
+  let rest = value;
+  let text = '';
+  for (let i = 0; i < digits; i++) {
+    text = CHARS[rest % 32]! + text;
+    rest = Math.floor(rest / 32);
+  }
+  return text;
+}
+
+function randomByte(): number {
+  if (entropyAt >= entropy.length) {
+    randomFillSync(entropy);
+    entropyAt = 0;
+  }
+  return entropy[entropyAt++]!;
+}
+
+function random40(): number {
+  return randomByte() * 2 ** 32 + randomByte() * 2 ** 24 + randomByte() * 2 ** 16 + randomByte() * 256 + randomByte();
+}

@@ -1,0 +1,78 @@
+// The one table of errors: code, HTTP status, whose fault it is, whether to retry. Every API answers with these, as
+// {"error":{"code","message","fault","requestId","detail"?}}. Errors are compared by code, never by class, across
+// processes. docs/reference/errors.md is generated from this table.
+
+export type Fault = 'caller' | 'function' | 'platform';
+export type Retry = 'no' | 'later' | 'now';
+
+interface Entry {
+  status: number;
+  fault: Fault;
+  retry: Retry;
+  /** What it means and what to do about it, for the reference documentation. */
+  meaning: string;
+}
+
+export const ERRORS = {
+  invalid_request: { status: 400, fault: 'caller', retry: 'no', meaning: 'The request is malformed; the message names the value.' },
+  unauthorized: { status: 401, fault: 'caller', retry: 'no', meaning: 'No token, or one that is not known. `virga login` stores one.' },
+  forbidden: { status: 403, fault: 'caller', retry: 'no', meaning: 'The token is known but may not do this.' },
+  not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no such path in this API.' },
+  project_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no project of this name; `virga projects` lists them.' },
+  function_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no function of this name; `virga functions` lists them.' },
+  version_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The function has no such version; `virga versions` lists them.' },
+  deployment_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no such deployment to return to.' },
+  artifact_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The artifact was never uploaded.' },
+  invocation_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no record of this invocation (any more).' },
+  route_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No route of the project matches this path.' },
+  method_not_allowed: { status: 405, fault: 'caller', retry: 'no', meaning: 'The path exists, but not with this method; `Allow` lists those that do.' },
+  conflict: { status: 409, fault: 'caller', retry: 'later', meaning: 'Something else changed the same thing at the same time.' },
+  artifacts_missing: { status: 409, fault: 'caller', retry: 'no', meaning: 'The deployment names artifacts that were not uploaded; `detail.missing` lists them.' },
+  request_too_large: { status: 413, fault: 'caller', retry: 'no', meaning: 'The body is larger than the limit that the message names.' },
+  artifact_too_large: { status: 413, fault: 'caller', retry: 'no', meaning: 'The artifact is larger than the server accepts.' },
+  artifact_invalid: { status: 422, fault: 'caller', retry: 'no', meaning: 'The bytes do not have the promised sha256, or are not a valid archive.' },
+  invalid_manifest: { status: 422, fault: 'caller', retry: 'no', meaning: 'virga.yaml is not valid; every problem is listed with its place.' },
+  setting_not_enforceable: { status: 422, fault: 'caller', retry: 'no', meaning: 'This node cannot enforce a setting that the function asks for; the message says which and why.' },
+  build_failed: { status: 422, fault: 'caller', retry: 'no', meaning: 'The function could not be built on the client.' },
+  function_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'The queue of the function is full; `Retry-After` says when to try again.' },
+  client_closed_request: { status: 499, fault: 'caller', retry: 'no', meaning: 'The client left before the answer was complete.' },
+  internal: { status: 500, fault: 'platform', retry: 'later', meaning: 'A fault of Virga itself; the platform log has it under the request id.' },
+  function_error: { status: 502, fault: 'function', retry: 'no', meaning: 'The handler threw; `virga logs` shows the stack.' },
+  function_bad_response: { status: 502, fault: 'function', retry: 'no', meaning: 'The handler answered with something that is not a response.' },
+  function_crashed: { status: 502, fault: 'function', retry: 'no', meaning: 'The process of the function ended during the call.' },
+  function_load_failed: { status: 502, fault: 'function', retry: 'no', meaning: 'The code could not be loaded; `detail.stack` says where.' },
+  function_out_of_memory: { status: 502, fault: 'function', retry: 'no', meaning: 'The function was killed at its memory limit; raise `memory` in virga.yaml.' },
+  unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'Virga is starting, stopping, or lacks something it needs; the message says what.' },
+  sandbox_unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'No sandbox could be started on this node; the message says why.' },
+  function_timeout: { status: 504, fault: 'function', retry: 'no', meaning: 'The function did not answer within its `timeout`; its instance was killed.' },
+  disk_full: { status: 507, fault: 'platform', retry: 'later', meaning: 'The disk with the data folder is full; nothing was changed. Free some space.' },
+} as const satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorBody {
+  error: { code: ErrorCode; message: string; fault: Fault; requestId: string; detail?: unknown };
+}
+
+/** A failure with a code of the table. `detail` goes to the caller as it is: nothing secret belongs in it. */
+export class VirgaError extends Error {
+  readonly code: ErrorCode;
+  readonly detail: unknown;
+
+  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'VirgaError';
+    this.code = code;
+    this.detail = options.detail;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+}
+
+export function errorBody(error: { code: ErrorCode; message: string; detail?: unknown }, requestId: string): ErrorBody {
+  const body: ErrorBody = { error: { code: error.code, message: error.message, fault: ERRORS[error.code].fault, requestId } };
+  if (error.detail !== undefined) body.error.detail = error.detail;
+  return body;
+}

@@ -1,0 +1,270 @@
+// The framed protocol between the engine (host) and the code inside a sandbox (guest), over the socket on fd 3.
+// Invariant: a frame is a 16-byte header and `length` payload bytes; both sides refuse a longer payload than
+// FRAME_PAYLOAD_MAX, so one frame never grows a buffer without bound. Bodies are raw bytes, never JSON or base64.
+// Callers: functions/instance.ts (host), runtimes/node (guest); runtimes/python holds the same contract in Python.
+//
+//   0        4      5       6        8          12        16
+//   | length | type | flags | (zero) | stream   | arg     | payload …
+//     u32 LE   u8     u8      u16      u32 LE     u32 LE
+//
+// Stream 0 is the instance itself; an invocation has a stream of its own, chosen by the host, from 1 up.
+// Backpressure: on each stream each side may have CREDIT_WINDOW body bytes on the way (bytes inside REQUEST and
+// RESPONSE count too); the reader grants more with CREDIT as it consumes. A sender without credit stops reading its source.
+
+export const HEADER_BYTES = 16;
+/** Largest payload of any frame, in bytes. A longer one is a protocol error that ends the instance. */
+export const FRAME_PAYLOAD_MAX = 1024 * 1024;
+/** Body bytes that may be on the way on one stream in one direction before the reader grants more. */
+export const CREDIT_WINDOW = 256 * 1024;
+/** Largest slice of a body that one frame carries. */
+export const BODY_CHUNK_MAX = 64 * 1024;
+
+export const FrameType = {
+  /** host → guest, stream 0. JSON `InitPayload`. The guest loads the code and answers READY or FAILED. */
+  INIT: 1,
+  /** host → guest. `arg`: ms until the deadline. Payload: u32 LE meta length, JSON `RequestMeta`, first body bytes. */
+  REQUEST: 2,
+  /** both ways. Body bytes; the END flag says that no more follow. */
+  BODY: 3,
+  /** both ways. `arg`: bytes granted to the peer on this stream. */
+  CREDIT: 4,
+  /**
+   * host → guest: abandon this invocation (the client left, or its deadline passed); nothing more is wanted on it.
+   * guest → host: the rest of the request body is not wanted (a response may still come).
+   */
+  CANCEL: 5,
+  /** host → guest, stream 0. No more requests will come: finish what runs, run exit hooks, exit 0. */
+  STOP: 6,
+  /** guest → host, stream 0, the first frame. JSON `HelloPayload`: the runtime has booted. */
+  HELLO: 16,
+  /** guest → host, stream 0. JSON `ReadyPayload`: the code is loaded, requests may come. */
+  READY: 17,
+  /** guest → host, stream 0. JSON `GuestError`: the code could not be loaded. The guest exits 1 afterwards. */
+  FAILED: 18,
+  /** guest → host. Payload: u32 LE meta length, JSON `ResponseMeta`, first body bytes. */
+  RESPONSE: 19,
+  /** guest → host. JSON `GuestError`: the handler threw, or its answer cannot be sent. Ends the stream. */
+  ERROR: 20,
+  /** guest → host. `arg`: level (`LogLevel`). Payload: UTF-8 text of one record, at most LOG_LINE_MAX bytes. Stream 0 outside an invocation. */
+  LOG: 21,
+  /** guest → host, stream 0. `arg`: peak resident memory of the guest so far, in KiB. Sent before END when it has grown. */
+  STATS: 22,
+} as const;
+export type FrameType = (typeof FrameType)[keyof typeof FrameType];
+
+export const Flag = {
+  /**
+   * The last frame of this direction of the stream (on REQUEST, RESPONSE, BODY). On the guest's last frame of a
+   * response, `arg` is the handler's time in µs from the REQUEST's arrival; the slot is free afterwards.
+   */
+  END: 1,
+} as const;
+
+export const LogLevel = { debug: 0, info: 1, warn: 2, error: 3 } as const;
+export type LogLevelName = keyof typeof LogLevel;
+/** Longest text of one LOG frame in bytes; the guest cuts longer ones and appends "… (cut)". */
+export const LOG_LINE_MAX = 16 * 1024;
+
+export interface InitPayload {
+  project: string;
+  function: string;
+  version: number;
+  /** Absolute path, as seen inside the sandbox, of the folder with the artifact. */
+  codeFolder: string;
+  /**
+   * `<file>` or `<file>#<export>`, relative to codeFolder, e.g. `index.mjs`, `index.mjs#handler`, `main.py#handler`.
+   * Without an export: Node takes `default.fetch`/`default.event`, else `handler`; Python takes `handler`.
+   */
+  handler: string;
+  /** Becomes the process's environment (nothing comes from the host). */
+  env: Record<string, string>;
+  memoryMiB: number;
+  timeoutMs: number;
+  concurrency: number;
+  /** Log bytes a second that the guest sends at most (with a burst of ten times this); it counts and reports what it drops. */
+  logBytesPerSecond: number;
+}
+
+export interface HelloPayload {
+  /** e.g. `nodejs26`. */
+  runtime: string;
+  /** e.g. `v26.10.0`. */
+  runtimeVersion: string;
+  bootMs: number;
+}
+
+export interface ReadyPayload {
+  /** Time to read the code (ms). */
+  loadMs: number;
+  /** Time to compile and evaluate it, top-level await included (ms). */
+  initMs: number;
+  /** What can be called: `fetch` (web style), `event` (web style, events), `handler` (handler style). */
+  exports: ('fetch' | 'event' | 'handler')[];
+}
+
+export interface GuestError {
+  name: string;
+  message: string;
+  stack: string;
+}
+
+/** Headers travel flat and in order: name, value, name, value… Values are Latin-1 strings, as node:http gives them. */
+export type FlatHeaders = string[];
+
+export interface HttpRequestMeta {
+  kind: 'http';
+  /** Invocation id, `inv_…`. */
+  id: string;
+  /** W3C traceparent of this invocation. */
+  trace: string;
+  method: string;
+  /** Absolute URL as the client saw it, e.g. `http://tour.localhost:8080/notes/7?x=1`. */
+  url: string;
+  headers: FlatHeaders;
+  /** Route that matched, e.g. `/notes/{id}`, and its parameters (percent-decoded). */
+  route: string;
+  params: Record<string, string>;
+  /** Address of the client, e.g. `127.0.0.1`. */
+  client: string;
+}
+
+export interface EventRequestMeta {
+  kind: 'event';
+  id: string;
+  trace: string;
+  /** What caused it: `invoke` today; queues, schedules and the rest later. */
+  trigger: string;
+  /** Media type of the body; `application/json` when the body is the JSON payload. */
+  contentType: string;
+}
+export type RequestMeta = HttpRequestMeta | EventRequestMeta;
+
+export interface ResponseMeta {
+  /** For kind `event` always 200; the body is the JSON result. */
+  status: number;
+  headers: FlatHeaders;
+}
+
+export interface Frame {
+  type: number;
+  flags: number;
+  stream: number;
+  arg: number;
+  payload: Buffer;
+}
+
+/** One frame as one Buffer. `payload` may be omitted. */
+export function encodeFrame(type: FrameType, options: { flags?: number; stream?: number; arg?: number; payload?: Uint8Array }): Buffer {
+  const payload = options.payload;
+  const length = payload === undefined ? 0 : payload.byteLength;
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + length);
+  writeHeader(frame, { length, type, flags: options.flags ?? 0, stream: options.stream ?? 0, arg: options.arg ?? 0 });
+  if (payload !== undefined) frame.set(payload, HEADER_BYTES);
+  return frame;
+}
+
+/** A header alone: the caller writes the payload after it (large bodies are not copied). */
+export function encodeHeader(type: FrameType, options: { length: number; flags?: number; stream?: number; arg?: number }): Buffer {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  writeHeader(header, { length: options.length, type, flags: options.flags ?? 0, stream: options.stream ?? 0, arg: options.arg ?? 0 });
+  return header;
+}
+
+export function encodeJsonFrame(type: FrameType, value: unknown, options: { flags?: number; stream?: number; arg?: number } = {}): Buffer {
+  return encodeFrame(type, { ...options, payload: Buffer.from(JSON.stringify(value)) });
+}
+
+/** A REQUEST or RESPONSE frame: header, meta length, JSON meta, first body bytes, in one Buffer. */
+export function encodeMetaFrame(
+  type: FrameType,
+  meta: RequestMeta | ResponseMeta,
+  body: Uint8Array | undefined,
+  options: { flags: number; stream: number; arg: number },
+): Buffer {
+  const json = JSON.stringify(meta);
+  const bodyBytes = body === undefined ? 0 : body.byteLength;
+  const jsonBytes = Buffer.byteLength(json);
+  const length = 4 + jsonBytes + bodyBytes;
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + length);
+  writeHeader(frame, { length, type, ...options });
+  frame.writeUInt32LE(jsonBytes, HEADER_BYTES);
+  frame.write(json, HEADER_BYTES + 4);
+  if (body !== undefined) frame.set(body, HEADER_BYTES + 4 + jsonBytes);
+  return frame;
+}
+
+/** Splits the payload of a REQUEST or RESPONSE. Throws RangeError or SyntaxError when it is malformed. */
+export function decodeMeta<M extends RequestMeta | ResponseMeta>(payload: Buffer): { meta: M; body: Buffer } {
+  const jsonBytes = payload.readUInt32LE(0);
+  if (jsonBytes > payload.length - 4) throw new RangeError(`meta of ${jsonBytes} bytes in a payload of ${payload.length}`);
+  const meta = JSON.parse(payload.toString('utf8', 4, 4 + jsonBytes)) as M;
+  return { meta, body: payload.subarray(4 + jsonBytes) };
+}
+
+function writeHeader(frame: Buffer, h: { length: number; type: number; flags: number; stream: number; arg: number }): void {
+  frame.writeUInt32LE(h.length, 0);
+  frame[4] = h.type;
+  frame[5] = h.flags;
+  frame[6] = 0;
+  frame[7] = 0;
+  frame.writeUInt32LE(h.stream, 8);
+  frame.writeUInt32LE(h.arg, 12);
+}
+
+/**
+ * Cuts a byte stream into frames. `push` calls `onFrame` for each whole frame in order; payloads are views of the
+ * chunk where one chunk holds the frame, so a caller that keeps one longer copies it. Throws RangeError on a payload
+ * over FRAME_PAYLOAD_MAX: the connection is then of no use.
+ */
+export class FrameReader {
+  #rest: Buffer[] = [];
+  #restBytes = 0;
+  #onFrame: (frame: Frame) => void;
+
+  constructor(onFrame: (frame: Frame) => void) {
+    this.#onFrame = onFrame;
+  }
+
+  push(chunk: Buffer): void {
+    let data = chunk;
+    if (this.#restBytes > 0) {
+      this.#rest.push(chunk);
+      this.#restBytes += chunk.length;
+      if (this.#restBytes < this.#needed()) return;
+      data = Buffer.concat(this.#rest, this.#restBytes);
+      this.#rest = [];
+      this.#restBytes = 0;
+    }
+    let at = 0;
+    while (data.length - at >= HEADER_BYTES) {
+      const length = data.readUInt32LE(at);
+      if (length > FRAME_PAYLOAD_MAX) throw new RangeError(`a frame of ${length} bytes; at most ${FRAME_PAYLOAD_MAX} are allowed`);
+      const end = at + HEADER_BYTES + length;
+      if (end > data.length) break;
+      this.#onFrame({
+        type: data[at + 4]!,
+        flags: data[at + 5]!,
+        stream: data.readUInt32LE(at + 8),
+        arg: data.readUInt32LE(at + 12),
+        payload: data.subarray(at + HEADER_BYTES, end),
+      });
+      at = end;
+    }
+    if (at < data.length) {
+      this.#rest = [at === 0 ? data : data.subarray(at)];
+      this.#restBytes = data.length - at;
+    }
+  }
+
+  /** Bytes that the unfinished frame needs in all, as far as known. */
+  #needed(): number {
+    let first = this.#rest[0]!;
+    if (first.length < 4) {
+      if (this.#restBytes < 4) return HEADER_BYTES;
+      first = Buffer.concat(this.#rest, this.#restBytes);
+      this.#rest = [first];
+    }
+    const length = first.readUInt32LE(0);
+    return length > FRAME_PAYLOAD_MAX ? 0 : HEADER_BYTES + length;
+  }
+}

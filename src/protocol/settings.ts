@@ -1,0 +1,76 @@
+// What a deployed project is: the settings of a version, the routes, and the state that a deployment makes current.
+// Invariant: these shapes are what the records store and what the control API takes; the manifest of the CLI
+// (virga.yaml, with its defaults and units) is turned into them on the client. Used by cli, control, gateway, functions.
+
+export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
+export type RuntimeName = (typeof RUNTIMES)[number];
+
+/** Everything about a version but its code. Two deploys with equal settings and an equal artifact make no new version. */
+export interface VersionSettings {
+  runtime: RuntimeName;
+  /** `<file>` or `<file>#<export>` inside the artifact; see InitPayload.handler. */
+  handler: string;
+  memoryMiB: number;
+  timeoutMs: number;
+  /** Requests that one instance handles at the same time. */
+  concurrency: number;
+  instances: { min: number; max: number };
+  /** CPUs that an instance may use at most, e.g. 0.5; null: no quota. */
+  cpus: number | null;
+  /** Size limit of /tmp inside the sandbox, MiB. */
+  tmpMiB: number;
+  /** Processes and threads in the sandbox at most. */
+  pids: number;
+  /** Invocations that may wait for an instance; the next one gets 429. */
+  queue: number;
+  /** How long an idle instance is kept, ms. */
+  idleMs: number;
+  env: Record<string, string>;
+}
+
+export const SETTING_LIMITS = {
+  memoryMiB: { min: 32, max: 65_536, default: 256 },
+  timeoutMs: { min: 100, max: 900_000, default: 30_000 },
+  concurrency: { min: 1, max: 1_000, default: 1 },
+  instancesMin: { min: 0, max: 1_000, default: 0 },
+  instancesMax: { min: 1, max: 1_000, default: 20 },
+  cpus: { min: 0.05, max: 64, default: null },
+  tmpMiB: { min: 1, max: 65_536, default: 64 },
+  pids: { min: 16, max: 4_096, default: 128 },
+  queue: { min: 0, max: 100_000, default: 1_000 },
+  idleMs: { min: 0, max: 86_400_000, default: 300_000 },
+  envBytes: { max: 32_768 },
+} as const;
+
+export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+export type HttpMethod = (typeof HTTP_METHODS)[number];
+
+export interface Route {
+  /** `/notes/{id}`, `/files/{path+}` (the rest of the path, at least one segment), `/` … Literal segments are percent-decoded. */
+  path: string;
+  /** null: every method. GET implies HEAD. */
+  methods: HttpMethod[] | null;
+  function: string;
+}
+
+/** What one deployment makes current, whole. */
+export interface ProjectState {
+  functions: Record<string, { version: number }>;
+  routes: Route[];
+}
+
+/** One function in a deploy request. The artifact was uploaded before. */
+export interface DeployFunction {
+  artifact: string;
+  settings: VersionSettings;
+}
+
+export interface DeployRequest {
+  functions: Record<string, DeployFunction>;
+  routes: Route[];
+}
+
+export const NAME_PATTERN = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
+/** Said whenever a name is refused. */
+export const NAME_RULE = 'lower-case letters, digits and inner hyphens, at most 40, beginning with a letter';
+export const SHA256_PATTERN = /^[0-9a-f]{64}$/;

@@ -1,0 +1,40 @@
+// What the edge says of itself to the control role (GET /stats on its private socket) and, through it, to `virga status`.
+import type { RuntimeName } from './settings.ts';
+
+export interface FunctionStats {
+  project: string;
+  function: string;
+  version: number;
+  runtime: RuntimeName;
+  /** Instances by state. */
+  starting: number;
+  idle: number;
+  busy: number;
+  draining: number;
+  queued: number;
+  inFlight: number;
+}
+
+export interface EdgeStats {
+  pid: number;
+  uptimeS: number;
+  residentBytes: number;
+  /** Highest deployment id that the read model holds. */
+  deployment: number;
+  inFlight: number;
+  functions: FunctionStats[];
+  records: { pending: number; pendingBytes: number; written: number; dropped: { invocations: number; logLines: number } };
+  /** SandboxDriverStatus of sandbox/sandbox.ts; null while the launcher is not connected. */
+  sandbox: {
+    driver: string;
+    enforcement: {
+      isolation: string | null;
+      memory: string | null;
+      cpus: string | null;
+      pids: string | null;
+      tmp: string | null;
+      network: string | null;
+      notes: string[];
+    };
+  } | null;
+}
