@@ -29,7 +29,8 @@ export const FrameType = {
   /** both ways. `arg`: bytes granted to the peer on this stream. */
   CREDIT: 4,
   /**
-   * host → guest: abandon this invocation (the client left, or its deadline passed); nothing more is wanted on it.
+   * host → guest: abandon this invocation (the client left, or its deadline passed); nothing more of its answer is wanted.
+   * The slot stays taken until the guest ends the stream (END or ERROR) because its handler has settled.
    * guest → host: the rest of the request body is not wanted (a response may still come).
    */
   CANCEL: 5,

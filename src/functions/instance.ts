@@ -1,0 +1,380 @@
+// One instance: a sandbox that holds one version, and the host's end of the framed protocol with the guest in it.
+//
+//   starting ──ready──▶ live ──(retire)──▶ draining ──last call ends──▶ dead
+//       └──load failed, crash, time-out──────────────────────────────▶ dead
+//
+// Invariant: every call given to `run` ends exactly once, whatever the guest does: a guest is hostile until proven
+// otherwise, so a malformed or unexpected frame ends the instance, and nothing here grows with what a guest sends.
+// Owned by version-pool.ts, which hears `onSlotFree`, `onDead`.
+import { BODY_CHUNK_MAX, CREDIT_WINDOW, Flag, FrameReader, FrameType, LOG_LINE_MAX, decodeMeta, encodeFrame, encodeHeader, encodeJsonFrame, encodeMetaFrame } from '../protocol/frames.ts';
+import type { Frame, GuestError, HelloPayload, InitPayload, ReadyPayload, ResponseMeta } from '../protocol/frames.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import type { LogLevelName } from '../protocol/frames.ts';
+import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
+import type { Call, CallHost, ColdTimes } from './call.ts';
+import { loadError, exitError, timeoutError } from './failures.ts';
+import type { DeployedVersion } from './version.ts';
+
+/** Whose log line it is: an instance, or a pool (with an empty id) when there is none. */
+export interface LogSource {
+  readonly id: string;
+  readonly version: DeployedVersion;
+}
+
+/** What an instance tells its pool. */
+export interface InstanceEvents {
+  /** A call ended and its slot is free. */
+  slotFree(instance: Instance): void;
+  /** A call ended, for good or ill: time to write its record. */
+  callEnded(instance: Instance, call: Call): void;
+  log(source: LogSource, call: Call | undefined, level: LogLevelName, text: string): void;
+  /** Nothing of it is left. */
+  dead(instance: Instance): void;
+}
+
+const LEVELS: LogLevelName[] = ['debug', 'info', 'warn', 'error'];
+/** A guest that was told to stop has this long before it is killed, ms. */
+const STOP_GRACE_MS = 2_000;
+
+export class Instance implements CallHost {
+  readonly version: DeployedVersion;
+  readonly sandbox: Sandbox;
+  readonly calls = new Map<number, Call>();
+  state: 'starting' | 'live' | 'draining' | 'dead' = 'starting';
+  /** performance.now() when it last became idle. */
+  idleSince = 0;
+  peakMemoryBytes = 0;
+  cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
+  readonly #events: InstanceEvents;
+  readonly #reader: FrameReader;
+  #nextStream = 1;
+  #corked = false;
+  #hello: ((payload: HelloPayload) => void) | undefined;
+  #ready: ((payload: ReadyPayload) => void) | undefined;
+  #startFailed: ((error: VirgaError) => void) | undefined;
+  #killed = false;
+  /** Why we killed it, for the calls that it takes along. */
+  #killReason: VirgaError | undefined;
+
+  constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
+    this.version = version;
+    this.sandbox = sandbox;
+    this.#events = events;
+    this.#reader = new FrameReader((frame) => this.#onFrame(frame));
+    const channel = sandbox.channel;
+    channel.on('data', (chunk: Buffer) => this.#onBytes(chunk));
+    // A dead peer shows as 'close'; an error before it says no more than that.
+    channel.on('error', () => {});
+    channel.on('close', () => this.#onChannelClosed());
+    void sandbox.exited.then((exit) => this.#onExit(exit));
+  }
+
+  get id(): string {
+    return this.sandbox.id;
+  }
+
+  get freeSlots(): number {
+    return this.state === 'live' ? this.version.settings.concurrency - this.calls.size : 0;
+  }
+
+  /** Waits for the runtime, hands it the code, waits until that is loaded. Fails with the VirgaError to give the caller. */
+  async start(init: InitPayload, options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number }): Promise<void> {
+    await this.#await<HelloPayload>((done) => (this.#hello = done), options.bootTimeoutMs, () =>
+      new VirgaError('sandbox_unavailable', `a sandbox for function '${this.version.function}' did not boot within ${options.bootTimeoutMs} ms`),
+    );
+    const helloAt = performance.now();
+    this.cold.sandboxMs = helloAt - options.startedAt;
+    this.#write(encodeJsonFrame(FrameType.INIT, init));
+    const ready = await this.#await<ReadyPayload>((done) => (this.#ready = done), options.loadTimeoutMs, () =>
+      new VirgaError('function_load_failed', `function '${this.version.function}' did not finish loading within ${options.loadTimeoutMs} ms; move slow work out of the module's top level`),
+    );
+    const initMs = Math.max(0, Number(ready.initMs) || 0);
+    this.cold.initMs = initMs;
+    // The guest's own figure leaves out the way there and back; what remains of the wall time is the platform's.
+    this.cold.loadMs = Math.max(0, performance.now() - helloAt - initMs);
+    this.state = 'live';
+    this.idleSince = performance.now();
+  }
+
+  /** Hands a call over. The caller has checked that a slot is free. */
+  run(call: Call): void {
+    const stream = this.#takeStream();
+    const { request } = call;
+    call.stream = stream;
+    call.host = this;
+    call.state = 'running';
+    call.leaveQueue = undefined;
+    call.runningAt = performance.now();
+    this.calls.set(stream, call);
+    const timeoutMs = this.version.settings.timeoutMs;
+    call.timer = setTimeout(() => this.#onTimeout(call), timeoutMs);
+    const bytes = request.body === undefined ? 0 : request.body.length;
+    call.bytesIn += bytes;
+    call.sendWindow = CREDIT_WINDOW - bytes;
+    this.#write(
+      encodeMetaFrame(FrameType.REQUEST, request.meta, request.body, { flags: request.bodyEnds ? Flag.END : 0, stream, arg: timeoutMs }),
+    );
+    request.body = undefined;
+    if (!request.bodyEnds) request.sink.bodyWanted(call);
+  }
+
+  writeBody(call: Call, chunk: Buffer, end: boolean): boolean {
+    call.bytesIn += chunk.length;
+    call.sendWindow -= chunk.length;
+    let at = 0;
+    do {
+      const slice = chunk.length <= BODY_CHUNK_MAX ? chunk : chunk.subarray(at, at + BODY_CHUNK_MAX);
+      at += slice.length;
+      const last = end && at >= chunk.length;
+      this.#write(encodeHeader(FrameType.BODY, { length: slice.length, flags: last ? Flag.END : 0, stream: call.stream }));
+      if (slice.length > 0) this.#write(slice);
+    } while (at < chunk.length);
+    // The next chunk of a socket is at most 64 KiB: below that the window might be overrun.
+    return call.sendWindow >= BODY_CHUNK_MAX;
+  }
+
+  consumed(call: Call, bytes: number): void {
+    call.ungranted += bytes;
+    if (call.ungranted < CREDIT_WINDOW / 4) return;
+    this.#write(encodeFrame(FrameType.CREDIT, { stream: call.stream, arg: call.ungranted }));
+    call.ungranted = 0;
+  }
+
+  abandon(call: Call): void {
+    this.#write(encodeFrame(FrameType.CANCEL, { stream: call.stream }));
+  }
+
+  /** Takes no more calls; ends when the last one has. */
+  retire(): void {
+    if (this.state === 'dead' || this.state === 'draining') return;
+    this.state = 'draining';
+    if (this.calls.size === 0) this.#stop();
+  }
+
+  /** Ends it at once; its calls fail with `reason`, or with what its end says. */
+  kill(reason?: VirgaError): void {
+    if (this.#killed) return;
+    this.#killed = true;
+    this.#killReason = reason;
+    if (this.state !== 'dead') this.state = 'draining';
+    void this.sandbox.kill();
+  }
+
+  #stop(): void {
+    this.#write(encodeFrame(FrameType.STOP, {}));
+    setTimeout(() => this.kill(), STOP_GRACE_MS).unref();
+  }
+
+  #takeStream(): number {
+    let stream = this.#nextStream;
+    while (this.calls.has(stream)) stream = stream >= 0xffff_ffff ? 1 : stream + 1;
+    this.#nextStream = stream >= 0xffff_ffff ? 1 : stream + 1;
+    return stream;
+  }
+
+  /** Everything written while the event loop handles one round of sockets leaves in one writev. */
+  #write(bytes: Buffer): void {
+    const channel = this.sandbox.channel;
+    if (channel.destroyed) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      channel.cork();
+      setImmediate(() => {
+        this.#corked = false;
+        channel.uncork();
+      });
+    }
+    channel.write(bytes);
+  }
+
+  #onBytes(chunk: Buffer): void {
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      this.#protocolError(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #onFrame(frame: Frame): void {
+    if (this.state === 'dead') return;
+    switch (frame.type) {
+      case FrameType.RESPONSE:
+        return this.#onResponse(frame);
+      case FrameType.BODY:
+        return this.#onBody(frame);
+      case FrameType.CREDIT:
+        return this.#onCredit(frame);
+      case FrameType.LOG:
+        return this.#onLog(frame);
+      case FrameType.STATS:
+        this.peakMemoryBytes = Math.max(this.peakMemoryBytes, frame.arg * 1024);
+        return;
+      case FrameType.ERROR:
+        return this.#onError(frame);
+      case FrameType.CANCEL:
+        // The rest of the request's body is not wanted: it is read from the client and thrown away.
+        return;
+      case FrameType.HELLO:
+        this.#hello?.(JSON.parse(frame.payload.toString()) as HelloPayload);
+        this.#hello = undefined;
+        return;
+      case FrameType.READY:
+        this.#ready?.(JSON.parse(frame.payload.toString()) as ReadyPayload);
+        this.#ready = undefined;
+        return;
+      case FrameType.FAILED:
+        this.#startFailed?.(loadError(this.version, readGuestError(frame.payload)));
+        return;
+      default:
+        throw new Error(`an unknown frame type ${frame.type}`);
+    }
+  }
+
+  #onResponse(frame: Frame): void {
+    const call = this.calls.get(frame.stream);
+    if (call === undefined) return;
+    if (call.headSent) throw new Error('a second RESPONSE on one stream');
+    const { meta, body } = decodeMeta<ResponseMeta>(frame.payload);
+    const status = meta.status;
+    if (!Number.isInteger(status) || status < 200 || status > 599 || !Array.isArray(meta.headers)) {
+      throw new Error(`a RESPONSE with status ${String(status)}`);
+    }
+    const end = (frame.flags & Flag.END) !== 0;
+    call.headSent = true;
+    call.headAt = performance.now();
+    call.status = status;
+    call.bytesOut += body.length;
+    if (!call.abandoned) call.request.sink.head(status, meta.headers, body, end);
+    if (end) this.#finish(call);
+  }
+
+  #onBody(frame: Frame): void {
+    const call = this.calls.get(frame.stream);
+    if (call === undefined) return;
+    if (!call.headSent) throw new Error('a BODY before its RESPONSE');
+    const end = (frame.flags & Flag.END) !== 0;
+    call.bytesOut += frame.payload.length;
+    if (call.abandoned) this.consumed(call, frame.payload.length);
+    else call.request.sink.body(frame.payload, end);
+    if (end) this.#finish(call);
+  }
+
+  #onCredit(frame: Frame): void {
+    const call = this.calls.get(frame.stream);
+    if (call === undefined) return;
+    const before = call.sendWindow;
+    call.sendWindow = Math.min(CREDIT_WINDOW, before + frame.arg);
+    if (before < BODY_CHUNK_MAX && call.sendWindow >= BODY_CHUNK_MAX && !call.abandoned) call.request.sink.bodyWanted(call);
+  }
+
+  #onLog(frame: Frame): void {
+    const text = frame.payload.toString('utf8', 0, Math.min(frame.payload.length, LOG_LINE_MAX + 64));
+    const call = frame.stream === 0 ? undefined : this.calls.get(frame.stream);
+    this.#events.log(this, call, LEVELS[frame.arg] ?? 'info', text);
+  }
+
+  #onError(frame: Frame): void {
+    const call = this.calls.get(frame.stream);
+    if (call === undefined) return;
+    const error = readGuestError(frame.payload);
+    if (call.abandoned) return this.#finish(call);
+    this.#events.log(this, call, 'error', error.stack === '' ? `${error.name}: ${error.message}` : error.stack);
+    const bad = error.name === 'BadResponse';
+    const what = `${error.name}: ${error.message}`.slice(0, 1000);
+    this.#fail(
+      call,
+      bad
+        ? new VirgaError('function_bad_response', `function '${this.version.function}' gave an answer that is not a response: ${error.message.slice(0, 500)}`)
+        : new VirgaError('function_error', `function '${this.version.function}' threw an error; its stack is in the logs (virga logs ${this.version.function})`, { cause: what }),
+    );
+    if (bad) call.errorMessage = what;
+  }
+
+  #onTimeout(call: Call): void {
+    if (call.state !== 'running') return;
+    this.#events.log(this, call, 'error', `timed out after ${this.version.settings.timeoutMs} ms`);
+    // An abandoned call that does not settle costs the instance as well: its slot would never be free again.
+    this.state = 'draining';
+    this.#fail(call, timeoutError(this.version));
+    // Calls beside it go on until they end or time out too; with none left the instance goes now.
+    if (this.calls.size === 0) this.kill();
+  }
+
+  #finish(call: Call): void {
+    this.#end(call);
+    this.#events.callEnded(this, call);
+    this.#afterCall();
+  }
+
+  #fail(call: Call, error: VirgaError): void {
+    if (call.state === 'ended') return;
+    this.#end(call);
+    call.outcome = error.code;
+    call.errorMessage = typeof error.cause === 'string' ? error.cause : error.message;
+    if (!call.abandoned) {
+      if (!call.headSent) call.status = error.status;
+      call.request.sink.failed(error, call.headSent);
+    }
+    this.#events.callEnded(this, call);
+    this.#afterCall();
+  }
+
+  #end(call: Call): void {
+    clearTimeout(call.timer);
+    call.timer = undefined;
+    call.state = 'ended';
+    call.host = undefined;
+    this.calls.delete(call.stream);
+  }
+
+  #afterCall(): void {
+    if (this.state === 'live') {
+      if (this.calls.size === 0) this.idleSince = performance.now();
+      this.#events.slotFree(this);
+    } else if (this.state === 'draining' && this.calls.size === 0 && !this.#killed) this.#stop();
+  }
+
+  #protocolError(message: string): void {
+    this.#events.log(this, undefined, 'error', `the instance was ended: it broke the protocol with ${message}`);
+    this.kill(new VirgaError('function_crashed', `function '${this.version.function}' broke the protocol between its runtime and Virga: ${message}`));
+  }
+
+  #onChannelClosed(): void {
+    if (this.state === 'dead') return;
+    this.state = 'draining';
+    // The end of the process tells why; should it live on without its channel, it is of no use.
+    this.kill();
+  }
+
+  #onExit(exit: SandboxExit): void {
+    if (this.state === 'dead') return;
+    this.state = 'dead';
+    const error = this.#killReason ?? exitError(this.version, exit, { starting: this.#startFailed !== undefined });
+    this.#startFailed?.(error);
+    for (const call of this.calls.values()) {
+      this.#events.log(this, call, 'error', error.message);
+      this.#fail(call, error);
+    }
+    this.sandbox.channel.destroy();
+    this.#events.dead(this);
+  }
+
+  async #await<T>(arm: (done: (value: T) => void) => void, timeoutMs: number, timedOut: () => VirgaError): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        timer = setTimeout(() => reject(timedOut()), timeoutMs);
+        this.#startFailed = reject;
+        arm(resolve);
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#startFailed = undefined;
+    }
+  }
+}
+
+function readGuestError(payload: Buffer): GuestError {
+  const error = JSON.parse(payload.toString()) as Partial<GuestError>;
+  return { name: String(error.name ?? 'Error'), message: String(error.message ?? ''), stack: String(error.stack ?? '') };
+}

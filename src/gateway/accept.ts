@@ -1,0 +1,134 @@
+// The front door: accepts a request, finds its version (route.ts), reads a small body, hands it to the engine, and lets
+// exchange.ts carry the answer. This is the top of the hot path: accept → route → engine.invoke → instance.run → guest.
+// Invariant: nothing here waits on anything but the client and the engine. Made by server/edge.ts.
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Engine } from '../functions/engine.ts';
+import { newId } from '../lib/ids.ts';
+import { continueTrace } from '../lib/traceparent.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
+import { Exchange, tooLarge } from './exchange.ts';
+import type { ReadModel } from './read-model.ts';
+import { readHead } from './request-head.ts';
+import type { RequestHead } from './request-head.ts';
+import { respondError } from './respond.ts';
+import { route } from './route.ts';
+import type { Routed } from './route.ts';
+
+export interface GatewayOptions {
+  engine: Engine;
+  model: ReadModel;
+  requestBytesMax: number;
+}
+
+/** Time for a client to send the head of a request, ms. */
+const HEADERS_TIMEOUT_MS = 30_000;
+/** Idle connections are closed after this long, ms: longer than the usual 60 s of proxies in front, so that they close first. */
+const KEEP_ALIVE_MS = 65_000;
+
+export class Gateway {
+  readonly server: Server;
+  readonly #options: GatewayOptions;
+  #draining = false;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    // requestTimeout 0: an upload may take as long as it takes; the function's own timeout bounds it.
+    this.server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) =>
+      this.#accept(request, response, false),
+    );
+    this.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => this.#accept(request, response, true));
+  }
+
+  /** No new connections; answers from now on close theirs. Calls in flight go on. */
+  drain(): void {
+    this.#draining = true;
+    this.server.close();
+    this.server.closeIdleConnections();
+  }
+
+  close(): void {
+    this.server.closeAllConnections();
+  }
+
+  #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    if (this.#draining) response.shouldKeepAlive = false;
+    const head = readHead(request);
+    const id = newId('inv');
+    const requestId = head.requestId ?? id;
+    const routed = route(this.#options.model, { method: request.method ?? 'GET', target: request.url ?? '/', host: head.host });
+    if (routed.kind === 'options') {
+      response.writeHead(204, ['allow', routed.allow.join(', '), 'x-request-id', requestId]);
+      response.end();
+      request.resume();
+      return;
+    }
+    if (routed.kind === 'failed') {
+      respondError(response, routed.error, { requestId, ...(routed.allow === undefined ? {} : { allow: routed.allow }) });
+      request.resume();
+      return;
+    }
+    const bytesMax = this.#options.requestBytesMax;
+    if (head.contentLength !== undefined && head.contentLength > bytesMax) {
+      // The body is not read: the connection cannot be used again.
+      respondError(response, tooLarge(bytesMax), { requestId, close: true });
+      return;
+    }
+    if (expectsContinue) response.writeContinue();
+    const exchange = new Exchange(request, response, requestId, bytesMax);
+    if (head.contentLength === 0) this.#invoke(exchange, head, routed, id, undefined, true);
+    else if (head.contentLength !== undefined && head.contentLength <= BODY_CHUNK_MAX) this.#readSmallBody(exchange, head, routed, id);
+    else this.#invoke(exchange, head, routed, id, undefined, false);
+  }
+
+  /** A small body is read before an instance is taken: a slow client then holds none, and it rides in the first frame. */
+  #readSmallBody(exchange: Exchange, head: RequestHead, routed: Routed, id: string): void {
+    const chunks: Buffer[] = [];
+    exchange.request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    exchange.request.on('end', () => {
+      this.#invoke(exchange, head, routed, id, chunks.length === 1 ? chunks[0] : Buffer.concat(chunks), true);
+    });
+  }
+
+  #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
+    const { request, response } = exchange;
+    if (response.destroyed) return;
+    const trace = continueTrace(head.traceparent);
+    const client = request.socket.remoteAddress ?? '';
+    head.headers.push('traceparent', trace.traceparent, 'x-request-id', exchange.requestId, 'x-forwarded-for', client, 'x-forwarded-proto', 'http');
+    const method = request.method ?? 'GET';
+    const call = this.#options.engine.invoke({
+      version: routed.version,
+      meta: {
+        kind: 'http',
+        id,
+        trace: trace.traceparent,
+        method,
+        url: `http://${head.host}${routed.target}`,
+        headers: head.headers,
+        route: routed.route,
+        params: routed.params,
+        client,
+      },
+      traceId: trace.traceId,
+      body,
+      bodyEnds,
+      trigger: 'http',
+      requestLine: requestLine(method, routed.target),
+      sink: exchange,
+    });
+    if (call instanceof VirgaError) {
+      respondError(response, call, { requestId: exchange.requestId, close: !request.complete });
+      request.resume();
+      return;
+    }
+    exchange.call = call;
+  }
+}
+
+/** Method and path for the record: no query, since that may hold what nobody should log. */
+function requestLine(method: string, target: string): string {
+  const query = target.indexOf('?');
+  return `${method} ${(query < 0 ? target : target.slice(0, query)).slice(0, 512)}`;
+}

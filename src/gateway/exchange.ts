@@ -1,0 +1,127 @@
+// One HTTP request and its answer, as the sink of one call: the body goes in with backpressure, the answer comes out with
+// backpressure, a client that leaves abandons the call.
+// Invariant: at most CREDIT_WINDOW bytes of a body are held in this process in either direction. Made by accept.ts.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Call, CallSink } from '../functions/call.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import type { FlatHeaders } from '../protocol/frames.ts';
+import { answerHeaders, respondError } from './respond.ts';
+
+export class Exchange implements CallSink {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly #bodyBytesMax: number;
+  call: Call | undefined;
+  #bodyBytes = 0;
+  #bodyAttached = false;
+  /** Written to the response, but not yet taken by the client's socket. */
+  #held = 0;
+  #over = false;
+
+  constructor(request: IncomingMessage, response: ServerResponse, requestId: string, bodyBytesMax: number) {
+    this.request = request;
+    this.response = response;
+    this.requestId = requestId;
+    this.#bodyBytesMax = bodyBytesMax;
+    response.on('close', () => {
+      if (!response.writableFinished) this.#clientLeft();
+    });
+  }
+
+  bodyWanted(call: Call): void {
+    if (this.#over) return;
+    this.call = call;
+    if (this.#bodyAttached) {
+      this.request.resume();
+      return;
+    }
+    this.#bodyAttached = true;
+    this.request.on('data', (chunk: Buffer) => this.#onRequestBytes(chunk));
+    this.request.on('end', () => this.call?.writeBody(Buffer.alloc(0), true));
+  }
+
+  head(status: number, headers: FlatHeaders, body: Buffer, end: boolean): void {
+    const { response } = this;
+    const call = this.call!;
+    const noBody = status === 204 || status === 304 || this.request.method === 'HEAD';
+    try {
+      response.writeHead(status, answerHeaders(headers, call, this.requestId, end && !noBody ? body.length : undefined));
+    } catch (error) {
+      // A header that HTTP cannot carry: the head has not left, so the caller still gets a clear answer.
+      const message = `function '${call.request.version.function}' answered with a header that cannot be sent: ${error instanceof Error ? error.message : String(error)}`;
+      const failure = new VirgaError('function_bad_response', message.slice(0, 500));
+      call.outcome = failure.code;
+      call.errorMessage = failure.message;
+      call.status = failure.status;
+      this.failed(failure, false);
+      if (!end) call.abandon();
+      return;
+    }
+    if (end) {
+      this.#over = true;
+      response.end(noBody ? undefined : body);
+      this.#discardRequest();
+    } else if (body.length > 0) this.#write(body);
+    else response.flushHeaders();
+  }
+
+  body(chunk: Buffer, end: boolean): void {
+    if (this.#over) return;
+    if (end) {
+      this.#over = true;
+      this.response.end(chunk);
+      this.#discardRequest();
+    } else this.#write(chunk);
+  }
+
+  failed(error: VirgaError, headSent: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    // Half an answer must not look like a whole one: the connection is broken off.
+    if (headSent) this.response.destroy();
+    else respondError(this.response, error, { requestId: this.requestId, close: !this.request.complete, ...(this.call === undefined ? {} : { call: this.call }) });
+    this.#discardRequest();
+  }
+
+  #write(chunk: Buffer): void {
+    if (this.response.write(chunk)) {
+      this.call?.consumed(chunk.length);
+      return;
+    }
+    if (this.#held === 0) {
+      this.response.once('drain', () => {
+        const bytes = this.#held;
+        this.#held = 0;
+        this.call?.consumed(bytes);
+      });
+    }
+    this.#held += chunk.length;
+  }
+
+  #onRequestBytes(chunk: Buffer): void {
+    if (this.#over) return;
+    this.#bodyBytes += chunk.length;
+    if (this.#bodyBytes > this.#bodyBytesMax) {
+      const call = this.call;
+      this.failed(tooLarge(this.#bodyBytesMax), call?.headSent ?? false);
+      call?.abandon();
+      return;
+    }
+    if (this.call?.writeBody(chunk, false) === false) this.request.pause();
+  }
+
+  /** The answer is complete before the request: what the client still sends is read and dropped, so that it can read. */
+  #discardRequest(): void {
+    if (!this.request.complete) this.request.resume();
+  }
+
+  #clientLeft(): void {
+    this.#over = true;
+    this.call?.abandon();
+  }
+}
+
+export function tooLarge(bytesMax: number): VirgaError {
+  return new VirgaError('request_too_large', `the request's body is larger than the ${bytesMax} bytes that this node accepts (VIRGA_LIMIT_REQUEST_BYTES)`);
+}

@@ -1,0 +1,50 @@
+// Reads what every project's current deployment is from the records and compiles it for the read model.
+// Invariant: one query, so one consistent snapshot. Called by server/read-model-feed.ts at start and after a notification.
+import type { DeployedVersion } from '../functions/version.ts';
+import type { ProjectState, VersionSettings } from '../protocol/settings.ts';
+import type { Sql } from '../store/records/records.ts';
+import type { ServedProject } from './read-model.ts';
+import { RouteTable } from './route-table.ts';
+
+interface Row {
+  project: string;
+  deployment: string;
+  state: ProjectState;
+  /** Function name → its current version. */
+  versions: { function: string; number: number; artifact: string; settings: VersionSettings }[];
+}
+
+export async function loadProjects(sql: Sql): Promise<{ projects: ServedProject[]; deployment: number }> {
+  const { rows } = await sql.query<Row>(
+    `select p.name as project, d.id as deployment, d.state,
+            coalesce((select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings))
+                      from jsonb_each(d.state->'functions') f
+                      join versions v on v.project = p.name and v.function = f.key and v.number = (f.value->>'version')::integer), '[]') as versions
+       from projects p join deployments d on d.id = p.current_deployment`,
+  );
+  // A project that was removed takes its deployments along: the highest id ever given out is the sequence's.
+  const highest = await sql.query<{ id: string | null }>(`select max(id) as id from deployments`);
+  return { projects: rows.map(compile), deployment: Number(highest.rows[0]?.id ?? 0) };
+}
+
+function compile(row: Row): ServedProject {
+  const functions = new Map<string, DeployedVersion>();
+  for (const v of row.versions) {
+    functions.set(v.function, { project: row.project, function: v.function, version: v.number, artifact: v.artifact, settings: v.settings });
+  }
+  const routes = row.state.routes.flatMap((route) => {
+    const version = functions.get(route.function);
+    return version === undefined ? [] : [{ route, version }];
+  });
+  return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(routes) };
+}
+
+/** A version that need not be current: for direct invocations that name one. */
+export async function loadVersion(sql: Sql, name: { project: string; function: string; version: number }): Promise<DeployedVersion | undefined> {
+  const { rows } = await sql.query<{ artifact: string; settings: VersionSettings }>(
+    'select artifact, settings from versions where project = $1 and function = $2 and number = $3',
+    [name.project, name.function, name.version],
+  );
+  const row = rows[0];
+  return row === undefined ? undefined : { ...name, artifact: row.artifact, settings: row.settings };
+}

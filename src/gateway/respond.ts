@@ -1,0 +1,56 @@
+// What the gateway itself puts on an answer: error bodies, the receipt in Server-Timing, ids, and the rules for headers
+// that come from a function. Called by exchange.ts and accept.ts.
+import type { ServerResponse } from 'node:http';
+import type { Call } from '../functions/call.ts';
+import { receiptOf } from '../functions/record.ts';
+import { ERRORS, errorBody } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
+import type { FlatHeaders } from '../protocol/frames.ts';
+
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'transfer-encoding', 'te', 'trailer', 'upgrade']);
+
+/** The function's headers without those of the connection, then ours. */
+export function answerHeaders(headers: FlatHeaders, call: Call, requestId: string, fixedLength: number | undefined): FlatHeaders {
+  const out: FlatHeaders = [];
+  let hasLength = false;
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i]!;
+    const lower = name.toLowerCase();
+    if (HOP_BY_HOP.has(lower) || lower === 'x-request-id') continue;
+    if (lower === 'content-length') {
+      // A function's own count is kept only where it cannot disagree with what is sent: for HEAD, and for a body that streams.
+      if (fixedLength !== undefined) continue;
+      hasLength = true;
+    }
+    out.push(name, headers[i + 1]!);
+  }
+  if (fixedLength !== undefined && !hasLength) out.push('content-length', String(fixedLength));
+  out.push('x-request-id', requestId, 'x-virga-invocation', call.request.meta.id, 'server-timing', serverTiming(call));
+  return out;
+}
+
+/** https://www.w3.org/TR/server-timing/ — the handler's time is up to the head of the answer, since the header leaves with it. */
+export function serverTiming(call: Call): string {
+  const r = receiptOf(call, performance.now());
+  if (!r.cold) return `warm, queue;dur=${ms(r.queueMs)}, handler;dur=${ms(r.handlerMs)}`;
+  return `cold, queue;dur=${ms(r.queueMs)}, sandbox;dur=${ms(r.sandboxMs)}, load;dur=${ms(r.loadMs)}, init;dur=${ms(r.initMs)}, handler;dur=${ms(r.handlerMs)}`;
+}
+
+function ms(value: number): string {
+  return String(Math.round(value * 1000) / 1000);
+}
+
+export function respondError(response: ServerResponse, error: VirgaError, options: { requestId: string; allow?: string[]; close?: boolean; call?: Call }): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const body = Buffer.from(JSON.stringify(errorBody(error, options.requestId)));
+  const headers: FlatHeaders = ['content-type', 'application/json', 'content-length', String(body.length), 'x-request-id', options.requestId];
+  if (options.allow !== undefined) headers.push('allow', options.allow.join(', '));
+  if (ERRORS[error.code].retry === 'later' && error.status !== 409) headers.push('retry-after', '1');
+  if (options.call !== undefined) headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
+  if (options.close === true) headers.push('connection', 'close');
+  response.writeHead(error.status, headers);
+  response.end(body);
+}

@@ -1,0 +1,86 @@
+// From a request's host and target to a version: `<project>.localhost`, or `/@<project>/…` on any host.
+// Invariant: asks only the read model in memory. Called by accept.ts once per request.
+import type { DeployedVersion } from '../functions/version.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import type { ReadModel } from './read-model.ts';
+import { segmentsOf } from './route-table.ts';
+
+export interface Routed {
+  kind: 'found';
+  version: DeployedVersion;
+  route: string;
+  params: Record<string, string>;
+  /** Path and query as the function sees them: without the `/@<project>` prefix. */
+  target: string;
+}
+
+export type RouteResult = Routed | { kind: 'options'; allow: string[] } | { kind: 'failed'; error: VirgaError; allow?: string[] };
+
+const PROJECT_HOST = /^([a-z0-9-]+)\.localhost$/;
+
+export function route(model: ReadModel, request: { method: string; target: string; host: string }): RouteResult {
+  let target = request.target;
+  if (!target.startsWith('/')) {
+    // absolute-form (RFC 9112, section 3.2.2); anything else is not for us.
+    const absolute = /^https?:\/\/[^/?#]*(.*)$/i.exec(target);
+    if (absolute === null) return failed('invalid_request', `the request target '${target.slice(0, 200)}' is not a path`);
+    target = absolute[1]!.startsWith('/') ? absolute[1]! : `/${absolute[1]!}`;
+  }
+  let projectName: string | undefined;
+  if (target.startsWith('/@')) {
+    const end = indexOfAny(target, 2);
+    projectName = target.slice(2, end);
+    target = target.slice(end);
+    if (!target.startsWith('/')) target = `/${target}`;
+  } else {
+    projectName = projectOfHost(request.host);
+    if (projectName === undefined) {
+      return failed('project_not_found', `the host '${request.host.slice(0, 200)}' names no project; call http://<project>.localhost:<port>/ or /@<project>/`);
+    }
+  }
+  const project = model.project(projectName);
+  if (project === undefined) return failed('project_not_found', `there is no project '${projectName.slice(0, 100)}' here; \`virga projects\` lists them`);
+  const query = target.indexOf('?');
+  const path = query < 0 ? target : target.slice(0, query);
+  let segments = segmentsOf(path);
+  if (path.includes('%')) {
+    try {
+      segments = segments.map(decodeURIComponent);
+    } catch {
+      return failed('invalid_request', `the path '${path.slice(0, 200)}' has a malformed percent-encoding`);
+    }
+  }
+  const match = project.routes.match(request.method, segments);
+  switch (match.kind) {
+    case 'found':
+      return { ...match, target };
+    case 'options':
+      return match;
+    case 'method_not_allowed':
+      return {
+        kind: 'failed',
+        allow: match.allow,
+        error: new VirgaError('method_not_allowed', `${request.method} is not allowed on ${path.slice(0, 200)}; allowed: ${match.allow.join(', ')}`),
+      };
+    case 'none':
+      return failed('route_not_found', `no route of project '${projectName}' matches ${path.slice(0, 200)}; \`virga functions\` lists the routes`);
+  }
+}
+
+function projectOfHost(host: string): string | undefined {
+  const colon = host.lastIndexOf(':');
+  const name = (colon > 0 ? host.slice(0, colon) : host).toLowerCase();
+  return PROJECT_HOST.exec(name)?.[1];
+}
+
+function indexOfAny(text: string, from: number): number {
+  for (let i = from; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (char === 47 /* / */ || char === 63 /* ? */) return i;
+  }
+  return text.length;
+}
+
+function failed(code: 'invalid_request' | 'project_not_found' | 'route_not_found', message: string): RouteResult {
+  return { kind: 'failed', error: new VirgaError(code, message) };
+}

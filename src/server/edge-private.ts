@@ -1,0 +1,137 @@
+// The edge's private server on a socket in the run folder: how the control role reaches the engine. Direct invocations,
+// the state of the engine, and "have you seen this deployment?".
+// Invariant: reachable only through the run folder (mode 0700), so it asks for no token. Made by edge.ts.
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Engine } from '../functions/engine.ts';
+import type { DeployedVersion } from '../functions/version.ts';
+import { CollectedAnswer } from '../gateway/collected-answer.ts';
+import type { ReadModel } from '../gateway/read-model.ts';
+import { recordOf } from '../functions/record.ts';
+import { newId } from '../lib/ids.ts';
+import { continueTrace } from '../lib/traceparent.ts';
+import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
+import type { InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
+import type { LogLine } from '../protocol/invocation.ts';
+import type { EdgeStats } from '../protocol/stats.ts';
+
+export interface EdgePrivateOptions {
+  engine: Engine;
+  model: ReadModel;
+  invokeBytesMax: number;
+  stats: () => EdgeStats;
+  /** Brings the read model up to date with the records. */
+  refresh: () => Promise<void>;
+  /** A version that is not current. */
+  version: (name: { project: string; function: string; version: number }) => Promise<DeployedVersion | undefined>;
+}
+
+const SYNC_TIMEOUT_MS = 5_000;
+
+export function createEdgePrivate(options: EdgePrivateOptions): Server {
+  return createServer({ requestTimeout: 0 }, (request, response) => {
+    handle(options, request, response).catch((error: unknown) => {
+      const known = error instanceof VirgaError ? error : new VirgaError('internal', `the edge failed: ${String(error)}`);
+      if (response.headersSent) response.destroy();
+      else send(response, known.status, errorBody(known, String(request.headers['x-request-id'] ?? '')), known);
+    });
+  });
+}
+
+async function handle(options: EdgePrivateOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://edge');
+  switch (`${request.method ?? ''} ${url.pathname}`) {
+    case 'GET /stats':
+      return send(response, 200, options.stats());
+    case 'POST /sync':
+      return sync(options, Number(url.searchParams.get('deployment') ?? 0), response);
+    case 'POST /invoke':
+      return invoke(options, url.searchParams, request, response);
+    default:
+      throw new VirgaError('not_found', `the edge has no ${request.method ?? ''} ${url.pathname}`);
+  }
+}
+
+async function sync(options: EdgePrivateOptions, deployment: number, response: ServerResponse): Promise<void> {
+  const timeout = Promise.withResolvers<'late'>();
+  const timer = setTimeout(() => timeout.resolve('late'), SYNC_TIMEOUT_MS);
+  const outcome = await Promise.race([options.refresh().then(() => 'done' as const), timeout.promise]).finally(() => clearTimeout(timer));
+  if (outcome === 'late' || options.model.deployment < deployment) {
+    throw new VirgaError('unavailable', `the edge has not seen deployment ${deployment} within ${SYNC_TIMEOUT_MS} ms`);
+  }
+  response.writeHead(204);
+  response.end();
+}
+
+async function invoke(options: EdgePrivateOptions, query: URLSearchParams, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const version = await findVersion(options, query);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > options.invokeBytesMax) throw new VirgaError('request_too_large', `the payload is larger than the ${options.invokeBytesMax} bytes of a direct invocation (VIRGA_LIMIT_INVOKE_BYTES)`);
+    chunks.push(chunk);
+  }
+  const trace = continueTrace(request.headers['traceparent']?.toString());
+  const logs: LogLine[] = [];
+  const answer = new CollectedAnswer({ payload: Buffer.concat(chunks), bytesMax: options.invokeBytesMax });
+  const call = options.engine.invoke({
+    version,
+    meta: { kind: 'event', id: newId('inv'), trace: trace.traceparent, trigger: 'invoke', contentType: request.headers['content-type'] ?? 'application/json' },
+    traceId: trace.traceId,
+    body: undefined,
+    bodyEnds: false,
+    trigger: 'invoke',
+    requestLine: null,
+    sink: answer,
+    logs,
+  });
+  if (call instanceof VirgaError) throw call;
+  answer.call = call;
+  response.on('close', () => {
+    if (!response.writableFinished) call.abandon();
+  });
+  await answer.done;
+  const error = answer.error;
+  const body: InvokeAnswer = {
+    invocation: call.record ?? recordOf(call, undefined),
+    logs,
+    result: error === undefined ? resultOf(answer) : null,
+    error: error === undefined ? null : { code: error.code, message: error.message, ...(error.detail === undefined ? {} : { detail: error.detail }) },
+  };
+  send(response, 200, body);
+}
+
+async function findVersion(options: EdgePrivateOptions, query: URLSearchParams): Promise<DeployedVersion> {
+  const project = query.get('project') ?? '';
+  const name = query.get('function') ?? '';
+  const served = options.model.project(project);
+  if (served === undefined) throw new VirgaError('project_not_found', `there is no project '${project}'; \`virga projects\` lists them`);
+  const current = served.functions.get(name);
+  const wanted = query.get('version');
+  if (wanted !== null && Number(wanted) !== current?.version) {
+    const version = await options.version({ project, function: name, version: Number(wanted) });
+    if (version !== undefined) return version;
+    if (current !== undefined) throw new VirgaError('version_not_found', `function '${name}' has no version ${wanted}; \`virga versions ${name}\` lists them`);
+  }
+  if (current === undefined) throw new VirgaError('function_not_found', `project '${project}' has no function '${name}'; \`virga functions\` lists them`);
+  return current;
+}
+
+function resultOf(answer: CollectedAnswer): InvokeResult | null {
+  const body = answer.bytes;
+  if (body.length === 0) return null;
+  const contentType = answer.contentType;
+  if (/^(text\/|application\/(json|[\w.+-]*\+json|xml|javascript))/.test(contentType)) return { contentType, text: body.toString() };
+  return { contentType, base64: body.toString('base64') };
+}
+
+function send(response: ServerResponse, status: number, body: unknown, error?: VirgaError): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+    ...(error !== undefined && ERRORS[error.code].retry === 'later' ? { 'retry-after': '1' } : {}),
+  });
+  response.end(bytes);
+}
