@@ -1,112 +1,13 @@
-// The engine against scripted guests: the other end of the real frame protocol, well-behaved or hostile, over a pair of
-// streams in place of a sandbox's socket.
+// The engine against scripted guests (testing.ts).
 import assert from 'node:assert/strict';
-import { duplexPair } from 'node:stream';
-import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { VirgaError } from '../protocol/errors.ts';
-import { Flag, FrameReader, FrameType, LogLevel, decodeMeta, encodeFrame, encodeJsonFrame, encodeMetaFrame } from '../protocol/frames.ts';
-import type { Frame, RequestMeta } from '../protocol/frames.ts';
-import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
-import type { VersionSettings } from '../protocol/settings.ts';
-import type { Recorder } from '../observe/recorder.ts';
-import type { Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import { FrameType, LogLevel, encodeFrame, encodeJsonFrame, encodeMetaFrame } from '../protocol/frames.ts';
 import type { Call, CallSink } from './call.ts';
 import { Engine } from './engine.ts';
+import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from './testing.ts';
+import type { Guest, GuestScript } from './testing.ts';
 import type { DeployedVersion } from './version.ts';
-
-const SETTINGS: VersionSettings = {
-  runtime: 'nodejs26', handler: 'index.mjs', memoryMiB: 100, timeoutMs: 1000, concurrency: 1, instances: { min: 0, max: 4 },
-  cpus: null, tmpMiB: 1, pids: 16, queue: 10, idleMs: 60_000, env: {},
-};
-
-function version(settings: Partial<VersionSettings> = {}, name = 'f', number = 1): DeployedVersion {
-  return { project: 'p', function: name, version: number, artifact: 'a', settings: { ...SETTINGS, ...settings } };
-}
-
-type OnRequest = (guest: Guest, stream: number, meta: RequestMeta) => void;
-
-class Guest {
-  readonly channel: Duplex;
-  readonly spec: SandboxSpec;
-  readonly end: (exit: Partial<SandboxExit>) => void;
-  readonly seen: Frame[] = [];
-
-  constructor(channel: Duplex, spec: SandboxSpec, end: (exit: Partial<SandboxExit>) => void, script: { onInit?: (guest: Guest) => void; onRequest: OnRequest }) {
-    this.channel = channel;
-    this.spec = spec;
-    this.end = end;
-    const reader = new FrameReader((frame) => {
-      this.seen.push({ ...frame, payload: Buffer.from(frame.payload) });
-      if (frame.type === FrameType.INIT) (script.onInit ?? ready)(this);
-      if (frame.type === FrameType.REQUEST) script.onRequest(this, frame.stream, decodeMeta<RequestMeta>(frame.payload).meta);
-      if (frame.type === FrameType.STOP) end({ code: 0 });
-    });
-    channel.on('data', (chunk: Buffer) => reader.push(chunk));
-    this.send(encodeJsonFrame(FrameType.HELLO, { runtime: 'nodejs26', runtimeVersion: 'v26', bootMs: 1 }));
-  }
-
-  send(bytes: Buffer): void {
-    if (!this.channel.destroyed) this.channel.write(bytes);
-  }
-
-  answer(stream: number, text: string): void {
-    this.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, Buffer.from(text), { flags: Flag.END, stream, arg: 1 }));
-  }
-}
-
-function ready(guest: Guest): void {
-  guest.send(encodeJsonFrame(FrameType.READY, { loadMs: 1, initMs: 1, exports: ['handler'] }));
-}
-
-class ScriptedSandboxes implements Sandboxes {
-  readonly guests: Guest[] = [];
-  readonly #script: { onInit?: (guest: Guest) => void; onRequest: OnRequest };
-  alive = 0;
-  refuse: VirgaError | undefined;
-
-  constructor(script: { onInit?: (guest: Guest) => void; onRequest: OnRequest }) {
-    this.#script = script;
-  }
-
-  async start(spec: SandboxSpec): Promise<Sandbox> {
-    if (this.refuse !== undefined) throw this.refuse;
-    const [host, far] = duplexPair();
-    const exited = Promise.withResolvers<SandboxExit>();
-    this.alive++;
-    let over = false;
-    const end = (exit: Partial<SandboxExit>): void => {
-      if (over) return;
-      over = true;
-      this.alive--;
-      far.destroy();
-      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', ...exit });
-    };
-    this.guests.push(new Guest(far, spec, end, this.#script));
-    return { id: spec.id, channel: host, codeFolder: '/code', exited: exited.promise, kill: async () => end({ signal: 'SIGKILL' }) };
-  }
-
-  status(): undefined {
-    return undefined;
-  }
-
-  async close(): Promise<void> {}
-}
-
-class MemoryRecorder implements Recorder {
-  readonly records: InvocationRecord[] = [];
-  readonly lines: LogLine[] = [];
-  invocation(record: InvocationRecord): void {
-    this.records.push(record);
-  }
-  log(line: LogLine): void {
-    this.lines.push(line);
-  }
-  status() {
-    return { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } };
-  }
-  async close(): Promise<void> {}
-}
 
 class Answer implements CallSink {
   text = '';
@@ -130,13 +31,13 @@ class Answer implements CallSink {
 }
 
 let ids = 0;
-function setUp(script: { onInit?: (guest: Guest) => void; onRequest: OnRequest }, limits: { sandboxMemoryMiB?: number } = {}) {
+function setUp(script: GuestScript, limits: { sandboxMemoryMiB?: number } = {}) {
   const sandboxes = new ScriptedSandboxes(script);
   const recorder = new MemoryRecorder();
   const engine = new Engine({
     sandboxes,
     recorder,
-    limits: { sandboxMemoryMiB: limits.sandboxMemoryMiB ?? 10_000, sandboxesMax: 100, startsInFlightMax: 8, bootTimeoutMs: 500, loadTimeoutMs: 500, logBytesPerSecond: 1000 },
+    limits: { ...TEST_LIMITS, ...limits },
   });
   const call = (v: DeployedVersion): { answer: Answer; call: Call | VirgaError } => {
     const answer = new Answer();
@@ -154,8 +55,8 @@ const failsWith = (code: string) => (error: unknown) => error instanceof VirgaEr
 
 test('a cold call starts an instance, the next one reuses it, and both leave a record with a receipt', async () => {
   const { engine, call, recorder, sandboxes } = setUp({ onRequest: (guest, stream) => guest.answer(stream, 'hi') });
-  assert.equal(await call(version()).answer.done, 'hi');
-  assert.equal(await call(version()).answer.done, 'hi');
+  assert.equal(await call(testVersion()).answer.done, 'hi');
+  assert.equal(await call(testVersion()).answer.done, 'hi');
   assert.equal(sandboxes.guests.length, 1);
   assert.deepEqual(recorder.records.map((r) => [r.outcome, r.receipt.cold]), [['ok', true], ['ok', false]]);
   assert.ok(recorder.records[0]!.receipt.billedMs >= 1);
@@ -166,7 +67,7 @@ test('a cold call starts an instance, the next one reuses it, and both leave a r
 test('concurrent calls of a version with concurrency 1 get an instance each, up to instances.max', async () => {
   const waiting: (() => void)[] = [];
   const { engine, call, sandboxes } = setUp({ onRequest: (guest, stream) => waiting.push(() => guest.answer(stream, 'x')) });
-  const v = version({ instances: { min: 0, max: 2 } });
+  const v = testVersion({ instances: { min: 0, max: 2 } });
   const answers = [call(v), call(v), call(v)].map((c) => c.answer.done);
   while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(sandboxes.guests.length, 2);
@@ -180,7 +81,7 @@ test('concurrent calls of a version with concurrency 1 get an instance each, up 
 
 test('a call beyond the queue is refused at once and leaves no record', async () => {
   const { engine, call, recorder } = setUp({ onRequest: () => {} });
-  const v = version({ instances: { min: 0, max: 1 }, queue: 1 });
+  const v = testVersion({ instances: { min: 0, max: 1 }, queue: 1 });
   const first = call(v);
   const second = call(v);
   const third = call(v);
@@ -193,7 +94,7 @@ test('a call beyond the queue is refused at once and leaves no record', async ()
 test('a handler that never answers is timed out, its instance is killed, and the next call gets a new one', async () => {
   let requests = 0;
   const { engine, call, sandboxes, recorder } = setUp({ onRequest: (guest, stream) => void (requests++ > 0 && guest.answer(stream, 'ok')) });
-  const v = version({ timeoutMs: 100 });
+  const v = testVersion({ timeoutMs: 100 });
   await assert.rejects(call(v).answer.done, failsWith('function_timeout'));
   assert.equal(await call(v).answer.done, 'ok');
   assert.equal(sandboxes.guests.length, 2);
@@ -206,7 +107,7 @@ test('calls beside one that times out go on in the same instance', async () => {
   const { engine, call, sandboxes } = setUp({
     onRequest: (guest, stream) => void (stream === 2 && setTimeout(() => guest.answer(stream, 'late'), 150)),
   });
-  const v = version({ timeoutMs: 200, concurrency: 2, instances: { min: 0, max: 1 } });
+  const v = testVersion({ timeoutMs: 200, concurrency: 2, instances: { min: 0, max: 1 } });
   const first = call(v).answer.done;
   await new Promise((resolve) => setTimeout(resolve, 100));
   const second = call(v).answer.done;
@@ -219,9 +120,9 @@ test('calls beside one that times out go on in the same instance', async () => {
 test('an instance that is killed for its memory says so, and an exit is told apart from it', async () => {
   let outOfMemory = true;
   const { engine, call } = setUp({ onRequest: (guest) => guest.end(outOfMemory ? { signal: 'SIGKILL', outOfMemory: true } : { code: 3 }) });
-  await assert.rejects(call(version()).answer.done, (error: VirgaError) => error.code === 'function_out_of_memory' && error.message.includes('100 MiB'));
+  await assert.rejects(call(testVersion()).answer.done, (error: VirgaError) => error.code === 'function_out_of_memory' && error.message.includes('100 MiB'));
   outOfMemory = false;
-  await assert.rejects(call(version()).answer.done, (error: VirgaError) => error.code === 'function_crashed' && error.message.includes('code 3'));
+  await assert.rejects(call(testVersion()).answer.done, (error: VirgaError) => error.code === 'function_crashed' && error.message.includes('code 3'));
   await engine.close();
 });
 
@@ -230,7 +131,7 @@ test('code that does not load fails every call that waits for it, with the stack
     onInit: (guest) => guest.send(encodeJsonFrame(FrameType.FAILED, { name: 'SyntaxError', message: 'oops', stack: 'at user.ts:3' })),
     onRequest: () => {},
   });
-  const answers = [call(version()), call(version())].map((c) => c.answer.done);
+  const answers = [call(testVersion()), call(testVersion())].map((c) => c.answer.done);
   for (const answer of answers) {
     await assert.rejects(answer, (error: VirgaError) => error.code === 'function_load_failed' && JSON.stringify(error.detail).includes('user.ts:3'));
   }
@@ -249,7 +150,7 @@ test('a guest that breaks the protocol is ended and its call fails clearly', asy
   ];
   for (const [name, attack] of attacks) {
     const { engine, call, sandboxes } = setUp({ onRequest: attack });
-    await assert.rejects(call(version()).answer.done, failsWith('function_crashed'), name);
+    await assert.rejects(call(testVersion()).answer.done, failsWith('function_crashed'), name);
     assert.equal(sandboxes.alive, 0, name);
     await engine.close();
   }
@@ -262,18 +163,18 @@ test('frames for calls that do not exist are ignored', async () => {
       guest.answer(stream, 'mine');
     },
   });
-  assert.equal(await call(version()).answer.done, 'mine');
+  assert.equal(await call(testVersion()).answer.done, 'mine');
   await engine.close();
 });
 
 test('when a new version is current the old one finishes its calls and goes', async () => {
   const waiting: (() => void)[] = [];
   const { engine, call, sandboxes } = setUp({ onRequest: (guest, stream) => waiting.push(() => guest.answer(stream, 'old')) });
-  const old = version();
+  const old = testVersion();
   engine.setCurrent([old]);
   const running = call(old).answer.done;
   while (waiting.length < 1) await new Promise((resolve) => setImmediate(resolve));
-  engine.setCurrent([version({}, 'f', 2)]);
+  engine.setCurrent([testVersion({}, 'f', 2)]);
   assert.equal(sandboxes.alive, 1);
   waiting[0]!();
   assert.equal(await running, 'old');
@@ -284,8 +185,8 @@ test('when a new version is current the old one finishes its calls and goes', as
 
 test('an idle instance of another function makes room when the node is full', async () => {
   const { engine, call, sandboxes } = setUp({ onRequest: (guest, stream) => guest.answer(stream, 'x') }, { sandboxMemoryMiB: 150 });
-  await call(version({}, 'a')).answer.done;
-  await call(version({}, 'b')).answer.done;
+  await call(testVersion({}, 'a')).answer.done;
+  await call(testVersion({}, 'b')).answer.done;
   assert.equal(sandboxes.guests.length, 2);
   assert.equal(sandboxes.alive, 1);
   await engine.close();
@@ -293,7 +194,7 @@ test('an idle instance of another function makes room when the node is full', as
 
 test('a client that leaves abandons its call: the guest hears CANCEL, the record says so', async () => {
   const { engine, call, sandboxes, recorder } = setUp({ onRequest: () => {} });
-  const made = call(version()).call as Call;
+  const made = call(testVersion()).call as Call;
   while (made.state !== 'running') await new Promise((resolve) => setImmediate(resolve));
   made.abandon();
   const guest = sandboxes.guests[0]!;
@@ -307,7 +208,7 @@ test('a client that leaves abandons its call: the guest hears CANCEL, the record
 test('a call waits for a launcher that is away for a moment, and fails clearly when it stays away', async () => {
   const { engine, call, sandboxes } = setUp({ onRequest: (guest, stream) => guest.answer(stream, 'back') });
   sandboxes.refuse = new VirgaError('sandbox_unavailable', 'the launcher is being restarted');
-  const waiting = call(version()).answer.done;
+  const waiting = call(testVersion()).answer.done;
   await new Promise((resolve) => setTimeout(resolve, 50));
   sandboxes.refuse = undefined;
   assert.equal(await waiting, 'back');
@@ -316,7 +217,7 @@ test('a call waits for a launcher that is away for a moment, and fails clearly w
 
 test('instances.min are started when the version becomes current and replaced when they die', async () => {
   const { engine, sandboxes } = setUp({ onRequest: () => {} });
-  engine.setCurrent([version({ instances: { min: 2, max: 4 } })]);
+  engine.setCurrent([testVersion({ instances: { min: 2, max: 4 } })]);
   while (sandboxes.alive < 2) await new Promise((resolve) => setImmediate(resolve));
   while (engine.stats()[0]!.idle < 2) await new Promise((resolve) => setImmediate(resolve));
   sandboxes.guests[0]!.end({ code: 1 });
@@ -332,7 +233,7 @@ test('log lines carry the invocation, and a flood of them is cut and counted', a
       guest.answer(stream, 'done');
     },
   });
-  await call(version()).answer.done;
+  await call(testVersion()).answer.done;
   assert.equal(recorder.lines.length, 20);
   assert.equal(recorder.lines[0]!.invocation, recorder.records[0]!.id);
   await engine.close();

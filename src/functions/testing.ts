@@ -1,0 +1,132 @@
+// Scripted guests for tests: the far end of the real frame protocol, well-behaved or hostile, over a pair of streams in
+// place of a sandbox's socket; and a recorder that keeps what it is given. Used by the tests of functions and gateway.
+import { duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import type { VirgaError } from '../protocol/errors.ts';
+import { Flag, FrameReader, FrameType, decodeMeta, encodeJsonFrame, encodeMetaFrame } from '../protocol/frames.ts';
+import type { Frame, RequestMeta } from '../protocol/frames.ts';
+import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
+import type { VersionSettings } from '../protocol/settings.ts';
+import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
+import type { Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { DeployedVersion } from './version.ts';
+
+const SETTINGS: VersionSettings = {
+  runtime: 'nodejs26',
+  handler: 'index.mjs',
+  memoryMiB: 100,
+  timeoutMs: 1000,
+  concurrency: 1,
+  instances: { min: 0, max: 4 },
+  cpus: null,
+  tmpMiB: 1,
+  pids: 16,
+  queue: 10,
+  idleMs: 60_000,
+  env: {},
+};
+
+export function testVersion(settings: Partial<VersionSettings> = {}, name = 'f', number = 1): DeployedVersion {
+  return { project: 'p', function: name, version: number, artifact: 'a', settings: { ...SETTINGS, ...settings } };
+}
+
+export interface GuestScript {
+  onInit?: (guest: Guest) => void;
+  onRequest: (guest: Guest, stream: number, meta: RequestMeta, body: Buffer) => void;
+  onFrame?: (guest: Guest, frame: Frame) => void;
+}
+
+export const TEST_LIMITS = {
+  sandboxMemoryMiB: 10_000,
+  sandboxesMax: 100,
+  startsInFlightMax: 8,
+  bootTimeoutMs: 500,
+  loadTimeoutMs: 500,
+  logBytesPerSecond: 1000,
+};
+
+export class Guest {
+  readonly channel: Duplex;
+  readonly spec: SandboxSpec;
+  readonly end: (exit: Partial<SandboxExit>) => void;
+  readonly seen: Frame[] = [];
+
+  constructor(channel: Duplex, spec: SandboxSpec, end: (exit: Partial<SandboxExit>) => void, script: GuestScript) {
+    this.channel = channel;
+    this.spec = spec;
+    this.end = end;
+    const reader = new FrameReader((frame) => {
+      this.seen.push({ ...frame, payload: Buffer.from(frame.payload) });
+      if (frame.type === FrameType.INIT) (script.onInit ?? ready)(this);
+      if (frame.type === FrameType.REQUEST) {
+        const { meta, body } = decodeMeta<RequestMeta>(frame.payload);
+        script.onRequest(this, frame.stream, meta, Buffer.from(body));
+      }
+      script.onFrame?.(this, frame);
+      if (frame.type === FrameType.STOP) end({ code: 0 });
+    });
+    channel.on('data', (chunk: Buffer) => reader.push(chunk));
+    this.send(encodeJsonFrame(FrameType.HELLO, { runtime: 'nodejs26', runtimeVersion: 'v26', bootMs: 1 }));
+  }
+
+  send(bytes: Buffer): void {
+    if (!this.channel.destroyed) this.channel.write(bytes);
+  }
+
+  answer(stream: number, text: string): void {
+    this.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, Buffer.from(text), { flags: Flag.END, stream, arg: 1 }));
+  }
+}
+
+function ready(guest: Guest): void {
+  guest.send(encodeJsonFrame(FrameType.READY, { loadMs: 1, initMs: 1, exports: ['handler'] }));
+}
+
+export class ScriptedSandboxes implements Sandboxes {
+  readonly guests: Guest[] = [];
+  readonly #script: GuestScript;
+  alive = 0;
+  refuse: VirgaError | undefined;
+
+  constructor(script: GuestScript) {
+    this.#script = script;
+  }
+
+  async start(spec: SandboxSpec): Promise<Sandbox> {
+    if (this.refuse !== undefined) throw this.refuse;
+    const [host, far] = duplexPair();
+    const exited = Promise.withResolvers<SandboxExit>();
+    this.alive++;
+    let over = false;
+    const end = (exit: Partial<SandboxExit>): void => {
+      if (over) return;
+      over = true;
+      this.alive--;
+      far.destroy();
+      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', ...exit });
+    };
+    this.guests.push(new Guest(far, spec, end, this.#script));
+    return { id: spec.id, channel: host, codeFolder: '/code', exited: exited.promise, kill: async () => end({ signal: 'SIGKILL' }) };
+  }
+
+  status(): undefined {
+    return undefined;
+  }
+
+  async close(): Promise<void> {}
+}
+
+export class MemoryRecorder implements Recorder {
+  readonly records: InvocationRecord[] = [];
+  readonly lines: LogLine[] = [];
+  invocation(record: InvocationRecord): void {
+    this.records.push(record);
+  }
+  log(line: LogLine): void {
+    this.lines.push(line);
+  }
+  status(): RecorderStatus {
+    return { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } };
+  }
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,221 @@
+// The gateway over real HTTP, with scripted guests behind the engine.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { Engine } from '../functions/engine.ts';
+import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
+import type { Guest, GuestScript } from '../functions/testing.ts';
+import { Flag, FrameType, encodeFrame, encodeMetaFrame } from '../protocol/frames.ts';
+import type { HttpRequestMeta } from '../protocol/frames.ts';
+import type { Route, VersionSettings } from '../protocol/settings.ts';
+import { Gateway } from './accept.ts';
+import { ReadModel } from './read-model.ts';
+import { RouteTable } from './route-table.ts';
+
+async function setUp(script: GuestScript, options: { settings?: Partial<VersionSettings>; routes?: Route[]; requestBytesMax?: number } = {}) {
+  const sandboxes = new ScriptedSandboxes(script);
+  const recorder = new MemoryRecorder();
+  const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
+  const model = new ReadModel();
+  const version = testVersion({ concurrency: 10, ...options.settings });
+  const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => ({ route, version }));
+  model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
+  const gateway = new Gateway({ engine, model, requestBytesMax: options.requestBytesMax ?? 10_000_000 });
+  gateway.server.listen(0, '127.0.0.1');
+  await once(gateway.server, 'listening');
+  const { port } = gateway.server.address() as AddressInfo;
+  return {
+    port,
+    recorder,
+    sandboxes,
+    gateway,
+    get: (path: string, init: Parameters<typeof call>[2] = {}) => call(port, path, init),
+    [Symbol.asyncDispose]: async () => {
+      gateway.drain();
+      gateway.close();
+      await engine.close();
+    },
+  };
+}
+
+async function call(port: number, path: string, init: { method?: string; headers?: Record<string, string | string[]>; body?: Buffer | string } = {}) {
+  const request = httpRequest({ port, host: '127.0.0.1', path, method: init.method ?? 'GET', headers: { host: 'p.localhost', ...init.headers }, agent: false });
+  request.end(init.body);
+  const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return { status: response.statusCode, headers: response.headers as IncomingHttpHeaders, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) };
+}
+
+function echo(guest: Guest, stream: number, meta: unknown, body: Buffer): void {
+  const { kind: _, ...rest } = meta as HttpRequestMeta;
+  const answer = JSON.stringify({ ...rest, body: body.toString('base64') });
+  guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['content-type', 'application/json'] }, Buffer.from(answer), { flags: Flag.END, stream, arg: 0 }));
+}
+
+const json = (body: Buffer): Record<string, string> => JSON.parse(body.toString()) as Record<string, string>;
+
+test('a request reaches its function by host and by /@project, with the prefix taken off', async () => {
+  await using edge = await setUp({ onRequest: echo });
+  assert.equal(json((await edge.get('/a/b?x=1')).body)['url'], 'http://p.localhost/a/b?x=1');
+  assert.equal(json((await edge.get('/@p/a/b?x=1', { headers: { host: 'localhost:8080' } })).body)['url'], 'http://localhost:8080/a/b?x=1');
+});
+
+test('what is not served is answered with the error body: project, route, method, target', async () => {
+  await using edge = await setUp({ onRequest: echo }, { routes: [{ path: '/x', methods: ['GET'], function: 'f' }] });
+  const cases: [string, Parameters<typeof call>[2], number, string][] = [
+    ['/x', { headers: { host: 'other.localhost' } }, 404, 'project_not_found'],
+    ['/x', { headers: { host: 'localhost' } }, 404, 'project_not_found'],
+    ['/y', {}, 404, 'route_not_found'],
+    ['/x', { method: 'POST' }, 405, 'method_not_allowed'],
+    ['/%E0%A4%A', {}, 400, 'invalid_request'],
+  ];
+  for (const [path, init, status, code] of cases) {
+    const answer = await edge.get(path, init);
+    assert.equal(answer.status, status, path);
+    const { error } = JSON.parse(answer.body.toString()) as { error: { code: string; requestId: string } };
+    assert.equal(error.code, code);
+    assert.equal(error.requestId, answer.headers['x-request-id']);
+    if (status === 405) assert.equal(answer.headers.allow, 'GET, HEAD, OPTIONS');
+  }
+  assert.equal((await edge.get('/x', { method: 'OPTIONS' })).status, 204);
+});
+
+test('hop-by-hop headers stay here in both directions, forged forwarding headers are replaced, others pass intact', async () => {
+  await using edge = await setUp({
+    onRequest: (guest, stream, meta) => {
+      const { headers } = meta as HttpRequestMeta;
+      guest.send(
+        encodeMetaFrame(
+          FrameType.RESPONSE,
+          { status: 201, headers: ['set-cookie', 'a=1', 'set-cookie', 'b=2', 'connection', 'x-secret', 'keep-alive', 'timeout=1', 'x-request', JSON.stringify(headers)] },
+          undefined,
+          { flags: Flag.END, stream, arg: 0 },
+        ),
+      );
+    },
+  });
+  const answer = await edge.get('/x', {
+    headers: { connection: 'x-drop, close', 'x-drop': '1', te: 'trailers', 'x-forwarded-for': '6.6.6.6', cookie: 'c=d; e=f', 'x-many': ['1', '2'], 'x-request-id': 'mine-1' },
+  });
+  assert.equal(answer.status, 201);
+  assert.deepEqual(answer.headers['set-cookie'], ['a=1', 'b=2']);
+  assert.equal(answer.headers['x-request-id'], 'mine-1');
+  assert.notEqual(answer.headers['connection'], 'x-secret');
+  const seen = JSON.parse(answer.headers['x-request'] as string) as string[];
+  const names = seen.filter((_, i) => i % 2 === 0);
+  for (const dropped of ['connection', 'x-drop', 'te']) assert.ok(!names.includes(dropped), dropped);
+  assert.equal(seen[seen.indexOf('x-forwarded-for') + 1], '127.0.0.1');
+  assert.equal(seen[seen.indexOf('cookie') + 1], 'c=d; e=f');
+  assert.equal(names.filter((name) => name === 'x-many').length, 2);
+});
+
+test('a trace is continued with a parent id of our own, a malformed one begins anew', async () => {
+  await using edge = await setUp({ onRequest: echo });
+  const incoming = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const trace = json((await edge.get('/x', { headers: { traceparent: incoming } })).body)['trace']!;
+  assert.equal(trace.slice(0, 36), incoming.slice(0, 36));
+  assert.notEqual(trace, incoming);
+  const fresh = json((await edge.get('/x', { headers: { traceparent: '00-zz' } })).body)['trace']!;
+  assert.match(fresh, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+  assert.equal(edge.recorder.records[0]!.traceId, '0af7651916cd43dd8448eb211c80319c');
+});
+
+test('the receipt is in Server-Timing, cold at first, warm afterwards', async () => {
+  await using edge = await setUp({ onRequest: echo });
+  assert.match(String((await edge.get('/x')).headers['server-timing']), /^cold, queue;dur=[\d.]+, sandbox;dur=[\d.]+, load;dur=[\d.]+, init;dur=[\d.]+, handler;dur=[\d.]+$/);
+  assert.match(String((await edge.get('/x')).headers['server-timing']), /^warm, queue;dur=[\d.]+, handler;dur=[\d.]+$/);
+});
+
+test('binary bodies of every size arrive intact both ways', async () => {
+  const bodies = new Map<string, Buffer[]>();
+  await using edge = await setUp({
+    onRequest: (guest, stream, meta, body) => {
+      bodies.set(`${guest.spec.id}/${stream}`, [body]);
+      const last = guest.seen.at(-1)!;
+      if ((last.flags & Flag.END) !== 0) echo(guest, stream, meta, body);
+    },
+    onFrame: (guest, frame) => {
+      if (frame.type !== FrameType.BODY) return;
+      const chunks = bodies.get(`${guest.spec.id}/${frame.stream}`)!;
+      chunks.push(Buffer.from(frame.payload));
+      guest.send(encodeFrame(FrameType.CREDIT, { stream: frame.stream, arg: frame.payload.length }));
+      if ((frame.flags & Flag.END) === 0) return;
+      const whole = Buffer.concat(chunks);
+      guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, undefined, { flags: 0, stream: frame.stream, arg: 0 }));
+      // In two parts, within the window that a guest has without credit.
+      const back = whole.subarray(0, 200_000);
+      for (let at = 0; at < back.length; at += 60_000) guest.send(encodeFrame(FrameType.BODY, { stream: frame.stream, payload: back.subarray(at, at + 60_000) }));
+      guest.send(encodeFrame(FrameType.BODY, { stream: frame.stream, flags: Flag.END }));
+    },
+  });
+  const small = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 256));
+  assert.equal(json((await edge.get('/x', { method: 'POST', body: small })).body)['body'], small.toString('base64'));
+  const large = Buffer.alloc(3_000_000, Buffer.from(Array.from({ length: 251 }, (_, i) => i)));
+  const answer = await edge.get('/x', { method: 'POST', body: large, headers: { 'transfer-encoding': 'chunked' } });
+  assert.ok(answer.body.equals(large.subarray(0, 200_000)));
+});
+
+test('a body over the limit gets 413, declared or not', async () => {
+  await using edge = await setUp({ onRequest: () => {} }, { requestBytesMax: 100_000 });
+  assert.equal((await edge.get('/x', { method: 'POST', body: Buffer.alloc(100_001) })).status, 413);
+  const chunked = await edge.get('/x', { method: 'POST', body: Buffer.alloc(300_000), headers: { 'transfer-encoding': 'chunked' } });
+  assert.equal(chunked.status, 413);
+});
+
+test('HEAD has the headers and no body', async () => {
+  await using edge = await setUp({ onRequest: echo });
+  const answer = await edge.get('/x', { method: 'HEAD' });
+  assert.equal(answer.status, 200);
+  assert.equal(answer.body.length, 0);
+});
+
+test('an answer that HTTP cannot carry becomes a 502 that says so', async () => {
+  await using edge = await setUp({
+    onRequest: (guest, stream) => guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['x-bad', 'a\r\nb: c'] }, undefined, { flags: Flag.END, stream, arg: 0 })),
+  });
+  const answer = await edge.get('/x');
+  assert.equal(answer.status, 502);
+  assert.match(answer.body.toString(), /function_bad_response/);
+  assert.equal(edge.recorder.records[0]!.outcome, 'function_bad_response');
+});
+
+test('a full queue answers 429 with Retry-After', async () => {
+  const answers: (() => void)[] = [];
+  await using edge = await setUp(
+    { onRequest: (guest, stream, meta, body) => answers.push(() => echo(guest, stream, meta, body)) },
+    { settings: { concurrency: 1, queue: 0, instances: { min: 0, max: 1 } } },
+  );
+  const first = edge.get('/x');
+  while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const second = await edge.get('/x');
+  assert.equal(second.status, 429);
+  assert.equal(second.headers['retry-after'], '1');
+  answers[0]!();
+  assert.equal((await first).status, 200);
+});
+
+test('an answer that breaks off midway is seen by the client as broken, not as whole', async () => {
+  await using edge = await setUp({
+    onRequest: (guest, stream) => {
+      guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, Buffer.from('half'), { flags: 0, stream, arg: 0 }));
+      setImmediate(() => guest.end({ code: 1 }));
+    },
+  });
+  await assert.rejects(edge.get('/x'), /aborted|ECONNRESET|socket hang up/);
+  assert.equal(edge.recorder.records[0]!.outcome, 'function_crashed');
+});
+
+test('a client that leaves abandons its call', async () => {
+  const cancelled = Promise.withResolvers<void>();
+  await using edge = await setUp({ onRequest: () => {}, onFrame: (_, frame) => void (frame.type === FrameType.CANCEL && cancelled.resolve()) });
+  const socket = connect(edge.port, '127.0.0.1');
+  socket.write('GET /x HTTP/1.1\r\nhost: p.localhost\r\n\r\n');
+  while (edge.sandboxes.guests[0]?.seen.some((frame) => frame.type === FrameType.REQUEST) !== true) await new Promise((resolve) => setImmediate(resolve));
+  socket.destroy();
+  await cancelled.promise;
+});
