@@ -12,7 +12,7 @@ import type { DeployedVersion } from './version.ts';
 class Answer implements CallSink {
   text = '';
   readonly done: Promise<string>;
-  #settle = { resolve: (_: string): void => {}, reject: (_: Error): void => {} };
+  #settle = { resolve: (() => {}) as (text: string) => void, reject: (() => {}) as (error: Error) => void };
   constructor() {
     this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.done.catch(() => {});

@@ -3,7 +3,7 @@
 // Invariant: the memory limits of all sandboxes add up to at most limits.sandboxMemoryMiB; no call waits on a database.
 // Callers: the gateway, and the edge's private server for direct invocations; the read model says what is current.
 import type { LogLevelName } from '../protocol/frames.ts';
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { LogLine } from '../protocol/invocation.ts';
 import type { FunctionStats } from '../protocol/stats.ts';
 import { newId } from '../lib/ids.ts';
@@ -84,7 +84,6 @@ export class Engine {
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = new VersionPool(version, {
-        limits: this.#limits,
         reserve: (asking) => this.#reserve(asking),
         release: (leaving) => this.#release(leaving),
         start: (v, events, onSandbox) => this.#start(v, events, onSandbox),

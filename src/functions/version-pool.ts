@@ -3,7 +3,6 @@
 // on more instances.
 // Invariant: a queued call is started, failed, or abandoned within the version's timeout; the queue never holds more than
 // settings.queue calls; instances never exceed settings.instances.max. Owned by engine.ts, which grants the node's memory.
-import type { RuntimeLimits } from './engine.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
 import { overloadError, waitedTooLongError } from './failures.ts';
@@ -14,7 +13,6 @@ import type { DeployedVersion } from './version.ts';
 
 /** What the pool needs from the engine. */
 export interface PoolHost {
-  limits: RuntimeLimits;
   /** Room for one more sandbox of this size, made by retiring idle ones elsewhere if need be. */
   reserve(pool: VersionPool): boolean;
   release(pool: VersionPool): void;

@@ -31,6 +31,8 @@ export class Gateway {
   readonly server: Server;
   readonly #options: GatewayOptions;
   #draining = false;
+  #openConnections = 0;
+  readonly #allClosed = Promise.withResolvers<void>();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -38,6 +40,12 @@ export class Gateway {
     this.server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) =>
       this.#accept(request, response, false),
     );
+    this.server.on('connection', (socket) => {
+      this.#openConnections++;
+      socket.on('close', () => {
+        if (--this.#openConnections === 0 && this.#draining) this.#allClosed.resolve();
+      });
+    });
     this.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => this.#accept(request, response, true));
   }
 
@@ -46,6 +54,15 @@ export class Gateway {
     this.#draining = true;
     this.server.close();
     this.server.closeIdleConnections();
+  }
+
+  /** Resolves when every connection is closed, at the latest after `timeoutMs`. */
+  async flushed(timeoutMs: number): Promise<void> {
+    if (this.#openConnections === 0) return;
+    const timer = Promise.withResolvers<void>();
+    const late = setTimeout(timer.resolve, timeoutMs);
+    await Promise.race([this.#allClosed.promise, timer.promise]);
+    clearTimeout(late);
   }
 
   close(): void {

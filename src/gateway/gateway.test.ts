@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
@@ -45,10 +45,10 @@ async function setUp(script: GuestScript, options: { settings?: Partial<VersionS
 async function call(port: number, path: string, init: { method?: string; headers?: Record<string, string | string[]>; body?: Buffer | string } = {}) {
   const request = httpRequest({ port, host: '127.0.0.1', path, method: init.method ?? 'GET', headers: { host: 'p.localhost', ...init.headers }, agent: false });
   request.end(init.body);
-  const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
-  return { status: response.statusCode, headers: response.headers as IncomingHttpHeaders, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) };
+  return { status: response.statusCode, headers: response.headers, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) };
 }
 
 function echo(guest: Guest, stream: number, meta: unknown, body: Buffer): void {

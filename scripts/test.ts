@@ -1,0 +1,146 @@
+// `npm test`: every test of the project in three phases (unit; system, each file with a Virga of its own; faults, one
+// file at a time, since they fill disks and kill processes), told as one run with node's closing lines at the end.
+// Invariant: the run leaves nothing behind. All temporary files go to one folder; what is still there afterwards (a
+// file, a process or a mount that names it) fails the run and is removed. Exit code 0 when all passed and nothing was left.
+//   test.ts [--phase unit|system|faults] [part of a file name …]
+import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const ROOT = join(import.meta.dirname, '..');
+/** A process that was told to end may take this long before it counts as left behind. */
+const LEAVE_MS = 5_000;
+
+interface Phase {
+  name: string;
+  globs: string[];
+  concurrency: number;
+  /** For one file. */
+  timeoutMs: number;
+}
+
+const PHASES: Phase[] = [
+  { name: 'unit', globs: ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'scripts/**/*.test.ts'], concurrency: 2, timeoutMs: 60_000 },
+  { name: 'system', globs: ['test/system/**/*.test.ts'], concurrency: 2, timeoutMs: 240_000 },
+  { name: 'faults', globs: ['test/faults/**/*.test.ts'], concurrency: 1, timeoutMs: 240_000 },
+];
+
+type Counts = Record<'tests' | 'suites' | 'pass' | 'fail' | 'cancelled' | 'skipped' | 'todo', number>;
+const counts: Counts = { tests: 0, suites: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
+
+/** The events of all phases as of one run: each phase's own closing lines are added up and told once. */
+async function* events(phases: Phase[], words: string[]): AsyncGenerator<object> {
+  const beginMs = performance.now();
+  for (const { globs, concurrency, timeoutMs } of phases) {
+    const files = globSync(globs, { cwd: ROOT, exclude: ['**/node_modules/**'] })
+      .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+      .sort()
+      .map((file) => join(ROOT, file));
+    if (files.length === 0) continue;
+    const watch = setInterval(endOverdue, 1_000, timeoutMs);
+    for await (const event of run({ files, concurrency, timeout: timeoutMs, cwd: ROOT })) {
+      const closing = event.type === 'test:diagnostic' && event.data.nesting === 0 ? /^(\w+) ([\d.]+)$/.exec(event.data.message) : null;
+      if (closing === null) yield event;
+      else if (closing[1]! in counts) counts[closing[1] as keyof Counts] += Number(closing[2]);
+    }
+    clearInterval(watch);
+  }
+  const close = (message: string) => ({ type: 'test:diagnostic', data: { nesting: 0, message, level: 'info' } });
+  for (const [name, count] of Object.entries(counts)) yield close(`${name} ${count}`);
+  yield close(`duration_ms ${(performance.now() - beginMs).toFixed(0)}`);
+}
+
+/**
+ * The runner's timeout ends tests, not a file whose tests are done and which does not end because it left a timer or a
+ * socket open. Such a file is killed, which fails it.
+ */
+const childrenSeen = new Map<string, number>();
+function endOverdue(timeoutMs: number): void {
+  const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean);
+  for (const pid of childrenSeen.keys()) if (!children.includes(pid)) childrenSeen.delete(pid);
+  for (const pid of children) {
+    const since = childrenSeen.get(pid) ?? performance.now();
+    childrenSeen.set(pid, since);
+    if (performance.now() - since < timeoutMs + 5_000) continue;
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').filter(Boolean).at(-1);
+    console.log(`${command} has not ended after ${timeoutMs / 1000} s: killed. Something that it opened is still open`);
+    process.kill(Number(pid), 'SIGKILL');
+  }
+}
+
+/** Processes and mounts that name this run's folder, and files in it. */
+function leftovers(folder: string): { processes: number[]; lines: string[] } {
+  const lines: string[] = [];
+  const processes: number[] = [];
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    const read = (file: string) => {
+      try {
+        return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+      } catch {
+        return ''; // gone, or another user's
+      }
+    };
+    const command = read('cmdline');
+    if (!`${command}\0${read('environ')}\0${cwd(pid)}`.includes(folder)) continue;
+    processes.push(Number(pid));
+    lines.push(`process ${pid}: ${command.replaceAll('\0', ' ').slice(0, 200)}`);
+  }
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  for (const line of mounts) if (line.includes(folder)) lines.push(`mount: ${line.split(' ')[4]}`);
+  for (const name of readdirSync(folder)) lines.push(`file: ${join(folder, name)}`);
+  return { processes, lines };
+}
+
+function cwd(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return '';
+  }
+}
+
+const args = process.argv.slice(2);
+const phaseName = args[0] === '--phase' ? args.splice(0, 2)[1] : undefined;
+const phases = PHASES.filter((phase) => phaseName === undefined || phase.name === phaseName);
+if (phases.length === 0) {
+  console.error(`no such phase: ${phaseName}; there are: ${PHASES.map((phase) => phase.name).join(', ')}`);
+  process.exit(2);
+}
+
+// Short, since sockets live below it and their paths are limited to 107 bytes.
+const folder = mkdtempSync(join(tmpdir(), 'vt-'));
+process.env['TMPDIR'] = folder;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const pid of leftovers(folder).processes) process.kill(pid, 'SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(1);
+  });
+}
+
+const reporter = new spec();
+await pipeline(Readable.from(events(phases, args)), reporter, process.stdout, { end: false });
+
+let left = leftovers(folder);
+for (let waitedMs = 0; left.lines.length > 0 && waitedMs < LEAVE_MS; waitedMs += 250) {
+  await sleep(250);
+  left = leftovers(folder);
+}
+if (left.lines.length > 0) console.log(`left behind by the tests, which should have removed it:\n  ${left.lines.slice(0, 50).join('\n  ')}`);
+for (const pid of left.processes) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it ended by itself
+  }
+}
+rmSync(folder, { recursive: true, force: true });
+
+const failed = counts.fail + counts.cancelled + (left.lines.length > 0 ? 1 : 0);
+console.log(`${counts.pass} passed, ${failed} failed, ${counts.skipped + counts.todo} skipped`);
+process.exitCode = failed === 0 && counts.tests > 0 ? 0 : 1;

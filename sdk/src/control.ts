@@ -1,0 +1,244 @@
+// The client of Virga's control API: every operation of /v1 as a method. No dependencies but fetch. Used by the CLI,
+// the console, the tests and whoever scripts Virga. Invariant: every failure but the caller's own abort is a VirgaApiError.
+//
+//   const virga = new VirgaControl({ url: 'http://127.0.0.1:8081', token });
+//   for await (const project of virga.projects()) console.log(project.name, project.url);
+import type {
+  ArtifactAnswer, DeployAnswer, DeploymentItem, FunctionItem, InvocationDetail, InvokeAnswer, NodeStatus, Page,
+  ProjectDetail, ProjectItem, VersionItem,
+} from '../../src/protocol/control-api.ts';
+import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
+import type { DeployRequest } from '../../src/protocol/settings.ts';
+import { followLines } from './follow.ts';
+import { Transport } from './transport.ts';
+import type { TransportOptions } from './transport.ts';
+import { progressStream } from './upload.ts';
+import type { UploadOptions } from './upload.ts';
+
+export type {
+  ArtifactAnswer, Change, DeployAnswer, DeploymentItem, FunctionItem, InvocationDetail, InvokeAnswer, InvokeResult,
+  NodeStatus, Page, ProjectDetail, ProjectItem, VersionItem,
+} from '../../src/protocol/control-api.ts';
+export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
+export type { DeployFunction, DeployRequest, HttpMethod, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
+export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
+export { VirgaApiError } from './api-error.ts';
+export type { ApiErrorCode, RequestProblem } from './api-error.ts';
+export type { UploadOptions, UploadProgress } from './upload.ts';
+export type VirgaControlOptions = TransportOptions;
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+}
+
+export interface PageOptions extends CallOptions {
+  /** Items in one answer, 1 to 1,000; default 100. */
+  limit?: number | undefined;
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+}
+
+/** A list: iterate over all of it (pages are fetched as needed), or ask for one page. */
+export interface Listing<T> extends AsyncIterable<T> {
+  page(options?: PageOptions): Promise<Page<T>>;
+}
+
+export interface InvocationFilter {
+  /** An ISO 8601 time, or how long ago: `90s`, `10m`, `2h`, `7d`. */
+  since?: string | undefined;
+  /** `ok`, `failed` (everything else) or a code of the error table. */
+  outcome?: Outcome | 'failed' | undefined;
+}
+
+export interface LogFilter {
+  function?: string | undefined;
+  invocation?: string | undefined;
+  /** As in InvocationFilter. */
+  since?: string | undefined;
+  /** Only lines after the one with this id. */
+  after?: string | undefined;
+  /** Begin with the newest so many lines (1 to 1,000) that the other filters leave. */
+  last?: number | undefined;
+}
+
+export interface FollowOptions extends LogFilter, CallOptions {
+  /** How long a lost connection is tried again before the iteration fails, ms. Default 30,000; 0: at once. */
+  reconnectMs?: number | undefined;
+}
+
+export interface InvokePayload {
+  body?: Uint8Array | string | undefined;
+  /** Default `application/json`. */
+  contentType?: string | undefined;
+}
+
+export interface InvokeOptions extends CallOptions {
+  /** Default: the current one. */
+  version?: number | undefined;
+  /** Becomes the `x-request-id` of the call. */
+  requestId?: string | undefined;
+}
+
+export class VirgaControl {
+  readonly #transport: Transport;
+
+  constructor(options: VirgaControlOptions) {
+    this.#transport = new Transport(options);
+  }
+
+  /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
+  get url(): string {
+    return this.#transport.url;
+  }
+
+  /** Answers without a token: whether the control API serves. */
+  health(options: CallOptions = {}): Promise<{ status: 'ok' }> {
+    return this.#get('/v1/health', options);
+  }
+
+  status(options: CallOptions = {}): Promise<NodeStatus> {
+    return this.#get('/v1/status', options);
+  }
+
+  /** The OpenAPI 3.1 description of this very API. */
+  openapi(options: CallOptions = {}): Promise<Record<string, unknown>> {
+    return this.#get('/v1/openapi.json', options);
+  }
+
+  projects(options: CallOptions = {}): Listing<ProjectItem> {
+    return this.#list('/v1/projects', {}, options);
+  }
+
+  project(project: string, options: CallOptions = {}): Promise<ProjectDetail> {
+    return this.#get(pathOf(project), options);
+  }
+
+  /** Removes the project with its functions, versions and deployments. Records of its invocations stay for their time. */
+  async removeProject(project: string, options: CallOptions = {}): Promise<void> {
+    await this.#transport.send({ method: 'DELETE', path: pathOf(project), signal: options.signal });
+  }
+
+  /** Which of these artifacts the server lacks. Any number: asked in batches of 1,000. */
+  async missingArtifacts(sha256: readonly string[], options: CallOptions = {}): Promise<string[]> {
+    const missing: string[] = [];
+    for (let at = 0; at < sha256.length; at += 1_000) {
+      const json = { sha256: sha256.slice(at, at + 1_000) };
+      const answer = await this.#transport.json<{ missing: string[] }>({ method: 'POST', path: '/v1/artifacts/missing', json, signal: options.signal });
+      missing.push(...answer.missing);
+    }
+    return missing;
+  }
+
+  /** Uploads one artifact (a gzip'd tar) under its sha256. Uploading what is there already succeeds. */
+  async uploadArtifact(sha256: string, source: Uint8Array | AsyncIterable<Uint8Array>, options: UploadOptions): Promise<ArtifactAnswer> {
+    return await this.#transport.json({
+      method: 'PUT',
+      path: `/v1/artifacts/${encodeURIComponent(sha256)}`,
+      body: { bytes: progressStream(source, options), contentType: 'application/octet-stream', length: options.bytes },
+      signal: options.signal,
+      timeoutMs: null,
+    });
+  }
+
+  /** Makes this the whole state of the project (which is created if need be), or changes nothing. Idempotent. */
+  deploy(project: string, request: DeployRequest, options: CallOptions & { dryRun?: boolean } = {}): Promise<DeployAnswer> {
+    const query = { dryRun: options.dryRun === true ? true : undefined };
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'deployments'), query, json: request, signal: options.signal });
+  }
+
+  /** Newest first. */
+  deployments(project: string, options: CallOptions = {}): Listing<DeploymentItem> {
+    return this.#list(pathOf(project, 'deployments'), {}, options);
+  }
+
+  /** Returns to an earlier deployment; without `to`, to the state before the current one. */
+  rollback(project: string, options: CallOptions & { to?: number | undefined } = {}): Promise<DeployAnswer> {
+    const json = options.to === undefined ? {} : { to: options.to };
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'rollback'), json, signal: options.signal });
+  }
+
+  /** Functions of the current deployment, by name. */
+  functions(project: string, options: CallOptions = {}): Listing<FunctionItem> {
+    return this.#list(pathOf(project, 'functions'), {}, options);
+  }
+
+  /** Newest first. */
+  versions(project: string, fn: string, options: CallOptions = {}): Listing<VersionItem> {
+    return this.#list(pathOf(project, 'functions', fn, 'versions'), {}, options);
+  }
+
+  /**
+   * Calls a function directly and waits for it. Also resolves when the function failed: `error` is set then. Rejects
+   * when there was no invocation (unknown function or version, queue full, payload too large…).
+   */
+  invoke(project: string, fn: string, payload: InvokePayload = {}, options: InvokeOptions = {}): Promise<InvokeAnswer> {
+    return this.#transport.json({
+      method: 'POST',
+      path: pathOf(project, 'functions', fn, 'invoke'),
+      query: { version: options.version },
+      body: { bytes: payload.body ?? '', contentType: payload.contentType ?? 'application/json' },
+      signal: options.signal,
+      requestId: options.requestId,
+      timeoutMs: null,
+    });
+  }
+
+  /** Newest first. */
+  invocations(project: string, fn: string, filter: InvocationFilter = {}, options: CallOptions = {}): Listing<InvocationRecord> {
+    return this.#list(pathOf(project, 'functions', fn, 'invocations'), { since: filter.since, outcome: filter.outcome }, options);
+  }
+
+  invocation(project: string, id: string, options: CallOptions = {}): Promise<InvocationDetail> {
+    return this.#get(pathOf(project, 'invocations', id), options);
+  }
+
+  /** Oldest first. */
+  logs(project: string, filter: LogFilter = {}, options: CallOptions = {}): Listing<LogLine> {
+    return this.#list(pathOf(project, 'logs'), logQuery(filter), options);
+  }
+
+  /**
+   * Log lines as they come, until the signal aborts (the iteration then simply ends). Without `since`, `after` or
+   * `last` it begins now. A lost connection is taken up again after the last line, none twice.
+   */
+  followLogs(project: string, options: FollowOptions = {}): AsyncGenerator<LogLine, void, undefined> {
+    return followLines(this.#transport, pathOf(project, 'logs'), {
+      query: logQuery(options),
+      signal: options.signal,
+      reconnectMs: options.reconnectMs ?? 30_000,
+    });
+  }
+
+  #get<T>(path: string, options: CallOptions): Promise<T> {
+    return this.#transport.json({ method: 'GET', path, signal: options.signal });
+  }
+
+  #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions): Listing<T> {
+    const page = (options: PageOptions = {}): Promise<Page<T>> =>
+      this.#transport.json({
+        method: 'GET',
+        path,
+        query: { ...filter, limit: options.limit, cursor: options.cursor },
+        signal: options.signal ?? base.signal,
+      });
+    return {
+      page,
+      async *[Symbol.asyncIterator]() {
+        let cursor: string | undefined;
+        do {
+          const answer = await page({ limit: 1_000, cursor });
+          yield* answer.items;
+          cursor = answer.next ?? undefined;
+        } while (cursor !== undefined);
+      },
+    };
+  }
+}
+
+function pathOf(...segments: string[]): string {
+  return `/v1/projects/${segments.map((segment) => encodeURIComponent(segment)).join('/')}`;
+}
+
+function logQuery(filter: LogFilter): Record<string, string | number | undefined> {
+  return { function: filter.function, invocation: filter.invocation, since: filter.since, after: filter.after, last: filter.last };
+}

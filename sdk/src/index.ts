@@ -1,0 +1,2 @@
+// The entry of @virga/sdk: what function authors and clients of the control API import.
+export * from './function.ts';

@@ -1,0 +1,83 @@
+// Builds the functions of a manifest into artifacts in a folder of their own, two at a time. Invariant: either every
+// function that was asked for is built, or one error tells what is wrong with each that is not. Callers: the commands
+// deploy, diff and dev.
+import { join } from 'node:path';
+import { VirgaError } from '../../protocol/errors.ts';
+import type { ErrorCode } from '../../protocol/errors.ts';
+import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
+import { writeArchive } from './archive.ts';
+import type { Archive } from './archive.ts';
+import type { Target } from './packages.ts';
+
+export interface BuildOptions {
+  /** Archives are written here. */
+  workFolder: string;
+  /** For installed Python packages. */
+  cacheFolder: string;
+  fresh?: boolean;
+  /** Only these functions. */
+  only?: ReadonlySet<string>;
+  signal?: AbortSignal;
+  /** Progress for people. */
+  note?(text: string): void;
+}
+
+export interface Built extends Archive {
+  name: string;
+  /** The archive. */
+  file: string;
+  handler: string;
+  /** Files and folders whose change calls for another build; absolute. */
+  sources: string[];
+  ms: number;
+}
+
+const AT_ONCE = 2;
+
+export async function buildFunctions(manifest: Manifest, options: BuildOptions): Promise<Built[]> {
+  const wanted = manifest.functions.filter((fn) => options.only?.has(fn.name) ?? true);
+  const waiting = wanted.entries();
+  const built: Built[] = [];
+  const failures: { index: number; fn: ManifestFunction; error: unknown }[] = [];
+  const work = async (): Promise<void> => {
+    for (const [index, fn] of waiting) {
+      options.signal?.throwIfAborted();
+      try {
+        built[index] = await buildFunction(fn, manifest, options);
+      } catch (error) {
+        failures.push({ index, fn, error });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  if (failures.length > 0) throw failureOf(failures.sort((a, b) => a.index - b.index));
+  return built;
+}
+
+async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: BuildOptions): Promise<Built> {
+  const startedAt = performance.now();
+  const note = (text: string): void => options.note?.(`${fn.name}: ${text}`);
+  const python = fn.settings.runtime.startsWith('python');
+  const { entries, handler, sources } = python
+    ? await (await import('./python.ts')).buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note })
+    : await (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
+  const file = join(options.workFolder, `${fn.name}.tar.gz`);
+  const archive = await writeArchive(entries, file, { what: `function '${fn.name}'`, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  return { ...archive, name: fn.name, file, handler, sources, ms: performance.now() - startedAt };
+}
+
+/** Functions run on Linux; on which processor only a Linux client, deploying to its own kind, can tell. */
+function targetOf(): Target {
+  return { os: 'linux', cpu: process.platform === 'linux' ? process.arch : 'x64' };
+}
+
+function failureOf(failures: { fn: ManifestFunction; error: unknown }[]): VirgaError {
+  const known = failures.find(({ error }) => !(error instanceof VirgaError));
+  if (known !== undefined && (known.error as Error).name === 'AbortError') throw known.error;
+  const codes = new Set<ErrorCode>(failures.map(({ error }) => (error instanceof VirgaError ? error.code : 'build_failed')));
+  const texts = failures.map(({ fn, error }) => {
+    const message = (error as Error).message;
+    return `function '${fn.name}' cannot be built:${message.includes('\n') ? `\n${message.replace(/^/gm, '  ')}` : ` ${message}`}`;
+  });
+  return new VirgaError(codes.size === 1 ? [...codes][0]! : 'build_failed', texts.join('\n'), { cause: failures[0]!.error });
+}

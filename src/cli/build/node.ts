@@ -1,0 +1,185 @@
+// Builds a JavaScript or TypeScript function: one bundle with its source map, and beside it what cannot be bundled
+// (packages with native code or files of their own, `include`). Invariants: the same sources give the same bytes; a
+// stack trace names the author's file and line; CommonJS stays CommonJS, so that `exports.handler` means what it says.
+// Called by build.ts. Rolldown bundles a small function in 10 to 30 ms (esbuild 82 ms, and a larger result).
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, extname, join, relative, resolve, sep } from 'node:path';
+import { RolldownMagicString, rolldown } from 'rolldown';
+import type { OutputChunk, Plugin, RolldownLog } from 'rolldown';
+import { parseSync } from 'rolldown/utils';
+import { VirgaError } from '../../protocol/errors.ts';
+import type { ManifestFunction } from '../manifest/manifest.ts';
+import type { ArtifactEntry } from './archive.ts';
+import { bundleFailure, unresolvedImports } from './bundle-failure.ts';
+import { includedFiles, staticPart } from './include.ts';
+import { ASKS_WHERE, COMPUTED_REQUIRE, ownFolderEdits, withoutComments, WORTH_A_LOOK } from './own-folder.ts';
+import { carriedFiles, findPackage, hasNativeCode, packageNameOf, packageOfFile } from './packages.ts';
+import type { Package, Target } from './packages.ts';
+
+export interface BuiltFunction {
+  entries: ArtifactEntry[];
+  /** As in VersionSettings. */
+  handler: string;
+  /** Files and folders whose change calls for another build; absolute. */
+  sources: string[];
+}
+
+/** Each further round carries packages that the one before found unfit for bundling. */
+const ROUNDS_MAX = 20;
+
+export async function buildNode(fn: ManifestFunction, options: { folder: string; target: Target }): Promise<BuiltFunction> {
+  const { folder, target } = options;
+  const input = join(folder, fn.source);
+  const format = isCommonJs(input) ? 'cjs' : 'esm';
+  const carried = new Map<string, Package>();
+  for (const name of fn.external) {
+    const found = findPackage(name, dirname(input));
+    if (found === undefined) throw new VirgaError('build_failed', `external: the package '${name}' is not installed; run \`npm install ${name}\``);
+    carried.set(name, found);
+  }
+  const addons = new Map<string, ArtifactEntry>();
+  let chunk: OutputChunk | undefined;
+  let map: Uint8Array | undefined;
+  for (let round = 0; ; round++) {
+    const carriedBefore = carried.size;
+    ({ chunk, map } = await bundle(input, { folder, format, plugin: plugin({ folder, carried, addons }) }));
+    // Packages found while they were already being bundled: once more without them.
+    if (![...carried.values()].some((found) => chunk!.moduleIds.some((id) => id.startsWith(`${found.folder}${sep}`)))) break;
+    if (round >= ROUNDS_MAX || (round > 0 && carried.size === carriedBefore)) break;
+  }
+  const file = format === 'cjs' ? 'index.cjs' : 'index.mjs';
+  if (format === 'esm') checkExports(fn, chunk.exports);
+  const entries: ArtifactEntry[] = [{ path: file, content: Buffer.from(chunk.code) }, { path: `${file}.map`, content: map }];
+  const own = new Set(entries.map((entry) => entry.path));
+  for (const entry of [...addons.values(), ...(await includedFiles(folder, fn.include))]) {
+    if (own.has(entry.path)) throw new VirgaError('build_failed', `include: ${entry.path} has the name of the bundle; rename the file`);
+    entries.push(entry);
+  }
+  entries.push(...(await carriedFiles([...carried.values()], target)));
+  const unique = new Map(entries.map((entry) => [entry.path, entry]));
+  const sources = [input, ...chunk.moduleIds.filter((id) => id.startsWith('/')), ...fn.include.map((glob) => join(folder, staticPart(glob)))];
+  return { entries: [...unique.values()], handler: fn.handler === undefined ? file : `${file}#${fn.handler}`, sources: [...new Set(sources)] };
+}
+
+interface BundleOptions {
+  folder: string;
+  format: 'cjs' | 'esm';
+  plugin: Plugin;
+}
+
+async function bundle(input: string, { folder, format, plugin: own }: BundleOptions): Promise<{ chunk: OutputChunk; map: Uint8Array }> {
+  const unresolved: RolldownLog[] = [];
+  try {
+    await using build = await rolldown({
+      input,
+      cwd: folder,
+      platform: 'node',
+      logLevel: 'warn',
+      onLog(_level, log) {
+        // A package may look for another one that is optional; the author's own import of nothing is a mistake.
+        if (log.code === 'UNRESOLVED_IMPORT' && log.id !== undefined && packageOfFile(log.id) === undefined) unresolved.push(log);
+      },
+      tsconfig: true,
+      plugins: [own],
+      moduleTypes: { '.txt': 'text', '.html': 'text', '.sql': 'text', '.md': 'text' },
+    });
+    const { output } = await build.generate({
+      dir: folder,
+      format,
+      codeSplitting: false,
+      entryFileNames: format === 'cjs' ? 'index.cjs' : 'index.mjs',
+      sourcemap: true,
+      sourcemapExcludeSources: true,
+    });
+    if (unresolved.length > 0) throw unresolvedImports(unresolved, folder);
+    const map = output.find((one) => one.type === 'asset' && one.fileName.endsWith('.map'));
+    if (map?.type !== 'asset') throw new VirgaError('build_failed', 'the bundler made no source map');
+    return { chunk: output[0], map: typeof map.source === 'string' ? Buffer.from(map.source) : map.source };
+  } catch (error) {
+    throw bundleFailure(error, folder);
+  }
+}
+
+interface Carrying {
+  folder: string;
+  /** Filled here: packages that go along as files. */
+  carried: Map<string, Package>;
+  /** Filled here: the author's own native addons. */
+  addons: Map<string, ArtifactEntry>;
+}
+
+function plugin({ folder, carried, addons }: Carrying): Plugin {
+  const native = new Map<string, boolean>();
+  const carry = (found: Package): void => void carried.set(found.name, found);
+  return {
+    name: 'virga',
+    resolveId: {
+      filter: { id: /^[@\w~]|\.node$/ },
+      handler(specifier, importer) {
+        if (importer === undefined) return null;
+        const from = dirname(importer);
+        if (/^\.{1,2}\/.*\.node$/.test(specifier) && packageOfFile(importer) === undefined) {
+          const file = resolve(from, specifier);
+          const path = relative(folder, file).split(sep).join('/');
+          const bytes = statSync(file, { throwIfNoEntry: false })?.size;
+          if (bytes === undefined || path.startsWith('../')) return null;
+          addons.set(path, { path, file, bytes });
+          return { id: `./${path}`, external: true };
+        }
+        const name = packageNameOf(specifier);
+        const found = name === undefined ? undefined : findPackage(name, from);
+        if (found === undefined) return null;
+        if (!native.has(found.folder)) native.set(found.folder, hasNativeCode(found));
+        if (!native.get(found.folder) && carried.get(found.name)?.folder !== found.folder) return null;
+        const taken = carried.get(found.name) ?? findPackage(found.name, folder);
+        const owner = packageOfFile(importer);
+        if (taken !== undefined && taken.folder !== found.folder && owner !== undefined) {
+          // Another version of it is the function's own: whoever needs this one goes along as files as well.
+          carry(owner);
+          return { id: specifier, external: true };
+        }
+        carry(found);
+        return { id: specifier, external: true };
+      },
+    },
+    transform: {
+      filter: { code: WORTH_A_LOOK, id: /^\// },
+      handler(code, id) {
+        const owner = packageOfFile(id);
+        if (owner === undefined) {
+          const path = relative(folder, id).split(sep).join('/');
+          const edits = path.startsWith('../') || !ASKS_WHERE.test(code) ? [] : ownFolderEdits(code, path);
+          if (edits.length === 0) return null;
+          const text = new RolldownMagicString(code);
+          for (const edit of edits) text.update(edit.start, edit.end, edit.text);
+          return { code: text.toString(), map: text.generateMap({ source: id, hires: true }).toString() };
+        }
+        const bare = withoutComments(code, id);
+        if (ASKS_WHERE.test(bare) || COMPUTED_REQUIRE.test(bare)) carry(owner);
+        return null;
+      },
+    },
+  };
+}
+
+/** By its extension; where that leaves it open, by whether it has import or export in it, as Node decides too. */
+function isCommonJs(file: string): boolean {
+  const extension = extname(file);
+  if (extension === '.cjs' || extension === '.cts') return true;
+  if (extension === '.mjs' || extension === '.mts') return false;
+  const { module, errors } = parseSync(file, readFileSync(file, 'utf8'));
+  return errors.length === 0 && !module.hasModuleSyntax;
+}
+
+function checkExports(fn: ManifestFunction, names: readonly string[]): void {
+  if (fn.handler !== undefined) {
+    const [first] = fn.handler.split('.');
+    if (names.includes(first!)) return;
+    throw new VirgaError('build_failed', `${fn.source} does not export '${first}', which \`handler\` names; it exports ${names.join(', ') || 'nothing'}`);
+  }
+  if (names.includes('default') || names.includes('handler')) return;
+  throw new VirgaError(
+    'build_failed',
+    `${fn.source} exports ${names.join(', ') || 'nothing'}; expected \`export default { fetch(request, context) {…} }\` or \`export const handler = async (event, context) => …\``,
+  );
+}

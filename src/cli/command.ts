@@ -1,0 +1,31 @@
+// What a command is. Each file of commands/ exports one as `command`; it is loaded only when it is the one that was asked
+// for, so its heavier parts cost the others nothing. cli.ts hands it to commander and runs it.
+import type { Command } from 'commander';
+import type { ClientSettings } from '../config/client.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface CommandContext {
+  terminal: Terminal;
+  settings: ClientSettings;
+  /** Aborts on the first Ctrl-C or SIGTERM of a command that says `ownSignals`. */
+  signal: AbortSignal;
+  /** For commands that read standard input. */
+  input: NodeJS.ReadStream;
+}
+
+/** Exit status: nothing is 0. */
+export type ExitStatus = number | void;
+
+export interface CommandDefinition<Options = Record<string, unknown>> {
+  /** Arguments and options; the description is the summary of the table. */
+  define(command: Command): void;
+  /** Shown at the end of its help, each a line of shell. */
+  examples: readonly string[];
+  /** Paragraphs for the reference, where the options do not say it all. */
+  notes?: string;
+  /** Without: the command has --json. */
+  noJson?: true;
+  /** Ctrl-C ends it in order (through `signal`), instead of at once. */
+  ownSignals?: true;
+  run(context: CommandContext, args: (string | undefined)[], options: Options): Promise<ExitStatus>;
+}

@@ -1,0 +1,50 @@
+// `virga invocation ID`: one call: what was asked, how it ended, where its time went, and its log.
+import type { Command } from 'commander';
+import type { InvocationDetail } from '../../../sdk/src/control.ts';
+import type { CommandDefinition } from '../command.ts';
+import { logLineText } from '../log-text.ts';
+import { bytesText } from '../manifest/units.ts';
+import { msText } from '../phrases.ts';
+import { projectOf } from '../project.ts';
+import { receiptBars, totalMs } from '../receipt-text.ts';
+import { connect } from '../server.ts';
+import { table } from '../table.ts';
+import type { Terminal } from '../terminal.ts';
+import { invocationId } from '../values.ts';
+
+const BAR_COLUMNS = 40;
+
+export const command: CommandDefinition<{ project?: string }> = {
+  define(command: Command) {
+    command.argument('<id>', 'the invocation, inv_…').option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
+  },
+  examples: ['virga invocation inv_01k9x3v5m8q2r7t4w6y9z0a1b2'],
+  async run({ terminal, settings }, [id], options) {
+    const asked = invocationId(id!, 'the id');
+    const client = connect(settings);
+    const detail = await client.invocation(await projectOf(client, options.project), asked);
+    terminal.result(detail, () => text(detail, terminal));
+  },
+};
+
+function text({ invocation, logs, logsCut }: InvocationDetail, terminal: Terminal): string {
+  const { receipt } = invocation;
+  const outcome = terminal.paint(invocation.outcome === 'ok' ? 'green' : 'red', invocation.outcome);
+  const rows = [
+    ['function', `${invocation.project}/${invocation.function}, version ${invocation.version}`],
+    ['request', invocation.request ?? invocation.trigger],
+    ['outcome', `${outcome}${invocation.status === null ? '' : `, status ${invocation.status}`}`],
+    ...(invocation.error === null ? [] : [['error', invocation.error]]),
+    ['started', new Date(invocation.startedAt).toISOString()],
+    ['trace', invocation.traceId],
+    ['instance', invocation.instance],
+    ['memory', `${bytesText(invocation.peakMemoryBytes)} at its peak`],
+    ['bytes', `${bytesText(invocation.bytesIn)} in, ${bytesText(invocation.bytesOut)} out`],
+    ['billed', `${receipt.billedMs} ms`],
+  ];
+  const lines = [invocation.id, table([], rows.map(([name, value]) => [`  ${terminal.paint('dim', name!)}`, value!]))];
+  lines.push('', `${msText(totalMs(receipt))}, ${receipt.cold ? 'cold' : 'warm'}`, ...receiptBars(receipt, BAR_COLUMNS).map((line) => `  ${line}`));
+  if (logs.length > 0) lines.push('', ...logs.map((line) => logLineText(line, terminal, { short: true, stdout: true })));
+  if (logsCut) lines.push(terminal.paint('dim', `… and more: virga logs --invocation ${invocation.id} --limit 100000`));
+  return lines.join('\n');
+}

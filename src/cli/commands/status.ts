@@ -1,0 +1,53 @@
+// `virga status`: the node, its roles and what is running. Says loudly when sandboxes isolate nothing.
+import type { NodeStatus } from '../../../sdk/src/control.ts';
+import type { CommandDefinition } from '../command.ts';
+import { bytesText } from '../manifest/units.ts';
+import { uptimeText } from '../phrases.ts';
+import { findServer, connect } from '../server.ts';
+import { table } from '../table.ts';
+import type { Terminal } from '../terminal.ts';
+
+export const command: CommandDefinition = {
+  define() {},
+  examples: ['virga status', 'virga status --json'],
+  notes: 'The exit status is 1 when the edge does not answer.',
+  async run({ terminal, settings }) {
+    const { from } = findServer(settings);
+    const status = await connect(settings).status();
+    terminal.result(status, () => text(status, from, terminal));
+    return status.edge === null ? 1 : 0;
+  },
+};
+
+function text(status: NodeStatus, from: string, terminal: Terminal): string {
+  const { edge, postgres, urls } = status;
+  const bad = (value: string): string => terminal.paint(['red', 'bold'], value);
+  const rows: [string, string][] = [
+    ['node', `${status.node}, Virga ${status.version}, up ${uptimeText(status.uptimeS)} (found by ${from})`],
+    ['urls', `edge ${urls.edge}, control ${urls.control}`],
+    ['serves', `${status.projects} projects, ${status.functions} functions`],
+    ['postgres', `${postgres.version}, ${bytesText(postgres.databaseBytes)}, answers in ${postgres.roundTripMs.toFixed(2)} ms`],
+  ];
+  if (edge === null) rows.push(['edge', bad('does not answer')]);
+  else {
+    const { records, sandbox } = edge;
+    rows.push(['edge', `up ${uptimeText(edge.uptimeS)}, ${bytesText(edge.residentBytes)}, ${edge.inFlight} calls in flight, deployment ${edge.deployment}`]);
+    const dropped = records.dropped.invocations + records.dropped.logLines;
+    rows.push(['records', `${records.written} written, ${records.pending} waiting${dropped === 0 ? '' : `, ${bad(`${records.dropped.invocations} invocations and ${records.dropped.logLines} log lines dropped`)}`}`]);
+    if (sandbox === null) rows.push(['sandboxes', bad('the launcher is not connected')]);
+    else {
+      const { notes, ...enforced } = sandbox.enforcement;
+      const walls = Object.entries(enforced).map(([name, by]) => `${name} ${by ?? bad('NOT ENFORCED')}`);
+      const driver = enforced.isolation === null ? bad(`${sandbox.driver}: ISOLATES NOTHING, functions can read and change this machine`) : sandbox.driver;
+      rows.push(['sandboxes', driver], ['', walls.join(', ')], ...notes.map((note): [string, string] => ['', terminal.paint('dim', note)]));
+    }
+  }
+  const lines = [table([], rows.map(([name, value]) => [terminal.paint('dim', name), value]))];
+  if (edge !== null && edge.functions.length > 0) {
+    const running = edge.functions.map((fn) => [
+      `${fn.project}/${fn.function}@${fn.version}`, fn.runtime, String(fn.starting), String(fn.idle), String(fn.busy), String(fn.draining), String(fn.queued), String(fn.inFlight),
+    ]);
+    lines.push('', table(['instances of', 'runtime', '>starting', '>idle', '>busy', '>draining', '>queued', '>in flight'], running, (heading) => terminal.paint('dim', heading)));
+  }
+  return lines.join('\n');
+}

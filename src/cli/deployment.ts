@@ -1,0 +1,87 @@
+// From a manifest to a deployment: build what is asked for, upload what the server lacks, and send the whole state.
+// Invariant: nothing of the project changes before everything is built and uploaded; the server then takes all or nothing.
+// Used by the commands deploy, diff and dev.
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DeployAnswer, DeployRequest, VirgaControl } from '../../sdk/src/control.ts';
+import { buildFunctions } from './build/build.ts';
+import type { Built } from './build/build.ts';
+import type { Manifest } from './manifest/manifest.ts';
+import { bytesText } from './manifest/units.ts';
+
+export interface DeploymentOptions {
+  client: VirgaControl;
+  cacheFolder: string;
+  dryRun?: boolean;
+  fresh?: boolean;
+  /** Of an earlier deployment by this process: functions that need no build. */
+  kept?: ReadonlyMap<string, Built>;
+  signal?: AbortSignal;
+  /** What is going on, for people. */
+  progress(text: string): void;
+}
+
+export interface Deployment {
+  answer: DeployAnswer;
+  built: Map<string, Built>;
+  uploadedBytes: number;
+}
+
+const BAR_COLUMNS = 20;
+
+export async function deployManifest(manifest: Manifest, options: DeploymentOptions): Promise<Deployment> {
+  const { client, progress, kept } = options;
+  const workFolder = await mkdtemp(join(tmpdir(), 'virga-build-'));
+  try {
+    const names = new Set(manifest.functions.map((fn) => fn.name).filter((name) => !kept?.has(name)));
+    progress(`building ${names.size} functions`);
+    const fresh = await buildFunctions(manifest, {
+      workFolder,
+      cacheFolder: options.cacheFolder,
+      fresh: options.fresh ?? false,
+      only: names,
+      note: progress,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    const built = new Map<string, Built>(fresh.map((one) => [one.name, one]));
+    for (const fn of manifest.functions) if (!built.has(fn.name)) built.set(fn.name, kept!.get(fn.name)!);
+    const uploadedBytes = await upload(fresh, options);
+    progress(`deploying ${manifest.project}`);
+    const answer = await client.deploy(manifest.project, requestOf(manifest, built), { dryRun: options.dryRun ?? false, signal: options.signal });
+    return { answer, built, uploadedBytes };
+  } finally {
+    await rm(workFolder, { recursive: true, force: true });
+  }
+}
+
+function requestOf(manifest: Manifest, built: ReadonlyMap<string, Built>): DeployRequest {
+  const functions: DeployRequest['functions'] = {};
+  for (const fn of manifest.functions) {
+    const { sha256, handler } = built.get(fn.name)!;
+    functions[fn.name] = { artifact: sha256, settings: { ...fn.settings, handler } };
+  }
+  return { functions, routes: manifest.routes };
+}
+
+async function upload(built: readonly Built[], { client, progress, signal }: DeploymentOptions): Promise<number> {
+  const bySha = new Map(built.map((one) => [one.sha256, one]));
+  const missing = await client.missingArtifacts([...bySha.keys()], { signal });
+  let uploadedBytes = 0;
+  for (const sha256 of missing) {
+    const { name, file, bytes } = bySha.get(sha256)!;
+    await client.uploadArtifact(sha256, createReadStream(file), {
+      bytes,
+      signal,
+      onProgress: ({ sentBytes, totalBytes }) => progress(`uploading ${name}: ${bar(sentBytes / totalBytes)} ${bytesText(sentBytes)} of ${bytesText(totalBytes)}`),
+    });
+    uploadedBytes += bytes;
+  }
+  return uploadedBytes;
+}
+
+function bar(part: number): string {
+  const full = Math.round(part * BAR_COLUMNS);
+  return `[${'#'.repeat(full)}${'-'.repeat(BAR_COLUMNS - full)}]`;
+}

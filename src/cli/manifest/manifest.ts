@@ -1,0 +1,265 @@
+// Reads virga.yaml, reports everything that is wrong with it at once (each with line and column), and turns it into what
+// a deployment is made of: defaults filled in, units converted, routes parsed. Invariant: a Manifest that exists passes
+// the server's checks; only the code is still to be built. Callers: the commands deploy, diff and dev.
+import { readFileSync, statSync } from 'node:fs';
+import { basename, dirname, extname, join, relative, resolve } from 'node:path';
+import { VirgaError } from '../../protocol/errors.ts';
+import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
+import type { Route, RuntimeName, VersionSettings } from '../../protocol/settings.ts';
+import { ManifestDocument } from './document.ts';
+import type { Path, Problem } from './document.ts';
+import { problemsOfIssues } from './problems.ts';
+import { parseShortRoute, routeText, shapeOf } from './routes.ts';
+import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
+import type { ManifestInput, SettingsInput } from './schema.ts';
+import { sourceSuggestion } from './source-suggestion.ts';
+import { durationMs, sizeMiB } from './units.ts';
+
+export const MANIFEST_NAME = 'virga.yaml';
+const MANIFEST_BYTES_MAX = 1024 * 1024;
+const NODE_EXTENSIONS = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
+
+export interface ManifestFunction {
+  name: string;
+  /** Relative to the folder of the manifest, with forward slashes. */
+  source: string;
+  /** Name of the export to call; undefined: what the runtime looks for by itself. */
+  handler: string | undefined;
+  settings: Omit<VersionSettings, 'handler'>;
+  include: string[];
+  external: string[];
+}
+
+export interface Manifest {
+  project: string;
+  /** Absolute. */
+  file: string;
+  folder: string;
+  functions: ManifestFunction[];
+  routes: Route[];
+}
+
+/** What `detail` of an `invalid_manifest` error is. */
+export interface ManifestProblems {
+  file: string;
+  problems: (Problem & { excerpt: string[] })[];
+}
+
+/** `path` is a folder with a virga.yaml, or the file itself. Throws VirgaError `invalid_manifest` with every problem. */
+export function readManifest(path: string): Manifest {
+  const file = manifestFile(path);
+  const bytes = statSync(file).size;
+  if (bytes > MANIFEST_BYTES_MAX) {
+    throw new VirgaError('invalid_manifest', `${shownPath(file)} has ${bytes} bytes; at most ${MANIFEST_BYTES_MAX} are read`);
+  }
+  return parseManifest(readFileSync(file, 'utf8'), file);
+}
+
+/** `file` is absolute; sources are looked for in its folder. */
+export function parseManifest(text: string, file: string): Manifest {
+  const document = new ManifestDocument(text);
+  const folder = dirname(file);
+  const syntax = document.syntaxProblems();
+  if (syntax.length > 0) throw invalid(file, document, syntax);
+  let root: unknown;
+  try {
+    root = document.value();
+  } catch (error) {
+    throw invalid(file, document, [{ line: 1, column: 1, length: 1, message: `the aliases cannot be resolved: ${(error as Error).message}` }]);
+  }
+  if (root === null || root === undefined) root = {};
+  const parsed = manifestSchema.safeParse(root);
+  const problems = parsed.success ? [] : problemsOfIssues(parsed.error.issues, document, root);
+  // The checks across keys look at whatever is sound, so that they report together with the rest.
+  problems.push(...crossProblems(root as Partial<ManifestInput>, document, folder));
+  if (problems.length > 0 || !parsed.success) throw invalid(file, document, problems);
+  return normalise(parsed.data, { file, folder, document });
+}
+
+export function manifestFile(path: string): string {
+  const target = resolve(path);
+  const found = statSync(target, { throwIfNoEntry: false });
+  if (found === undefined) throw new VirgaError('invalid_manifest', `there is no folder '${path}'`);
+  if (found.isFile()) return target;
+  const file = join(target, MANIFEST_NAME);
+  if (statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
+  const other = ['virga.yml', 'virga.json'].find((name) => statSync(join(target, name), { throwIfNoEntry: false })?.isFile());
+  const remedy = other === undefined ? '`virga init` makes one' : `rename ${other}`;
+  throw new VirgaError('invalid_manifest', `there is no ${MANIFEST_NAME} in '${shownPath(target) || '.'}'; ${remedy}`);
+}
+
+/** Relative to the current folder where that is shorter. */
+export function shownPath(file: string): string {
+  const near = relative(process.cwd(), file);
+  return near.startsWith('../../..') ? file : near;
+}
+
+function invalid(file: string, document: ManifestDocument, problems: Problem[]): VirgaError {
+  const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const shown = shownPath(file);
+  const message = sorted.map((problem) => `${shown}:${problem.line}:${problem.column}: ${problem.message}`).join('\n');
+  const detail: ManifestProblems = { file: shown, problems: sorted.map((problem) => ({ ...problem, excerpt: document.excerpt(problem) })) };
+  return new VirgaError('invalid_manifest', message, { detail });
+}
+
+function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument, folder: string): Problem[] {
+  const problems: Problem[] = [];
+  const functions = mapping(root.functions);
+  const names = Object.keys(functions);
+  if (names.length > FUNCTIONS_MAX) {
+    problems.push({ ...document.placeOfKey(['functions']), message: `functions has ${names.length} entries; expected at most ${FUNCTIONS_MAX}` });
+  }
+  const seen = new Map<string, { path: Path; owner: string }>();
+  let routes = 0;
+  for (const name of names.slice(0, FUNCTIONS_MAX)) {
+    const fn = mapping(functions[name]);
+    const at: Path = ['functions', name];
+    if (!NAME_PATTERN.test(name)) {
+      // Below a name that it refuses zod looks no further.
+      const inner = functionSchema.safeParse(functions[name]);
+      if (!inner.success) problems.push(...problemsOfIssues(inner.error.issues, document, root, at));
+    }
+    if (typeof fn['source'] === 'string') problems.push(...sourceProblems(fn['source'], fn['runtime'], { path: [...at, 'source'], document, folder }));
+    problems.push(...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document));
+    for (const { path, route } of routesOf(fn['http'], [...at, 'http'])) {
+      if (++routes > ROUTES_MAX) break;
+      // GET takes HEAD too; a route for every method yields to one that names the method.
+      for (const method of new Set(route.methods?.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])) ?? ['*'])) {
+        const key = `${method} ${shapeOf(route.path)}`;
+        const first = seen.get(key);
+        if (first === undefined) seen.set(key, { path, owner: name });
+        else {
+          const place = document.placeOfValue(first.path);
+          const text = routeText({ path: route.path, methods: method === '*' ? null : route.methods });
+          problems.push({ ...document.placeOfValue(path), message: `the route ${text} is already taken by '${first.owner}' in line ${place.line}` });
+          break;
+        }
+      }
+    }
+  }
+  if (routes > ROUTES_MAX) problems.push({ ...document.placeOfKey(['functions']), message: `there are more than ${ROUTES_MAX} routes` });
+  return problems;
+}
+
+interface SourceContext {
+  path: Path;
+  document: ManifestDocument;
+  folder: string;
+}
+
+function sourceProblems(source: string, runtime: unknown, { path, document, folder }: SourceContext): Problem[] {
+  if (source === '' || source.startsWith('/') || source.split('/').includes('..')) return []; // the schema has said so
+  const add = (message: string): Problem[] => [{ ...document.placeOfValue(path), message: `${path.join('.')} is ${JSON.stringify(source)}: ${message}` }];
+  const extension = extname(source);
+  const kind = NODE_EXTENSIONS.includes(extension) ? 'nodejs' : extension === '.py' ? 'python' : undefined;
+  if (kind === undefined) {
+    return add(`no runtime takes ${extension === '' ? 'files without an extension' : `${extension} files`}; expected ${NODE_EXTENSIONS.join(' ')} or .py`);
+  }
+  if (typeof runtime === 'string' && /^(nodejs|python)\d/.test(runtime) && !runtime.startsWith(kind)) {
+    return add(`the runtime ${runtime} does not run ${extension} files`);
+  }
+  const found = statSync(join(folder, source), { throwIfNoEntry: false });
+  if (found === undefined) return add(`there is no such file${sourceSuggestion(folder, source)}`);
+  return found.isFile() ? [] : add('this is not a file');
+}
+
+function instancesProblems(own: Record<string, unknown>, defaults: Record<string, unknown>, path: Path, document: ManifestDocument): Problem[] {
+  const min = own['min'] ?? defaults['min'] ?? SETTING_LIMITS.instancesMin.default;
+  const max = own['max'] ?? defaults['max'] ?? SETTING_LIMITS.instancesMax.default;
+  if (typeof min !== 'number' || typeof max !== 'number' || min <= max) return [];
+  const key = own['min'] === undefined ? 'max' : 'min';
+  return [{ ...document.placeOfValue([...path, key]), message: `${path.join('.')}: min is ${min} and max is ${max}; expected a min that is not above max` }];
+}
+
+/** The routes of a function that are sound by themselves, each with its place. */
+function routesOf(http: unknown, path: Path): { path: Path; route: Omit<Route, 'function'> }[] {
+  const list = Array.isArray(http) ? http.map((item: unknown, index) => ({ item, path: [...path, index] })) : [{ item: http, path }];
+  return list.flatMap(({ item, path: at }) => {
+    if (typeof item === 'string') {
+      const route = parseShortRoute(item);
+      return typeof route === 'string' ? [] : [{ path: at, route }];
+    }
+    const { path: text, methods } = mapping(item);
+    if (typeof text !== 'string') return [];
+    const sound = Array.isArray(methods) && methods.every((method) => typeof method === 'string');
+    return [{ path: [...at, 'path'], route: { path: text, methods: sound ? (methods as Route['methods']) : null } }];
+  });
+}
+
+function normalise(input: ManifestInput, at: { file: string; folder: string; document: ManifestDocument }): Manifest {
+  const defaults = input.defaults ?? {};
+  const problems: Problem[] = [];
+  const functions = Object.entries(input.functions).map(([name, fn]): ManifestFunction => {
+    const env = {
+      ...environmentOf(defaults.env, ['defaults', 'env'], at.document),
+      ...environmentOf(fn.env, ['functions', name, 'env'], at.document),
+    };
+    const bytes = Object.entries(env).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value) + 2, 0);
+    if (bytes > SETTING_LIMITS.envBytes.max) {
+      const message = `functions.${name}.env has ${bytes} bytes, names and values together; expected at most ${SETTING_LIMITS.envBytes.max}`;
+      problems.push({ ...at.document.placeOfKey(['functions', name, 'env']), message });
+    }
+    return {
+      name,
+      source: fn.source.replace(/^(\.\/)+/, ''),
+      handler: fn.handler,
+      settings: { ...settingsOf({ ...defaults, ...fn, instances: { ...defaults.instances, ...fn.instances } }, fn.source), env },
+      include: [...(defaults.include ?? []), ...(fn.include ?? [])],
+      external: [...new Set([...(defaults.external ?? []), ...(fn.external ?? [])])],
+    };
+  });
+  if (problems.length > 0) throw invalid(at.file, at.document, problems);
+  const routes = Object.entries(input.functions).flatMap(([name, fn]) => routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })));
+  return { project: input.project, file: at.file, folder: at.folder, functions, routes };
+}
+
+function settingsOf(input: SettingsInput, source: string): Omit<VersionSettings, 'handler' | 'env'> {
+  const limits = SETTING_LIMITS;
+  return {
+    runtime: runtimeOf(input.runtime, source),
+    memoryMiB: mib(input.memory, limits.memoryMiB.default),
+    timeoutMs: durationMs(input.timeout ?? '') ?? limits.timeoutMs.default,
+    concurrency: input.concurrency ?? limits.concurrency.default,
+    instances: { min: input.instances?.min ?? limits.instancesMin.default, max: input.instances?.max ?? limits.instancesMax.default },
+    cpus: input.cpus ?? limits.cpus.default,
+    tmpMiB: mib(input.tmp, limits.tmpMiB.default),
+    pids: input.pids ?? limits.pids.default,
+    queue: input.queue ?? limits.queue.default,
+    idleMs: durationMs(input.idle ?? '') ?? limits.idleMs.default,
+  };
+}
+
+/** A default runtime of another language than the source's does not count. */
+function runtimeOf(runtime: RuntimeName | undefined, source: string): RuntimeName {
+  const python = extname(source) === '.py';
+  if (runtime !== undefined && runtime.startsWith('python') === python) return runtime;
+  return python ? 'python3' : 'nodejs26';
+}
+
+function mib(value: string | number | undefined, missing: number): number {
+  return typeof value === 'number' ? value : (sizeMiB(value ?? '') ?? missing);
+}
+
+function environmentOf(env: Record<string, string | number | boolean> | undefined, path: Path, document: ManifestDocument): Record<string, string> {
+  const entries = Object.entries(env ?? {}).map(([key, value]): [string, string] => {
+    // As written: YAML would make 1.10 into 1.1 and 007 into 7.
+    return [key, typeof value === 'string' ? value : (document.writtenAt([...path, key]) ?? String(value))];
+  });
+  return Object.fromEntries(entries);
+}
+
+function mapping(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+/** The project named by the manifest of this folder or the nearest one above it; undefined when there is none to read. */
+export function projectNear(folder: string): string | undefined {
+  for (let at = resolve(folder); ; at = dirname(at)) {
+    const file = join(at, MANIFEST_NAME);
+    if (statSync(file, { throwIfNoEntry: false })?.isFile()) {
+      const value = mapping(new ManifestDocument(readFileSync(file, 'utf8').slice(0, MANIFEST_BYTES_MAX)).value());
+      return typeof value['project'] === 'string' ? value['project'] : undefined;
+    }
+    if (basename(at) === '' || dirname(at) === at) return undefined;
+  }
+}

@@ -1,0 +1,128 @@
+// docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
+// `virga reference manifest` prints it; a test holds the file to it.
+import { SETTING_LIMITS } from '../../protocol/settings.ts';
+import { manifestJsonSchema } from './schema.ts';
+import { durationText, sizeText } from './units.ts';
+
+interface Schema {
+  type?: string;
+  description?: string;
+  enum?: string[];
+  anyOf?: Schema[];
+  minimum?: number;
+  maximum?: number;
+  properties?: Record<string, Schema>;
+  additionalProperties?: Schema | boolean;
+  items?: Schema;
+  required?: string[];
+}
+
+const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes } = SETTING_LIMITS;
+
+const BOUNDS: Record<string, string> = {
+  memory: `${sizeText(memoryMiB.min)} to ${sizeText(memoryMiB.max)}`,
+  timeout: `${durationText(timeoutMs.min)} to ${durationText(timeoutMs.max)}`,
+  concurrency: `${concurrency.min} to ${concurrency.max}`,
+  instances: `min ${instancesMin.min} to ${instancesMin.max}, max ${instancesMax.min} to ${instancesMax.max}`,
+  cpus: `${cpus.min} to ${cpus.max}`,
+  tmp: `${sizeText(tmpMiB.min)} to ${sizeText(tmpMiB.max)}`,
+  pids: `${pids.min} to ${pids.max}`,
+  queue: `${queue.min} to ${queue.max}`,
+  idle: `${durationText(idleMs.min)} to ${durationText(idleMs.max)}`,
+  env: `at most ${envBytes.max} bytes in all`,
+};
+
+const DEFAULTS: Record<string, string> = {
+  runtime: 'by the extension',
+  memory: sizeText(memoryMiB.default),
+  timeout: durationText(timeoutMs.default),
+  concurrency: String(concurrency.default),
+  instances: `{min: ${instancesMin.default}, max: ${instancesMax.default}}`,
+  cpus: 'no quota',
+  tmp: sizeText(tmpMiB.default),
+  pids: String(pids.default),
+  queue: String(queue.default),
+  idle: durationText(idleMs.default),
+};
+
+export function manifestReference(): string {
+  const root = manifestJsonSchema() as Schema;
+  const fn = root.properties!['functions']!.additionalProperties as Schema;
+  const route = (fn.properties!['http']!.anyOf!.find((one) => one.type === 'array')!.items!.anyOf ?? []).find((one) => one.type === 'object')!;
+  return [
+    INTRODUCTION,
+    '## The whole\n',
+    keys(root),
+    '## A function\n',
+    keys(fn),
+    '## A route\n',
+    'In short form a text: a path, or methods and a path. In long form:\n',
+    keys(route),
+    BUILDS,
+  ].join('\n');
+}
+
+function keys(schema: Schema): string {
+  const rows = Object.entries(schema.properties ?? {})
+    .filter(([name]) => name !== '$schema')
+    .map(([name, value]) => {
+      const needed = schema.required?.includes(name) === true;
+      const bounds = BOUNDS[name] ?? valuesOf(value);
+      return `| \`${name}\` | ${(value.description ?? '').replaceAll('|', '\\|')} | ${bounds} | ${needed ? '**needed**' : (DEFAULTS[name] ?? '')} |`;
+    });
+  return ['| key | meaning | values | default |', '| --- | --- | --- | --- |', ...rows, ''].join('\n');
+}
+
+function valuesOf(schema: Schema): string {
+  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${value}\``).join(' ');
+  if (schema.items?.enum !== undefined) return `list of ${schema.items.enum.join(' ')}`;
+  return schema.type === 'array' ? 'list' : '';
+}
+
+const INTRODUCTION = `# virga.yaml
+
+Made by \`virga reference manifest\`; do not edit. The JSON Schema is [virga.schema.json](virga.schema.json); with this
+first line editors complete and check the file:
+
+    # yaml-language-server: $schema=<path to>/docs/reference/virga.schema.json
+
+A manifest declares a whole project. \`virga deploy\` makes it what is served, whole or not at all: what it does not name
+is removed. Mistakes are all reported at once, each with its line and column.
+
+    project: tour
+    defaults:
+      timeout: 10s
+    functions:
+      hello:
+        source: functions/hello.ts
+        http: GET /
+      notes:
+        source: functions/notes.ts
+        instances: {max: 1}
+        http:
+          - GET /notes
+          - path: /notes/{id}
+            methods: [GET, PUT, DELETE]
+
+Sizes are written \`256 MiB\`, \`1 GiB\` or, in MiB, \`256\`; durations \`500ms\`, \`30s\`, \`5m\`, \`1h\`.
+`;
+
+const BUILDS = `## How functions are built
+
+Builds happen where \`virga deploy\` runs; the server only receives artifacts, named by the sha256 of their bytes.
+
+**JavaScript and TypeScript** become one bundle, \`index.mjs\`, with its source map, so that a stack trace names your file
+and line. A source in CommonJS (\`exports.handler = …\`) becomes \`index.cjs\`. \`paths\` of tsconfig.json, JSON imports,
+text imports (.txt, .html, .sql, .md) and dynamic imports work. \`__dirname\` and \`import.meta.dirname\` mean the
+place of the module in the project, where files of \`include\` are found.
+
+Packages with native code, and packages that read files of their own, are not bundled but carried under \`node_modules/\`
+with all that they depend on, exactly as installed. They are found by themselves; \`external\` adds others. Native packages
+must be installed for Linux (\`npm install --os=linux --cpu=x64 --libc=glibc NAME\` elsewhere).
+
+**Python** carries the folder of its source, without virtual environments, caches, \`.env\` files, TypeScript and the sources
+of other functions. The packages of \`requirements.txt\` (beside the source, or above it up to the manifest) are installed
+with pip, for the system's Python, and cached by the content of the file; \`virga deploy --fresh\` installs them again.
+
+Artifacts are at most 256 MiB, 1 GiB unpacked and 50,000 files, or what the server allows if that is less.
+`;

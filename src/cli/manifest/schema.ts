@@ -1,0 +1,195 @@
+// What may stand in virga.yaml, as zod schemas: the one source of the checks, of docs/reference/virga.schema.json and of
+// docs/reference/manifest.md. Invariant: an `error` text says what is expected, so that it can follow "expected …";
+// descriptions are for the reference and for editors. Checks that span several keys are in manifest.ts.
+import { z } from 'zod';
+import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS } from '../../protocol/settings.ts';
+import { parseShortRoute, pathProblem } from './routes.ts';
+import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from './units.ts';
+
+export const FUNCTIONS_MAX = 1_000;
+export const ROUTES_MAX = 5_000;
+const GLOBS_MAX = 100;
+
+const name = z.string({ error: `a name: ${NAME_RULE}` }).regex(NAME_PATTERN, { error: `a name: ${NAME_RULE}` });
+
+function whole(limit: { min: number; max: number; default?: number }, unit = '') {
+  const error = `a whole number ${unit}from ${limit.min} to ${limit.max}`;
+  return z.int({ error }).min(limit.min, { error }).max(limit.max, { error });
+}
+
+function duration(limit: { min: number; max: number }) {
+  const range = `from ${durationText(limit.min)} to ${durationText(limit.max)}`;
+  const error = `a duration with its unit ${range}, such as "30s", "500ms" or "5m"`;
+  return z
+    .string({ error })
+    .regex(DURATION_PATTERN, { error, abort: true })
+    .refine((text) => inRange(durationMs(text), limit), { error });
+}
+
+function size(limit: { min: number; max: number }) {
+  const range = `from ${sizeText(limit.min)} to ${sizeText(limit.max)}`;
+  const error = `a size ${range}, such as "256 MiB", "1 GiB" or 256 (MiB)`;
+  return z.union(
+    [
+      z.int({ error }).min(limit.min, { error }).max(limit.max, { error }),
+      z.string().regex(SIZE_PATTERN, { error, abort: true }).refine((text) => inRange(sizeMiB(text), limit), { error }),
+    ],
+    { error },
+  );
+}
+
+function inRange(value: number | undefined, limit: { min: number; max: number }): boolean {
+  return value !== undefined && value >= limit.min && value <= limit.max;
+}
+
+const path = z
+  .string({ error: 'a path such as /notes/{id}' })
+  .superRefine((text, context) => {
+    const problem = pathProblem(text);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem, params: { rule: true } });
+  })
+  .describe('Path of the route: literal segments, `{name}` for one segment, `{name+}` (last) for the rest of the path.');
+
+const shortRoute = z
+  .string({ error: 'a route such as "GET /notes/{id}"' })
+  .superRefine((text, context) => {
+    const route = parseShortRoute(text);
+    if (typeof route === 'string') context.addIssue({ code: 'custom', message: route, params: { rule: true } });
+  })
+  .describe('A route in short: a path, or methods and a path, e.g. `GET /notes/{id}`, `GET,PUT /notes/{id}`, `/`.');
+
+const methodsError = `a list of methods out of ${HTTP_METHODS.join(', ')}`;
+const route = z
+  .strictObject(
+    {
+      path,
+      methods: z
+        .array(z.enum(HTTP_METHODS, { error: `a method: ${HTTP_METHODS.join(', ')}` }), { error: methodsError })
+        .min(1, { error: methodsError })
+        .optional()
+        .describe('Methods that the route takes; without it, all. GET answers HEAD too.'),
+    },
+    { error: 'a route: a path, "METHOD /path", or {path, methods}' },
+  )
+  .describe('A route: requests with this path (and one of these methods) call the function.');
+
+const oneRoute = z.union([shortRoute, route], { error: 'a route: a path, "METHOD /path", or {path, methods}' });
+
+const environment = z
+  .record(
+    z.string().regex(/^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,255}$/, { error: 'a name of an environment variable: letters, digits and _' }),
+    z.union([z.string(), z.number(), z.boolean()], { error: 'a text, a number, true or false (an empty text is "")' }),
+    { error: 'names and values of environment variables' },
+  )
+  .describe('Environment variables of the function. Numbers, true and false become text, exactly as they are written. Not for secrets.');
+
+const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs } = SETTING_LIMITS;
+const cpusError = `a number of CPUs from ${cpus.min} to ${cpus.max}, such as 0.5 or 2`;
+const packageName = z
+  .string({ error: 'the name of an npm package' })
+  .regex(/^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-zA-Z0-9~-][a-zA-Z0-9._~-]*$/, { error: 'the name of an npm package, such as sharp or @scope/name' });
+const glob = z
+  .string({ error: 'a file or glob, relative to the manifest' })
+  .min(1, { error: 'a file or glob, relative to the manifest' })
+  .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), { error: 'a file or glob inside the folder of the manifest' });
+const globs = z.array(glob, { error: 'a list of files or globs, such as [templates/**]' }).max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} globs` });
+
+const settings = {
+  runtime: z
+    .enum(RUNTIMES, { error: `a runtime: ${RUNTIMES.join(', ')}` })
+    .optional()
+    .describe('What runs the code. Without it, by the extension of `source`: .ts .mts .cts .js .mjs .cjs → nodejs26, .py → python3.'),
+  memory: size(memoryMiB).optional().describe('Memory of one instance. Beyond it the instance is killed and the call answers 502.'),
+  timeout: duration(timeoutMs).optional().describe('How long one call may take. Beyond it the instance is killed and the call answers 504.'),
+  concurrency: whole(concurrency).optional().describe('Calls that one instance handles at the same time.'),
+  instances: z
+    .strictObject(
+      {
+        min: whole(instancesMin).optional().describe('Instances that are kept ready, even when idle.'),
+        max: whole(instancesMax).optional().describe('Instances at most; further calls wait in the queue.'),
+      },
+      { error: 'bounds such as {min: 0, max: 20}' },
+    )
+    .optional()
+    .describe('How many instances there may be.'),
+  cpus: z
+    .number({ error: cpusError })
+    .min(cpus.min, { error: cpusError })
+    .max(cpus.max, { error: cpusError })
+    .nullable()
+    .optional()
+    .describe('CPUs that one instance may use at most, e.g. 0.5. Without it there is no quota.'),
+  tmp: size(tmpMiB).optional().describe('Size of /tmp of one instance. What is in it counts as memory of the instance.'),
+  pids: whole(pids).optional().describe('Processes and threads in one instance at most.'),
+  queue: whole(queue).optional().describe('Calls that may wait for an instance; the next one is answered 429.'),
+  idle: duration(idleMs).optional().describe('How long an instance without calls is kept.'),
+  env: environment.optional(),
+  include: globs.optional().describe('Further files that the code reads at run time, as globs relative to the manifest. They keep their place.'),
+  external: z
+    .array(packageName, { error: 'a list of npm packages' })
+    .max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} packages` })
+    .optional()
+    .describe('npm packages to carry as files instead of bundling them. Packages with native code are found without this.'),
+};
+
+export const functionSchema = z
+  .strictObject(
+    {
+      source: z
+        .string({ error: 'the source file of the function, relative to the manifest' })
+        .min(1, { error: 'the source file of the function, relative to the manifest' })
+        .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), { error: 'a file inside the folder of the manifest' })
+        .describe('The source file, relative to the manifest, e.g. `functions/hello.ts`.'),
+      handler: z
+        .string({ error: 'the name of what the source exports' })
+        .regex(/^[A-Za-z_$][A-Za-z0-9_$.]{0,127}$/, { error: 'the name of what the source exports, such as handler' })
+        .optional()
+        .describe('Name of the export to call. Without it: `default` with fetch or event (web style), else `handler`.'),
+      http: z
+        .union([shortRoute, z.array(oneRoute, { error: 'a list of routes' }).max(1_000, { error: 'at most 1000 routes' })], {
+          error: 'a route such as "GET /notes/{id}", or a list of routes',
+        })
+        .optional()
+        .describe('Routes that call the function. Without any it can only be invoked directly.'),
+      ...settings,
+    },
+    { error: 'the settings of a function, at least its `source`' },
+  )
+  .describe('One function.');
+
+export const defaultsSchema = z
+  .strictObject(settings, { error: 'settings for all functions' })
+  .describe('Settings for all functions that do not say otherwise. `env` and `instances` are merged key by key.');
+
+export const manifestSchema = z
+  .strictObject(
+    {
+      $schema: z.string().optional().describe('Where editors find the JSON Schema of this file.'),
+      project: name.describe(`Name of the project: ${NAME_RULE}. It is served at http://<project>.localhost:8080/.`),
+      defaults: defaultsSchema.optional(),
+      functions: z
+        .record(name, functionSchema, { error: 'the functions by name' })
+        .describe(`The functions of the project by name: ${NAME_RULE}.`),
+    },
+    { error: 'a mapping with `project` and `functions`' },
+  )
+  .describe('virga.yaml: a whole project, with its functions and routes.');
+
+export type ManifestInput = z.input<typeof manifestSchema>;
+export type SettingsInput = z.input<typeof defaultsSchema>;
+
+/** Keys that may stand at a place of the manifest, for suggestions; empty: any. */
+export function keysAt(place: readonly PropertyKey[]): string[] {
+  if (place.length === 0) return Object.keys(manifestSchema.shape);
+  if (place.at(-1) === 'instances') return ['min', 'max'];
+  if (place.includes('http')) return ['path', 'methods'];
+  if (place[0] === 'defaults' && place.length === 1) return Object.keys(defaultsSchema.shape);
+  if (place[0] === 'functions' && place.length === 2) return Object.keys(functionSchema.shape);
+  return [];
+}
+
+/** Published as docs/reference/virga.schema.json; `virga reference schema` prints it. */
+export function manifestJsonSchema(): Record<string, unknown> {
+  const schema = z.toJSONSchema(manifestSchema, { io: 'input', target: 'draft-2020-12' }) as Record<string, unknown>;
+  return { $schema: schema['$schema'], title: 'virga.yaml', ...schema };
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { configurationReference, startFlags } from './configuration-reference.ts';
+import { ConfigurationError, readConfig, runFolderOf } from './env.ts';
+
+const LAPTOP = { cores: 2, memoryMiB: 8192, folder: '/srv/app' };
+
+function problemsOf(flags: Record<string, string>, env: Record<string, string>): string[] {
+  try {
+    readConfig(flags, env, LAPTOP);
+  } catch (error) {
+    assert.ok(error instanceof ConfigurationError);
+    assert.equal(error.message, error.problems.join('\n'));
+    return error.problems;
+  }
+  return [];
+}
+
+test('nothing given is a complete configuration that fits the machine', () => {
+  const { config, warnings } = readConfig({}, { PATH: '/bin', VIRGA_EDGE_PORT: '' }, LAPTOP);
+  assert.deepEqual(warnings, []);
+  assert.deepEqual(config, {
+    dataFolder: '/srv/app/.virga',
+    runFolder: '/srv/app/.virga/run',
+    edgeHost: '127.0.0.1',
+    edgePort: 8080,
+    controlHost: '127.0.0.1',
+    controlPort: 8081,
+    log: 'people',
+    postgresUrl: null,
+    sandboxDriver: 'auto',
+    limits: {
+      requestBytesMax: 1_073_741_824,
+      invokeBytesMax: 6_291_456,
+      artifactBytesMax: 268_435_456,
+      artifactUnpackedBytesMax: 1_073_741_824,
+      artifactFilesMax: 50_000,
+      sandboxMemoryMiB: 5734,
+      sandboxesMax: 500,
+      startsInFlightMax: 4,
+      bootTimeoutMs: 10_000,
+      loadTimeoutMs: 30_000,
+      drainMs: 25_000,
+      recordBufferBytes: 33_554_432,
+      logBytesPerSecond: 65_536,
+      retentionHours: 168,
+    },
+  });
+  const large = readConfig({}, {}, { cores: 64, memoryMiB: 262_144, folder: '/' }).config.limits;
+  assert.deepEqual([large.startsInFlightMax, large.sandboxMemoryMiB], [128, 183_500]);
+});
+
+test('a flag wins over its variable, and paths become absolute', () => {
+  const { config } = readConfig({ data: 'mine', edgePort: '9000' }, { VIRGA_DATA: '/other', VIRGA_EDGE_PORT: 'broken', VIRGA_LIMIT_DRAIN_MS: '0' }, LAPTOP);
+  assert.deepEqual([config.dataFolder, config.edgePort, config.limits.drainMs], ['/srv/app/mine', 9000, 0]);
+});
+
+test('all problems are reported together, each with its value, its source and what to give', () => {
+  const problems = problemsOf(
+    { edgePort: '0', sandbox: 'docker', data: '' },
+    { VIRGA_LOG: 'xml', VIRGA_LIMIT_DRAIN_MS: '25s', VIRGA_EDGE_HOST: 'http://here', VIRGA_LIMIT_SANDBOXES: '-1' },
+  );
+  assert.deepEqual(problems.toSorted(), [
+    "--data is '': give the path of a folder, e.g. /var/lib/virga",
+    "--edge-port is '0': give a port, a whole number from 1 to 65535",
+    "--sandbox is 'docker': give one of auto, bubblewrap, process",
+    "VIRGA_EDGE_HOST is 'http://here': give an address of this machine without a port, e.g. 127.0.0.1, 0.0.0.0 or ::1",
+    "VIRGA_LIMIT_DRAIN_MS is '25s': give a whole number of ms from 0 to 3600000",
+    "VIRGA_LIMIT_SANDBOXES is '-1': give a whole number of sandboxes from 1 to 100000",
+    "VIRGA_LOG is 'xml': give one of people, json",
+  ]);
+});
+
+test('one port for both is a problem that names where each came from', () => {
+  assert.deepEqual(problemsOf({ edgePort: '8081' }, {}), [
+    'the edge and the control API cannot share port 8081 (--edge-port and the default of VIRGA_CONTROL_PORT): choose another for one of them, with --edge-port or --control-port',
+  ]);
+});
+
+test('a wrong database URL is reported without the password that it may hold', () => {
+  const [problem] = problemsOf({}, { VIRGA_POSTGRES_URL: 'mysql://me:hunter2@host/db' });
+  assert.match(problem!, /^VIRGA_POSTGRES_URL is not the URL of a PostgreSQL/);
+  assert.doesNotMatch(problem!, /hunter2/);
+  assert.equal(readConfig({}, { VIRGA_POSTGRES_URL: 'postgresql:///virga?host=/run/pg' }, LAPTOP).config.postgresUrl, 'postgresql:///virga?host=/run/pg');
+});
+
+test('addresses and names of hosts pass, wrong addresses do not', () => {
+  for (const good of ['0.0.0.0', '::', '::1', 'localhost', 'node-1.example']) {
+    assert.deepEqual(problemsOf({}, { VIRGA_CONTROL_HOST: good }), [], good);
+  }
+  for (const bad of ['256.1.1.1', '1.2.3', 'localhost:8080', '[::1]', '*', 'a b']) assert.equal(problemsOf({}, { VIRGA_CONTROL_HOST: bad }).length, 1, bad);
+});
+
+test('a variable that nobody reads is named with the one that was probably meant', () => {
+  const env = { VIRGA_LIMIT_REQUEST_BYTE: '1', VIRGA_ZZZZZZ: '', VIRGA_URL: 'http://x', VIRGA_TOKEN: 't', VIRGA_ROLE_CONFIG: '{}', VIRGANIA: '1' };
+  assert.deepEqual(readConfig({}, env, LAPTOP).warnings, [
+    'the variable VIRGA_LIMIT_REQUEST_BYTE means nothing to Virga and is ignored; did you mean VIRGA_LIMIT_REQUEST_BYTES?',
+    'the variable VIRGA_ZZZZZZ means nothing to Virga and is ignored',
+  ]);
+});
+
+test('more memory for sandboxes than the machine has is a warning', () => {
+  const [warning] = readConfig({}, { VIRGA_LIMIT_SANDBOX_MEMORY_MIB: '9000' }, LAPTOP).warnings;
+  assert.match(warning!, /9000 MiB, but this machine has 8192 MiB/);
+});
+
+test('the run folder moves to a short path before a socket in it would exceed what a socket allows', () => {
+  // `/run/.s.PGSQL.5432` is 18 bytes.
+  const fits = `/${'d'.repeat(81)}`;
+  assert.equal(runFolderOf(fits), `${fits}/run`);
+  assert.match(runFolderOf(`${fits}d`), /^\/tmp\/virga-[0-9a-f]{16}$/);
+  assert.notEqual(runFolderOf(`${fits}d`), runFolderOf(`${fits}e`));
+  assert.match(runFolderOf(`/${'ü'.repeat(45)}`), /^\/tmp\/virga-/);
+});
+
+test('start has a flag for each setting that says it has one', () => {
+  assert.deepEqual(startFlags().map(({ flags }) => flags), ['--data <folder>', '--edge-port <port>', '--control-port <port>', '--sandbox <driver>', '--log <format>']);
+});
+
+test('docs/reference/configuration.md is current (write it with: virga reference configuration)', async () => {
+  const file = join(import.meta.dirname, '../../docs/reference/configuration.md');
+  assert.equal(await readFile(file, 'utf8'), configurationReference());
+});

@@ -1,0 +1,180 @@
+// Every setting of a node in one table: its variable, its flag of `virga start`, its default, what it means, and what a
+// value of it looks like. env.ts parses with it, the help and docs/reference/configuration.md are printed from it.
+// Invariant: the types make it complete: a field of Config or Limits without a row does not compile.
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import type { Config, Limits } from './config.ts';
+
+/** What defaults depend on. */
+export interface Machine {
+  cores: number;
+  memoryMiB: number;
+  /** The current folder, absolute. */
+  folder: string;
+}
+
+export type Parsed<T> = { value: T } | { problem: string };
+
+export interface Setting<T> {
+  variable: string;
+  /** Of `virga start`, without the dashes. */
+  flag?: string;
+  /** Name of the flag's value in the help. */
+  placeholder?: string;
+  meaning: string;
+  default(machine: Machine): T;
+  /** For the reference, where the default depends on the machine. */
+  defaultText?: string;
+  /** `problem` says what a value has to be, for the end of "VIRGA_X is '…': ". */
+  parse(text: string, machine: Machine): Parsed<T>;
+  /** The value is a secret, or holds one. */
+  secret?: true;
+}
+
+export type NodeSettings = { [K in Exclude<keyof Config, 'runFolder' | 'limits'>]: Setting<Config[K]> };
+export type LimitSettings = { [K in keyof Limits]: Setting<number> };
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const HOUR_MS = 3_600_000;
+
+export const NODE_SETTINGS: NodeSettings = {
+  dataFolder: {
+    variable: 'VIRGA_DATA',
+    flag: 'data',
+    placeholder: 'folder',
+    meaning: 'Where everything is kept: the database, artifacts, the operator token. One Virga at a time uses it.',
+    default: ({ folder }) => resolve(folder, '.virga'),
+    defaultText: '.virga',
+    parse: (text, { folder }) =>
+      text === '' || text.includes('\0') ? { problem: 'give the path of a folder, e.g. /var/lib/virga' } : { value: resolve(folder, text) },
+  },
+  edgePort: {
+    variable: 'VIRGA_EDGE_PORT',
+    flag: 'edge-port',
+    placeholder: 'port',
+    meaning: 'Port on which functions are called.',
+    default: () => 8080,
+    parse: port,
+  },
+  edgeHost: {
+    variable: 'VIRGA_EDGE_HOST',
+    // Loopback: what somebody starts to try it out is not in reach of the network before they say so.
+    meaning: 'Address on which functions are called. Only this machine reaches the default; `0.0.0.0` (or `::`) opens it to the network.',
+    default: () => '127.0.0.1',
+    parse: host,
+  },
+  controlPort: {
+    variable: 'VIRGA_CONTROL_PORT',
+    flag: 'control-port',
+    placeholder: 'port',
+    meaning: 'Port of the control API, which deploys and reads logs.',
+    default: () => 8081,
+    parse: port,
+  },
+  controlHost: {
+    variable: 'VIRGA_CONTROL_HOST',
+    meaning: 'Address of the control API. It asks for a token in any case; beyond this machine, put TLS in front of it.',
+    default: () => '127.0.0.1',
+    parse: host,
+  },
+  postgresUrl: {
+    variable: 'VIRGA_POSTGRES_URL',
+    meaning: 'A PostgreSQL (14 or later) to use, `postgres://user:password@host/database`; without it Virga runs one of its own in the data folder.',
+    default: () => null,
+    defaultText: 'none',
+    secret: true,
+    parse: (text) => {
+      const url = URL.parse(text);
+      return url !== null && /^postgres(ql)?:$/.test(url.protocol)
+        ? { value: text }
+        : { problem: 'not the URL of a PostgreSQL; give one like postgres://user:password@host:5432/database, or leave it out to use the embedded one' };
+    },
+  },
+  sandboxDriver: {
+    variable: 'VIRGA_SANDBOX',
+    flag: 'sandbox',
+    placeholder: 'driver',
+    meaning: 'What walls functions in: `bubblewrap` (Linux namespaces), `process` (no wall: only for code that you trust), or `auto`: bubblewrap where it works, else process.',
+    default: () => 'auto',
+    parse: oneOf('auto', 'bubblewrap', 'process'),
+  },
+  log: {
+    variable: 'VIRGA_LOG',
+    flag: 'log',
+    placeholder: 'format',
+    meaning: "The platform's own log on stderr: `people`, or `json` with one object a line.",
+    default: () => 'people',
+    parse: oneOf('people', 'json'),
+  },
+};
+
+export const LIMIT_SETTINGS: LimitSettings = {
+  requestBytesMax: limit('REQUEST_BYTES', GIB, { unit: 'bytes', min: KIB, max: 1024 * GIB }, 'Body of one request to a function.'),
+  // The payload and the result are held in memory, so this one stays small.
+  invokeBytesMax: limit('INVOKE_BYTES', 6 * MIB, { unit: 'bytes', min: KIB, max: 256 * MIB }, 'Payload, and result, of one direct invocation (`virga invoke`).'),
+  artifactBytesMax: limit('ARTIFACT_BYTES', 256 * MIB, { unit: 'bytes', min: KIB, max: 64 * GIB }, 'One artifact as it is uploaded (packed).'),
+  artifactUnpackedBytesMax: limit('ARTIFACT_UNPACKED_BYTES', GIB, { unit: 'bytes', min: KIB, max: 256 * GIB }, 'One artifact unpacked.'),
+  artifactFilesMax: limit('ARTIFACT_FILES', 50_000, { unit: 'files', min: 1, max: 10_000_000 }, 'Files in one artifact.'),
+  sandboxMemoryMiB: {
+    ...limit('SANDBOX_MEMORY_MIB', 0, { unit: 'MiB', min: 64, max: 64 * 1024 * 1024 }, 'Sum of the memory limits of all sandboxes of this node.'),
+    default: ({ memoryMiB }) => Math.max(64, Math.floor(memoryMiB * 0.7)),
+    defaultText: '70 % of the memory',
+  },
+  sandboxesMax: limit('SANDBOXES', 500, { unit: 'sandboxes', min: 1, max: 100_000 }, 'Sandboxes on this node.'),
+  startsInFlightMax: {
+    ...limit('STARTS_IN_FLIGHT', 0, { unit: 'sandboxes', min: 1, max: 1_000 }, 'Sandboxes that are being started at the same time.'),
+    default: ({ cores }) => Math.max(4, cores * 2),
+    defaultText: 'twice the cores, at least 4',
+  },
+  bootTimeoutMs: limit('BOOT_TIMEOUT_MS', 10_000, { unit: 'ms', min: 100, max: HOUR_MS }, 'A sandbox that has not said hello after this long is given up.'),
+  loadTimeoutMs: limit('LOAD_TIMEOUT_MS', 30_000, { unit: 'ms', min: 100, max: HOUR_MS }, 'Code that has not loaded after this long is given up.'),
+  drainMs: limit('DRAIN_MS', 25_000, { unit: 'ms', min: 0, max: HOUR_MS }, 'How long a stopping node waits for calls in flight.'),
+  recordBufferBytes: limit(
+    'RECORD_BUFFER_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 64 * KIB, max: 4 * GIB },
+    'Records and log lines that wait for the database; beyond it new ones are dropped and counted.',
+  ),
+  logBytesPerSecond: limit('LOG_BYTES_PER_SECOND', 64 * KIB, { unit: 'bytes', min: KIB, max: GIB }, 'Log of one instance a second, with a burst of ten times that; more is dropped and counted.'),
+  retentionHours: limit('RETENTION_HOURS', 168, { unit: 'hours', min: 1, max: 100 * 366 * 24 }, 'How long invocations and log lines are kept.'),
+};
+
+function limit(name: string, value: number, range: { unit: string; min: number; max: number }, meaning: string): Setting<number> {
+  const { unit, min, max } = range;
+  return {
+    variable: `VIRGA_LIMIT_${name}`,
+    meaning,
+    default: () => value,
+    defaultText: unit === 'bytes' ? `${value} (${quantity(value)})` : `${value} ${unit}`,
+    parse: (text) => wholeNumber(text, { min, max, what: `a whole number of ${unit}` }),
+  };
+}
+
+function quantity(bytes: number): string {
+  return bytes >= GIB ? `${bytes / GIB} GiB` : bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
+}
+
+function port(text: string): Parsed<number> {
+  return wholeNumber(text, { min: 1, max: 65_535, what: 'a port, a whole number' });
+}
+
+function wholeNumber(text: string, { min, max, what }: { min: number; max: number; what: string }): Parsed<number> {
+  const value = Number(text);
+  return /^\d{1,16}$/.test(text) && value >= min && value <= max ? { value } : { problem: `give ${what} from ${min} to ${max}` };
+}
+
+function host(text: string): Parsed<string> {
+  const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
+  // Four numbers that are no address would pass for a name.
+  if (isIP(text) !== 0 || (name.test(text) && !/^[\d.]+$/.test(text))) return { value: text };
+  return { problem: 'give an address of this machine without a port, e.g. 127.0.0.1, 0.0.0.0 or ::1' };
+}
+
+function oneOf<T extends string>(...words: T[]): (text: string) => Parsed<T> {
+  return (text) => {
+    const value = words.find((word) => word === text);
+    return value === undefined ? { problem: `give one of ${words.join(', ')}` } : { value };
+  };
+}

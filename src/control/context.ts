@@ -1,0 +1,91 @@
+// What the operations of the control API work with. Each operation asks for the few of these that it uses
+// (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { EdgeStats } from '../protocol/stats.ts';
+import type { Blobs } from '../store/blobs/blobs.ts';
+import type { Records } from '../store/records/records.ts';
+
+export interface ControlContext {
+  records: Records;
+  blobs: Blobs;
+  artifactFolders: ArtifactFolders;
+  edge: EdgeClient;
+  limits: ControlLimits;
+  urls: ControlUrls;
+  log: PlatformLog;
+  /** Unix ms. */
+  now: () => number;
+}
+
+/** Unpacks artifacts; store/artifacts.ts implements it. */
+export interface ArtifactFolders {
+  /** The folder with the files of this artifact, unpacked if need be. Fails with VirgaError `artifact_invalid` among others. */
+  ensure(sha256: string): Promise<string>;
+  /** Removes the unpacked files; nothing happens when there are none. */
+  remove(sha256: string): Promise<void>;
+}
+
+export interface ControlLimits {
+  /** JSON bodies of the control API. */
+  jsonBytesMax: number;
+  artifactBytesMax: number;
+  invokeBytesMax: number;
+  /** Sum of the memory of all sandboxes of this node: a function that asks for more could never start. */
+  sandboxMemoryMiB: number;
+  /** Connections that follow a log at the same time. */
+  followersMax: number;
+  /** How often a follower looks for new lines, ms, and how often it says that it is alive. */
+  followPollMs: number;
+  followHeartbeatMs: number;
+  /** A body of which nothing comes for this long is given up, ms. */
+  bodyIdleMs: number;
+  /** Deployments kept of each project; the current one always is. */
+  deploymentsKept: number;
+  /** An artifact that nothing references is removed after this long, ms. */
+  artifactGraceMs: number;
+  retentionHours: number;
+}
+
+export interface ControlUrls {
+  /** e.g. `http://127.0.0.1:8081`. */
+  control: string;
+  edge: string;
+  /** e.g. `http://tour.localhost:8080/`. */
+  project(name: string): string;
+}
+
+/** The edge's private server (edge.sock); edge-client.ts implements it. */
+export interface EdgeClient {
+  /** Resolves once the edge serves this deployment; fails with VirgaError `unavailable` when it does not within its bound. */
+  sync(deployment: number): Promise<void>;
+  /** undefined while the edge does not answer. */
+  stats(): Promise<EdgeStats | undefined>;
+  invoke(call: EdgeInvocation): Promise<EdgeAnswer>;
+}
+
+export interface EdgeInvocation {
+  project: string;
+  function: string;
+  version: number | undefined;
+  contentType: string;
+  requestId: string;
+  traceparent: string | undefined;
+  body: AsyncIterable<Uint8Array>;
+  /** Aborts when the client leaves. */
+  signal: AbortSignal;
+}
+
+export interface EdgeAnswer {
+  status: number;
+  contentType: string;
+  retryAfter: string | undefined;
+  body: Buffer;
+}
+
+export type PlatformLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+
+/** Who asks; set by authenticate.ts. */
+export interface Principal {
+  tokenId: string;
+  tokenName: string;
+}
+

@@ -1,0 +1,111 @@
+// The control API: one hono application of all operations. Invariant: every answer, whatever went wrong, is JSON of the
+// documented shape and carries `x-request-id`; nothing but the open operations is done without a known token, also on
+// loopback (a page in a browser can reach that too, but does not have the token). Started by server/control.ts.
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { newId } from '../lib/ids.ts';
+import { ERRORS, errorBody, VirgaError } from '../protocol/errors.ts';
+import type { ArtifactsInUse } from './artifacts-in-use.ts';
+import type { ControlContext } from './context.ts';
+import { deployProject } from './deploy-project.ts';
+import { failureOf } from './failures.ts';
+import { findMissingArtifacts } from './find-missing-artifacts.ts';
+import { invokeFunction } from './invoke-function.ts';
+import { listDeployments } from './list-deployments.ts';
+import { listFunctions } from './list-functions.ts';
+import { listInvocations } from './list-invocations.ts';
+import { listLogs } from './list-logs.ts';
+import { listProjects } from './list-projects.ts';
+import { listVersions } from './list-versions.ts';
+import type { LogFollowers } from './log-followers.ts';
+import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
+import { readHealth } from './read-health.ts';
+import { readInvocation } from './read-invocation.ts';
+import { readOpenApi } from './read-openapi.ts';
+import { readProject } from './read-project.ts';
+import { readStatus } from './read-status.ts';
+import type { NodeIdentity } from './read-status.ts';
+import { removeProject } from './remove-project.ts';
+import { rollbackProject } from './rollback-project.ts';
+import { authenticate } from './tokens.ts';
+import { uploadArtifact } from './upload-artifact.ts';
+
+export interface ControlNeeds extends ControlContext {
+  identity: NodeIdentity;
+  artifactsInUse: ArtifactsInUse;
+  followers: LogFollowers;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
+const METHODS_THAT_CHANGE = new Set(['POST', 'PUT', 'DELETE']);
+
+export function createControl(needs: ControlNeeds): ControlApp {
+  const hono = new OpenAPIHono<ControlEnv>();
+  const app: ControlApp = {
+    hono,
+    authenticate: (c) => authenticate(needs.records, c.req.header('authorization')),
+    limits: needs.limits,
+    registered: [],
+  };
+
+  hono.use(async (c, next) => {
+    const given = c.req.header('x-request-id');
+    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : newId('req');
+    c.set('requestId', requestId);
+    const startedAt = performance.now();
+    await next();
+    c.res.headers.set('x-request-id', requestId);
+    c.res.headers.set('cache-control', 'no-store');
+    c.res.headers.set('x-content-type-options', 'nosniff');
+    const { method, path } = c.req;
+    const ms = Math.round((performance.now() - startedAt) * 10) / 10;
+    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) ? 'info' : 'debug';
+    needs.log(level, `${method} ${path} ${c.res.status}`, { requestId, ms, by: c.get('principal')?.tokenName });
+  });
+  hono.onError((error, c) => answerFailure(error, c, needs));
+  hono.notFound((c) => answerFailure(unknownPath(c, app), c, needs));
+
+  readHealth(app);
+  readOpenApi(app);
+  readStatus(app, needs);
+  listProjects(app, needs);
+  readProject(app, needs);
+  removeProject(app, needs);
+  findMissingArtifacts(app, needs);
+  uploadArtifact(app, needs);
+  deployProject(app, needs);
+  listDeployments(app, needs);
+  rollbackProject(app, needs);
+  listFunctions(app, needs);
+  listVersions(app, needs);
+  invokeFunction(app, needs);
+  listInvocations(app, needs);
+  readInvocation(app, needs);
+  listLogs(app, needs);
+  return app;
+}
+
+function answerFailure(error: unknown, c: ControlRequest, { log }: Pick<ControlContext, 'log'>): Response {
+  const requestId = c.get('requestId');
+  const failure = failureOf(error, requestId);
+  const { fault, status } = ERRORS[failure.code];
+  if (fault === 'platform') {
+    const cause = failure.cause instanceof Error ? failure.cause.stack : failure.cause;
+    log(failure.code === 'internal' ? 'error' : 'warn', `${c.req.method} ${c.req.path}: ${failure.message}`, { requestId, code: failure.code, cause });
+  }
+  if (failure.code === 'unauthorized') c.header('www-authenticate', 'Bearer realm="virga"');
+  if (failure.code === 'method_not_allowed') c.header('allow', (failure.detail as { allow: string[] }).allow.join(', '));
+  if (ERRORS[failure.code].retry === 'later') c.header('retry-after', '1');
+  return c.json(errorBody(failure, requestId), status as 400);
+}
+
+function unknownPath(c: ControlRequest, app: ControlApp): VirgaError {
+  const { method, path } = c.req;
+  const given = path.slice(0, 200);
+  const allow = app.registered
+    .filter((known) => new RegExp(`^${known.path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path))
+    .flatMap((known) => (known.method === 'GET' ? ['GET', 'HEAD'] : [known.method]));
+  if (allow.length > 0) {
+    return new VirgaError('method_not_allowed', `${method} is not possible on ${given}; ${allow.join(', ')} is`, { detail: { allow } });
+  }
+  return new VirgaError('not_found', `there is no path '${given}' in this API; GET /v1/openapi.json describes it`);
+}

@@ -1,0 +1,133 @@
+// The control role's side of the edge's private server (edge.sock in the run folder). Invariant: every question has a
+// bound in time and in bytes; an edge that is away is an expected outcome (`unavailable`, or undefined), never a crash.
+import { Agent, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { VirgaError } from '../protocol/errors.ts';
+import type { EdgeStats } from '../protocol/stats.ts';
+import type { EdgeAnswer, EdgeClient, EdgeInvocation } from './context.ts';
+
+/** The edge gives up after 5 s by itself. */
+const SYNC_TIMEOUT_MS = 6_000;
+const STATS_TIMEOUT_MS = 1_000;
+const STATS_BYTES_MAX = 64 * 1024 * 1024;
+/** Besides the result itself: the record, 1,000 log lines of 16 KiB, and what JSON adds. */
+const INVOKE_EXTRA_BYTES = 40 * 1024 * 1024;
+
+interface Question {
+  method: 'GET' | 'POST';
+  path: string;
+  headers?: Record<string, string>;
+  body?: AsyncIterable<Uint8Array>;
+  /** null: the function's own timeout bounds it. */
+  timeoutMs: number | null;
+  maxBytes: number;
+  signal?: AbortSignal;
+}
+
+export class EdgeSocket implements EdgeClient {
+  readonly #socketPath: string;
+  readonly #invokeBytesMax: number;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1_000, maxFreeSockets: 8, timeout: 0 });
+
+  constructor(options: { socketPath: string; invokeBytesMax: number }) {
+    this.#socketPath = options.socketPath;
+    this.#invokeBytesMax = options.invokeBytesMax;
+  }
+
+  async sync(deployment: number): Promise<void> {
+    const path = `/sync?deployment=${deployment}`;
+    const answer = await this.#ask({ method: 'POST', path, timeoutMs: SYNC_TIMEOUT_MS, maxBytes: 64 * 1024 });
+    if (answer.status !== 204) throw new VirgaError('unavailable', `the edge answered ${answer.status} ${messageOf(answer.body)}`.trim());
+  }
+
+  async stats(): Promise<EdgeStats | undefined> {
+    try {
+      const answer = await this.#ask({ method: 'GET', path: '/stats', timeoutMs: STATS_TIMEOUT_MS, maxBytes: STATS_BYTES_MAX });
+      return answer.status === 200 ? (JSON.parse(answer.body.toString('utf8')) as EdgeStats) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async invoke(call: EdgeInvocation): Promise<EdgeAnswer> {
+    const query = new URLSearchParams({ project: call.project, function: call.function });
+    if (call.version !== undefined) query.set('version', String(call.version));
+    const headers: Record<string, string> = { 'content-type': call.contentType, 'x-request-id': call.requestId };
+    if (call.traceparent !== undefined) headers['traceparent'] = call.traceparent;
+    return await this.#ask({
+      method: 'POST',
+      path: `/invoke?${query}`,
+      headers,
+      body: call.body,
+      timeoutMs: null,
+      // A result travels as JSON text or base64, and is never larger than the payload bound of both directions.
+      maxBytes: this.#invokeBytesMax * 2 + INVOKE_EXTRA_BYTES,
+      signal: call.signal,
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #ask(question: Question): Promise<EdgeAnswer> {
+    const timeout = question.timeoutMs === null ? undefined : AbortSignal.timeout(question.timeoutMs);
+    const signals = [question.signal, timeout].filter((signal) => signal !== undefined);
+    const { promise, resolve, reject } = Promise.withResolvers<EdgeAnswer>();
+    const outgoing = request(
+      {
+        socketPath: this.#socketPath,
+        agent: this.#agent,
+        method: question.method,
+        path: question.path,
+        headers: { host: 'edge', ...question.headers },
+        signal: AbortSignal.any(signals),
+      },
+      (incoming) => void readAnswer(incoming, question.maxBytes).then(resolve, reject),
+    );
+    outgoing.on('error', reject);
+    const source = Readable.from(question.body ?? [], { objectMode: false });
+    // An edge that answers before the end (unknown function, queue full) stops reading: its answer counts, not the broken pipe.
+    pipeline(source, outgoing).catch((error: unknown) => {
+      if (error instanceof VirgaError) reject(error);
+    });
+    try {
+      return await promise;
+    } catch (error) {
+      outgoing.destroy();
+      if (error instanceof VirgaError) throw error;
+      if (question.signal?.aborted) throw new VirgaError('client_closed_request', 'the client left before the answer', { cause: error });
+      const reason = timeout?.aborted ? `did not answer within ${question.timeoutMs} ms` : `does not answer (${(error as NodeJS.ErrnoException).code ?? String(error)})`;
+      throw new VirgaError('unavailable', `the edge ${reason}; it is restarted by itself, so try again in a moment`, { cause: error });
+    } finally {
+      // Lets go of a body that was not read to its end, so that the server can drain it.
+      source.destroy();
+    }
+  }
+}
+
+async function readAnswer(incoming: IncomingMessage, maxBytes: number): Promise<EdgeAnswer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw new VirgaError('internal', `the edge answered more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return {
+    status: incoming.statusCode ?? 500,
+    contentType: incoming.headers['content-type'] ?? 'application/json',
+    retryAfter: incoming.headers['retry-after'],
+    body: Buffer.concat(chunks),
+  };
+}
+
+function messageOf(body: Buffer): string {
+  try {
+    return (JSON.parse(body.toString('utf8')) as { error: { message: string } }).error.message;
+  } catch {
+    return '';
+  }
+}

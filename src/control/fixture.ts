@@ -1,0 +1,223 @@
+// For the tests of this folder: the control API on a real port, over a real Postgres and real files, with a small edge on
+// edge.sock. Everything of it goes with `await using`. Not part of the product.
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type pg from 'pg';
+import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
+import type { EdgeStats } from '../protocol/stats.ts';
+import { ArtifactFolders } from '../store/artifacts.ts';
+import type { Blobs } from '../store/blobs/blobs.ts';
+import type { Records } from '../store/records/records.ts';
+import { startTestPostgres } from '../store/records/testing.ts';
+import { ArtifactsInUse } from './artifacts-in-use.ts';
+import type { ControlLimits } from './context.ts';
+import { createControl } from './control.ts';
+import type { ControlNeeds } from './control.ts';
+import { EdgeSocket } from './edge-client.ts';
+import { LogFollowers } from './log-followers.ts';
+import { serveControl } from './serve.ts';
+import { ensureOperatorToken } from './tokens.ts';
+
+export interface TestControl extends AsyncDisposable {
+  url: string;
+  token: string;
+  folder: string;
+  records: Records;
+  needs: ControlNeeds;
+  edge: TestEdge;
+  log: string[];
+  /** For pg, past the records port. */
+  connection: pg.ClientConfig;
+  /** A request with the token; `json` becomes the body. */
+  call(method: string, path: string, options?: CallOptions): Promise<{ status: number; headers: Headers; body: any }>;
+  /** Uploads an artifact with this text in index.mjs; answers its sha256. */
+  upload(text: string): Promise<string>;
+}
+
+export interface CallOptions {
+  json?: unknown;
+  body?: NonNullable<RequestInit['body']>;
+  headers?: Record<string, string>;
+  token?: string | null;
+  signal?: AbortSignal;
+}
+
+export interface TestOptions {
+  /** The adapter: only a test may know one. */
+  blobs: new (folder: string) => Blobs;
+  limits?: Partial<ControlLimits>;
+}
+
+export async function startControl(options: TestOptions): Promise<TestControl> {
+  const folder = await mkdtemp(join(tmpdir(), 'virga-control-'));
+  const postgres = await startTestPostgres();
+  const database = await postgres.database();
+  const records = database.records;
+  const lines: string[] = [];
+  const log: ControlNeeds['log'] = (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`);
+  const edge = await startEdge(join(folder, 'edge.sock'));
+  const allLimits = { ...LIMITS, ...options.limits };
+  const socket = new EdgeSocket({ socketPath: join(folder, 'edge.sock'), invokeBytesMax: allLimits.invokeBytesMax });
+  const blobs = new options.blobs(join(folder, 'blobs'));
+  const needs: ControlNeeds = {
+    records,
+    blobs,
+    artifactFolders: new ArtifactFolders({ folder: join(folder, 'artifacts'), blobs, limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 } }),
+    edge: socket,
+    limits: allLimits,
+    urls: { control: 'http://127.0.0.1:0', edge: 'http://127.0.0.1:8080', project: (name) => `http://${name}.localhost:8080/` },
+    log,
+    now: Date.now,
+    identity: { node: 'test', version: '0.0.0', startedAt: Date.now() },
+    artifactsInUse: new ArtifactsInUse(),
+    followers: new LogFollowers({ records, limits: allLimits, log }),
+  };
+  const tokenFile = join(folder, 'operator-token');
+  await ensureOperatorToken(records, tokenFile, log);
+  const token = (await readFile(tokenFile, 'utf8')).trim();
+  const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, followers: needs.followers, log });
+  const url = `http://127.0.0.1:${served.port}`;
+
+  const call: TestControl['call'] = async (method, path, options = {}) => {
+    const headers: Record<string, string> = { ...options.headers };
+    if (options.token !== null) headers['authorization'] ??= `Bearer ${options.token ?? token}`;
+    if (options.json !== undefined) headers['content-type'] ??= 'application/json';
+    const init: RequestInit & { duplex: 'half' } = { method, headers, duplex: 'half' };
+    if (options.json !== undefined) init.body = JSON.stringify(options.json);
+    if (options.body !== undefined) init.body = options.body;
+    if (options.signal !== undefined) init.signal = options.signal;
+    const response = await fetch(`${url}${path}`, init);
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
+  };
+  return {
+    url,
+    token,
+    folder,
+    records,
+    connection: database.connection,
+    needs,
+    edge,
+    log: lines,
+    call,
+    async upload(text) {
+      const bytes = archive({ 'index.mjs': text });
+      const sha256 = sha256Of(bytes);
+      const { status } = await call('PUT', `/v1/artifacts/${sha256}`, { body: bytes });
+      if (status > 201) throw new Error(`upload answered ${status}`);
+      return sha256;
+    },
+    async [Symbol.asyncDispose]() {
+      await served.close();
+      socket.close();
+      await edge.close();
+      await database[Symbol.asyncDispose]();
+      await postgres[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const LIMITS: ControlLimits = {
+  jsonBytesMax: 1_000_000,
+  artifactBytesMax: 12_000_000,
+  invokeBytesMax: 1_000_000,
+  sandboxMemoryMiB: 4_096,
+  followersMax: 4,
+  followPollMs: 20,
+  followHeartbeatMs: 200,
+  bodyIdleMs: 2_000,
+  deploymentsKept: 100,
+  artifactGraceMs: 3_600_000,
+  retentionHours: 24,
+};
+
+export interface TestEdge {
+  /** Deployments that were asked for, in order. */
+  synced: number[];
+  stats: EdgeStats;
+  /** Replaces the answer to /invoke. */
+  onInvoke: (request: IncomingMessage, response: ServerResponse, url: URL) => void;
+  /** null: /sync answers 204. */
+  syncFailure: { status: number; message: string } | null;
+  close(): Promise<void>;
+}
+
+async function startEdge(socketPath: string): Promise<TestEdge> {
+  const server = createServer((request, response) => {
+    const asked = new URL(request.url!, 'http://edge');
+    if (asked.pathname === '/stats') return void response.end(JSON.stringify(edge.stats));
+    if (asked.pathname === '/invoke') return edge.onInvoke(request, response, asked);
+    edge.synced.push(Number(asked.searchParams.get('deployment')));
+    if (edge.syncFailure === null) return void response.writeHead(204).end();
+    response.writeHead(edge.syncFailure.status).end(JSON.stringify({ error: { message: edge.syncFailure.message } }));
+  });
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  const enforcement = { isolation: 'namespaces', memory: 'cgroup v2', cpus: 'cgroup v2', pids: 'cgroup v2', tmp: 'tmpfs', network: 'namespace', notes: [] };
+  const edge: TestEdge = {
+    synced: [],
+    syncFailure: null,
+    stats: {
+      pid: 1,
+      uptimeS: 1,
+      residentBytes: 1,
+      deployment: 0,
+      inFlight: 0,
+      functions: [],
+      records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },
+      sandbox: { driver: 'bubblewrap', enforcement },
+    },
+    onInvoke: (_request, response) => void response.writeHead(500).end(),
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+  return edge;
+}
+
+export const SETTINGS: VersionSettings = {
+  runtime: 'nodejs26',
+  handler: 'index.mjs',
+  memoryMiB: 256,
+  timeoutMs: 30_000,
+  concurrency: 1,
+  instances: { min: 0, max: 20 },
+  cpus: null,
+  tmpMiB: 64,
+  pids: 128,
+  queue: 1_000,
+  idleMs: 300_000,
+  env: {},
+};
+
+/** A project with one function of this artifact. */
+export function request(artifact: string, settings: Partial<VersionSettings> = {}, routes: Route[] = [{ path: '/', methods: null, function: 'hello' }]): DeployRequest {
+  return { functions: { hello: { artifact, settings: { ...SETTINGS, ...settings } } }, routes };
+}
+
+/** A gzip'd tar (ustar) of these files, names as they are given. */
+export function archive(files: Record<string, string | Buffer>): Buffer {
+  const blocks = Object.entries(files).flatMap(([name, text]) => {
+    const content = Buffer.from(text);
+    const header = Buffer.alloc(512);
+    header.write(name, 0);
+    header.write('0000644\0' + '0000000\0'.repeat(2), 100);
+    header.write(content.length.toString(8).padStart(11, '0'), 124);
+    header.write('00000000000\0        0', 136);
+    header.write('ustar\x0000', 257);
+    header.write(`${header.reduce((sum, byte) => sum + byte, 0).toString(8).padStart(6, '0')}\0 `, 148);
+    return [header, content, Buffer.alloc((512 - (content.length % 512)) % 512)];
+  });
+  return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]), { level: 1 });
+}
+
+export function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,91 @@
+// Moves a project to a new state: the part that deploy and rollback share. Invariant: called inside a transaction that
+// holds the project's lock; either everything is written (versions, deployment, what is current, the notice to the
+// edges) or nothing; without a change nothing is written at all. Called by deploy-project.ts and rollback-project.ts.
+import type { Change, DeployAnswer } from '../protocol/control-api.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import type { Route } from '../protocol/settings.ts';
+import type { EdgeStats } from '../protocol/stats.ts';
+import type { Sql } from '../store/records/records.ts';
+import { anyChange, changesBetween } from './changes.ts';
+import type { ControlContext } from './context.ts';
+import { checkEnforcement } from './enforcement.ts';
+import { insertDeployment, insertVersions } from './project-records.ts';
+import type { StoredProject, StoredVersion } from './project-records.ts';
+
+export interface NewState {
+  project: string;
+  kind: 'deploy' | 'rollback';
+  createdBy: string;
+  /** undefined: the project does not exist yet. */
+  before: StoredProject | undefined;
+  created: boolean;
+  functions: Map<string, StoredVersion>;
+  /** Those of `functions` that are not stored yet. */
+  fresh: StoredVersion[];
+  routes: Route[];
+  dryRun: boolean;
+}
+
+export interface Settled {
+  deployment: number | null;
+  changes: Change[];
+  changed: boolean;
+  warning: string | undefined;
+}
+
+export async function settle(
+  sql: Sql,
+  next: NewState,
+  { blobs, limits, stats }: Pick<ControlContext, 'blobs' | 'limits'> & { stats: EdgeStats | undefined },
+): Promise<Settled> {
+  const before = { functions: next.before?.versions ?? new Map<string, StoredVersion>(), routes: next.before?.state.routes ?? [] };
+  const moved = [...next.functions.values()].filter((version) => before.functions.get(version.function)?.number !== version.number);
+  await requireArtifacts(sql, blobs, moved);
+  const warning = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB });
+  const changes = changesBetween(before, { functions: next.functions, routes: next.routes });
+  if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
+  const changed = anyChange(changes);
+  if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning };
+  await insertVersions(sql, next.project, next.fresh);
+  const functions = Object.fromEntries([...next.functions].map(([name, version]) => [name, { version: version.number }]));
+  const state = { functions, routes: next.routes };
+  const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
+  return { deployment, changes, changed, warning };
+}
+
+/**
+ * Locks the artifacts against their removal until the end of the transaction and fails with `artifacts_missing`. The
+ * blob store is asked too: a deployment must not stand on bytes that somebody deleted by hand.
+ */
+async function requireArtifacts(sql: Sql, blobs: ControlContext['blobs'], versions: StoredVersion[]): Promise<void> {
+  const wanted = [...new Set(versions.map((version) => version.artifact))].sort();
+  if (wanted.length === 0) return;
+  const { rows } = await sql.query<{ sha256: string }>('select sha256 from artifacts where sha256 = any($1) order by sha256 for key share', [wanted]);
+  const known = new Set(rows.map((row) => row.sha256));
+  const missing: string[] = [];
+  for (const sha256 of wanted) if (!known.has(sha256) || !(await blobs.has(sha256))) missing.push(sha256);
+  if (missing.length === 0) return;
+  const fn = versions.find((version) => version.artifact === missing[0])!.function;
+  const more = missing.length > 1 ? ` (and ${missing.length - 1} more, see detail)` : '';
+  const message = `the artifact ${missing[0]} of function '${fn}' was not uploaded${more}; PUT it to /v1/artifacts/${missing[0]} first`;
+  throw new VirgaError('artifacts_missing', message, { detail: { missing } });
+}
+
+/** Waits, bounded, until the edge serves what was committed. The deployment stands whether it does or not. */
+export async function deployAnswer(
+  settled: Settled,
+  { project, dryRun, edge, urls, log }: Pick<ControlContext, 'edge' | 'urls' | 'log'> & { project: string; dryRun: boolean },
+): Promise<DeployAnswer> {
+  const warnings = settled.warning === undefined ? [] : [settled.warning];
+  if (settled.changed && !dryRun && settled.deployment !== null) {
+    try {
+      await edge.sync(settled.deployment);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log('warn', 'the edge did not confirm a deployment', { project, deployment: settled.deployment, reason });
+      warnings.push(`deployed, but the edge has not confirmed it yet (${reason}); it takes it up by itself`);
+    }
+  }
+  const { deployment, changes, changed } = settled;
+  return { deployment, project, url: urls.project(project), changes, changed, dryRun, ...(warnings.length > 0 && { warning: warnings.join('; ') }) };
+}

@@ -1,0 +1,114 @@
+// GET /v1/status: the node at a glance. Invariant: answers while the edge is away (`edge` is null then); bounded by the
+// edge client's own timeout.
+import { z } from '@hono/zod-openapi';
+import type { NodeStatus } from '../protocol/control-api.ts';
+import { RUNTIMES } from '../protocol/settings.ts';
+import type { ControlContext } from './context.ts';
+import { operation } from './operation.ts';
+import type { ControlApp } from './operation.ts';
+import { time } from './schemas.ts';
+
+export interface NodeIdentity {
+  /** Name of the machine. */
+  node: string;
+  version: string;
+  /** Unix ms. */
+  startedAt: number;
+}
+
+const enforced = z.string().nullable();
+const edgeStats = z.object({
+  pid: z.int(),
+  uptimeS: z.number(),
+  residentBytes: z.int(),
+  deployment: z.int(),
+  inFlight: z.int(),
+  functions: z.array(
+    z.object({
+      project: z.string(),
+      function: z.string(),
+      version: z.int(),
+      runtime: z.enum(RUNTIMES),
+      starting: z.int(),
+      idle: z.int(),
+      busy: z.int(),
+      draining: z.int(),
+      queued: z.int(),
+      inFlight: z.int(),
+    }),
+  ),
+  records: z.object({
+    pending: z.int(),
+    pendingBytes: z.int(),
+    written: z.int(),
+    dropped: z.object({ invocations: z.int(), logLines: z.int() }),
+  }),
+  sandbox: z
+    .object({
+      driver: z.string(),
+      enforcement: z.object({
+        isolation: enforced,
+        memory: enforced,
+        cpus: enforced,
+        pids: enforced,
+        tmp: enforced,
+        network: enforced,
+        notes: z.array(z.string()),
+      }),
+    })
+    .nullable(),
+});
+
+const status = z
+  .object({
+    node: z.string(),
+    version: z.string(),
+    uptimeS: z.number(),
+    startedAt: time,
+    edge: edgeStats.nullable(),
+    postgres: z.object({ version: z.string(), databaseBytes: z.int(), roundTripMs: z.number() }),
+    urls: z.object({ control: z.string(), edge: z.string() }),
+    projects: z.int(),
+    functions: z.int(),
+  })
+  .openapi('NodeStatus') satisfies z.ZodType<NodeStatus>;
+
+export function readStatus(app: ControlApp, needs: Pick<ControlContext, 'records' | 'edge' | 'urls' | 'now'> & { identity: NodeIdentity }): void {
+  operation(
+    app,
+    {
+      method: 'get',
+      path: '/v1/status',
+      summary: 'The state of the node',
+      answers: { 200: { description: 'The node, its edge (null while that does not answer) and its database.', schema: status } },
+      errors: [],
+    },
+    async (_input, c) => {
+      const { records, edge, urls, now, identity } = needs;
+      const askedAt = performance.now();
+      await records.query('select 1');
+      const roundTripMs = Math.round((performance.now() - askedAt) * 1_000) / 1_000;
+      const [stats, { rows }] = await Promise.all([
+        edge.stats(),
+        records.query<{ version: string; bytes: string; projects: number; functions: number }>(
+          `select current_setting('server_version') as version, pg_database_size(current_database()) as bytes,
+                  (select count(*)::int from projects) as projects,
+                  (select count(*)::int from projects p join deployments d on d.id = p.current_deployment,
+                          jsonb_object_keys(d.state -> 'functions')) as functions`,
+        ),
+      ]);
+      const row = rows[0]!;
+      return c.json({
+        node: identity.node,
+        version: identity.version,
+        uptimeS: Math.round((now() - identity.startedAt) / 1_000),
+        startedAt: new Date(identity.startedAt).toISOString(),
+        edge: stats ?? null,
+        postgres: { version: row.version.split(' ')[0]!, databaseBytes: Number(row.bytes), roundTripMs },
+        urls: { control: urls.control, edge: urls.edge },
+        projects: row.projects,
+        functions: row.functions,
+      });
+    },
+  );
+}

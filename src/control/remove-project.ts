@@ -1,0 +1,36 @@
+// DELETE /v1/projects/{project}: removes everything of it but its records, which stay for their time.
+import { z } from '@hono/zod-openapi';
+import type { ControlContext } from './context.ts';
+import { operation } from './operation.ts';
+import type { ControlApp } from './operation.ts';
+import { lockProject } from './project-records.ts';
+import { name } from './schemas.ts';
+
+export function removeProject(app: ControlApp, { records, edge, log }: Pick<ControlContext, 'records' | 'edge' | 'log'>): void {
+  operation(
+    app,
+    {
+      method: 'delete',
+      path: '/v1/projects/{project}',
+      summary: 'Remove a project',
+      description: 'Its functions, versions and deployments go; records of invocations and log lines stay for their time.',
+      params: z.strictObject({ project: name }),
+      answers: { 204: { description: 'It is gone.' } },
+      errors: ['project_not_found', 'conflict'],
+    },
+    async ({ params: { project } }, c) => {
+      await records.transaction(async (sql) => {
+        await lockProject(sql, project);
+        await sql.query('delete from projects where name = $1', [project]);
+        await sql.query(`select pg_notify('virga_deployments', '0')`);
+      });
+      try {
+        // A removal has no deployment of its own: 0 asks the edge to take up whatever there is now.
+        await edge.sync(0);
+      } catch (error) {
+        log('warn', 'the edge did not confirm the removal of a project', { project, reason: error instanceof Error ? error.message : String(error) });
+      }
+      return c.body(null, 204);
+    },
+  );
+}

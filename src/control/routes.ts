@@ -1,0 +1,118 @@
+// What no schema can check about the routes of a deploy request: the syntax of paths, that the functions exist, and
+// that no two routes claim the same requests. Invariant: all problems come back together. Called by deploy-project.ts.
+//
+//   /notes            literal segments, percent-encoded where need be
+//   /notes/{id}       one segment
+//   /files/{path+}    the rest of the path, at least one segment; only at the end
+//
+// Of two routes with one path, the one that names the method wins over the one for every method, so these do not conflict.
+import { closestWord } from '../lib/closest-word.ts';
+import { HTTP_METHODS } from '../protocol/settings.ts';
+import type { DeployRequest, Route } from '../protocol/settings.ts';
+import type { Problem } from './problems.ts';
+
+const SEGMENTS_MAX = 32;
+const PARAMETER = /^\{(?!__proto__)([A-Za-z_][A-Za-z0-9_]{0,63})(\+?)\}$/;
+
+export function routeProblems(request: DeployRequest): Problem[] {
+  const problems: Problem[] = [];
+  const functions = Object.keys(request.functions);
+  const claimed = new Map<string, number>();
+  request.routes.forEach((route, index) => {
+    const at = `routes.${index}`;
+    const wrong = pathProblem(route.path);
+    if (wrong !== undefined) problems.push({ path: `${at}.path`, message: wrong, value: route.path });
+    if (!Object.hasOwn(request.functions, route.function)) {
+      const meant = closestWord(route.function, functions);
+      const remedy = meant === undefined ? `it has ${listed(functions)}` : `did you mean '${meant}'?`;
+      problems.push({ path: `${at}.function`, message: `names a function that is not in the request; ${remedy}`, value: route.function });
+    }
+    if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
+      problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
+    }
+    for (const method of claimsOf(route)) {
+      const claim = `${method} ${shapeOf(route.path)}`;
+      const other = claimed.get(claim);
+      if (other !== undefined && other !== index) {
+        const first = request.routes[other]!;
+        problems.push({ path: at, message: `claims the same requests (${method}) as routes.${other}, '${first.path}' of function '${first.function}'`, value: route.path });
+        break;
+      }
+      claimed.set(claim, index);
+    }
+  });
+  return problems;
+}
+
+function listed(names: string[]): string {
+  const shown = names.slice(0, 10).join(', ');
+  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown || 'none';
+}
+
+/** GET takes HEAD too. */
+function claimsOf(route: Route): Set<string> {
+  const claims = new Set<string>(route.methods ?? ['*']);
+  if (claims.has('GET')) claims.add('HEAD');
+  return claims;
+}
+
+/** What is wrong with a path; undefined when nothing is. */
+export function pathProblem(path: string): string | undefined {
+  if (!path.startsWith('/')) return "must begin with '/'";
+  if (path === '/') return undefined;
+  const segments = path.slice(1).split('/');
+  if (segments.length > SEGMENTS_MAX) return `must have at most ${SEGMENTS_MAX} segments`;
+  const names = new Set<string>();
+  for (const [index, segment] of segments.entries()) {
+    if (segment === '') return index === segments.length - 1 ? "must not end with '/'" : "must not have an empty segment ('//')";
+    if (/[\0-\x1f\x7f?#]/.test(segment)) return "must not contain '?', '#' or control characters";
+    if (!/[{}]/.test(segment)) {
+      const wrong = literalProblem(segment);
+      if (wrong !== undefined) return wrong;
+      continue;
+    }
+    const parameter = PARAMETER.exec(segment);
+    if (parameter === null) return `has the segment '${segment}'; a parameter is a whole segment, {name} or, at the end, {name+}`;
+    if (parameter[2] === '+' && index !== segments.length - 1) return `has '${segment}' before its end; {name+} takes the rest of the path`;
+    if (names.has(parameter[1]!)) return `has the parameter '${parameter[1]}' twice`;
+    names.add(parameter[1]!);
+  }
+  return undefined;
+}
+
+function literalProblem(segment: string): string | undefined {
+  const literal = decoded(segment);
+  if (literal === undefined || !segment.isWellFormed()) return `has '${segment}', which is not valid percent-encoding; a percent sign itself is %25`;
+  if (literal === '.' || literal === '..') return `must not have a segment '${segment}'`;
+  if (/[\0-\x1f\x7f/\\]/.test(literal)) return `must not have a slash, a backslash or a control character encoded in '${segment}'`;
+  return undefined;
+}
+
+function decoded(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Routes in one order, their methods too, so that the order of the manifest changes nothing. */
+export function sortedRoutes(routes: readonly Route[]): Route[] {
+  const sorted = routes.map((route) => ({
+    path: route.path,
+    methods: route.methods === null ? null : HTTP_METHODS.filter((method) => route.methods!.includes(method)),
+    function: route.function,
+  }));
+  return sorted.sort((a, b) => (routeName(a) < routeName(b) ? -1 : 1));
+}
+
+/** e.g. `GET,PUT /notes/{id}`; `* /` for every method. */
+export function routeName(route: Pick<Route, 'path' | 'methods'>): string {
+  return `${route.methods === null ? '*' : route.methods.join(',')} ${route.path}`;
+}
+
+/** Paths that differ only in the names of their parameters, or in their encoding, match the same requests. */
+function shapeOf(path: string): string {
+  const segments = path.split('/').map((segment) => (/[{}]/.test(segment) ? segment.replace(/\{[^/]*?(\+?)\}/, '{$1}') : (decoded(segment) ?? segment)));
+  return segments.join('/');
+}

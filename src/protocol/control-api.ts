@@ -1,0 +1,140 @@
+// What the control API takes and answers, as types: the one description that the server (src/control, whose schemas
+// are checked against it) and the client (sdk/src/control.ts) share. Times are ISO 8601 in UTC, sizes are bytes unless
+// the name says otherwise. docs/reference/openapi.json is the same for everybody else.
+import type { ErrorCode } from './errors.ts';
+import type { InvocationRecord, LogLine } from './invocation.ts';
+import type { Route, VersionSettings } from './settings.ts';
+import type { EdgeStats } from './stats.ts';
+
+/** One page of a list. `next` goes into `?cursor=` for the following page; null on the last one. */
+export interface Page<T> {
+  items: T[];
+  next: string | null;
+}
+
+export interface NodeStatus {
+  /** Name of the machine. */
+  node: string;
+  /** Version of Virga, e.g. `0.1.0`. */
+  version: string;
+  /** Of the control role. */
+  uptimeS: number;
+  startedAt: string;
+  /** null while the edge does not answer. */
+  edge: EdgeStats | null;
+  postgres: {
+    /** e.g. `18.4`. */
+    version: string;
+    databaseBytes: number;
+    /** Of `select 1`, ms. */
+    roundTripMs: number;
+  };
+  urls: { control: string; edge: string };
+  projects: number;
+  functions: number;
+}
+
+export interface ProjectItem {
+  name: string;
+  createdAt: string;
+  /** e.g. `http://tour.localhost:8080/`. */
+  url: string;
+  /** Functions of the current deployment. */
+  functions: number;
+  /** Current deployment; null before the first. */
+  deployment: number | null;
+}
+
+export interface ProjectDetail {
+  name: string;
+  createdAt: string;
+  url: string;
+  deployment: number | null;
+  functions: FunctionItem[];
+  routes: Route[];
+}
+
+export interface FunctionItem {
+  name: string;
+  /** The one that is served. */
+  version: number;
+  runtime: VersionSettings['runtime'];
+  settings: VersionSettings;
+  /** sha256 of the code. */
+  artifact: string;
+  /** When this version was made. */
+  createdAt: string;
+  routes: Omit<Route, 'function'>[];
+}
+
+export interface VersionItem {
+  number: number;
+  /** The one that is served. */
+  current: boolean;
+  artifact: string;
+  artifactBytes: number;
+  settings: VersionSettings;
+  createdAt: string;
+}
+
+/** What a deploy, or a rollback, changes (or, on a dry run, would change). */
+export interface Change {
+  kind: 'project' | 'function' | 'route';
+  /** Of the project or the function; of a route its methods and path, e.g. `GET,PUT /notes/{id}`. */
+  name: string;
+  change: 'create' | 'update' | 'remove' | 'none';
+  /** For people, e.g. `memory 256 MiB → 512 MiB`, `code 3f2a91c07be1 → 99ab03d1e4f2`. */
+  detail: string[];
+  /** Functions that are not removed: the version that is served afterwards. */
+  version?: number;
+}
+
+export interface DeployAnswer {
+  /** The deployment that is current now; on a dry run, the one that is current still (null: none yet). */
+  deployment: number | null;
+  project: string;
+  url: string;
+  changes: Change[];
+  /** Whether anything changed (or would). */
+  changed: boolean;
+  dryRun: boolean;
+  /** E.g. that the edge did not confirm within its time; the deployment stands nevertheless. */
+  warning?: string;
+}
+
+export interface DeploymentItem {
+  id: number;
+  kind: 'deploy' | 'rollback';
+  current: boolean;
+  createdAt: string;
+  /** Name of the token that did it. */
+  createdBy: string;
+  /** Function name to version. */
+  functions: Record<string, number>;
+  routes: number;
+}
+
+export interface ArtifactAnswer {
+  sha256: string;
+  bytes: number;
+}
+
+export type InvokeResult = { contentType: string; text: string } | { contentType: string; base64: string };
+
+/** The answer to a direct invocation that ran, well or not. */
+export interface InvokeAnswer {
+  invocation: InvocationRecord;
+  /** At most 1,000 lines of this invocation. */
+  logs: LogLine[];
+  /** null when the function failed or answered nothing. */
+  result: InvokeResult | null;
+  /** Set when the function failed. */
+  error: { code: ErrorCode; message: string; detail?: unknown } | null;
+}
+
+export interface InvocationDetail {
+  invocation: InvocationRecord;
+  /** At most 1,000, oldest first; `logsCut` says that there are more (GET logs?invocation= pages through them). */
+  logs: LogLine[];
+  logsCut: boolean;
+}

@@ -1,0 +1,186 @@
+// How each runtime is booted on this machine: its binary, its command line, the files that must be visible inside, and
+// the guest program. The Node guest is bundled into one CommonJS file and the Python guest is compiled, once for each
+// state of their sources, under `<folder>/<hash of the sources>/`.
+// Invariant: a folder named by a hash is complete (made aside, then renamed). Runs on the host; knows no sandbox driver.
+// Caller: server/launcher.ts.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import type { RuntimeName } from '../protocol/settings.ts';
+
+/** Where a runtime's files are inside a sandbox. The artifact is the working folder. */
+const GUEST = '/virga';
+const BINARIES = '/runtime';
+export const CODE = '/code';
+
+export interface RuntimeBoot {
+  argv: string[];
+  env: Record<string, string>;
+  mounts: { source: string; target: string }[];
+}
+
+interface Guest {
+  /** Folder on the host that appears as /virga. */
+  folder: string;
+}
+
+export class RuntimeCatalog {
+  readonly #binaries: Map<RuntimeName, string>;
+  readonly #guests: { node: Guest; python: Guest | null };
+
+  /** Builds the guests that are not there yet, and removes those of older sources. Safe to call with sandboxes running of the same sources. */
+  static async open(folder: string): Promise<RuntimeCatalog> {
+    const binaries = new Map<RuntimeName, string>();
+    const add = (name: RuntimeName, path: string | null): unknown => path !== null && binaries.set(name, path);
+    add('nodejs26', npmNode('node'));
+    add('nodejs24', npmNode('node24'));
+    add('python3', ['/usr/bin/python3', '/usr/local/bin/python3', '/opt/homebrew/bin/python3'].find(existsSync) ?? null);
+    await mkdir(folder, { recursive: true });
+    const python = binaries.get('python3');
+    const guests = {
+      node: await guestFolder(folder, await nodeSources(), bundleNodeGuest),
+      python: python === undefined ? null : await guestFolder(folder, await pythonSources(python), (to) => compilePythonGuest(python, to)),
+    };
+    const kept = Object.values(guests).map((guest) => guest?.folder);
+    for (const name of await readdir(folder)) {
+      if (/^[0-9a-f]{16}$/.test(name) && !kept.includes(join(folder, name))) await rm(join(folder, name), { recursive: true, force: true });
+    }
+    return new RuntimeCatalog(binaries, guests);
+  }
+
+  private constructor(binaries: Map<RuntimeName, string>, guests: { node: Guest; python: Guest | null }) {
+    this.#binaries = binaries;
+    this.#guests = guests;
+  }
+
+  /** Folders of the host from which sandboxes are given something. */
+  get folders(): string[] {
+    const nodes = ([...this.#binaries] as [RuntimeName, string][]).filter(([name]) => name !== 'python3');
+    const guests = Object.values(this.#guests).filter((guest) => guest !== null);
+    return [...new Set([...nodes.map(([, path]) => dirname(path)), ...guests.map((guest) => guest.folder)])];
+  }
+
+  /** Null when this machine does not have the runtime. */
+  boot(name: RuntimeName, options: { memoryMiB: number }): RuntimeBoot | null {
+    const binary = this.#binaries.get(name);
+    if (binary === undefined) return null;
+    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp', LANG: 'C.UTF-8' };
+    if (name === 'python3') {
+      if (this.#guests.python === null) return null;
+      return {
+        // -I and -S: neither the environment nor the machine's own packages reach the function. See guest.py.
+        argv: [binary, '-I', '-S', '-B', '-X', 'utf8', `${GUEST}/guest.py`, name],
+        env: { ...env, MALLOC_ARENA_MAX: '2' },
+        mounts: [{ source: this.#guests.python.folder, target: GUEST }],
+      };
+    }
+    return {
+      argv: [`${BINARIES}/node`, ...nodeFlags(options.memoryMiB), `${GUEST}/guest.cjs`, name],
+      env: { ...env, PATH: `${BINARIES}:${env.PATH}`, UV_THREADPOOL_SIZE: '4', MALLOC_ARENA_MAX: '2' },
+      mounts: [
+        { source: this.#guests.node.folder, target: GUEST },
+        { source: dirname(binary), target: BINARIES },
+      ],
+    };
+  }
+}
+
+/**
+ * V8 sizes its heap by the machine, not by the sandbox: told the limit, it collects harder near it instead of being
+ * killed. Three quarters leave room for code, stacks and buffers, which are not in the heap; at least 16 MiB for those.
+ * Young generation: V8's default of 3 × 16 MiB would be most of a small sandbox.
+ */
+function nodeFlags(memoryMiB: number): string[] {
+  const heapMiB = Math.max(16, Math.floor(Math.min(memoryMiB * 0.75, memoryMiB - 16)));
+  const semiSpaceMiB = Math.min(16, Math.max(1, Math.floor(memoryMiB / 64)));
+  return [`--max-old-space-size=${heapMiB}`, `--max-semi-space-size=${semiSpaceMiB}`, '--v8-pool-size=1', '--disable-warning=ExperimentalWarning'];
+}
+
+/** The binary of npm's `node-<platform>-<processor>` package, under the alias that package.json gives it. */
+function npmNode(alias: string): string | null {
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`${alias}-${process.platform}-${process.arch}/package.json`);
+    const binary = join(dirname(manifest), 'bin', 'node');
+    return existsSync(binary) ? binary : null;
+  } catch {
+    return null;
+  }
+}
+
+interface Sources {
+  /** What the result depends on beside the files, e.g. the version of the tool. */
+  tool: string;
+  files: string[];
+}
+
+async function nodeSources(): Promise<Sources> {
+  const { version } = createRequire(import.meta.url)('rolldown/package.json') as { version: string };
+  const own = await filesBelow(join(import.meta.dirname, 'node'), (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
+  return { tool: `rolldown ${version} cjs 1`, files: [...own, join(import.meta.dirname, '../protocol/frames.ts')] };
+}
+
+async function pythonSources(python: string): Promise<Sources> {
+  const { stdout } = await promisify(execFile)(python, ['--version']);
+  return { tool: `${stdout.trim()} 1`, files: await filesBelow(join(import.meta.dirname, 'python'), isPythonSource) };
+}
+
+function isPythonSource(name: string): boolean {
+  return name.endsWith('.py') && !/(^|\/)(test_[^/]*|[^/]*_test)\.py$/.test(name);
+}
+
+async function guestFolder(folder: string, sources: Sources, build: (to: string) => Promise<void>): Promise<Guest> {
+  const hash = createHash('sha256').update(sources.tool);
+  for (const file of sources.files) hash.update(`\0${relative(import.meta.dirname, file)}\0`).update(await readFile(file));
+  const target = join(folder, hash.digest('hex').slice(0, 16));
+  if (existsSync(target)) return { folder: target };
+  const aside = await mkdtemp(join(folder, `.building-${process.pid}-`));
+  try {
+    await build(aside);
+    await makeReadable(aside);
+    await rename(aside, target);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    if (!existsSync(target)) throw error;
+  }
+  return { folder: target };
+}
+
+async function bundleNodeGuest(to: string): Promise<void> {
+  // Loaded only when there is something to build: it costs 60 ms.
+  const { rolldown } = await import('rolldown');
+  const bundle = await rolldown({ input: join(import.meta.dirname, 'node/guest.ts'), platform: 'node', logLevel: 'warn' });
+  const file = join(to, 'guest.cjs');
+  await bundle.write({ file, format: 'cjs', codeSplitting: false, minify: false });
+  await bundle.close();
+}
+
+async function compilePythonGuest(python: string, to: string): Promise<void> {
+  const from = join(import.meta.dirname, 'python');
+  for (const file of await filesBelow(from, isPythonSource)) {
+    const target = join(to, relative(from, file));
+    await mkdir(dirname(target), { recursive: true });
+    await cp(file, target);
+  }
+  // Takes 15 ms off each boot. Unchecked: the folder never changes, so Python need not look at the sources' times.
+  await promisify(execFile)(python, ['-I', '-m', 'compileall', '-q', '--invalidation-mode', 'unchecked-hash', to]);
+}
+
+/** For the uid of any sandbox, whatever the umask of Virga. */
+async function makeReadable(folder: string): Promise<void> {
+  await chmod(folder, 0o755);
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644);
+  }
+}
+
+async function filesBelow(folder: string, wanted: (name: string) => boolean): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && wanted(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted();
+}

@@ -1,0 +1,132 @@
+// Loads the user's code (ES module or CommonJS, top-level await included) and finds in it what can be called.
+// Invariant: either there is something to call, or a LoadError says which file was read, what it exports and what is
+// expected. Called once by guest.ts, for INIT. User code runs here for the first time.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { InitPayload, ReadyPayload } from '../../protocol/frames.ts';
+import { LoadError } from './failure.ts';
+import type { Handler } from './handler-call.ts';
+import type { FetchFunction } from './web-call.ts';
+
+/** What can be called. Web style has `fetch`, perhaps `event`; handler style has `handler`. */
+export interface Target {
+  fetch?: FetchFunction;
+  event?: Handler;
+  handler?: Handler;
+}
+
+export interface Loaded {
+  target: Target;
+  ready: ReadyPayload;
+}
+
+type Exports = Record<string, unknown>;
+
+const EXPECTED = 'expected: export default { fetch(request, context) { … } }, or export const handler = async (event, context) => …';
+const NAMES_SHOWN = 12;
+
+export async function load(init: Pick<InitPayload, 'codeFolder' | 'handler'>): Promise<Loaded> {
+  const [file = '', name] = init.handler.split('#', 2);
+  const path = join(init.codeFolder, file);
+  if (relative(init.codeFolder, path).startsWith('..')) throw new LoadError(`'${file}' is outside of the function's code`);
+  const startedAt = performance.now();
+  // Read once before the import, which would read it again from the page cache: the disk's share of a cold start shows
+  // by itself, and a missing file is named with what is there instead.
+  readEntry(init.codeFolder, file, path);
+  const readAt = performance.now();
+  const namespace = await importUrl(pathToFileURL(path).href);
+  const target = find(namespace, file, name);
+  const initMs = performance.now() - readAt;
+  return { target, ready: { loadMs: micros(readAt - startedAt), initMs: micros(initMs), exports: Object.keys(target) as ReadyPayload['exports'] } };
+}
+
+/** A function of its own, so that the bundler sees no literal that it could resolve. */
+export function importUrl(url: string): Promise<Exports> {
+  return import(url) as Promise<Exports>;
+}
+
+function readEntry(codeFolder: string, file: string, path: string): void {
+  try {
+    readFileSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'EISDIR' && code !== 'ENOTDIR') throw error;
+    const there = readdirSync(codeFolder).slice(0, NAMES_SHOWN).join(', ') || 'nothing';
+    throw new LoadError(`there is no file '${file}' in the function's code, which holds ${there}; set \`handler\` in virga.yaml to the file that exports it`);
+  }
+}
+
+function find(namespace: Exports, file: string, name: string | undefined): Target {
+  const places = placesOf(namespace);
+  if (name !== undefined) {
+    for (const place of places) {
+      const target = !(name in place) ? undefined : name === 'fetch' ? webTarget(place) : targetOf(place[name], file, name);
+      if (target !== undefined) return target;
+    }
+    throw new LoadError(`${file} has no callable export '${name}': it exports ${describeExports(namespace)}; a handler is a function (event, context), or an object with fetch(request, context)`);
+  }
+  for (const place of places) {
+    const web = webTarget(place['default']) ?? webTarget(place);
+    if (web !== undefined) return web;
+    if (typeof place['handler'] === 'function') return { handler: bound(place, 'handler') };
+  }
+  for (const place of places) {
+    const target = targetOf(place['default'], file, 'default');
+    if (target !== undefined) return target;
+  }
+  throw new LoadError(`${file} exports nothing that can be called: it exports ${describeExports(namespace)}; ${EXPECTED}`);
+}
+
+/** The namespace; for CommonJS also module.exports, and the default of what a compiler made of an ES module. */
+function placesOf(namespace: Exports): Exports[] {
+  const places = [namespace];
+  const inner = namespace['default'];
+  if ((typeof inner === 'object' || typeof inner === 'function') && inner !== null) {
+    places.push(inner as Exports);
+  }
+  return places;
+}
+
+function targetOf(value: unknown, file: string, name: string): Target | undefined {
+  const web = webTarget(value);
+  if (web !== undefined) return web;
+  if (typeof value !== 'function') return undefined;
+  if (/^class\b/.test(Function.prototype.toString.call(value))) {
+    throw new LoadError(`${file} exports the class ${value.name || 'without a name'} as '${name}'; export an instance of it with a fetch method instead`);
+  }
+  return { handler: value as Handler };
+}
+
+/** An object, class instance or function that has a `fetch` method. */
+function webTarget(value: unknown): Target | undefined {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined;
+  const holder = value as Exports;
+  if (typeof holder['fetch'] !== 'function') return undefined;
+  const target: Target = { fetch: bound(holder, 'fetch') };
+  if (typeof holder['event'] === 'function') target.event = bound(holder, 'event');
+  return target;
+}
+
+/** As a method of its object, with the length of the original: that tells whether it takes a callback. */
+function bound<F extends (...args: never[]) => unknown>(holder: Exports, name: string): F {
+  return (holder[name] as F).bind(holder) as F;
+}
+
+function describeExports(namespace: Exports): string {
+  const names = Object.keys(namespace).filter((name) => name !== 'module.exports');
+  if (names.length === 0) return 'nothing';
+  const shown = names.slice(0, NAMES_SHOWN).map((name) => `'${name}' (${typeName(namespace[name])})`);
+  return shown.join(', ') + (names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : '');
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return typeof value;
+  const keys = Object.keys(value);
+  return keys.length === 0 ? 'an empty object' : `an object with ${keys.slice(0, 5).join(', ')}`;
+}
+
+function micros(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

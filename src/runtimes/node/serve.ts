@@ -1,0 +1,115 @@
+// Runs invocations: each REQUEST becomes one, with its body, answer and context; BODY, CREDIT and CANCEL find theirs by
+// stream. Invariant: whatever the user's code does, each stream ends once (answer.ts) and then leaves the table; frames
+// for a stream that is not there are ignored, since the host may not know yet that it has ended.
+// The host keeps to the instance's concurrency. Fed by guest.ts; rehearsal.ts runs one with an outlet that leads nowhere.
+import { Flag, FrameType, decodeMeta } from '../../protocol/frames.ts';
+import type { Frame, InitPayload, RequestMeta } from '../../protocol/frames.ts';
+import { Answer } from './answer.ts';
+import type { Outlet } from './channel.ts';
+import { Context } from './context.ts';
+import type { ContextHost } from './context.ts';
+import { toGuestError } from './failure.ts';
+import { callHandler } from './handler-call.ts';
+import { Invocation, running } from './invocation.ts';
+import type { Target } from './load.ts';
+import type { LogRecords } from './log-records.ts';
+import type { PeakMemory } from './peak-memory.ts';
+import { RequestBody } from './request-body.ts';
+import type { StandardStreams } from './standard-streams.ts';
+import { callFetch } from './web-call.ts';
+
+export interface ServerParts {
+  outlet: Outlet;
+  init: InitPayload;
+  target: Target;
+  log: LogRecords;
+  streams: StandardStreams;
+  memory: PeakMemory;
+}
+
+export class Server implements ContextHost {
+  readonly init: InitPayload;
+  readonly log: LogRecords;
+  readonly #parts: ServerParts;
+  readonly #invocations = new Map<number, Invocation>();
+  /** Invocations, and promises given to waitUntil, that have not settled. */
+  #unsettled = 0;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(parts: ServerParts) {
+    this.init = parts.init;
+    this.log = parts.log;
+    this.#parts = parts;
+  }
+
+  onFrame(frame: Frame): void {
+    if (frame.type === FrameType.REQUEST) return this.#start(frame);
+    const invocation = this.#invocations.get(frame.stream);
+    if (invocation === undefined) return;
+    if (frame.type === FrameType.BODY) invocation.body.push(frame.payload, (frame.flags & Flag.END) !== 0);
+    else if (frame.type === FrameType.CREDIT) invocation.answer.grant(frame.arg);
+    else if (frame.type === FrameType.CANCEL) invocation.cancel();
+  }
+
+  keepFor(promise: Promise<unknown>): void {
+    this.#unsettled++;
+    void promise.finally(() => this.#settled());
+  }
+
+  /** Resolves once nothing runs here any more. */
+  idle(): Promise<void> {
+    if (this.#unsettled === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#whenIdle = resolve));
+  }
+
+  #start(frame: Frame): void {
+    const receivedAt = performance.now();
+    const { stream } = frame;
+    const { outlet } = this.#parts;
+    const { meta, body: first } = decodeMeta<RequestMeta>(frame.payload);
+    const invocation = new Invocation({
+      stream,
+      meta,
+      receivedAt,
+      timeoutMs: frame.arg,
+      body: new RequestBody(outlet, { stream, first, complete: (frame.flags & Flag.END) !== 0 }),
+      answer: new Answer(outlet, { stream, receivedAt, beforeEnd: () => this.#beforeEnd(stream) }),
+    });
+    this.#invocations.set(stream, invocation);
+    this.#unsettled++;
+    void running.run(invocation, this.#run, invocation);
+  }
+
+  /** Never rejects: a failure is the invocation's answer. */
+  readonly #run = async (invocation: Invocation): Promise<void> => {
+    try {
+      await this.#call(invocation);
+    } catch (error) {
+      invocation.answer.fail(toGuestError(error));
+    }
+    invocation.answer.settle();
+    this.#invocations.delete(invocation.stream);
+    invocation.end();
+    this.#settled();
+  };
+
+  #call(invocation: Invocation): Promise<void> {
+    const { target } = this.#parts;
+    const context = new Context(this, invocation);
+    if (target.event !== undefined && invocation.meta.kind === 'event') return callHandler(target.event, invocation, context);
+    if (target.fetch !== undefined) return callFetch(target.fetch, invocation, context);
+    return callHandler(target.handler!, invocation, context);
+  }
+
+  /** Whatever belongs to the invocation is with the host before its last frame. */
+  #beforeEnd(stream: number): void {
+    this.#parts.streams.endLines(stream);
+    this.log.reportDropped(stream);
+    this.#parts.memory.report();
+  }
+
+  #settled(): void {
+    this.#unsettled--;
+    if (this.#unsettled === 0) this.#whenIdle?.();
+  }
+}

@@ -1,0 +1,152 @@
+// The cgroups of one sandbox: one folder in each hierarchy that offers a controller we need (a single one with v2, one
+// for each of memory, cpu, pids with v1). Made with their limits before the first process enters; destroyed after the last
+// has left. All calls are synchronous where they are on the way to a start: a cgroup file takes 5-50 µs.
+// Callers: bubblewrap/bubblewrap.ts, sweep in hierarchies.ts.
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { signal } from '../process-tree.ts';
+
+export type Controller = 'memory' | 'cpu' | 'pids';
+
+/** A folder under which sandboxes get their own, and what can be limited there. */
+export interface Hierarchy {
+  version: 1 | 2;
+  controllers: Controller[];
+  folder: string;
+}
+
+export interface CgroupLimits {
+  memoryBytes: number;
+  cpus: number | null;
+  pids: number;
+}
+
+/** Quotas are counted in short periods: with the usual 100 ms one, a call can stall for as long as 100 ms - quota. */
+const CPU_PERIOD_US = 20_000;
+const CPU_QUOTA_US_MIN = 1_000;
+
+export class Cgroup {
+  #folders: { version: 1 | 2; controllers: Controller[]; folder: string }[] = [];
+
+  /** Makes the folders and sets the limits. Throws when a limit is not taken: then nothing is left behind. */
+  static create(hierarchies: Hierarchy[], id: string, limits: CgroupLimits): Cgroup {
+    const group = new Cgroup();
+    try {
+      for (const hierarchy of hierarchies) {
+        const folder = join(hierarchy.folder, id);
+        mkdirSync(folder);
+        group.#folders.push({ ...hierarchy, folder });
+        for (const controller of hierarchy.controllers) setLimit(hierarchy.version, controller, folder, limits);
+      }
+    } catch (error) {
+      for (const { folder } of group.#folders) removeEmpty(folder);
+      throw error;
+    }
+    return group;
+  }
+
+  /** A process enters by writing 0 into each of these. */
+  get entrances(): string[] {
+    return this.#folders.map(({ folder }) => join(folder, 'cgroup.procs'));
+  }
+
+  /** Whether the kernel has killed something in here at the memory limit. */
+  outOfMemory(): boolean {
+    for (const { version, controllers, folder } of this.#folders) {
+      if (!controllers.includes('memory')) continue;
+      const counters = read(join(folder, version === 2 ? 'memory.events' : 'memory.oom_control'));
+      return Number(/^oom_kill (\d+)$/m.exec(counters)?.[1] ?? 0) > 0;
+    }
+    return false;
+  }
+
+  pids(): number[] {
+    const pids = new Set<number>();
+    for (const { folder } of this.#folders) for (const pid of pidsIn(folder)) pids.add(pid);
+    return [...pids];
+  }
+
+  kill(): void {
+    for (const { folder } of this.#folders) killFolder(folder);
+  }
+
+  /** Kills what is left and removes the folders; resolves false when that did not succeed within `withinMs`. */
+  async destroy(options: { withinMs: number }): Promise<boolean> {
+    let gone = true;
+    for (const { folder } of this.#folders) gone = (await destroyFolder(folder, options)) && gone;
+    return gone;
+  }
+}
+
+/** Kills every process in the folder and removes it. It may hold no further folders. */
+export async function destroyFolder(folder: string, options: { withinMs: number }): Promise<boolean> {
+  const until = performance.now() + options.withinMs;
+  // The last process leaves some time after its end was reported: the first tries come quickly, then less often.
+  for (let pauseMs = 1; !removeEmpty(folder); pauseMs = Math.min(pauseMs * 2, 50)) {
+    if (performance.now() > until) return false;
+    killFolder(folder);
+    await sleep(pauseMs);
+  }
+  return true;
+}
+
+function killFolder(folder: string): void {
+  try {
+    // One write ends all of them at once (v2, from Linux 5.14).
+    if (existsSync(join(folder, 'cgroup.kill'))) writeFileSync(join(folder, 'cgroup.kill'), '1');
+  } catch {
+    // Removed meanwhile, or not ours to kill in this way: one by one.
+  }
+  for (const pid of pidsIn(folder)) signal(pid, 'SIGKILL');
+}
+
+function setLimit(version: 1 | 2, controller: Controller, folder: string, limits: CgroupLimits): void {
+  const set = (file: string, value: number | string): void => writeFileSync(join(folder, file), String(value));
+  const setIfThere = (file: string, value: number | string): void => {
+    if (existsSync(join(folder, file))) set(file, value);
+  };
+  if (controller === 'memory') {
+    if (version === 2) {
+      set('memory.max', limits.memoryBytes);
+      setIfThere('memory.swap.max', 0);
+      // The sandbox ends as a whole: a half-killed one would hang until its timeout.
+      setIfThere('memory.oom.group', 1);
+    } else {
+      set('memory.limit_in_bytes', limits.memoryBytes);
+      // Memory and swap together, so no swap; absent when the kernel does not account swap.
+      setIfThere('memory.memsw.limit_in_bytes', limits.memoryBytes);
+    }
+  } else if (controller === 'pids') {
+    set('pids.max', limits.pids);
+  } else if (limits.cpus !== null) {
+    const quotaUs = Math.max(CPU_QUOTA_US_MIN, Math.round(limits.cpus * CPU_PERIOD_US));
+    if (version === 2) {
+      set('cpu.max', `${quotaUs} ${CPU_PERIOD_US}`);
+    } else {
+      set('cpu.cfs_period_us', CPU_PERIOD_US);
+      set('cpu.cfs_quota_us', quotaUs);
+    }
+  }
+}
+
+function pidsIn(folder: string): number[] {
+  return read(join(folder, 'cgroup.procs')).split('\n').filter(Boolean).map(Number).filter((pid) => pid > 0);
+}
+
+function removeEmpty(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}

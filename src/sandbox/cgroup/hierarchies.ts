@@ -1,0 +1,165 @@
+// Which cgroup hierarchies of this machine can hold sandboxes to their limits: v2, v1, or both side by side ("hybrid"),
+// found by feature and proven by entering one. The folder of one Virga is `virga-<scope>` (a hash of its data folder),
+// so that several Virgas on a machine never touch each other's.
+// Invariant: open() first removes what an earlier launcher of the same data folder left; close() leaves nothing.
+// Caller: bubblewrap/bubblewrap.ts.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import type { Enforcement } from '../sandbox.ts';
+import { Cgroup, destroyFolder, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
+
+const CONTROLLERS: Controller[] = ['memory', 'cpu', 'pids'];
+const SWEEP_WITHIN_MS = 5_000;
+
+interface CgroupMount {
+  version: 1 | 2;
+  folder: string;
+  /** v1 only: what the mount carries. */
+  controllers: Controller[];
+  /** Where this process is in it, from the mount's root, e.g. `/system.slice/virga.service`. */
+  own: string;
+}
+
+export class Cgroups {
+  readonly hierarchies: Hierarchy[];
+  readonly enforcement: Pick<Enforcement, 'memory' | 'cpus' | 'pids'>;
+  /** Why something cannot be limited, for people. */
+  readonly notes: string[];
+
+  private constructor(hierarchies: Hierarchy[]) {
+    this.hierarchies = hierarchies;
+    const by = (controller: Controller): 'cgroup v2' | 'cgroup v1' | null => {
+      const found = hierarchies.find((h) => h.controllers.includes(controller));
+      return found === undefined ? null : `cgroup v${found.version}`;
+    };
+    this.enforcement = { memory: by('memory'), cpus: by('cpu'), pids: by('pids') };
+    const missing = CONTROLLERS.filter((controller) => by(controller) === null);
+    const remedy = 'start Virga as root, or as a systemd service with Delegate=yes';
+    this.notes = missing.length === 0 ? [] : [`no cgroup of this user offers ${missing.join(', ')}; ${remedy}`];
+  }
+
+  static async open(scope: string): Promise<Cgroups> {
+    const name = `virga-${scope}`;
+    const mounts = cgroupMounts(read('/proc/self/mounts'), read('/proc/self/cgroup'));
+    await sweepCgroups(scope);
+    const hierarchies: Hierarchy[] = [];
+    const wanted = new Set(CONTROLLERS);
+    // v2 first: where it offers a controller, v1 cannot have it.
+    for (const mount of mounts.toSorted((a, b) => b.version - a.version)) {
+      if (mount.version === 1 && !mount.controllers.some((controller) => wanted.has(controller))) continue;
+      const hierarchy = settle(mount, name, [...wanted]);
+      if (hierarchy === null) continue;
+      hierarchies.push(hierarchy);
+      for (const controller of hierarchy.controllers) wanted.delete(controller);
+    }
+    return new Cgroups(hierarchies);
+  }
+
+  create(id: string, limits: CgroupLimits): Cgroup {
+    return Cgroup.create(this.hierarchies, id, limits);
+  }
+
+  async close(): Promise<void> {
+    for (const { folder } of this.hierarchies) await destroyTree(folder);
+  }
+}
+
+/** Kills what runs in the cgroups of this scope and removes them, wherever an earlier launcher could have made them. */
+export async function sweepCgroups(scope: string): Promise<void> {
+  const mounts = cgroupMounts(read('/proc/self/mounts'), read('/proc/self/cgroup'));
+  for (const mount of mounts) for (const place of candidates(mount)) await destroyTree(join(place, `virga-${scope}`));
+}
+
+/** The cgroup mounts of this machine. `mounts` and `own` are the texts of /proc/self/mounts and /proc/self/cgroup. */
+export function cgroupMounts(mounts: string, own: string): CgroupMount[] {
+  const ownByName = new Map<string, string>();
+  for (const line of own.split('\n')) {
+    const [, names, ...path] = line.split(':');
+    if (names !== undefined) for (const name of names.split(',')) ownByName.set(name, path.join(':'));
+  }
+  const found: CgroupMount[] = [];
+  for (const line of mounts.split('\n')) {
+    const [, path, type, options] = line.split(' ');
+    if (path === undefined || options === undefined) continue;
+    const folder = path.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
+    if (type === 'cgroup2') found.push({ version: 2, folder, controllers: [], own: ownByName.get('') ?? '/' });
+    if (type !== 'cgroup') continue;
+    const controllers = CONTROLLERS.filter((controller) => options.split(',').includes(controller));
+    if (controllers.length > 0) found.push({ version: 1, folder, controllers, own: ownByName.get(controllers[0]!) ?? '/' });
+  }
+  return found;
+}
+
+/** Makes `name` in the first place of the mount that this user may use, and proves that a process can enter it. */
+function settle(mount: CgroupMount, name: string, wanted: Controller[]): Hierarchy | null {
+  for (const parent of candidates(mount)) {
+    const folder = join(parent, name);
+    try {
+      mkdirSync(folder, { recursive: true });
+      let controllers = mount.controllers.filter((controller) => wanted.includes(controller));
+      if (mount.version === 2) {
+        enable(parent, wanted);
+        enable(folder, wanted);
+        const enabled = read(join(folder, 'cgroup.subtree_control')).trim().split(' ');
+        controllers = wanted.filter((controller) => enabled.includes(controller));
+      }
+      if (controllers.length > 0 && canEnter(folder)) return { version: mount.version, controllers, folder };
+      rmdirSync(folder);
+    } catch {
+      // Not ours to write: the next place.
+    }
+  }
+  return null;
+}
+
+/**
+ * The root of the mount when it is ours (root, or inside a container); otherwise the folders above our own that were
+ * delegated to us. v2 takes no limits below a folder that holds processes, so our own is the last resort.
+ */
+function candidates(mount: CgroupMount): string[] {
+  const places = [mount.folder];
+  const own = join(mount.folder, mount.own);
+  if (relative(mount.folder, own).startsWith('..')) return places;
+  for (let place = own; place !== mount.folder && place !== '/'; place = dirname(place)) places.push(place);
+  return places;
+}
+
+function enable(folder: string, controllers: Controller[]): void {
+  for (const controller of controllers) {
+    try {
+      writeFileSync(join(folder, 'cgroup.subtree_control'), `+${controller}`);
+    } catch {
+      // Not offered here, or the folder holds processes: what is enabled afterwards decides.
+    }
+  }
+}
+
+function canEnter(folder: string): boolean {
+  const probe = join(folder, 'probe');
+  mkdirSync(probe);
+  try {
+    return spawnSync('/bin/sh', ['-c', 'echo 0 > "$1"', 'sh', join(probe, 'cgroup.procs')], { stdio: 'ignore' }).status === 0;
+  } finally {
+    rmdirSync(probe);
+  }
+}
+
+async function destroyTree(folder: string): Promise<void> {
+  let names: string[];
+  try {
+    names = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  } catch {
+    return; // There is none.
+  }
+  for (const name of names) await destroyFolder(join(folder, name), { withinMs: SWEEP_WITHIN_MS });
+  await destroyFolder(folder, { withinMs: SWEEP_WITHIN_MS });
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}

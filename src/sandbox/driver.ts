@@ -1,0 +1,55 @@
+// The driver contract inside the sandbox port: how the launcher starts one sandbox on this machine. Drivers are
+// siblings (bubblewrap/, process/) and pass one suite, conformance.ts.
+// Invariant: when `exited` resolves, nothing of the sandbox is left: no process, no cgroup, no mount. A driver knows
+// neither runtimes nor artifacts: it is given an argv and the folders that must be visible.
+// Caller: launcher/service.ts.
+import type { Socket } from 'node:net';
+import type { SandboxDriverStatus, SandboxExit } from './sandbox.ts';
+
+/** A file or folder of the host, shown read-only at `target`. */
+export interface Mount {
+  source: string;
+  target: string;
+}
+
+export interface Launch {
+  /** `sbx_…`, unique. */
+  id: string;
+  /** Paths in `argv`, `env` and `cwd` are as seen inside, at or below the targets of `mounts`. */
+  argv: string[];
+  /** The whole environment: nothing is added but what the driver must set. */
+  env: Record<string, string>;
+  mounts: Mount[];
+  cwd: string;
+  memoryMiB: number;
+  cpus: number | null;
+  tmpMiB: number;
+  pids: number;
+}
+
+/** Takes raw output; answers whether more is welcome now. When it was not, `onceWelcome` is called once it is again. */
+export interface OutputSink {
+  write(text: string): boolean;
+  onceWelcome(resume: () => void): void;
+}
+
+export interface LaunchedSandbox {
+  /** Of the outermost process. */
+  readonly pid: number;
+  /** Where `Launch.cwd` really is, as the guest sees it. */
+  readonly cwd: string;
+  readonly exited: Promise<SandboxExit>;
+  /** Ends everything in it at once; resolves with `exited`. Safe to call twice. */
+  kill(): Promise<void>;
+}
+
+export interface SandboxDriver {
+  readonly status: SandboxDriverStatus;
+  /** `channel` becomes the guest's fd 3; the caller still owns its copy and closes it afterwards. */
+  start(launch: Launch, channel: Socket, output: OutputSink): Promise<LaunchedSandbox>;
+  /** Frees what the driver holds; its sandboxes have been killed before. */
+  close(): Promise<void>;
+}
+
+/** Marks every process of one Virga's sandboxes: `VIRGA_SANDBOX=<scope>/<sandbox id>` in its first environment. */
+export const MARK_VARIABLE = 'VIRGA_SANDBOX';

@@ -1,0 +1,162 @@
+// Sandboxes for the edge: asks the launcher (launcher.sock) to start them, and takes the sockets over which it then talks
+// to their guests directly (channels.sock).
+//
+//   away ──connected, hello──▶ there ──connection lost──▶ away (every sandbox counts as exited: the launcher kills them)
+//
+// Invariant: a start resolves with a connected sandbox or fails with VirgaError, at the latest after START_TIMEOUT_MS;
+// `exited` of each sandbox resolves once. While away, a start fails at once; reconnecting goes on until close().
+// Caller: profiles/embedded.ts, for functions/engine.ts.
+import { rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { VirgaError } from '../../protocol/errors.ts';
+import type { Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import { ChannelDoor } from './channel-door.ts';
+import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
+import type { FromLauncher, ToLauncher } from './wire.ts';
+
+const RECONNECT_MS_FIRST = 20;
+const RECONNECT_MS_MAX = 1_000;
+/** Starts may wait in the launcher for others, and for an artifact to be unpacked. */
+const START_TIMEOUT_MS = 30_000;
+const LOST: SandboxExit = { code: null, signal: 'SIGKILL', outOfMemory: false, stderrTail: 'the launcher ended, and its sandboxes with it' };
+
+interface Tenancy {
+  started: PromiseWithResolvers<{ codeFolder: string }>;
+  exited: PromiseWithResolvers<SandboxExit>;
+}
+
+export interface LauncherClientOptions {
+  /** Raw stdout and stderr of a sandbox, at most 64 KiB/s of each. */
+  onOutput?: (id: string, text: string) => void;
+}
+
+export class LauncherClient implements Sandboxes {
+  readonly #launcherPath: string;
+  readonly #channelsPath: string;
+  readonly #door: ChannelDoor;
+  readonly #onOutput: (id: string, text: string) => void;
+  readonly #tenancies = new Map<string, Tenancy>();
+  #socket: Socket | undefined;
+  #status: SandboxDriverStatus | undefined;
+  #arrival = Promise.withResolvers<void>();
+  #delayMs = RECONNECT_MS_FIRST;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(config: { runFolder: string }, options: LauncherClientOptions = {}) {
+    this.#launcherPath = join(config.runFolder, LAUNCHER_SOCKET);
+    this.#channelsPath = join(config.runFolder, CHANNELS_SOCKET);
+    this.#onOutput = options.onOutput ?? (() => {});
+    this.#door = new ChannelDoor(this.#channelsPath);
+    this.#connect();
+  }
+
+  status(): SandboxDriverStatus | undefined {
+    return this.#status;
+  }
+
+  /** Resolves when the launcher is there. */
+  async connected(): Promise<void> {
+    if (this.#status === undefined) await this.#arrival.promise;
+  }
+
+  async start(spec: SandboxSpec): Promise<Sandbox> {
+    if (this.#status === undefined) throw away('is not connected; it is being started or restarted');
+    const tenancy: Tenancy = { started: Promise.withResolvers(), exited: Promise.withResolvers() };
+    this.#tenancies.set(spec.id, tenancy);
+    const expected = this.#door.expect(spec.id);
+    const late = setTimeout(() => tenancy.started.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)), START_TIMEOUT_MS);
+    this.#send({ op: 'start', spec });
+    let channel: Duplex;
+    let codeFolder: string;
+    try {
+      [channel, { codeFolder }] = await Promise.all([expected.channel, tenancy.started.promise]);
+    } catch (error) {
+      expected.cancel();
+      this.#tenancies.delete(spec.id);
+      this.#send({ op: 'kill', id: spec.id });
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+    const exited = tenancy.exited.promise;
+    const kill = async (): Promise<void> => {
+      if (this.#tenancies.has(spec.id)) this.#send({ op: 'kill', id: spec.id });
+      await exited;
+      channel.destroy();
+    };
+    return { id: spec.id, channel, codeFolder, exited, kill };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#socket?.destroy();
+    this.#lose();
+    await this.#door.close();
+    rmSync(this.#channelsPath, { force: true });
+  }
+
+  #connect(): void {
+    const socket = connect(this.#launcherPath);
+    this.#socket = socket;
+    const reader = new LineReader<FromLauncher>();
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of reader.push(chunk)) this.#take(message);
+      } catch {
+        socket.destroy();
+      }
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#lose();
+      if (this.#closed) return;
+      this.#retry = setTimeout(() => this.#connect(), this.#delayMs);
+      this.#delayMs = Math.min(this.#delayMs * 2, RECONNECT_MS_MAX);
+    });
+  }
+
+  #send(message: ToLauncher): void {
+    if (this.#socket?.writable === true) this.#socket.write(encodeLine(message));
+  }
+
+  #take(message: FromLauncher): void {
+    if (message.op === 'hello') {
+      this.#status = message.status;
+      this.#delayMs = RECONNECT_MS_FIRST;
+      this.#arrival.resolve();
+      return;
+    }
+    if (message.op === 'output') {
+      this.#onOutput(message.id, message.text);
+      return;
+    }
+    const tenancy = this.#tenancies.get(message.id);
+    if (tenancy === undefined) return;
+    if (message.op === 'started') tenancy.started.resolve({ codeFolder: message.codeFolder });
+    else if (message.op === 'refused') tenancy.started.reject(new VirgaError(message.code, message.message));
+    else {
+      this.#tenancies.delete(message.id);
+      tenancy.exited.resolve(message.exit);
+    }
+  }
+
+  /** The launcher is gone, and by its death every sandbox. */
+  #lose(): void {
+    if (this.#status !== undefined) this.#arrival = Promise.withResolvers();
+    this.#status = undefined;
+    const tenancies = [...this.#tenancies.values()];
+    this.#tenancies.clear();
+    for (const tenancy of tenancies) {
+      tenancy.started.reject(away('ended while the sandbox was being started'));
+      tenancy.exited.resolve(LOST);
+    }
+  }
+}
+
+function away(what: string): VirgaError {
+  return new VirgaError('sandbox_unavailable', `the launcher ${what}`);
+}

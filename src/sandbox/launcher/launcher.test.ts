@@ -1,0 +1,173 @@
+// The edge's side and the launcher's side of launcher.sock against each other, with real sockets and real sandboxes.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { newId } from '../../lib/ids.ts';
+import { VirgaError } from '../../protocol/errors.ts';
+import type { Launch } from '../driver.ts';
+import { ProcessDriver } from '../process/process.ts';
+import { isAlive } from '../process-tree.ts';
+import type { SandboxSpec } from '../sandbox.ts';
+import { LauncherClient } from './client.ts';
+import { LauncherService } from './service.ts';
+import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from './wire.ts';
+
+/** Answers each chunk on fd 3 with its own pid; `die N` exits with N. */
+const GUEST = `
+  const channel = new (require('net').Socket)({ fd: 3 });
+  channel.on('data', (data) => String(data).startsWith('die') ? process.exit(Number(String(data).slice(4))) : channel.write(String(process.pid)));
+  channel.on('end', () => process.exit(0));
+  channel.write('up');`;
+
+class Pair implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'virga-launcher-'));
+  readonly limits = { sandboxesMax: 3, sandboxMemoryMiB: 1_000, startsInFlightMax: 1 };
+  service: LauncherService | undefined;
+  output = '';
+  readonly client: LauncherClient;
+  program = GUEST;
+
+  constructor() {
+    this.client = new LauncherClient({ runFolder: this.folder }, { onOutput: (_id, text) => (this.output += text) });
+  }
+
+  static async make(): Promise<Pair> {
+    const pair = new Pair();
+    await pair.startService();
+    await pair.client.connected();
+    return pair;
+  }
+
+  async startService(): Promise<void> {
+    const driver = await ProcessDriver.open({ scope: newId('ins'), reason: 'a test', warn: () => {} });
+    this.service = new LauncherService({
+      driver,
+      prepare: async (spec) => this.#prepare(spec),
+      socketPath: join(this.folder, LAUNCHER_SOCKET),
+      channelsPath: join(this.folder, CHANNELS_SOCKET),
+      limits: this.limits,
+    });
+    await this.service.listen();
+  }
+
+  spec(changes: Partial<SandboxSpec> = {}): SandboxSpec {
+    return { id: newId('sbx'), runtime: 'nodejs26', artifact: 'a'.repeat(64), memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64, ...changes };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client.close();
+    await this.service?.close();
+    assert.equal(existsSync(join(this.folder, LAUNCHER_SOCKET)), false);
+    assert.equal(existsSync(join(this.folder, CHANNELS_SOCKET)), false);
+    rmSync(this.folder, { recursive: true });
+  }
+
+  #prepare(spec: SandboxSpec): Launch {
+    if (spec.artifact.startsWith('0')) throw new VirgaError('artifact_not_found', `there is no artifact '${spec.artifact}'`);
+    const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
+    const mounts = [{ source: dirname(process.execPath), target: '/runtime' }, { source: this.folder, target: '/code' }];
+    return { id, memoryMiB, cpus, tmpMiB, pids, mounts, cwd: '/code', argv: ['/runtime/node', '-e', this.program], env: {} };
+  }
+}
+
+async function read(channel: NodeJS.ReadableStream): Promise<string> {
+  const [chunk] = (await once(channel, 'data')) as [Buffer];
+  return chunk.toString();
+}
+
+test('a started sandbox talks over its channel, from its first byte, and its end is reported', async () => {
+  await using pair = await Pair.make();
+  const sandbox = await pair.client.start(pair.spec());
+  assert.equal(await read(sandbox.channel), 'up');
+  sandbox.channel.write('who');
+  assert.equal(isAlive(Number(await read(sandbox.channel))), true);
+  assert.equal(sandbox.codeFolder, pair.folder);
+  sandbox.channel.write('die 5');
+  const exit = await sandbox.exited;
+  assert.deepEqual([exit.code, exit.signal, exit.outOfMemory], [5, null, false]);
+});
+
+test('kill() ends a sandbox, and a second kill() is no error', async () => {
+  await using pair = await Pair.make();
+  const sandbox = await pair.client.start(pair.spec());
+  await Promise.all([sandbox.kill(), sandbox.kill()]);
+  assert.equal((await sandbox.exited).signal, 'SIGKILL');
+  await sandbox.kill();
+});
+
+test('raw output of a sandbox arrives', async () => {
+  await using pair = await Pair.make();
+  pair.program = `console.log('printed'); process.exitCode = 1`;
+  const sandbox = await pair.client.start(pair.spec());
+  await sandbox.exited;
+  assert.equal(pair.output, 'printed\n');
+});
+
+test('starts beyond the number and the memory of the node are refused with the limit', async () => {
+  await using pair = await Pair.make();
+  const sandboxes = await Promise.all([1, 2, 3].map(() => pair.client.start(pair.spec())));
+  await assert.rejects(pair.client.start(pair.spec()), { code: 'sandbox_unavailable', message: /3 sandboxes.*sandboxesMax/ });
+  await sandboxes[0]!.kill();
+  await assert.rejects(pair.client.start(pair.spec({ memoryMiB: 900 })), { code: 'sandbox_unavailable', message: /900 MiB.*744 of the 1000/ });
+  const again = await pair.client.start(pair.spec({ memoryMiB: 744 }));
+  await again.kill();
+});
+
+test('what prepare() fails with reaches the caller, and no sandbox is left over', async () => {
+  await using pair = await Pair.make();
+  for (let i = 0; i < 5; i++) {
+    await assert.rejects(pair.client.start(pair.spec({ artifact: '0'.repeat(64) })), { code: 'artifact_not_found' });
+  }
+  await (await pair.client.start(pair.spec())).kill();
+});
+
+test('a spec that is none is refused', async () => {
+  await using pair = await Pair.make();
+  for (const spec of [pair.spec({ id: 'sbx_../x' }), pair.spec({ memoryMiB: -1 }), pair.spec({ pids: Number.NaN })]) {
+    await assert.rejects(pair.client.start(spec), { code: 'invalid_request' });
+  }
+});
+
+test('when the launcher is gone its sandboxes have exited, starts fail at once, and it is found again', async () => {
+  await using pair = await Pair.make();
+  const sandbox = await pair.client.start(pair.spec());
+  await pair.service!.close();
+  assert.notEqual((await sandbox.exited).code, 0);
+  assert.equal(pair.client.status(), undefined);
+  await assert.rejects(pair.client.start(pair.spec()), { code: 'sandbox_unavailable', message: /not connected/ });
+  await pair.startService();
+  await pair.client.connected();
+  assert.equal(pair.client.status()?.driver, 'process');
+  await (await pair.client.start(pair.spec())).kill();
+});
+
+test('when the edge is gone its sandboxes are killed', async () => {
+  await using pair = await Pair.make();
+  const sandbox = await pair.client.start(pair.spec());
+  assert.equal(await read(sandbox.channel), 'up');
+  sandbox.channel.write('who');
+  const pid = Number(await read(sandbox.channel));
+  await pair.client.close();
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+  sandbox.channel.destroy();
+});
+
+test('a connection that names no expected sandbox is closed', async () => {
+  await using pair = await Pair.make();
+  const stranger = connect(join(pair.folder, CHANNELS_SOCKET));
+  stranger.write('sbx_unknown\n');
+  await once(stranger.resume(), 'close');
+});
+
+test('a malformed line ends the connection, and the launcher lives on', async () => {
+  await using pair = await Pair.make();
+  const stranger = connect(join(pair.folder, LAUNCHER_SOCKET));
+  stranger.on('error', () => {});
+  stranger.write('{"op":"start"}\nnot json\n');
+  await once(stranger.resume(), 'close');
+  await (await pair.client.start(pair.spec())).kill();
+});

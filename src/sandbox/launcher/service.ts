@@ -1,0 +1,193 @@
+// The launcher's side of launcher.sock: takes requests for sandboxes from the edge, starts them through a driver, reports
+// their output and their end.
+//
+//   start ──▶ refused                       (bounds, artifact, runtime, channel, driver: each with its reason)
+//         └─▶ started ──(output)*──▶ exited
+//
+// Invariant: each start is answered once, and each `started` is followed by one `exited`, after nothing of it is left.
+// A sandbox belongs to the connection that asked for it and dies with that. Bounded: sandboxes, their memory, starts in flight.
+// Caller: server/launcher.ts.
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { VirgaError } from '../../protocol/errors.ts';
+import type { Launch, LaunchedSandbox, SandboxDriver } from '../driver.ts';
+import type { SandboxSpec } from '../sandbox.ts';
+import { EdgeLink } from './edge-link.ts';
+
+export interface LauncherServiceOptions {
+  driver: SandboxDriver;
+  /** Finds the artifact and the runtime. Fails with VirgaError. */
+  prepare(spec: SandboxSpec): Promise<Launch>;
+  socketPath: string;
+  channelsPath: string;
+  limits: { sandboxesMax: number; sandboxMemoryMiB: number; startsInFlightMax: number };
+}
+
+/** One edge; a few while one takes over from another. */
+const CONNECTIONS_MAX = 4;
+const CHANNEL_TIMEOUT_MS = 5_000;
+const ID_PATTERN = /^sbx_[0-9a-z]{1,60}$/;
+
+/** A start that was accepted, until its sandbox has exited. */
+interface Lease {
+  spec: SandboxSpec;
+  link: EdgeLink;
+  sandbox: LaunchedSandbox | undefined;
+  /** kill came, or the edge left, before there was a sandbox to kill. */
+  unwanted: boolean;
+  over: Promise<void>;
+}
+
+export class LauncherService {
+  readonly #options: LauncherServiceOptions;
+  readonly #server: Server;
+  readonly #links = new Set<EdgeLink>();
+  readonly #leases = new Map<string, Lease>();
+  #memoryMiB = 0;
+  #starting = 0;
+  readonly #waiting: (() => void)[] = [];
+  #closed = false;
+
+  constructor(options: LauncherServiceOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => this.#accept(socket));
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  async listen(): Promise<void> {
+    await rm(this.#options.socketPath, { force: true });
+    const listening = once(this.#server, 'listening');
+    this.#server.listen(this.#options.socketPath);
+    await listening;
+  }
+
+  /** Kills every sandbox and waits until nothing of them is left. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#server.close();
+    for (const link of this.#links) link.close();
+    for (const lease of this.#leases.values()) this.#end(lease);
+    await Promise.all([...this.#leases.values()].map((lease) => lease.over));
+    await rm(this.#options.socketPath, { force: true });
+  }
+
+  #accept(socket: Socket): void {
+    const link = new EdgeLink(socket, {
+      start: (spec) => this.#start(spec, link),
+      kill: (id) => {
+        const lease = this.#leases.get(id);
+        if (lease?.link === link) this.#end(lease);
+      },
+      closed: () => {
+        this.#links.delete(link);
+        for (const lease of this.#leases.values()) if (lease.link === link) this.#end(lease);
+      },
+    });
+    this.#links.add(link);
+    link.send({ op: 'hello', status: this.#options.driver.status });
+  }
+
+  #start(spec: SandboxSpec, link: EdgeLink): void {
+    try {
+      this.#check(spec);
+    } catch (error) {
+      refuse(link, spec, error);
+      return;
+    }
+    const lease: Lease = { spec, link, sandbox: undefined, unwanted: false, over: Promise.resolve() };
+    this.#leases.set(spec.id, lease);
+    this.#memoryMiB += spec.memoryMiB;
+    lease.over = this.#live(lease).finally(() => {
+      this.#leases.delete(spec.id);
+      this.#memoryMiB -= spec.memoryMiB;
+    });
+  }
+
+  /** The whole life of one sandbox. Never rejects. */
+  async #live(lease: Lease): Promise<void> {
+    const { spec, link } = lease;
+    let sandbox: LaunchedSandbox;
+    await this.#enter();
+    try {
+      sandbox = await this.#launch(lease);
+    } catch (error) {
+      refuse(link, spec, error);
+      return;
+    } finally {
+      this.#leave();
+    }
+    lease.sandbox = sandbox;
+    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder: sandbox.cwd });
+    if (lease.unwanted) void sandbox.kill();
+    link.send({ op: 'exited', id: spec.id, exit: await sandbox.exited });
+  }
+
+  async #launch(lease: Lease): Promise<LaunchedSandbox> {
+    const { spec, link } = lease;
+    const launch = await this.#options.prepare(spec);
+    if (lease.unwanted) throw new VirgaError('sandbox_unavailable', `sandbox ${spec.id} was killed before it started`);
+    const channel = await connectChannel(this.#options.channelsPath, spec.id);
+    try {
+      return await this.#options.driver.start(launch, channel, link.outputOf(spec.id));
+    } finally {
+      // Our copy alone: the sandbox has its own, so this is no end of the connection.
+      channel.destroy();
+    }
+  }
+
+  #end(lease: Lease): void {
+    lease.unwanted = true;
+    void lease.sandbox?.kill();
+  }
+
+  #check(spec: SandboxSpec): void {
+    const { sandboxesMax, sandboxMemoryMiB } = this.#options.limits;
+    const counts = [spec.memoryMiB, spec.tmpMiB, spec.pids];
+    if (!ID_PATTERN.test(spec.id) || !counts.every((count) => Number.isSafeInteger(count) && count > 0)) {
+      throw new VirgaError('invalid_request', `this is no sandbox that could be started: ${JSON.stringify(spec).slice(0, 500)}`);
+    }
+    if (this.#closed) throw new VirgaError('sandbox_unavailable', 'the launcher is stopping');
+    if (this.#leases.has(spec.id)) throw new VirgaError('conflict', `there is a sandbox ${spec.id} already`);
+    if (this.#leases.size >= sandboxesMax) {
+      throw new VirgaError('sandbox_unavailable', `this node runs ${this.#leases.size} sandboxes, the most that it may (sandboxesMax)`);
+    }
+    if (this.#memoryMiB + spec.memoryMiB > sandboxMemoryMiB) {
+      const left = sandboxMemoryMiB - this.#memoryMiB;
+      throw new VirgaError('sandbox_unavailable', `the sandbox needs ${spec.memoryMiB} MiB, and ${left} of the ${sandboxMemoryMiB} MiB that this node gives to sandboxes are free (sandboxMemoryMiB)`);
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#starting < this.#options.limits.startsInFlightMax) this.#starting++;
+    // Whoever leaves hands its place over. The queue is bounded by sandboxesMax.
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#starting--;
+    else next();
+  }
+}
+
+function refuse(link: EdgeLink, spec: SandboxSpec, error: unknown): void {
+  const known = error instanceof VirgaError;
+  const message = error instanceof Error ? error.message : String(error);
+  link.send({ op: 'refused', id: spec.id, code: known ? error.code : 'sandbox_unavailable', message: known ? message : `the sandbox could not be started: ${message}` });
+}
+
+/** A connection to the edge, announced, from which nothing is ever read here: its bytes are for the guest. */
+async function connectChannel(path: string, id: string): Promise<Socket> {
+  const socket = connect(path);
+  socket.pause();
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(CHANNEL_TIMEOUT_MS) });
+    await new Promise<void>((resolve, reject) => socket.write(`${id}\n`, (error) => (error ? reject(error) : resolve())));
+  } catch (error) {
+    socket.destroy();
+    throw new VirgaError('sandbox_unavailable', `the edge takes no channel at ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  socket.on('error', () => {});
+  return socket;
+}

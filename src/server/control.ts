@@ -1,0 +1,116 @@
+// The control role: the control API on its port, and housekeeping. Not on the hot path. Invariant: it serves when the
+// operator token exists; it stops by closing followers, giving requests in flight limits.drainMs, then the pool.
+// Callers: main.ts (a process of its own), in-process.ts (dev).
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { ArtifactsInUse } from '../control/artifacts-in-use.ts';
+import type { ControlLimits, ControlUrls, PlatformLog } from '../control/context.ts';
+import { createControl } from '../control/control.ts';
+import type { ControlNeeds } from '../control/control.ts';
+import { EdgeSocket } from '../control/edge-client.ts';
+import { sweep } from '../control/housekeeping.ts';
+import { LogFollowers } from '../control/log-followers.ts';
+import { serveControl } from '../control/serve.ts';
+import { ensureOperatorToken } from '../control/tokens.ts';
+import { blobsOf, connectionOf } from '../profiles/embedded.ts';
+import { ArtifactFolders } from '../store/artifacts.ts';
+import { PostgresRecords } from '../store/records/postgres.ts';
+import { createPlatformLog } from './platform-log.ts';
+import type { RunningRole } from './role.ts';
+
+const CONNECTIONS_MAX = 16;
+/** A list that walks too far is stopped; the answer says how to narrow it down. */
+const STATEMENT_MS = 15_000;
+const FIRST_SWEEP_MS = 60_000;
+const SWEEP_MS = 600_000;
+
+export async function runControl(config: Config): Promise<RunningRole> {
+  const log = createPlatformLog('control', config.log);
+  const records = new PostgresRecords({ ...connectionOf(config), statement_timeout: STATEMENT_MS }, { connectionsMax: CONNECTIONS_MAX });
+  const edge = new EdgeSocket({ socketPath: join(config.runFolder, 'edge.sock'), invokeBytesMax: config.limits.invokeBytesMax });
+  try {
+    await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
+    const blobs = blobsOf(config);
+    const limits = limitsOf(config);
+    const needs: ControlNeeds = {
+      records,
+      blobs,
+      artifactFolders: new ArtifactFolders({ folder: join(config.dataFolder, 'artifacts'), blobs, limits: config.limits }),
+      edge,
+      limits,
+      urls: urlsOf(config),
+      log,
+      now: Date.now,
+      identity: { node: hostname(), version: await versionOfVirga(), startedAt: Date.now() },
+      artifactsInUse: new ArtifactsInUse(),
+      followers: new LogFollowers({ records, limits, log }),
+    };
+    const { controlHost: host, controlPort: port } = config;
+    const served = await serveControl(createControl(needs), { host, port, drainMs: config.limits.drainMs, followers: needs.followers, log });
+    const stopSweeping = sweepOnInterval(needs, log);
+    return {
+      async close() {
+        await Promise.all([served.close(), stopSweeping()]);
+        edge.close();
+        await records[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    edge.close();
+    await records[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function limitsOf({ limits }: Config): ControlLimits {
+  return {
+    jsonBytesMax: 8 * 1024 * 1024,
+    artifactBytesMax: limits.artifactBytesMax,
+    invokeBytesMax: limits.invokeBytesMax,
+    sandboxMemoryMiB: limits.sandboxMemoryMiB,
+    followersMax: 64,
+    followPollMs: 250,
+    followHeartbeatMs: 10_000,
+    bodyIdleMs: 30_000,
+    deploymentsKept: 100,
+    artifactGraceMs: 24 * 3_600_000,
+    retentionHours: limits.retentionHours,
+  };
+}
+
+/** Addresses that a person can open: a wildcard address is reached as localhost from the node itself. */
+function urlsOf(config: Config): ControlUrls {
+  const urlOf = (host: string, port: number): string => `http://${/^(?:0\.0\.0\.0|::|)$/.test(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
+  return {
+    control: urlOf(config.controlHost, config.controlPort),
+    edge: urlOf(config.edgeHost, config.edgePort),
+    project: (name) => `http://${name}.localhost:${config.edgePort}/`,
+  };
+}
+
+async function versionOfVirga(): Promise<string> {
+  const manifest = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return manifest.version;
+}
+
+/** Answers how to stop: resolves when a round under way has ended. */
+function sweepOnInterval(needs: ControlNeeds, log: PlatformLog): () => Promise<void> {
+  const stop = new AbortController();
+  let round = Promise.resolve();
+  const run = (): void => {
+    round = sweep(needs, stop.signal)
+      .then((swept) => log(Object.values(swept).some((count) => count > 0) ? 'info' : 'debug', 'housekeeping', { ...swept }))
+      .catch((error: unknown) => log('warn', 'housekeeping failed and is tried again later', { reason: String(error) }))
+      .finally(() => {
+        if (!stop.signal.aborted) timer = setTimeout(run, SWEEP_MS);
+      });
+  };
+  let timer = setTimeout(run, FIRST_SWEEP_MS);
+  return async () => {
+    stop.abort();
+    clearTimeout(timer);
+    await round;
+  };
+}

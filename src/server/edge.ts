@@ -1,0 +1,76 @@
+// The edge role: gateway and engine, the only process on the hot path. Invariant: it starts serving when the read model
+// has been read once; it stops by draining: no new connections, calls in flight finish within limits.drainMs.
+// Callers: main.ts (a process of its own), in-process.ts (dev).
+import { rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Server } from 'node:net';
+import pg from 'pg';
+import type { Config } from '../config/config.ts';
+import { Engine } from '../functions/engine.ts';
+import { Gateway } from '../gateway/accept.ts';
+import { loadVersion } from '../gateway/read-model-load.ts';
+import { ReadModel } from '../gateway/read-model.ts';
+import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
+import type { EdgeStats } from '../protocol/stats.ts';
+import { createEdgePrivate } from './edge-private.ts';
+import { createPlatformLog } from './platform-log.ts';
+import { ReadModelFeed } from './read-model-feed.ts';
+import type { RunningRole } from './role.ts';
+
+export async function runEdge(config: Config): Promise<RunningRole> {
+  const log = createPlatformLog('edge', config.log);
+  const sandboxes = sandboxesOf(config);
+  const recorder = recorderOf(config);
+  const engine = new Engine({ sandboxes, recorder, limits: config.limits });
+  const model = new ReadModel();
+  const connection = connectionOf(config);
+  const feed = new ReadModelFeed({ connection, model, engine, log });
+  const lookups = new pg.Pool({ ...connection, max: 2 });
+  lookups.on('error', () => {});
+  const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
+  const privateServer = createEdgePrivate({
+    engine,
+    model,
+    invokeBytesMax: config.limits.invokeBytesMax,
+    refresh: () => feed.refresh(),
+    version: (name) => loadVersion(lookups, name),
+    stats: (): EdgeStats => ({
+      pid: process.pid,
+      uptimeS: process.uptime(),
+      residentBytes: process.memoryUsage.rss(),
+      deployment: model.deployment,
+      inFlight: engine.inFlight,
+      functions: engine.stats(),
+      records: recorder.status(),
+      sandbox: sandboxes.status() ?? null,
+    }),
+  });
+  await feed.start();
+  const socket = join(config.runFolder, 'edge.sock');
+  await rm(socket, { force: true });
+  await listening(privateServer, () => privateServer.listen(socket));
+  await listening(gateway.server, () => gateway.server.listen(config.edgePort, config.edgeHost));
+  return {
+    close: async () => {
+      gateway.drain();
+      await engine.drain(config.limits.drainMs);
+      // Answers that are complete for the engine may still be on their way to the client's socket.
+      await gateway.flushed(1_000);
+      gateway.close();
+      privateServer.close();
+      privateServer.closeAllConnections();
+      await feed.close();
+      await engine.close();
+      await recorder.close({ timeoutMs: 2_000 });
+      await sandboxes.close();
+      await lookups.end();
+    },
+  };
+}
+
+async function listening(server: Server, listen: () => void): Promise<void> {
+  const ready = once(server, 'listening');
+  listen();
+  await ready;
+}

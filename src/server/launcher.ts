@@ -1,0 +1,118 @@
+// The launcher role: the small process from which sandboxes are started (forking from a large one stalls its event loop).
+// Composes the driver of this machine, the runtimes and the artifacts behind launcher.sock.
+// Invariant: before it says ready, everything that an earlier launcher of the same data folder left is gone: processes,
+// cgroups, sockets, half-written files (mounts went with it); nothing of another Virga's is touched. When it is killed, its
+// sandboxes die with it. Callers: main.ts (a process of its own), in-process.ts (dev).
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdir, realpath } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config/config.ts';
+import { blobsOf } from '../profiles/embedded.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import { CODE, RuntimeCatalog } from '../runtimes/catalog.ts';
+import { BubblewrapDriver } from '../sandbox/bubblewrap/bubblewrap.ts';
+import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
+import type { Launch, SandboxDriver } from '../sandbox/driver.ts';
+import { LauncherService } from '../sandbox/launcher/service.ts';
+import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from '../sandbox/launcher/wire.ts';
+import { ProcessDriver } from '../sandbox/process/process.ts';
+import { killAll, markedProcesses } from '../sandbox/process-tree.ts';
+import type { SandboxSpec } from '../sandbox/sandbox.ts';
+import { removeAbandoned } from '../store/abandoned.ts';
+import { ArtifactFolders } from '../store/artifacts.ts';
+import { createPlatformLog } from './platform-log.ts';
+import type { PlatformLog } from './platform-log.ts';
+import type { RunningRole } from './role.ts';
+import { StartError } from './start-error.ts';
+
+/** How long an earlier launcher, whose supervisor has died, may take to notice. */
+const PREDECESSOR_MS = 3_000;
+const SWEEP_MS = 5_000;
+
+export async function runLauncher(config: Config): Promise<RunningRole> {
+  const log = createPlatformLog('launcher', config.log);
+  const scope = createHash('sha256').update(await realpath(config.dataFolder)).digest('hex').slice(0, 12);
+  const socketPath = join(config.runFolder, LAUNCHER_SOCKET);
+  const runtimesFolder = join(config.dataFolder, 'runtimes');
+  const artifactsFolder = join(config.dataFolder, 'artifacts');
+  await waitForPredecessor(socketPath);
+  await sweep(scope, [runtimesFolder, artifactsFolder, join(config.dataFolder, 'blobs', 'incoming')], log);
+  const catalog = await RuntimeCatalog.open(runtimesFolder);
+  await mkdir(artifactsFolder, { recursive: true });
+  await chmod(artifactsFolder, 0o755);
+  const artifacts = new ArtifactFolders({ folder: artifactsFolder, blobs: blobsOf(config), limits: config.limits });
+  const driver = await openDriver(config, { scope, folders: [artifactsFolder, ...catalog.folders] });
+  log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
+  const service = new LauncherService({
+    driver,
+    prepare: (spec) => prepare(spec, catalog, artifacts),
+    socketPath,
+    channelsPath: join(config.runFolder, CHANNELS_SOCKET),
+    limits: config.limits,
+  });
+  await service.listen();
+  return {
+    close: async () => {
+      await service.close();
+      await driver.close();
+    },
+  };
+}
+
+async function prepare(spec: SandboxSpec, catalog: RuntimeCatalog, artifacts: ArtifactFolders): Promise<Launch> {
+  const boot = catalog.boot(spec.runtime, { memoryMiB: spec.memoryMiB });
+  if (boot === null) throw new VirgaError('sandbox_unavailable', `this node has no runtime '${spec.runtime}'; run scripts/prepare.ts to install what is missing`);
+  const code = await artifacts.ensure(spec.artifact);
+  const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
+  return { id, memoryMiB, cpus, tmpMiB, pids, argv: boot.argv, env: boot.env, mounts: [...boot.mounts, { source: code, target: CODE }], cwd: CODE };
+}
+
+/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */
+async function openDriver(config: Config, options: { scope: string; folders: string[] }): Promise<SandboxDriver> {
+  const openProcess = (reason: string): Promise<SandboxDriver> =>
+    ProcessDriver.open({ scope: options.scope, reason, warn: (text) => process.stderr.write(text) });
+  if (config.sandboxDriver === 'process') return openProcess('the configuration asks for it');
+  try {
+    return await BubblewrapDriver.open({ ...options, runFolder: config.runFolder });
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'bubblewrap is not installed' : (error as Error).message;
+    if (config.sandboxDriver === 'auto') return openProcess(`bubblewrap does not work here: ${reason}`);
+    throw new StartError(`the sandbox driver 'bubblewrap' does not work here: ${reason}`);
+  }
+}
+
+async function sweep(scope: string, folders: string[], log: PlatformLog): Promise<void> {
+  await sweepCgroups(scope);
+  const left = await markedProcesses(`${scope}/`);
+  if (left.length > 0) log('warn', `${left.length} processes of an earlier launcher's sandboxes are killed`);
+  const gone = await killAll(() => markedProcesses(`${scope}/`), { withinMs: SWEEP_MS });
+  if (!gone) throw new StartError(`processes of an earlier launcher's sandboxes do not end: ${(await markedProcesses(`${scope}/`)).join(', ')}`);
+  for (const folder of folders) {
+    const removed = await removeAbandoned(folder);
+    if (removed > 0) log('info', `${removed} unfinished files of an earlier process were removed from ${folder}`);
+  }
+}
+
+/** Two launchers on one folder would sweep each other's sandboxes away. */
+async function waitForPredecessor(socketPath: string): Promise<void> {
+  const until = performance.now() + PREDECESSOR_MS;
+  while (await answers(socketPath)) {
+    if (performance.now() > until) throw new StartError(`another launcher is serving ${socketPath}; stop it first`);
+    await sleep(20);
+  }
+}
+
+async function answers(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

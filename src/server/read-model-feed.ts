@@ -1,0 +1,96 @@
+// Keeps the edge's read model up to date: reads it whole at start, again after every notification from the control role,
+// and when asked. Invariant: while Postgres is away the edge serves what it knows; when it is back, the feed catches up.
+// Made by edge.ts.
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { Engine } from '../functions/engine.ts';
+import { loadProjects } from '../gateway/read-model-load.ts';
+import type { ReadModel } from '../gateway/read-model.ts';
+import type { PlatformLog } from './platform-log.ts';
+
+export interface FeedOptions {
+  connection: pg.ClientConfig;
+  model: ReadModel;
+  engine: Engine;
+  log: PlatformLog;
+}
+
+const CHANNEL = 'virga_deployments';
+const RECONNECT_MS = 200;
+
+export class ReadModelFeed {
+  readonly #options: FeedOptions;
+  #client: pg.Client | undefined;
+  #closed = false;
+  #loading: Promise<void> | undefined;
+  #again: Promise<void> | undefined;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the model has been read once. */
+  async start(): Promise<void> {
+    const first = Promise.withResolvers<void>();
+    void this.#run(first.resolve);
+    await first.promise;
+  }
+
+  /** Reads the model anew, after any reading that began before this call. Rejects while Postgres is away. */
+  async refresh(): Promise<void> {
+    if (this.#loading === undefined) return this.#load();
+    // A reading under way may have begun before the change that the caller means: one more follows it, for all who ask meanwhile.
+    this.#again ??= this.#loading
+      .catch(() => {})
+      .then(() => {
+        this.#again = undefined;
+        return this.#load();
+      });
+    return this.#again;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#client?.end().catch(() => {});
+  }
+
+  #load(): Promise<void> {
+    this.#loading = this.#loadNow().finally(() => (this.#loading = undefined));
+    return this.#loading;
+  }
+
+  async #loadNow(): Promise<void> {
+    const { model, engine } = this.#options;
+    if (this.#client === undefined) throw new Error('Postgres is away');
+    const { projects, deployment } = await loadProjects(this.#client);
+    model.replaceAll(projects, deployment);
+    engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
+  }
+
+  /** Holds the listening connection, and makes it anew whenever it breaks. */
+  async #run(onFirst: () => void): Promise<void> {
+    while (!this.#closed) {
+      const client = new pg.Client(this.#options.connection);
+      const lost = Promise.withResolvers<unknown>();
+      client.on('error', (error) => lost.resolve(error));
+      client.on('end', () => lost.resolve(undefined));
+      try {
+        await client.connect();
+        this.#client = client;
+        client.on('notification', () => {
+          this.refresh().catch((error: unknown) => this.#options.log('warn', 'the read model could not be refreshed', { error: String(error) }));
+        });
+        await client.query(`listen ${CHANNEL}`);
+        await this.refresh();
+        onFirst();
+        await lost.promise;
+        if (!this.#closed) this.#options.log('warn', 'the edge lost Postgres; it serves what it knows');
+      } catch (error) {
+        if (!this.#closed) this.#options.log('warn', 'the edge cannot reach Postgres', { error: String(error) });
+      }
+      this.#client = undefined;
+      await client.end().catch(() => {});
+      if (!this.#closed) await sleep(RECONNECT_MS);
+    }
+  }
+}
