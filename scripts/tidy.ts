@@ -27,6 +27,9 @@ const MACHINE_PATH = /(?:^|[^\w.$}-])\/(?:Users|home)\/\w+(?:\/|\b)|\bregistry\.
 const MARKER = /\b(?:TODO|FIXME|XXX|HACK)\b/;
 const LONE_TEST = /\b(?:test|it|describe|suite)\.(?:only|todo)\b|\bonly: true\b/;
 
+/** Tests, and what only tests use: it runs against real things of other rooms. */
+const TEST = /\.test\.tsx?$|(?:^|[/-])(?:conformance|fixture|testing|under-test)\.ts$/;
+
 /** One source file with what the rules need of it. */
 interface Source {
   file: string;
@@ -118,7 +121,7 @@ function checkName(file: string, problems: Problem[]): void {
 
 function checkSource(source: Source, sources: Map<string, Source>, problems: Problem[]): void {
   const { file, text, code } = source;
-  const isTest = /\.test\.tsx?$/.test(file);
+  const isTest = TEST.test(file);
   const add = (rule: string, at: number, message: string) => problems.push({ file, line: text.slice(0, at).split('\n').length, rule, message });
 
   const lines = text.split('\n').length - 1;
@@ -140,14 +143,15 @@ function checkImport(source: Source, specifier: string, sources: Map<string, Sou
   if (isBuiltin(specifier)) return;
   const room = roomOf(source.file);
   if (!room) return add(`'${source.file}' is in no room of scripts/import-table.ts`);
-  const isTest = /\.test\.tsx?$/.test(source.file);
+  const isTest = TEST.test(source.file);
   const target = targetOf(source.file, specifier, sources);
+  if (specifier.startsWith('/')) return add(`'${specifier}' is a path of one machine`);
   if (target === null) {
     const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
     if (room.npm?.includes(name) || (isTest && TESTS_MAY.npm.includes(name)) || excepted('import', source.file, name)) return;
     return add(`room '${room.name}' may not import the package '${name}'`);
   }
-  if (/\.test\.tsx?$/.test(target)) return add(`'${target}' is a test; move what is shared into a file of its own`);
+  if (/\.test\.tsx?$/.test(target) || (TEST.test(target) && !isTest && source.file.startsWith('src/'))) return add(`'${target}' is there for tests; move what is shared into a file of its own`);
   const other = roomOf(target);
   if (!other) return add(`'${target}' is in no room of scripts/import-table.ts`);
   if (other === room && room.siblings !== false) return;

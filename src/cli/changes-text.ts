@@ -13,8 +13,10 @@ const MARKS: Record<Change['change'], { mark: string; style: Style }> = {
 
 export function changesText(answer: DeployAnswer, terminal: Terminal): string {
   const { project, url, changed, dryRun, deployment } = answer;
+  const isNew = answer.changes.some((change) => change.kind === 'project' && change.change === 'create');
   const rows = answer.changes
-    .filter((change) => change.kind !== 'route' || change.change !== 'none')
+    // Of a new project all routes are new; the list of URLs says that.
+    .filter((change) => change.kind !== 'route' || (change.change !== 'none' && !isNew))
     .map((change) => {
       const { mark, style } = MARKS[change.change];
       const version = change.version === undefined ? '' : `version ${change.version}`;
@@ -30,6 +32,10 @@ export function changesText(answer: DeployAnswer, terminal: Terminal): string {
 
 /** A line for each route, to click on. */
 export function urlsText(url: string, routes: readonly { path: string; methods: readonly string[] | null; function: string }[]): string {
-  const rows = routes.map((route) => [`  ${route.methods === null ? 'ANY' : route.methods.join(',')}`, `${url.replace(/\/$/, '')}${route.path}`, route.function]);
+  const rows = routes.map((route) => [
+    `  ${route.methods === null ? 'ANY' : route.methods.join(',')}`,
+    `${url.replace(/\/$/, '')}${route.path}`,
+    route.function,
+  ]);
   return table([], rows);
 }

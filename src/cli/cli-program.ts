@@ -1,17 +1,16 @@
 // Commander's program: which commands there are, how their help looks, and that nothing of it ends the process.
-// Invariant: `virga --help` loads no command, and a command loads no other. Used by cli.ts and cli-reference.ts.
+// Invariant: `virga --help` loads no command, and a command loads no other. Used by cli.ts.
 import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
 import { COMMANDS } from './command-table.ts';
-import type { CommandEntry } from './command-table.ts';
-import type { CommandDefinition } from './command.ts';
+import type { CommandDefinition, CommandEntry } from './command.ts';
 
 const EXAMPLES = ['virga start', 'virga deploy examples/tour', 'virga invoke hello --data \'{"name":"Ada"}\'', 'virga logs --follow'];
 
 interface ProgramOptions {
   /** Only this command is loaded; 'all' for the reference. */
   only: CommandEntry | 'all' | undefined;
-  run(definition: CommandDefinition<never>, command: Command): Promise<void>;
+  run: (definition: CommandDefinition<never>, command: Command) => Promise<void>;
 }
 
 /** Commander's program. Commands that are not loaded are known by name and summary. */
@@ -20,7 +19,9 @@ export async function programOf({ only, run }: ProgramOptions): Promise<Command>
     .description('Virga: a serverless cloud that you own.')
     .version(versionText(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
-    .addHelpCommand(new Command('help').argument('[command]').helpOption(false).description('show the help of a command').helpGroup('Connect:'))
+    .addHelpCommand(
+      new Command('help').argument('[command]').helpOption(false).description('show the help of a command').helpGroup('Connect:'),
+    )
     .configureHelp({ visibleOptions: optionsInOrder })
     .enablePositionalOptions()
     .showSuggestionAfterError(true)

@@ -1,26 +1,33 @@
 // docs/reference/cli.md, made from the commands themselves, so that it cannot say anything else than `--help`.
 // `virga reference cli` prints it; a test holds the file to it.
 import type { Command } from 'commander';
-import { programOf } from './cli-program.ts';
-import { COMMANDS } from './command-table.ts';
+import type { CommandContext } from './command.ts';
 
-export async function cliReference(): Promise<string> {
-  const program = await programOf({ only: 'all', run: async () => {} });
+export async function cliReference({ commands, program: load }: CommandContext['cli']): Promise<string> {
+  const program = await load();
   const parts = [INTRODUCTION];
   let group = '';
-  for (const { name, group: title, load } of COMMANDS) {
+  for (const entry of commands) {
+    const { name, group: title } = entry;
     if (title !== group) parts.push(`## ${title.replace(/:$/, '')}\n`);
     group = title;
-    const { command: definition } = await load();
+    const { command: definition } = await entry.load();
     const command = program.commands.find((one) => one.name() === name)!;
     parts.push(`### virga ${name}\n\n${command.description()}\n`);
     parts.push(`    virga ${name} ${usageOf(command)}`.trimEnd(), '');
     const rows = [
-      ...command.registeredArguments.map((argument) => [argument.required ? `<${argument.name()}>` : `[${argument.name()}]`, argument.description, argument.defaultValue]),
+      ...command.registeredArguments.map((argument) => [
+        argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+        argument.description,
+        argument.defaultValue,
+      ]),
       ...command.options.map((option) => [option.flags, option.description, option.defaultValue]),
     ];
     if (rows.length > 0) {
-      const lines = rows.map(([flags, text, value]) => `| \`${String(flags)}\` | ${String(text).replaceAll('|', '\\|')}${value === undefined ? '' : ` (default \`${String(value)}\`)`} |`);
+      const lines = rows.map(
+        ([flags, text, value]) =>
+          `| \`${String(flags)}\` | ${String(text).replaceAll('|', '\\|')}${value === undefined ? '' : ` (default \`${String(value)}\`)`} |`,
+      );
       parts.push('| | |', '| --- | --- |', ...lines, '');
     }
     if (definition.notes !== undefined) parts.push(`${definition.notes}\n`);

@@ -10,30 +10,73 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { clientSettings } from '../config/client.ts';
-import { cliReference } from './cli-reference.ts';
 import { main } from './cli.ts';
 import { closest } from './suggest.ts';
 
 const BIN = join(dirname(dirname(import.meta.dirname)), 'bin', 'virga');
 const TOKEN = 'vrg_test-token';
 const INVOCATION = {
-  id: 'inv_01k9x3v5m8q2r7t4w6y9z0a1b2', traceId: '0'.repeat(32), project: 'tour', function: 'hello', version: 3, trigger: 'invoke', outcome: 'ok', status: null,
-  request: null, error: null, startedAt: 1_700_000_000_000, peakMemoryBytes: 50_000_000, bytesIn: 4, bytesOut: 20, instance: 'ins_1',
+  id: 'inv_01k9x3v5m8q2r7t4w6y9z0a1b2',
+  traceId: '0'.repeat(32),
+  project: 'tour',
+  function: 'hello',
+  version: 3,
+  trigger: 'invoke',
+  outcome: 'ok',
+  status: null,
+  request: null,
+  error: null,
+  startedAt: 1_700_000_000_000,
+  peakMemoryBytes: 50_000_000,
+  bytesIn: 4,
+  bytesOut: 20,
+  instance: 'ins_1',
   receipt: { queueMs: 0.1, sandboxMs: 22.4, loadMs: 1.2, initMs: 3.1, handlerMs: 2, cold: true, billedMs: 6 },
 };
-const LINE = { id: 'log_01k9x3v5m8q2r7t4w6y9z0a1b2', at: 1_700_000_000_000, project: 'tour', function: 'hello', version: 3, invocation: INVOCATION.id, instance: 'ins_1', level: 'warn', text: 'a \x1b[2Jline\nof two' };
+const LINE = {
+  id: 'log_01k9x3v5m8q2r7t4w6y9z0a1b2',
+  at: 1_700_000_000_000,
+  project: 'tour',
+  function: 'hello',
+  version: 3,
+  invocation: INVOCATION.id,
+  instance: 'ins_1',
+  level: 'warn',
+  text: 'a \x1b[2Jline\nof two',
+};
 
 /** What the control API would answer, by `METHOD path`. */
 const ANSWERS: Record<string, unknown> = {
-  'GET /v1/projects': { items: [{ name: 'tour', createdAt: '2026-01-31T12:00:00Z', url: 'http://tour.localhost:8080/', functions: 4, deployment: 7 }], next: null },
+  'GET /v1/projects': {
+    items: [{ name: 'tour', createdAt: '2026-01-31T12:00:00Z', url: 'http://tour.localhost:8080/', functions: 4, deployment: 7 }],
+    next: null,
+  },
   'GET /v1/projects/tour/functions/hello/invocations': { items: [INVOCATION], next: null },
   [`GET /v1/projects/tour/invocations/${INVOCATION.id}`]: { invocation: INVOCATION, logs: [LINE], logsCut: false },
   'GET /v1/projects/tour/logs': { items: [LINE], next: null },
-  'POST /v1/projects/tour/functions/hello/invoke': { invocation: INVOCATION, logs: [LINE], result: { contentType: 'application/json', text: '{"message":"Hello"}' }, error: null },
-  'POST /v1/projects/tour/functions/broken/invoke': {
-    invocation: { ...INVOCATION, outcome: 'function_error' }, logs: [], result: null, error: { code: 'function_error', message: 'boom', detail: { stack: 'Error: boom\n    at f.ts:3:9' } },
+  'POST /v1/projects/tour/functions/hello/invoke': {
+    invocation: INVOCATION,
+    logs: [LINE],
+    result: { contentType: 'application/json', text: '{"message":"Hello"}' },
+    error: null,
   },
-  'GET /v1/status': { node: 'n1', version: '0.1.0', uptimeS: 5, startedAt: '2026-01-31T12:00:00Z', edge: null, postgres: { version: '18.4', databaseBytes: 1, roundTripMs: 0.1 }, urls: { control: '', edge: '' }, projects: 1, functions: 4 },
+  'POST /v1/projects/tour/functions/broken/invoke': {
+    invocation: { ...INVOCATION, outcome: 'function_error' },
+    logs: [],
+    result: null,
+    error: { code: 'function_error', message: 'boom', detail: { stack: 'Error: boom\n    at f.ts:3:9' } },
+  },
+  'GET /v1/status': {
+    node: 'n1',
+    version: '0.1.0',
+    uptimeS: 5,
+    startedAt: '2026-01-31T12:00:00Z',
+    edge: null,
+    postgres: { version: '18.4', databaseBytes: 1, roundTripMs: 0.1 },
+    urls: { control: '', edge: '' },
+    projects: 1,
+    functions: 4,
+  },
   'GET /v1/projects/tour': { name: 'tour', createdAt: '', url: 'http://tour.localhost:8080/', deployment: 7, functions: [], routes: [] },
 };
 
@@ -52,8 +95,15 @@ before(async () => {
       requests.push({ method: request.method!, path, body, contentType: request.headers['content-type'] ?? '' });
       const answer = ANSWERS[`${request.method} ${path}`];
       const status = request.headers.authorization !== `Bearer ${TOKEN}` ? 401 : answer === undefined ? 404 : 200;
-      const error = { code: status === 401 ? 'unauthorized' : 'project_not_found', message: `no ${path}`, fault: 'caller', requestId: 'req_1' };
-      response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(status === 200 ? answer : { error }));
+      const error = {
+        code: status === 401 ? 'unauthorized' : 'project_not_found',
+        message: `no ${path}`,
+        fault: 'caller',
+        requestId: 'req_1',
+      };
+      response
+        .writeHead(status, { 'content-type': 'application/json', connection: 'close' })
+        .end(JSON.stringify(status === 200 ? answer : { error }));
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -130,7 +180,9 @@ test('a failed operation exits 1 with the words of the server; with --json as on
   assert.deepEqual([run.status, run.stdout, run.stderr], [1, '', 'error: no /v1/projects/none/functions\n']);
   const json = await virga(['functions', '--project', 'none', '--json']);
   assert.equal(json.stdout, '');
-  assert.deepEqual(JSON.parse(json.stderr), { error: { code: 'project_not_found', message: 'no /v1/projects/none/functions', requestId: 'req_1' } });
+  assert.deepEqual(JSON.parse(json.stderr), {
+    error: { code: 'project_not_found', message: 'no /v1/projects/none/functions', requestId: 'req_1' },
+  });
   const mistaken = await virga(['logs', '--json', '--since', 'x']);
   assert.deepEqual([mistaken.status, (JSON.parse(mistaken.stderr) as { error: { code: string } }).error.code], [2, 'usage']);
 });
@@ -147,7 +199,10 @@ test('with --json stdout is one JSON document and nothing else', async () => {
 test('invoke prints the result alone on stdout, logs and receipt on stderr, and sends the payload as it is', async () => {
   const run = await virga(['invoke', 'hello', '--data', '-', '--content-type', 'text/csv'], { input: 'a,b\n1,2\n' });
   assert.deepEqual([run.status, run.stdout], [0, '{"message":"Hello"}']);
-  assert.match(run.stderr, /warn a line\n {4}of two\ninv_\S+ {2}version 3 {2}cold 28\.8 ms \(queue 0\.10 ms, sandbox 22\.4 ms, load 1\.20 ms, init 3\.10 ms, handler 2\.00 ms\), billed 6 ms\n/);
+  assert.match(
+    run.stderr,
+    /warn a line\n {4}of two\ninv_\S+ {2}version 3 {2}cold 28\.8 ms \(queue 0\.10 ms, sandbox 22\.4 ms, load 1\.20 ms, init 3\.10 ms, handler 2\.00 ms\), billed 6 ms\n/,
+  );
   const sent = requests.findLast((request) => request.path.endsWith('/invoke'));
   assert.deepEqual([sent?.body, sent?.contentType], ['a,b\n1,2\n', 'text/csv']);
   writeFileSync(join(folder, 'payload.json'), '{"n":1}');
@@ -164,13 +219,16 @@ test('a function that fails makes invoke exit 1, with its stack on stderr', asyn
 test('an invocation is drawn with each phase beginning where the one before ended', async () => {
   const { stdout } = await virga(['invocation', INVOCATION.id]);
   const bars = stdout.split('\n').filter((line) => /^ {2}(queue|sandbox|load|init|handler)/.test(line));
-  assert.deepEqual(bars.map((line) => line.trimEnd()), [
-    '  queue      0.10 ms  ▏                                         waiting for an instance',
-    '  sandbox    22.4 ms  ███████████████████████████████▏          starting one',
-    '  load       1.20 ms                                 █▋         reading the code',
-    '  init       3.10 ms                                  ████▎     evaluating it',
-    '  handler    2.00 ms                                       ██▊  the call itself',
-  ]);
+  assert.deepEqual(
+    bars.map((line) => line.trimEnd()),
+    [
+      '  queue      0.10 ms  ▏                                         waiting for an instance',
+      '  sandbox    22.4 ms  ███████████████████████████████▏          starting one',
+      '  load       1.20 ms                                 █▋         reading the code',
+      '  init       3.10 ms                                  ████▎     evaluating it',
+      '  handler    2.00 ms                                       ██▊  the call itself',
+    ],
+  );
 });
 
 test('status exits 1 when the edge does not answer', async () => {
@@ -187,7 +245,10 @@ test('without a server the error says how to get one', async () => {
   const down = await virga(['projects'], { env: { VIRGA_URL: 'http://127.0.0.1:9' } });
   assert.equal(down.status, 1);
   assert.match(down.stderr, /cannot be reached/);
-  assert.match((await virga(['projects'], { env: { ...none, VIRGA_DATA: join(folder, 'data') } })).stderr, /no Virga is running on the data folder/);
+  assert.match(
+    (await virga(['projects'], { env: { ...none, VIRGA_DATA: join(folder, 'data') } })).stderr,
+    /no Virga is running on the data folder/,
+  );
 });
 
 test('a data folder above the current one, or a login, names the server; the login is readable by its owner only', async () => {
@@ -205,7 +266,11 @@ test('a data folder above the current one, or a login, names the server; the log
 
 test('the program itself keeps stdout, stderr and the exit status apart', () => {
   const run = (...args: string[]): [number | null, string, string] => {
-    const { status, stdout, stderr } = spawnSync(BIN, args, { encoding: 'utf8', cwd: folder, env: { PATH: process.env['PATH'], HOME: join(folder, 'nobody') } });
+    const { status, stdout, stderr } = spawnSync(BIN, args, {
+      encoding: 'utf8',
+      cwd: folder,
+      env: { PATH: process.env['PATH'], HOME: join(folder, 'nobody') },
+    });
     return [status, stdout, stderr];
   };
   assert.match(run('--version')[1], /^\d+\.\d+\.\d+\n$/);
@@ -223,5 +288,8 @@ test('the nearest word is suggested, and no far one', () => {
 });
 
 test('the published reference is current (bin/virga reference cli > docs/reference/cli.md)', async () => {
-  assert.equal(readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'reference', 'cli.md'), 'utf8'), await cliReference());
+  assert.equal(
+    readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'reference', 'cli.md'), 'utf8'),
+    (await virga(['reference', 'cli'])).stdout,
+  );
 });

@@ -12,6 +12,8 @@ import { suggestion } from './suggest.ts';
 import { Terminal } from './terminal.ts';
 import type { TerminalStreams } from './terminal.ts';
 
+const CLI: CommandContext['cli'] = { commands: COMMANDS, program: () => programOf({ only: 'all', run: async () => {} }) };
+
 /** What a command sees of the world; tests bring their own. */
 export interface World extends TerminalStreams {
   input: NodeJS.ReadStream;
@@ -45,11 +47,15 @@ export async function main(argv: readonly string[], world: World = ownWorld()): 
   }
 }
 
-async function runCommand(definition: CommandDefinition<never>, command: Command, { terminal, world }: { terminal: Terminal; world: World }): Promise<number> {
+async function runCommand(
+  definition: CommandDefinition<never>,
+  command: Command,
+  { terminal, world }: { terminal: Terminal; world: World },
+): Promise<number> {
   const options = command.opts<Record<string, unknown>>();
   terminal.json = options['json'] === true;
   const stop = new AbortController();
-  const context: CommandContext = { terminal, settings: world.settings, signal: stop.signal, input: world.input };
+  const context: CommandContext = { terminal, settings: world.settings, signal: stop.signal, cli: CLI, input: world.input };
   const onSignal = (): void => {
     if (stop.signal.aborted) process.exit(130); // the second time is meant
     stop.abort();
@@ -72,7 +78,12 @@ function commandWordOf(argv: readonly string[]): string | undefined {
 function checkHelpTopic(argv: readonly string[]): void {
   const [first, topic] = argv;
   if (first !== 'help' || topic === undefined || COMMANDS.some((entry) => entry.name === topic)) return;
-  throw new UsageError(`unknown command '${topic}'${suggestion(topic, COMMANDS.map((entry) => entry.name))}`);
+  throw new UsageError(
+    `unknown command '${topic}'${suggestion(
+      topic,
+      COMMANDS.map((entry) => entry.name),
+    )}`,
+  );
 }
 
 function ownWorld(): World {

@@ -1,13 +1,6 @@
 // The commands by name, with the line that `virga --help` shows, and where each lives. Invariant: loading this file loads
-// no command. Used by cli.ts and reference.ts.
-import type { CommandDefinition } from './command.ts';
-
-export interface CommandEntry {
-  name: string;
-  summary: string;
-  group: string;
-  load(): Promise<{ command: CommandDefinition<never> }>;
-}
+// no command. Used by cli.ts and cli-program.ts.
+import type { CommandEntry } from './command.ts';
 
 const RUN = 'Run Virga:';
 const SHIP = 'Ship a project:';
@@ -25,12 +18,22 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'invoke', group: LOOK, summary: 'call a function directly and print its result', load: () => import('./commands/invoke.ts') },
   { name: 'logs', group: LOOK, summary: 'show log lines of a project or a function', load: () => import('./commands/logs.ts') },
   { name: 'invocations', group: LOOK, summary: 'list the calls of a function', load: () => import('./commands/invocations.ts') },
-  { name: 'invocation', group: LOOK, summary: 'show one call: where its time went, and its log', load: () => import('./commands/invocation.ts') },
+  {
+    name: 'invocation',
+    group: LOOK,
+    summary: 'show one call: where its time went, and its log',
+    load: () => import('./commands/invocation.ts'),
+  },
   { name: 'projects', group: LOOK, summary: 'list the projects', load: () => import('./commands/projects.ts') },
   { name: 'functions', group: LOOK, summary: 'list the functions of a project', load: () => import('./commands/functions.ts') },
   { name: 'versions', group: LOOK, summary: 'list the versions of a function', load: () => import('./commands/versions.ts') },
   { name: 'deployments', group: LOOK, summary: 'list the deployments of a project', load: () => import('./commands/deployments.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   { name: 'login', group: CONNECT, summary: 'remember a server and its token', load: () => import('./commands/login.ts') },
-  { name: 'reference', group: CONNECT, summary: 'print a reference: of the manifest, of this program, …', load: () => import('./commands/reference.ts') },
+  {
+    name: 'reference',
+    group: CONNECT,
+    summary: 'print a reference: of the manifest, of this program, …',
+    load: () => import('./commands/reference.ts'),
+  },
 ];

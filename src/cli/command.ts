@@ -9,8 +9,18 @@ export interface CommandContext {
   settings: ClientSettings;
   /** Aborts on the first Ctrl-C or SIGTERM of a command that says `ownSignals`. */
   signal: AbortSignal;
+  /** The command line itself, for its reference. */
+  cli: { commands: readonly CommandEntry[]; program: () => Promise<Command> };
   /** For commands that read standard input. */
   input: NodeJS.ReadStream;
+}
+
+/** A command as it is known before it is loaded. */
+export interface CommandEntry {
+  name: string;
+  summary: string;
+  group: string;
+  load: () => Promise<{ command: CommandDefinition<never> }>;
 }
 
 /** Exit status: nothing is 0. */

@@ -20,7 +20,7 @@ export interface DeploymentOptions {
   kept?: ReadonlyMap<string, Built>;
   signal?: AbortSignal;
   /** What is going on, for people. */
-  progress(text: string): void;
+  progress: (text: string) => void;
 }
 
 export interface Deployment {
@@ -49,7 +49,10 @@ export async function deployManifest(manifest: Manifest, options: DeploymentOpti
     for (const fn of manifest.functions) if (!built.has(fn.name)) built.set(fn.name, kept!.get(fn.name)!);
     const uploadedBytes = await upload(fresh, options);
     progress(`deploying ${manifest.project}`);
-    const answer = await client.deploy(manifest.project, requestOf(manifest, built), { dryRun: options.dryRun ?? false, signal: options.signal });
+    const answer = await client.deploy(manifest.project, requestOf(manifest, built), {
+      dryRun: options.dryRun ?? false,
+      signal: options.signal,
+    });
     return { answer, built, uploadedBytes };
   } finally {
     await rm(workFolder, { recursive: true, force: true });
@@ -74,7 +77,8 @@ async function upload(built: readonly Built[], { client, progress, signal }: Dep
     await client.uploadArtifact(sha256, createReadStream(file), {
       bytes,
       signal,
-      onProgress: ({ sentBytes, totalBytes }) => progress(`uploading ${name}: ${bar(sentBytes / totalBytes)} ${bytesText(sentBytes)} of ${bytesText(totalBytes)}`),
+      onProgress: ({ sentBytes, totalBytes }) =>
+        progress(`uploading ${name}: ${bar(sentBytes / totalBytes)} ${bytesText(sentBytes)} of ${bytesText(totalBytes)}`),
     });
     uploadedBytes += bytes;
   }

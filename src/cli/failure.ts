@@ -26,7 +26,9 @@ export function reportFailure(thrown: unknown, terminal: Terminal, commandName: 
   const error: Failure = thrown instanceof Error ? thrown : new Error(String(thrown));
   const usage = error.code === 'usage';
   if (terminal.json) {
-    terminal.error(JSON.stringify({ error: { code: error.code ?? 'failed', message: error.message, requestId: error.requestId, detail: error.detail } }));
+    terminal.error(
+      JSON.stringify({ error: { code: error.code ?? 'failed', message: error.message, requestId: error.requestId, detail: error.detail } }),
+    );
     return usage ? 2 : 1;
   }
   const label = terminal.paintError(['red', 'bold'], 'error:');
@@ -44,9 +46,11 @@ export function reportFailure(thrown: unknown, terminal: Terminal, commandName: 
   terminal.error(`${label} ${error.message}`);
   for (const line of requestProblems(error)) terminal.error(`  ${line}`);
   if (usage) terminal.error(`See \`virga ${commandName === '' ? '' : `${commandName} `}--help\`.`);
-  if (error.fault === 'platform' && error.requestId) terminal.error(terminal.paintError('dim', `The platform's log has it under ${error.requestId}.`));
+  if (error.fault === 'platform' && error.requestId)
+    terminal.error(terminal.paintError('dim', `The platform's log has it under ${error.requestId}.`));
   // Something unforeseen: the stack is what helps.
-  if (typeof error.code !== 'string' && error.stack !== undefined) terminal.error(terminal.paintError('dim', error.stack.split('\n').slice(1).join('\n')));
+  if (typeof error.code !== 'string' && error.stack !== undefined)
+    terminal.error(terminal.paintError('dim', error.stack.split('\n').slice(1).join('\n')));
   return usage ? 2 : 1;
 }
 
@@ -66,7 +70,9 @@ function manifestProblems(error: Failure): { file: string; list: PlacedProblem[]
 /** The server's list of problems, when there is more than the message says. */
 function requestProblems(error: Failure): string[] {
   if (!Array.isArray(error.detail) || error.detail.length < 2) return [];
-  return error.detail.flatMap((problem: { path?: unknown; message?: unknown }) =>
-    typeof problem?.message === 'string' ? [`${String(problem.path ?? '')}: ${problem.message}`.replace(/^: /, '')] : [],
+  return error.detail.flatMap((problem: { path?: unknown; message?: unknown } | null) =>
+    typeof problem?.message === 'string'
+      ? [typeof problem.path === 'string' && problem.path !== '' ? `${problem.path}: ${problem.message}` : problem.message]
+      : [],
   );
 }

@@ -52,7 +52,8 @@ function buildKey(fn: ManifestFunction, manifest: Manifest): string {
 
 function touches(sources: readonly string[], changed: ReadonlySet<string>): boolean {
   return sources.some((source) => {
-    for (const file of changed) if (file === source || file.startsWith(`${source}${sep}`) || source.startsWith(`${file}${sep}`)) return true;
+    for (const file of changed)
+      if (file === source || file.startsWith(`${source}${sep}`) || source.startsWith(`${file}${sep}`)) return true;
     return false;
   });
 }

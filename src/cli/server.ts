@@ -26,7 +26,8 @@ export function findServer(settings: ClientSettings, folder: string = process.cw
   if (settings.url !== undefined) {
     const url = checkedUrl(settings.url, 'VIRGA_URL');
     const token = settings.token ?? logins.servers[url]?.token;
-    if (token === undefined) throw new CommandError(`VIRGA_URL is ${url}, but there is no token for it: set VIRGA_TOKEN, or run \`virga login ${url}\``);
+    if (token === undefined)
+      throw new CommandError(`VIRGA_URL is ${url}, but there is no token for it: set VIRGA_TOKEN, or run \`virga login ${url}\``);
     return { url, token, from: 'VIRGA_URL' };
   }
   const local = settings.dataFolder ?? dataFolderNear(folder);
@@ -34,11 +35,15 @@ export function findServer(settings: ClientSettings, folder: string = process.cw
     const found = nodeOf(local, settings.token);
     if (found !== undefined) return found;
     // A data folder that was asked for is meant; there is nothing to fall back to.
-    if (settings.dataFolder !== undefined) throw new CommandError(`no Virga is running on the data folder ${local} (VIRGA_DATA); start it with \`virga start\``);
+    if (settings.dataFolder !== undefined)
+      throw new CommandError(`no Virga is running on the data folder ${local} (VIRGA_DATA); start it with \`virga start\``);
   }
   const login = logins.current === undefined ? undefined : logins.servers[logins.current];
-  if (logins.current !== undefined && login !== undefined) return { url: logins.current, token: settings.token ?? login.token, from: '`virga login`' };
-  throw new CommandError('no Virga found: start one here with `virga start`, or name one with `virga login URL` or VIRGA_URL and VIRGA_TOKEN');
+  if (logins.current !== undefined && login !== undefined)
+    return { url: logins.current, token: settings.token ?? login.token, from: '`virga login`' };
+  throw new CommandError(
+    'no Virga found: start one here with `virga start`, or name one with `virga login URL` or VIRGA_URL and VIRGA_TOKEN',
+  );
 }
 
 /** The nearest `.virga` with an endpoint.json. */
@@ -74,13 +79,16 @@ function operatorToken(file: string): string {
   } catch (error) {
     const denied = (error as NodeJS.ErrnoException).code === 'EACCES';
     const reason = denied ? 'may only be read by the user who started Virga' : (error as Error).message;
-    throw new CommandError(`the operator token ${file} ${denied ? reason : `cannot be read: ${reason}`}; use VIRGA_TOKEN or \`virga login\` instead`);
+    throw new CommandError(
+      `the operator token ${file} ${denied ? reason : `cannot be read: ${reason}`}; use VIRGA_TOKEN or \`virga login\` instead`,
+    );
   }
 }
 
 /** Without trailing slashes. */
 export function checkedUrl(text: string, what: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new UsageError(`${what} is ${JSON.stringify(text)}; expected the URL of the control API, such as http://127.0.0.1:8081`);
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    throw new UsageError(`${what} is ${JSON.stringify(text)}; expected the URL of the control API, such as http://127.0.0.1:8081`);
   return url.href.replace(/\/+$/, '');
 }

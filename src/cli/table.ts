@@ -3,7 +3,11 @@
 import { stripVTControlCharacters } from 'node:util';
 
 /** No heading when `headings` is empty. Columns whose heading begins with `>` are aligned to the right. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[], paintHeading: (text: string) => string = (text) => text): string {
+export function table(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  paintHeading: (text: string) => string = (text) => text,
+): string {
   const right = headings.map((heading) => heading.startsWith('>'));
   const top = headings.map((heading) => heading.replace(/^>/, ''));
   const lines = top.length === 0 ? [...rows] : [top, ...rows];

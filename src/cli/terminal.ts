@@ -68,12 +68,12 @@ export class Terminal {
 
   /** Coloured for stdout, where that is a terminal. */
   paint(style: Style, text: string): string {
-    return styleText(style as InspectColor, text, { stream: this.#streams.out as NodeJS.WriteStream });
+    return styleText(style, text, { stream: this.#streams.out });
   }
 
   /** Coloured for stderr, where that is a terminal. */
   paintError(style: Style, text: string): string {
-    return styleText(style as InspectColor, text, { stream: this.#streams.err as NodeJS.WriteStream });
+    return styleText(style, text, { stream: this.#streams.err });
   }
 
   /** Shows what is going on once it takes longer than a second; `update` changes the text. Dispose it at the end. */

@@ -15,7 +15,9 @@ export function since(text: string | undefined): string | undefined {
   if (/^\d{1,9}(?:ms|s|m|h|d)$/.test(text)) return text;
   const time = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d))?$/;
   if (time.test(text) && !Number.isNaN(Date.parse(text))) return text;
-  throw new UsageError(`--since is ${JSON.stringify(text)}; expected how long ago (90s, 10m, 2h, 7d) or a time with its zone (2026-01-31T12:00:00Z)`);
+  throw new UsageError(
+    `--since is ${JSON.stringify(text)}; expected how long ago (90s, 10m, 2h, 7d) or a time with its zone (2026-01-31T12:00:00Z)`,
+  );
 }
 
 export function invocationId(text: string, what: string): string {

@@ -5,7 +5,19 @@ import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 
-const IGNORED_NAMES = new Set(['node_modules', '.git', '.virga', '__pycache__', '.venv', 'venv', '.packages', '.mypy_cache', '.pytest_cache', '.ruff_cache', '.DS_Store']);
+const IGNORED_NAMES = new Set([
+  'node_modules',
+  '.git',
+  '.virga',
+  '__pycache__',
+  '.venv',
+  'venv',
+  '.packages',
+  '.mypy_cache',
+  '.pytest_cache',
+  '.ruff_cache',
+  '.DS_Store',
+]);
 /** What editors write beside the file: vim's and emacs' backups, swap and lock files. */
 const IGNORED_FILES = /~$|\.sw[a-z]$|^\.#|^#.*#$|^4913$|\.tmp\.\w+$/;
 const EXTRA_FOLDERS_MAX = 200;
@@ -37,7 +49,13 @@ export class FolderWatch {
   alsoWatch(files: Iterable<string>): void {
     for (const file of files) {
       const folder = dirname(file);
-      if (file.startsWith(`${this.#options.folder}${sep}`) || this.#ignored(file) || this.#watchers.has(folder) || this.#watchers.size > EXTRA_FOLDERS_MAX) continue;
+      if (
+        file.startsWith(`${this.#options.folder}${sep}`) ||
+        this.#ignored(file) ||
+        this.#watchers.has(folder) ||
+        this.#watchers.size > EXTRA_FOLDERS_MAX
+      )
+        continue;
       this.#watch(folder, false);
     }
   }
@@ -57,7 +75,7 @@ export class FolderWatch {
       this.#changed.add(file);
       this.#schedule();
     });
-    watcher.on('error', (error) => this.#options.onError(error as Error));
+    watcher.on('error', (error) => this.#options.onError(error));
     this.#watchers.set(folder, watcher);
   }
 

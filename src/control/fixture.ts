@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
@@ -13,7 +14,7 @@ import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
-import { startTestPostgres } from '../store/records/testing.ts';
+import type { TestDatabase } from '../store/records/testing.ts';
 import { ArtifactsInUse } from './artifacts-in-use.ts';
 import type { ControlLimits } from './context.ts';
 import { createControl } from './control.ts';
@@ -47,23 +48,26 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+export type StartControl = (limits?: Partial<ControlLimits>) => Promise<TestControl>;
+
 export interface TestOptions {
+  /** Goes with the control. */
+  database: TestDatabase;
   /** The adapter: only a test may know one. */
-  blobs: new (folder: string) => Blobs;
+  blobs: new (dataFolder: string) => Blobs;
   limits?: Partial<ControlLimits>;
 }
 
 export async function startControl(options: TestOptions): Promise<TestControl> {
   const folder = await mkdtemp(join(tmpdir(), 'virga-control-'));
-  const postgres = await startTestPostgres();
-  const database = await postgres.database();
+  const { database } = options;
   const records = database.records;
   const lines: string[] = [];
   const log: ControlNeeds['log'] = (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`);
   const edge = await startEdge(join(folder, 'edge.sock'));
   const allLimits = { ...LIMITS, ...options.limits };
   const socket = new EdgeSocket({ socketPath: join(folder, 'edge.sock'), invokeBytesMax: allLimits.invokeBytesMax });
-  const blobs = new options.blobs(join(folder, 'blobs'));
+  const blobs = new options.blobs(folder);
   const needs: ControlNeeds = {
     records,
     blobs,
@@ -117,7 +121,6 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       socket.close();
       await edge.close();
       await database[Symbol.asyncDispose]();
-      await postgres[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -216,6 +219,15 @@ export function archive(files: Record<string, string | Buffer>): Buffer {
     return [header, content, Buffer.alloc((512 - (content.length % 512)) % 512)];
   });
   return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]), { level: 1 });
+}
+
+/** Waits, bounded, for what no event tells. */
+export async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+  const giveUpAt = performance.now() + 10_000;
+  while (!(await check())) {
+    if (performance.now() > giveUpAt) throw new Error(`waited 10 s for: ${what}`);
+    await setTimeout(5);
+  }
 }
 
 export function sha256Of(bytes: Uint8Array): string {

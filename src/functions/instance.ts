@@ -33,6 +33,8 @@ export interface InstanceEvents {
 }
 
 const LEVELS: LogLevelName[] = ['debug', 'info', 'warn', 'error'];
+/** A guest that closed its channel has this long to end by itself, ms. */
+const EXIT_GRACE_MS = 500;
 /** A guest that was told to stop has this long before it is killed, ms. */
 const STOP_GRACE_MS = 2_000;
 
@@ -342,8 +344,8 @@ export class Instance implements CallHost {
   #onChannelClosed(): void {
     if (this.state === 'dead') return;
     this.state = 'draining';
-    // The end of the process tells why; should it live on without its channel, it is of no use.
-    this.kill();
+    // The end of the process tells why (its exit code, its memory); should it live on without its channel, it is of no use.
+    setTimeout(() => this.kill(), EXIT_GRACE_MS).unref();
   }
 
   #onExit(exit: SandboxExit): void {

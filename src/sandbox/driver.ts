@@ -47,6 +47,8 @@ export interface SandboxDriver {
   readonly status: SandboxDriverStatus;
   /** `channel` becomes the guest's fd 3; the caller still owns its copy and closes it afterwards. */
   start(launch: Launch, channel: Socket, output: OutputSink): Promise<LaunchedSandbox>;
+  /** Kills all of its sandboxes and frees what it can without waiting: the process is about to end. */
+  closeNow(): void;
   /** Frees what the driver holds; its sandboxes have been killed before. */
   close(): Promise<void>;
 }

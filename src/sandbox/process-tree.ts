@@ -2,21 +2,20 @@
 // their memory; and killing them until none is left. Only Linux has /proc: elsewhere every answer is empty.
 // Invariant: a process is only ever killed here when it carries the mark of this data folder, or descends from one.
 // Callers: both drivers (end of a sandbox), memory-watcher.ts, sweep.ts.
-import { readdir, readFile } from 'node:fs/promises';
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MARK_VARIABLE } from './driver.ts';
 
-/** Pids of living processes whose mark begins with `prefix` (`<scope>/` or `<scope>/<sandbox id>`). */
-export async function markedProcesses(prefix: string): Promise<number[]> {
+/** Pids of living processes whose mark begins with `prefix` (`<scope>/` or `<scope>/<sandbox id>`). About 15 µs a process. */
+export function markedProcesses(prefix: string): number[] {
   const wanted = Buffer.from(`${MARK_VARIABLE}=${prefix}`);
   const found: number[] = [];
-  for (const pid of await allPids()) {
+  for (const pid of allPids()) {
     if (pid === process.pid) continue;
     try {
-      const environment = await readFile(`/proc/${pid}/environ`);
+      // A zombie's environment reads empty: it is dead, and no concern of ours.
+      const environment = readFileSync(`/proc/${pid}/environ`);
       const at = environment.indexOf(wanted);
-      // At the start of a variable, and not a zombie (whose environment reads empty anyway).
       if (at === 0 || (at > 0 && environment[at - 1] === 0)) found.push(pid);
     } catch {
       // It ended, or belongs to another user: not ours.
@@ -52,10 +51,10 @@ export function residentBytes(pids: number[]): number {
  * Kills what `find` finds until it finds nothing. Every round first stops all, so that a fork bomb cannot outrun it.
  * Resolves false when something is left after `withinMs`.
  */
-export async function killAll(find: () => number[] | Promise<number[]>, options: { withinMs: number }): Promise<boolean> {
+export async function killAll(find: () => number[], options: { withinMs: number }): Promise<boolean> {
   const until = performance.now() + options.withinMs;
   for (;;) {
-    const pids = await find();
+    const pids = find();
     if (pids.length === 0) return true;
     if (performance.now() > until) return false;
     for (const pid of pids) signal(pid, 'SIGSTOP');
@@ -82,9 +81,9 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-async function allPids(): Promise<number[]> {
+function allPids(): number[] {
   try {
-    return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+    return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
   } catch {
     return [];
   }

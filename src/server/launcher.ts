@@ -29,7 +29,7 @@ import type { RunningRole } from './role.ts';
 import { StartError } from './start-error.ts';
 
 /** How long an earlier launcher, whose supervisor has died, may take to notice. */
-const PREDECESSOR_MS = 3_000;
+const PREDECESSOR_MS = 1_500;
 const SWEEP_MS = 5_000;
 
 export async function runLauncher(config: Config): Promise<RunningRole> {
@@ -54,8 +54,12 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
     limits: config.limits,
   });
   await service.listen();
+  // A supervisor that was killed ends this process without a close(): see serveRole.
+  const closeNow = (): void => driver.closeNow();
+  process.once('exit', closeNow);
   return {
     close: async () => {
+      process.off('exit', closeNow);
       await service.close();
       await driver.close();
     },
@@ -86,10 +90,10 @@ async function openDriver(config: Config, options: { scope: string; folders: str
 
 async function sweep(scope: string, folders: string[], log: PlatformLog): Promise<void> {
   await sweepCgroups(scope);
-  const left = await markedProcesses(`${scope}/`);
+  const left = markedProcesses(`${scope}/`);
   if (left.length > 0) log('warn', `${left.length} processes of an earlier launcher's sandboxes are killed`);
   const gone = await killAll(() => markedProcesses(`${scope}/`), { withinMs: SWEEP_MS });
-  if (!gone) throw new StartError(`processes of an earlier launcher's sandboxes do not end: ${(await markedProcesses(`${scope}/`)).join(', ')}`);
+  if (!gone) throw new StartError(`processes of an earlier launcher's sandboxes do not end: ${markedProcesses(`${scope}/`).join(', ')}`);
   for (const folder of folders) {
     const removed = await removeAbandoned(folder);
     if (removed > 0) log('info', `${removed} unfinished files of an earlier process were removed from ${folder}`);

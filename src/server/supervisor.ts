@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Config } from '../config/config.ts';
+import { VirgaError } from '../protocol/errors.ts';
 import { migrate, MigrationError } from '../store/records/migrate.ts';
 import { postgresConnection } from '../store/records/postgres.ts';
 import { prepareEmbedded } from '../store/records/embedded/embedded.ts';
@@ -87,21 +88,13 @@ class Running {
   }
 
   async startPostgres(): Promise<void> {
-    if (this.#config.postgresUrl === null) await this.#startEmbedded();
-    const client = new pg.Client(postgresConnection(this.#config));
-    client.on('error', () => {});
     try {
-      await client.connect();
-      const { applied } = await migrate(client);
-      if (applied.length > 0) this.#log('info', `the database has the migrations ${applied.join(', ')}`);
+      if (this.#config.postgresUrl === null) await this.#startEmbedded();
+      await this.#migrate();
     } catch (error) {
-      if (error instanceof MigrationError) throw new StartError(error.message, { cause: error });
-      if (this.#config.postgresUrl !== null) {
-        throw new StartError(`PostgreSQL at VIRGA_POSTGRES_URL cannot be used: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-      }
+      // Expected reasons (no programs, a full disk, a database that is too new) are worded for people already.
+      if (error instanceof VirgaError || error instanceof MigrationError) throw new StartError(error.message, { cause: error });
       throw error;
-    } finally {
-      await client.end().catch(() => {});
     }
   }
 
@@ -119,6 +112,23 @@ class Running {
   kill(): void {
     this.#stopping = true;
     for (const role of this.roles.values()) role.kill();
+  }
+
+  async #migrate(): Promise<void> {
+    const client = new pg.Client(postgresConnection(this.#config));
+    client.on('error', () => {});
+    try {
+      try {
+        await client.connect();
+      } catch (error) {
+        if (this.#config.postgresUrl === null) throw error;
+        throw new StartError(`PostgreSQL at VIRGA_POSTGRES_URL cannot be reached: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      }
+      const { applied } = await migrate(client);
+      if (applied.length > 0) this.#log('info', `migrations applied: ${applied.join(', ')}`);
+    } finally {
+      await client.end().catch(() => {});
+    }
   }
 
   async #startEmbedded(): Promise<void> {

@@ -1,5 +1,5 @@
 // The smallest function: web style, a Request in and a Response out.
-import type { FunctionContext } from '@virga/sdk';
+import type { Context, WebFunction } from '@virga/sdk';
 
 interface Greeting {
   name?: string;
@@ -7,7 +7,7 @@ interface Greeting {
 
 export default {
   /** GET / and GET /hello/{name} */
-  fetch(request: Request, context: FunctionContext): Response {
+  fetch(request: Request, context: Context): Response {
     const name = context.params['name'] ?? new URL(request.url).searchParams.get('name') ?? 'world';
     console.log(`greeting ${name}`);
     return Response.json({ message: `Hello, ${name}!`, function: context.function, version: context.version });
@@ -17,4 +17,4 @@ export default {
   event(payload: Greeting | null): { message: string } {
     return { message: `Hello, ${payload?.name ?? 'world'}!` };
   },
-};
+} satisfies WebFunction;

@@ -1,7 +1,7 @@
 // A notes API with path parameters. The notes live in the memory of this one instance (virga.yaml allows only one), so
 // they last as long as it does: until it has been idle for a while, is redeployed, or Virga stops. Virga's database,
 // which keeps things, comes later.
-import type { FunctionContext } from '@virga/sdk';
+import type { Context, WebFunction } from '@virga/sdk';
 
 interface Note {
   id: string;
@@ -17,7 +17,7 @@ const notes = new Map<string, Note>();
 let lastId = 0;
 
 export default {
-  async fetch(request: Request, context: FunctionContext): Promise<Response> {
+  async fetch(request: Request, context: Context): Promise<Response> {
     const id = context.params['id'];
     if (id === undefined) return request.method === 'POST' ? await create(request) : Response.json([...notes.values()]);
     if (request.method === 'PUT') return await put(id, request);
@@ -28,7 +28,7 @@ export default {
     console.log(`removed note ${id}`);
     return new Response(null, { status: 204 });
   },
-};
+} satisfies WebFunction;
 
 async function create(request: Request): Promise<Response> {
   do lastId += 1;

@@ -1,5 +1,6 @@
 // Makes thumbnails: POST a picture, get a WebP. sharp is native code; `virga deploy` carries it along as files.
 //   curl --data-binary @examples/tour/data/photo.jpg -H 'content-type: image/jpeg' 'http://tour.localhost:8080/thumbnail?width=320' > thumb.webp
+import type { WebFunction } from '@virga/sdk';
 import sharp from 'sharp';
 
 const TYPES = ['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/tiff', 'image/avif'];
@@ -17,7 +18,8 @@ export default {
     if (!TYPES.includes(type)) return problem(415, `the content type is '${type}'; expected one of ${TYPES.join(', ')}`);
     const asked = new URL(request.url).searchParams.get('width') ?? String(WIDTH.default);
     const width = /^\d{1,5}$/.test(asked) ? Number(asked) : Number.NaN;
-    if (!(width >= WIDTH.min && width <= WIDTH.max)) return problem(422, `width is '${asked}'; expected a whole number from ${WIDTH.min} to ${WIDTH.max}`);
+    if (!(width >= WIDTH.min && width <= WIDTH.max))
+      return problem(422, `width is '${asked}'; expected a whole number from ${WIDTH.min} to ${WIDTH.max}`);
     const picture = Buffer.from(await request.arrayBuffer());
     if (picture.length > BYTES_MAX) return problem(413, `the picture has ${picture.length} bytes; at most ${BYTES_MAX} are taken`);
     try {
@@ -27,12 +29,14 @@ export default {
         .webp({ quality: 80 })
         .toBuffer({ resolveWithObject: true });
       console.log(`${picture.length} bytes of ${type} became ${data.length} bytes of ${info.width}×${info.height} WebP`);
-      return new Response(new Uint8Array(data), { headers: { 'content-type': 'image/webp', 'x-picture-size': `${info.width}x${info.height}` } });
+      return new Response(new Uint8Array(data), {
+        headers: { 'content-type': 'image/webp', 'x-picture-size': `${info.width}x${info.height}` },
+      });
     } catch (error) {
       return problem(422, `this is not a picture that can be read: ${(error as Error).message}`);
     }
   },
-};
+} satisfies WebFunction;
 
 function problem(status: number, message: string): Response {
   return Response.json({ error: message }, { status });

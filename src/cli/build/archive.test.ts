@@ -29,7 +29,7 @@ function entries(): ArtifactEntry[] {
 test('the same files give the same bytes, in whatever order and at whatever time', async () => {
   const first = await writeArchive(entries(), join(folder, 'a.tar.gz'), { what: 'a' });
   utimesSync(join(folder, 'big.bin'), 1, 1);
-  const second = await writeArchive(entries().reverse(), join(folder, 'b.tar.gz'), { what: 'b' });
+  const second = await writeArchive(entries().toReversed(), join(folder, 'b.tar.gz'), { what: 'b' });
   assert.deepEqual(first, second);
   const bytes = readFileSync(join(folder, 'a.tar.gz'));
   assert.equal(first.sha256, createHash('sha256').update(bytes).digest('hex'));
@@ -60,15 +60,27 @@ test('what is too large fails, names its largest files and leaves nothing behind
   const options = { what: "function 'resize'" };
   await assert.rejects(writeArchive(entries(), target, { ...options, limits: { ...ARCHIVE_LIMITS, unpackedBytesMax: 100_000 } }), {
     code: 'artifact_too_large',
-    message: /^function 'resize' has 293 KiB unpacked; at most 98 KiB are allowed\. Its largest files:\n\s+293 KiB {2}big\.bin\n\s+16 B {2}index\.mjs/,
+    message:
+      /^function 'resize' has 293 KiB unpacked; at most 98 KiB are allowed\. Its largest files:\n\s+293 KiB {2}big\.bin\n\s+16 B {2}index\.mjs/,
   });
-  await assert.rejects(writeArchive(entries(), target, { ...options, limits: { ...ARCHIVE_LIMITS, bytesMax: 50 } }), { code: 'artifact_too_large', message: /more than 50 B as an archive/ });
-  await assert.rejects(writeArchive(entries(), target, { ...options, limits: { ...ARCHIVE_LIMITS, filesMax: 3 } }), { code: 'artifact_too_large', message: /4 files; at most 3/ });
+  await assert.rejects(writeArchive(entries(), target, { ...options, limits: { ...ARCHIVE_LIMITS, bytesMax: 50 } }), {
+    code: 'artifact_too_large',
+    message: /more than 50 B as an archive/,
+  });
+  await assert.rejects(writeArchive(entries(), target, { ...options, limits: { ...ARCHIVE_LIMITS, filesMax: 3 } }), {
+    code: 'artifact_too_large',
+    message: /4 files; at most 3/,
+  });
   assert.equal(existsSync(target), false);
 });
 
 test('a file that changes while it is read fails the build', async () => {
   const lying: ArtifactEntry[] = [{ path: 'big.bin', file: join(folder, 'big.bin'), bytes: 299_999 }];
-  await assert.rejects(writeArchive(lying, join(folder, 'e.tar.gz'), { what: 'e' }), { message: /big\.bin changed while it was read|size/i });
-  await assert.rejects(writeArchive([{ path: 'x', file: join(folder, 'gone'), bytes: 1 }], join(folder, 'f.tar.gz'), { what: 'f' }), { code: 'build_failed', message: /x changed while it was read/ });
+  await assert.rejects(writeArchive(lying, join(folder, 'e.tar.gz'), { what: 'e' }), {
+    message: /big\.bin changed while it was read|size/i,
+  });
+  await assert.rejects(writeArchive([{ path: 'x', file: join(folder, 'gone'), bytes: 1 }], join(folder, 'f.tar.gz'), { what: 'f' }), {
+    code: 'build_failed',
+    message: /x changed while it was read/,
+  });
 });

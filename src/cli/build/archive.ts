@@ -47,7 +47,8 @@ export async function writeArchive(
   const limits = options.limits ?? ARCHIVE_LIMITS;
   const sorted = entries.toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   const unpackedBytes = sorted.reduce((sum, entry) => sum + sizeOf(entry), 0);
-  if (sorted.length > limits.filesMax) throw tooLarge(options.what, `${sorted.length} files; at most ${limits.filesMax} are allowed`, sorted);
+  if (sorted.length > limits.filesMax)
+    throw tooLarge(options.what, `${sorted.length} files; at most ${limits.filesMax} are allowed`, sorted);
   if (unpackedBytes > limits.unpackedBytesMax) {
     throw tooLarge(options.what, `${bytesText(unpackedBytes)} unpacked; at most ${bytesText(limits.unpackedBytesMax)} are allowed`, sorted);
   }
@@ -94,7 +95,9 @@ async function fill(tar: Pack, entries: readonly ArtifactEntry[]): Promise<void>
       try {
         await pipeline(createReadStream(entry.file), sink);
       } catch (error) {
-        throw new VirgaError('build_failed', `${entry.path} changed while it was read: ${(error as Error).message}; try again`, { cause: error });
+        throw new VirgaError('build_failed', `${entry.path} changed while it was read: ${(error as Error).message}; try again`, {
+          cause: error,
+        });
       }
     }
   }

@@ -59,10 +59,15 @@ async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: 
   const note = (text: string): void => options.note?.(`${fn.name}: ${text}`);
   const python = fn.settings.runtime.startsWith('python');
   const { entries, handler, sources } = python
-    ? await (await import('./python.ts')).buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note })
+    ? await (
+        await import('./python.ts')
+      ).buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note })
     : await (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
   const file = join(options.workFolder, `${fn.name}.tar.gz`);
-  const archive = await writeArchive(entries, file, { what: `function '${fn.name}'`, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  const archive = await writeArchive(entries, file, {
+    what: `function '${fn.name}'`,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
   return { ...archive, name: fn.name, file, handler, sources, ms: performance.now() - startedAt };
 }
 

@@ -17,7 +17,9 @@ export function bundleFailure(error: unknown, folder: string): VirgaError {
   if (error instanceof VirgaError) return error;
   const complaints = (error as { errors?: Complaint[] }).errors ?? [error as Complaint];
   const lines = complaints.slice(0, COMPLAINTS_MAX).map((complaint) => {
-    const text = stripVTControlCharacters(complaint.message ?? String(complaint)).trim().replace(/^\[\w+\] /, '');
+    const text = stripVTControlCharacters(complaint.message ?? 'the bundler failed')
+      .trim()
+      .replace(/^\[\w+\] /, '');
     const file = complaint.loc?.file ?? complaint.id;
     if (file === undefined) return text;
     const near = relative(folder, file);
@@ -31,6 +33,9 @@ export function bundleFailure(error: unknown, folder: string): VirgaError {
 /** Imports of packages that are not installed; `exporter` is what the import asks for. */
 export function unresolvedImports(logs: readonly (Complaint & { exporter?: string })[], folder: string): VirgaError {
   const unique = new Map(logs.map((log) => [`${log.id} ${log.loc?.line} ${log.exporter}`, log]));
-  const errors = [...unique.values()].map((log) => ({ ...log, message: `the package '${log.exporter}' is not installed; run \`npm install ${log.exporter}\`` }));
+  const errors = [...unique.values()].map((log) => ({
+    ...log,
+    message: `the package '${log.exporter}' is not installed; run \`npm install ${log.exporter}\``,
+  }));
   return bundleFailure({ errors }, folder);
 }

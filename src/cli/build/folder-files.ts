@@ -29,7 +29,10 @@ export async function filesOfFolder(folder: string, options: FolderOptions): Pro
         if (entry !== undefined) entries.push(entry);
       }
       if (entries.length > options.filesMax) {
-        throw new VirgaError('artifact_too_large', `the folder ${folder} has more than ${options.filesMax} files; move what the function does not need elsewhere`);
+        throw new VirgaError(
+          'artifact_too_large',
+          `the folder ${folder} has more than ${options.filesMax} files; move what the function does not need elsewhere`,
+        );
       }
     }
   };

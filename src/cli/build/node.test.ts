@@ -7,7 +7,8 @@ import { TestingProject } from './testing-project.ts';
 test('a TypeScript function is one bundle whose stack traces name the author’s file and line', async () => {
   using project = new TestingProject({
     'tsconfig.json': '{"compilerOptions":{"paths":{"@lib/*":["./lib/*"]}}}',
-    'lib/fail.ts': "import settings from './settings.json' with { type: 'json' };\n\nexport function fail(text: string): never {\n  throw new Error(text + settings.suffix);\n}\n",
+    'lib/fail.ts':
+      "import settings from './settings.json' with { type: 'json' };\n\nexport function fail(text: string): never {\n  throw new Error(text + settings.suffix);\n}\n",
     'lib/settings.json': '{"suffix":"!"}',
     'functions/lazy.ts': 'export const value: number = 7;\n',
     'functions/f.ts':
@@ -33,7 +34,8 @@ test('the same sources give the same artifact, and a change another', async () =
 
 test('CommonJS stays CommonJS: exports, module.exports and require mean what they say', async () => {
   using project = new TestingProject({
-    'a.js': "const { join } = require('path');\nconst part = require('./part.cjs');\nexports.handler = async () => [join('a', 'b'), part(), require('./values.json').n];\n",
+    'a.js':
+      "const { join } = require('path');\nconst part = require('./part.cjs');\nexports.handler = async () => [join('a', 'b'), part(), require('./values.json').n];\n",
     'part.cjs': 'module.exports = () => typeof module.exports;\n',
     'values.json': '{"n":3}',
     'b.cjs': "module.exports = { fetch: () => new Response('ok') };\n",
@@ -61,7 +63,8 @@ test('a module finds its own files, carried by include, where it expects them', 
 
 test('a module that declares __dirname itself keeps it', async () => {
   using project = new TestingProject({
-    'lib/f.ts': "import { dirname, basename } from 'node:path';\nimport { fileURLToPath } from 'node:url';\nconst __dirname = dirname(fileURLToPath(import.meta.url));\nexport const handler = () => [basename(__dirname), ({ __dirname: 1 }).__dirname];\n",
+    'lib/f.ts':
+      "import { dirname, basename } from 'node:path';\nimport { fileURLToPath } from 'node:url';\nconst __dirname = dirname(fileURLToPath(import.meta.url));\nexport const handler = () => [basename(__dirname), ({ __dirname: 1 }).__dirname];\n",
   });
   assert.deepEqual(project.run(await project.build('lib/f.ts'), 'log(code.handler())'), ['lib', 1]);
 });
@@ -69,7 +72,8 @@ test('a module that declares __dirname itself keeps it', async () => {
 test('packages with native code come along as files, each with the very versions that it resolves here', async () => {
   using project = new TestingProject({
     'f.ts': "import native from 'native';\nimport plain from 'plain';\nexport const handler = () => [native(), plain];\n",
-    'node_modules/native/package.json': '{"name":"native","version":"1.0.0","main":"main.js","dependencies":{"dep":"2","shared":"1"},"optionalDependencies":{"absent":"1","@os/native-linux-x64":"1","@os/native-darwin-x64":"1"}}',
+    'node_modules/native/package.json':
+      '{"name":"native","version":"1.0.0","main":"main.js","dependencies":{"dep":"2","shared":"1"},"optionalDependencies":{"absent":"1","@os/native-linux-x64":"1","@os/native-darwin-x64":"1"}}',
     'node_modules/native/main.js': "module.exports = () => [require('dep'), require('shared'), require('@os/native-linux-x64')];\n",
     'node_modules/native/build/Release/native.node': 'not really',
     'node_modules/native/node_modules/dep/package.json': '{"name":"dep","version":"2.0.0","dependencies":{"shared":"2"}}',
@@ -95,7 +99,8 @@ test('packages that read their own files, or require what is computed, come alon
   using project = new TestingProject({
     'f.ts': "import { text } from 'reads';\nimport load from 'computes';\nexport const handler = () => [text, load('a')];\n",
     'node_modules/reads/package.json': '{"name":"reads","type":"module","exports":"./index.js"}',
-    'node_modules/reads/index.js': "import { readFileSync } from 'node:fs';\nexport const text = readFileSync(new URL('text.txt', import.meta.url), 'utf8');\n",
+    'node_modules/reads/index.js':
+      "import { readFileSync } from 'node:fs';\nexport const text = readFileSync(new URL('text.txt', import.meta.url), 'utf8');\n",
     'node_modules/reads/text.txt': 'own file',
     'node_modules/computes/package.json': '{"name":"computes"}',
     'node_modules/computes/index.js': "module.exports = (name) => require('./' + name);\n",
@@ -146,7 +151,10 @@ test('mistakes in the code are told with file, line and column', async () => {
     'optional.js': "let left;\ntry { left = require('left'); } catch {}\nexports.handler = () => left;\n",
   });
   const message = async (source: string, settings?: string): Promise<string> => {
-    const error: unknown = await project.build(source, settings).then(() => undefined, (thrown: unknown) => thrown);
+    const error: unknown = await project.build(source, settings).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
     assert.equal((error as { code: string }).code, 'build_failed');
     return (error as Error).message;
   };
@@ -162,4 +170,17 @@ test('mistakes in the code are told with file, line and column', async () => {
   assert.match(await message('part.ts', 'handler: right, include: [no/*.txt]'), /include: 'no\/\*\.txt' matches no file/);
   assert.match(await message('part.ts', 'handler: right, external: [left]'), /external: the package 'left' is not installed/);
   await project.build('optional.js');
+});
+
+test('sharp, with its libraries, loads from the unpacked artifact far from the packages it came from', async () => {
+  using project = new TestingProject({
+    'f.ts':
+      "import sharp from 'sharp';\nexport const handler = async () => {\n  const image = sharp({ create: { width: 4, height: 2, channels: 3, background: '#f00' } });\n  return (await image.webp().toBuffer()).toString('latin1', 8, 12);\n};\n",
+  });
+  symlinkSync(join(import.meta.dirname, '../../../node_modules'), join(project.folder, 'node_modules'));
+  const built = await project.build('f.ts');
+  assert.ok(built.bytes < 12_000_000, `${built.bytes} bytes`);
+  const packages = readdirSync(join(project.unpack(built), 'node_modules/@img')).filter((name) => name !== 'colour');
+  assert.deepEqual(packages, [`sharp-libvips-linux-${process.arch}`, `sharp-linux-${process.arch}`]);
+  assert.equal(project.run(built, 'log(await code.handler())'), 'WEBP');
 });

@@ -34,7 +34,8 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   const carried = new Map<string, Package>();
   for (const name of fn.external) {
     const found = findPackage(name, dirname(input));
-    if (found === undefined) throw new VirgaError('build_failed', `external: the package '${name}' is not installed; run \`npm install ${name}\``);
+    if (found === undefined)
+      throw new VirgaError('build_failed', `external: the package '${name}' is not installed; run \`npm install ${name}\``);
     carried.set(name, found);
   }
   const addons = new Map<string, ArtifactEntry>();
@@ -49,7 +50,10 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   }
   const file = format === 'cjs' ? 'index.cjs' : 'index.mjs';
   if (format === 'esm') checkExports(fn, chunk.exports);
-  const entries: ArtifactEntry[] = [{ path: file, content: Buffer.from(chunk.code) }, { path: `${file}.map`, content: map }];
+  const entries: ArtifactEntry[] = [
+    { path: file, content: Buffer.from(chunk.code) },
+    { path: `${file}.map`, content: map },
+  ];
   const own = new Set(entries.map((entry) => entry.path));
   for (const entry of [...addons.values(), ...(await includedFiles(folder, fn.include))]) {
     if (own.has(entry.path)) throw new VirgaError('build_failed', `include: ${entry.path} has the name of the bundle; rename the file`);
@@ -57,8 +61,16 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   }
   entries.push(...(await carriedFiles([...carried.values()], target)));
   const unique = new Map(entries.map((entry) => [entry.path, entry]));
-  const sources = [input, ...chunk.moduleIds.filter((id) => id.startsWith('/')), ...fn.include.map((glob) => join(folder, staticPart(glob)))];
-  return { entries: [...unique.values()], handler: fn.handler === undefined ? file : `${file}#${fn.handler}`, sources: [...new Set(sources)] };
+  const sources = [
+    input,
+    ...chunk.moduleIds.filter((id) => id.startsWith('/')),
+    ...fn.include.map((glob) => join(folder, staticPart(glob))),
+  ];
+  return {
+    entries: [...unique.values()],
+    handler: fn.handler === undefined ? file : `${file}#${fn.handler}`,
+    sources: [...new Set(sources)],
+  };
 }
 
 interface BundleOptions {
@@ -173,11 +185,13 @@ function isCommonJs(file: string): boolean {
 
 function checkExports(fn: ManifestFunction, names: readonly string[]): void {
   if (fn.handler !== undefined) {
-    const [first] = fn.handler.split('.');
-    if (names.includes(first!)) return;
-    throw new VirgaError('build_failed', `${fn.source} does not export '${first}', which \`handler\` names; it exports ${names.join(', ') || 'nothing'}`);
+    if (names.includes(fn.handler)) return;
+    throw new VirgaError(
+      'build_failed',
+      `${fn.source} does not export '${fn.handler}', which \`handler\` names; it exports ${names.join(', ') || 'nothing'}`,
+    );
   }
-  if (names.includes('default') || names.includes('handler')) return;
+  if (['default', 'handler', 'fetch', 'event'].some((name) => names.includes(name))) return;
   throw new VirgaError(
     'build_failed',
     `${fn.source} exports ${names.join(', ') || 'nothing'}; expected \`export default { fetch(request, context) {…} }\` or \`export const handler = async (event, context) => …\``,

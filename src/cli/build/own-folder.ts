@@ -34,12 +34,21 @@ export function ownFolderEdits(code: string, path: string): Edit[] {
     const [, gap, property] = /^(\s*\.\s*)(url|dirname|filename)\b/.exec(code.slice(meta.end, meta.end + 200)) ?? [];
     if (property === undefined) continue;
     const end = meta.end + gap!.length + property.length;
-    if (property === 'url') edits.push({ start: meta.start, end, text: `new URL(${JSON.stringify(encodeURI(path))}, import.meta.url).href` });
-    else edits.push({ start: meta.start, end, text: property === 'dirname' ? `(import.meta.dirname${inFolder})` : `(import.meta.dirname + ${JSON.stringify(`/${path}`)})` });
+    if (property === 'url')
+      edits.push({ start: meta.start, end, text: `new URL(${JSON.stringify(encodeURI(path))}, import.meta.url).href` });
+    else
+      edits.push({
+        start: meta.start,
+        end,
+        text: property === 'dirname' ? `(import.meta.dirname${inFolder})` : `(import.meta.dirname + ${JSON.stringify(`/${path}`)})`,
+      });
   }
   // In a module with import and export Node knows no __dirname; people write it nevertheless, and mean this.
   const root = module.hasModuleSyntax ? 'import.meta.dirname' : '__dirname';
-  const replacements: Record<string, string> = { __dirname: `(${root}${inFolder})`, __filename: `(${root} + ${JSON.stringify(`/${path}`)})` };
+  const replacements: Record<string, string> = {
+    __dirname: `(${root}${inFolder})`,
+    __filename: `(${root} + ${JSON.stringify(`/${path}`)})`,
+  };
   const found = namesIn(program as unknown as Syntax, new Set(Object.keys(replacements)));
   for (const { node, shorthand, declared } of found) {
     if (declared || found.some((other) => other.declared && other.node['name'] === node['name'])) continue;
@@ -55,7 +64,9 @@ function namesIn(program: Syntax, names: Set<string>): { node: Syntax; shorthand
   const seen = new Set<number>();
   const visit = (node: Syntax, parent: Syntax | undefined, role: string): void => {
     if (node.type === 'Identifier' && names.has(node['name'] as string)) {
-      const isProperty = (parent?.type === 'MemberExpression' && role === 'property' && parent['computed'] !== true) || (role === 'key' && parent?.['computed'] !== true);
+      const isProperty =
+        (parent?.type === 'MemberExpression' && role === 'property' && parent['computed'] !== true) ||
+        (role === 'key' && parent?.['computed'] !== true);
       const shorthand = parent?.type === 'Property' && parent['shorthand'] === true;
       const declared = role === 'id' || role === 'params' || role === 'local';
       if ((!isProperty || shorthand) && !seen.has(node.start)) {

@@ -38,7 +38,17 @@ interface PackageJson {
 
 const PACKAGES_MAX = 2_000;
 const SCAN_ENTRIES_MAX = 5_000;
-const NATIVE_LOADERS = new Set(['bindings', 'node-gyp-build', 'node-gyp-build-optional-packages', 'prebuild-install', 'node-pre-gyp', '@mapbox/node-pre-gyp', 'node-addon-api', 'napi-postinstall', 'pkg-prebuilds']);
+const NATIVE_LOADERS = new Set([
+  'bindings',
+  'node-gyp-build',
+  'node-gyp-build-optional-packages',
+  'prebuild-install',
+  'node-pre-gyp',
+  '@mapbox/node-pre-gyp',
+  'node-addon-api',
+  'napi-postinstall',
+  'pkg-prebuilds',
+]);
 const PLATFORM_NAME = /(?:^|[-/_.])(?:linux(?:musl)?|darwin|win32|windows|freebsd|openbsd|android)(?:[-_.]|$)/;
 
 /** `sharp/lib/x.js` → `sharp`, `@a/b/c` → `@a/b`; undefined for paths, `node:` and `#` imports. */
@@ -67,7 +77,10 @@ function packageAt(name: string, folder: string): Package {
   try {
     return { name, folder, json: JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as PackageJson };
   } catch (error) {
-    throw new VirgaError('build_failed', `${join(folder, 'package.json')} cannot be read: ${(error as Error).message}; install the packages again`);
+    throw new VirgaError(
+      'build_failed',
+      `${join(folder, 'package.json')} cannot be read: ${(error as Error).message}; install the packages again`,
+    );
   }
 }
 
@@ -102,7 +115,7 @@ export async function carriedFiles(roots: readonly Package[], target: Target): P
     const files = await filesOfFolder(folder, {
       under,
       filesMax: ARCHIVE_LIMITS.filesMax,
-      skip: (path, isFolder) => (isFolder && (/(?:^|\/)(?:node_modules|\.git)$/.test(path) || prebuilt.test(path))),
+      skip: (path, isFolder) => isFolder && (/(?:^|\/)(?:node_modules|\.git)$/.test(path) || prebuilt.test(path)),
       linksOutside: 'skip',
     });
     for (const file of files) entries.push(file);
@@ -132,7 +145,8 @@ function place(found: Package, parent: string, state: Placement): void {
     const dependency = findPackage(name, found.folder);
     const needed = name in dependencies && !(name in optionalDependencies);
     if (dependency === undefined) {
-      if (needed) throw new VirgaError('build_failed', `'${found.name}' needs the package '${name}', which is not installed; run \`npm install\``);
+      if (needed)
+        throw new VirgaError('build_failed', `'${found.name}' needs the package '${name}', which is not installed; run \`npm install\``);
       continue;
     }
     if (!needed && !fits(dependency.json, target)) continue;
@@ -140,13 +154,15 @@ function place(found: Package, parent: string, state: Placement): void {
     place(dependency, at, state);
   }
   const offered = Object.keys(optionalDependencies).filter((name) => PLATFORM_NAME.test(name));
-  const wanted = offered.find((name) => name.includes(target.os) && !name.includes('musl') && new RegExp(`[-_.]${target.cpu}(?:[-_.]|$)`).test(name));
+  const wanted = offered.find(
+    (name) => name.includes(target.os) && !name.includes('musl') && new RegExp(`[-_.]${target.cpu}(?:[-_.]|$)`).test(name),
+  );
   if (platformPackages === 0 && wanted !== undefined) throw notForTarget(found, target);
 }
 
 /** Where Node, looking from `parent`, finds the name among what is placed. */
 function visiblePlace(name: string, parent: string, placed: Map<string, string>): string | undefined {
-  for (let at = parent; ; ) {
+  for (let at = parent; ;) {
     const candidate = `${at === '' ? '' : `${at}/`}node_modules/${name}`;
     if (placed.has(candidate)) return candidate;
     if (at === '') return undefined;
@@ -170,5 +186,8 @@ function allows(list: string[] | undefined, value: string): boolean {
 function notForTarget(found: Package, target: Target): VirgaError {
   const { name, json } = found;
   const command = `npm install --os=${target.os} --cpu=${target.cpu} --libc=glibc ${name}@${json.version ?? 'latest'}`;
-  return new VirgaError('build_failed', `'${name}' is installed without its native code for ${target.os}-${target.cpu}, where functions run; add it with \`${command}\``);
+  return new VirgaError(
+    'build_failed',
+    `'${name}' is installed without its native code for ${target.os}-${target.cpu}, where functions run; add it with \`${command}\``,
+  );
 }

@@ -26,9 +26,14 @@ export async function installedPackages(requirements: string, options: PipOption
   const { text, local } = await wholeText(requirements);
   if (text.split('\n').every((line) => line.trim() === '' || line.trim().startsWith('#'))) return [];
   const python = pythonOf() ?? 'python3';
-  const version = await runPython(python, ['-I', '-c', 'import sys, sysconfig; print(sys.version_info[:2], sysconfig.get_platform())'], { timeoutMs: 20_000 });
+  const version = await runPython(python, ['-I', '-c', 'import sys, sysconfig; print(sys.version_info[:2], sysconfig.get_platform())'], {
+    timeoutMs: 20_000,
+  });
   if (version.code !== 0) {
-    throw new VirgaError('build_failed', `the packages of ${basename(requirements)} need a Python on this machine: ${version.stderr.trim()}; install python3 and pip`);
+    throw new VirgaError(
+      'build_failed',
+      `the packages of ${basename(requirements)} need a Python on this machine: ${version.stderr.trim()}; install python3 and pip`,
+    );
   }
   const parent = join(options.cacheFolder, 'python');
   const folder = join(parent, hashOf(text, version.stdout));
@@ -56,7 +61,19 @@ export async function installedPackages(requirements: string, options: PipOption
 }
 
 async function install({ python, requirements, into }: { python: string; requirements: string; into: string }): Promise<void> {
-  const args = ['install', '--target', into, '--requirement', requirements, '--no-compile', '--disable-pip-version-check', '--no-input', '--quiet', '--progress-bar', 'off'];
+  const args = [
+    'install',
+    '--target',
+    into,
+    '--requirement',
+    requirements,
+    '--no-compile',
+    '--disable-pip-version-check',
+    '--no-input',
+    '--quiet',
+    '--progress-bar',
+    'off',
+  ];
   const cwd = dirname(requirements);
   let run = await runPython(python, ['-m', 'pip', ...args], { timeoutMs: INSTALL_MS_MAX, cwd });
   if (run.code !== 0 && lacksPip(run.stderr)) {
@@ -64,9 +81,14 @@ async function install({ python, requirements, into }: { python: string; require
     run = await runPython('python3', ['-m', 'pip', '--python', python, ...args], { timeoutMs: INSTALL_MS_MAX, cwd });
   }
   if (run.code === 0) return;
-  if (lacksPip(run.stderr)) throw new VirgaError('build_failed', `${basename(requirements)}: Python has no pip on this machine; install it (Debian: \`apt install python3-pip\`)`);
+  if (lacksPip(run.stderr))
+    throw new VirgaError(
+      'build_failed',
+      `${basename(requirements)}: Python has no pip on this machine; install it (Debian: \`apt install python3-pip\`)`,
+    );
   const lines = run.stderr.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('WARNING: Running pip as'));
-  const reason = run.code === null && lines.length === 0 ? `pip was ended after ${INSTALL_MS_MAX / 60_000} minutes` : lines.slice(-12).join('\n');
+  const reason =
+    run.code === null && lines.length === 0 ? `pip was ended after ${INSTALL_MS_MAX / 60_000} minutes` : lines.slice(-12).join('\n');
   throw new VirgaError('build_failed', `${basename(requirements)}: pip could not install the packages:\n${reason}`);
 }
 
@@ -89,7 +111,8 @@ async function wholeText(file: string, seen = new Set<string>()): Promise<{ text
       const inner = await wholeText(resolve(dirname(file), nested), seen);
       text += `\n${inner.text}`;
       local ||= inner.local;
-    } else if (/^\s*(?:\.{1,2}(?:\/|$)|\/|file:|-e\b|--editable\b)|@\s*(?:file:|\.|\/)|^\s*\S+\.(?:whl|tar\.gz|zip)\s*$/.test(line)) local = true;
+    } else if (/^\s*(?:\.{1,2}(?:\/|$)|\/|file:|-e\b|--editable\b)|@\s*(?:file:|\.|\/)|^\s*\S+\.(?:whl|tar\.gz|zip)\s*$/.test(line))
+      local = true;
   }
   return { text, local };
 }
@@ -108,7 +131,9 @@ async function entriesOf(folder: string): Promise<ArtifactEntry[]> {
 async function entriesWithContent(folder: string): Promise<ArtifactEntry[]> {
   const entries = await entriesOf(folder);
   return await Promise.all(
-    entries.map(async (entry) => ('file' in entry ? { path: entry.path, executable: entry.executable ?? false, content: await readFile(entry.file) } : entry)),
+    entries.map(async (entry) =>
+      'file' in entry ? { path: entry.path, executable: entry.executable ?? false, content: await readFile(entry.file) } : entry,
+    ),
   );
 }
 

@@ -25,7 +25,12 @@ export function pythonOf(): string | undefined {
 
 export async function runPython(python: string, args: readonly string[], options: { timeoutMs: number; cwd?: string }): Promise<PythonRun> {
   const { promise, resolve } = Promise.withResolvers<PythonRun>();
-  const child = spawn(python, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: options.timeoutMs, killSignal: 'SIGKILL', cwd: options.cwd });
+  const child = spawn(python, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: options.timeoutMs,
+    killSignal: 'SIGKILL',
+    cwd: options.cwd,
+  });
   const run: PythonRun = { code: null, stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => (run[name] = (run[name] + text).slice(-OUTPUT_CHARACTERS_MAX)));

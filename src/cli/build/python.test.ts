@@ -27,8 +27,13 @@ test('a Python function carries its folder, without what belongs to this machine
     'functions/other.py': 'def handler(event, context): pass\n',
     'shared/table.csv': 'a,b\n',
   });
-  const text = 'project: p\nfunctions:\n  f: {source: functions/main.py, handler: handler, include: [shared/*.csv]}\n  g: {source: functions/other.py}\n';
-  const [built] = await buildFunctions(parseManifest(text, join(project.folder, 'virga.yaml')), { workFolder: project.folder, cacheFolder: project.folder, only: new Set(['f']) });
+  const text =
+    'project: p\nfunctions:\n  f: {source: functions/main.py, handler: handler, include: [shared/*.csv]}\n  g: {source: functions/other.py}\n';
+  const [built] = await buildFunctions(parseManifest(text, join(project.folder, 'virga.yaml')), {
+    workFolder: project.folder,
+    cacheFolder: project.folder,
+    only: new Set(['f']),
+  });
   assert.equal(built!.handler, 'main.py#handler');
   assert.deepEqual(filesIn(project.unpack(built!)), ['main.py', 'part.py', 'shared/table.csv', 'templates/page.html']);
 });
@@ -41,7 +46,10 @@ test('a syntax error is told at the build, with its line', async () => {
 test('a link that leaves the folder is refused', async () => {
   using project = new TestingProject({ 'functions/main.py': 'def handler(event, context): pass\n' });
   symlinkSync('/etc/hostname', join(project.folder, 'functions/host'));
-  await assert.rejects(project.build('functions/main.py'), { code: 'build_failed', message: /functions\/host is a link to \/etc\/hostname, outside of its folder/ });
+  await assert.rejects(project.build('functions/main.py'), {
+    code: 'build_failed',
+    message: /functions\/host is a link to \/etc\/hostname, outside of its folder/,
+  });
 });
 
 test('the packages of requirements.txt are installed beside the code', async () => {
@@ -64,8 +72,14 @@ test('the packages of requirements.txt are installed beside the code', async () 
 });
 
 test('what pip cannot install is told in its words', async () => {
-  using project = new TestingProject({ 'main.py': 'def handler(event, context): pass\n', 'requirements.txt': '--no-index\nno-such-package==1.0\n' });
-  await assert.rejects(project.build('main.py'), { code: 'build_failed', message: /requirements\.txt: pip could not install the packages:\n.*no-such-package==1\.0/s });
+  using project = new TestingProject({
+    'main.py': 'def handler(event, context): pass\n',
+    'requirements.txt': '--no-index\nno-such-package==1.0\n',
+  });
+  await assert.rejects(project.build('main.py'), {
+    code: 'build_failed',
+    message: /requirements\.txt: pip could not install the packages:\n.*no-such-package==1\.0/s,
+  });
 });
 
 /** A wheel is a zip; Python is here anyway. */

@@ -12,7 +12,22 @@ import type { BuiltFunction } from './node.ts';
 import { installedPackages } from './pip.ts';
 import { pythonOf, runPython } from './python-command.ts';
 
-const SKIPPED_NAMES = new Set(['__pycache__', '.venv', 'venv', '.git', '.hg', 'node_modules', '.virga', '.packages', '.mypy_cache', '.pytest_cache', '.ruff_cache', '.tox', '.DS_Store', 'virga.yaml']);
+const SKIPPED_NAMES = new Set([
+  '__pycache__',
+  '.venv',
+  'venv',
+  '.git',
+  '.hg',
+  'node_modules',
+  '.virga',
+  '.packages',
+  '.mypy_cache',
+  '.pytest_cache',
+  '.ruff_cache',
+  '.tox',
+  '.DS_Store',
+  'virga.yaml',
+]);
 const SKIPPED_FILES = /\.(?:pyc|pyo|[cm]?tsx?)$|^\.env(?:\.|$)/;
 
 export interface PythonBuildOptions {
@@ -28,16 +43,21 @@ export async function buildPython(fn: ManifestFunction, options: PythonBuildOpti
   const source = join(manifest.folder, fn.source);
   const folder = dirname(source);
   await checkSyntax(source, fn.source);
-  const others = new Set(manifest.functions.filter((other) => other.source !== fn.source).map((other) => join(manifest.folder, other.source)));
+  const others = new Set(
+    manifest.functions.filter((other) => other.source !== fn.source).map((other) => join(manifest.folder, other.source)),
+  );
   const entries = await filesOfFolder(folder, {
     under: '',
     filesMax: ARCHIVE_LIMITS.filesMax,
-    skip: (path, isFolder) => SKIPPED_NAMES.has(basename(path)) || (!isFolder && SKIPPED_FILES.test(basename(path))) || others.has(join(folder, path)),
+    skip: (path, isFolder) =>
+      SKIPPED_NAMES.has(basename(path)) || (!isFolder && SKIPPED_FILES.test(basename(path))) || others.has(join(folder, path)),
     linksOutside: 'refuse',
   });
   const inside = relative(manifest.folder, folder).split(sep).join('/');
   // What lies below the source keeps its place beside it; the rest its place in the project.
-  const included = await includedFiles(manifest.folder, fn.include, (path) => (inside !== '' && path.startsWith(`${inside}/`) ? path.slice(inside.length + 1) : path));
+  const included = await includedFiles(manifest.folder, fn.include, (path) =>
+    inside !== '' && path.startsWith(`${inside}/`) ? path.slice(inside.length + 1) : path,
+  );
   const requirements = nearest('requirements.txt', folder, manifest.folder);
   const packages = requirements === undefined ? [] : await installedPackages(requirements, options);
   const unique = new Map([...entries, ...included, ...packages].map((entry) => [entry.path, entry]));
@@ -45,7 +65,11 @@ export async function buildPython(fn: ManifestFunction, options: PythonBuildOpti
   return {
     entries: [...unique.values()],
     handler: fn.handler === undefined ? file : `${file}#${fn.handler}`,
-    sources: [folder, ...(requirements === undefined ? [] : [requirements]), ...fn.include.map((glob) => join(manifest.folder, staticPart(glob)))],
+    sources: [
+      folder,
+      ...(requirements === undefined ? [] : [requirements]),
+      ...fn.include.map((glob) => join(manifest.folder, staticPart(glob))),
+    ],
   };
 }
 
@@ -67,5 +91,8 @@ async function checkSyntax(file: string, shown: string): Promise<void> {
   const lines = stderr.trimEnd().split('\n');
   const from = lines.findLastIndex((line) => /^\s*File "/.test(line));
   const [, line] = /line (\d+)/.exec(lines[from] ?? '') ?? [];
-  throw new VirgaError('build_failed', `${shown}${line === undefined ? '' : `:${line}`}: ${lines.at(-1)}\n${lines.slice(from + 1, -1).join('\n')}`.trimEnd());
+  throw new VirgaError(
+    'build_failed',
+    `${shown}${line === undefined ? '' : `:${line}`}: ${lines.at(-1)}\n${lines.slice(from + 1, -1).join('\n')}`.trimEnd(),
+  );
 }

@@ -42,7 +42,10 @@ export class TestingProject implements Disposable {
   run(built: Built, program: string): unknown {
     const file = join(this.unpack(built), built.handler.split('#')[0]!);
     const script = `const code = await import(${JSON.stringify(file)}); const log = (value) => console.log(JSON.stringify(value)); ${program}`;
-    const stdout = execFileSync(process.execPath, ['--enable-source-maps', '--input-type=module', '--eval', script], { encoding: 'utf8', cwd: '/' });
+    const stdout = execFileSync(process.execPath, ['--enable-source-maps', '--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+      cwd: '/',
+    });
     return JSON.parse(stdout);
   }
 

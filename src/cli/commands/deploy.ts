@@ -7,11 +7,14 @@ import { connect } from '../server.ts';
 import { existingFolder } from '../values.ts';
 
 export const command: CommandDefinition<{ fresh?: boolean }> = {
-  define(command: Command) {
-    command.argument('[dir]', 'the folder with virga.yaml', '.').option('--fresh', 'install Python packages again instead of taking them from the cache');
+  define(cli: Command) {
+    cli
+      .argument('[dir]', 'the folder with virga.yaml', '.')
+      .option('--fresh', 'install Python packages again instead of taking them from the cache');
   },
   examples: ['virga deploy', 'virga deploy examples/tour', 'virga deploy --json | jq .url'],
-  notes: 'Functions that did not change keep their version, and nothing is uploaded that the server has. Calls that are running finish on the version they began with.',
+  notes:
+    'Functions that did not change keep their version, and nothing is uploaded that the server has. Calls that are running finish on the version they began with.',
   async run({ terminal, settings }, [dir], options) {
     const folder = existingFolder(dir!);
     const { readManifest } = await import('../manifest/manifest.ts');
@@ -27,8 +30,16 @@ export const command: CommandDefinition<{ fresh?: boolean }> = {
     });
     progress[Symbol.dispose]();
     const codeBytes = [...built.values()].reduce((sum, one) => sum + one.bytes, 0);
-    terminal.note(terminal.paintError('dim', `Built ${built.size} functions (${bytesText(codeBytes)}), uploaded ${uploadedBytes === 0 ? 'nothing' : bytesText(uploadedBytes)}`));
-    terminal.result(answer, () => `${changesText(answer, terminal)}${manifest.routes.length === 0 ? '' : `\n${urlsText(answer.url, manifest.routes)}`}`);
+    terminal.note(
+      terminal.paintError(
+        'dim',
+        `Built ${built.size} functions (${bytesText(codeBytes)}), uploaded ${uploadedBytes === 0 ? 'nothing' : bytesText(uploadedBytes)}`,
+      ),
+    );
+    terminal.result(
+      answer,
+      () => `${changesText(answer, terminal)}${manifest.routes.length === 0 ? '' : `\n${urlsText(answer.url, manifest.routes)}`}`,
+    );
     if (answer.warning !== undefined) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${answer.warning}`);
   },
 };

@@ -8,8 +8,8 @@ import { table } from '../table.ts';
 import { wholeNumber } from '../values.ts';
 
 export const command: CommandDefinition<{ project?: string; limit: string }> = {
-  define(command: Command) {
-    command
+  define(cli: Command) {
+    cli
       .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here')
       .option('-n, --limit <count>', 'at most so many', '20');
   },
@@ -24,7 +24,9 @@ export const command: CommandDefinition<{ project?: string; limit: string }> = {
         item.kind,
         agoText(item.createdAt),
         item.createdBy,
-        Object.entries(item.functions).map(([name, version]) => `${name}@${version}`).join(' '),
+        Object.entries(item.functions)
+          .map(([name, version]) => `${name}@${version}`)
+          .join(' '),
         String(item.routes),
       ]);
       return table(['deployment', 'by', 'made', 'token', 'functions', '>routes'], rows, (text) => terminal.paint('dim', text));

@@ -4,6 +4,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { VirgaControl } from '../../../sdk/src/control.ts';
+import type { DeployAnswer } from '../../../sdk/src/control.ts';
 import { changesText, urlsText } from '../changes-text.ts';
 import type { CommandContext, CommandDefinition } from '../command.ts';
 import { reportFailure, UsageError } from '../failure.ts';
@@ -16,9 +17,9 @@ import { FolderWatch } from '../watch.ts';
 const QUIET_MS = 40;
 
 export const command: CommandDefinition<NodeOptions> = {
-  define(command: Command) {
-    command.argument('[dir]', 'the folder with virga.yaml', '.');
-    addNodeOptions(command);
+  define(cli: Command) {
+    cli.argument('[dir]', 'the folder with virga.yaml', '.');
+    addNodeOptions(cli);
   },
   examples: ['virga dev', 'virga dev examples/tour --edge-port 9080'],
   notes: 'The log of the project goes to stdout, everything else to stderr. Ctrl-C stops it all. What it deploys stays in the data folder.',
@@ -36,7 +37,12 @@ export const command: CommandDefinition<NodeOptions> = {
     const node = await startInProcess(config, createPlatformLog('dev', config.log));
     try {
       const token = readFileSync(join(config.dataFolder, 'operator-token'), 'utf8').trim();
-      await watchProject(context, { client: new VirgaControl({ url: node.controlUrl, token }), path: dir!, folder, dataFolder: config.dataFolder });
+      await watchProject(context, {
+        client: new VirgaControl({ url: node.controlUrl, token }),
+        path: dir!,
+        folder,
+        dataFolder: config.dataFolder,
+      });
     } finally {
       context.terminal.note('Stopping');
       await node.close();
@@ -65,8 +71,10 @@ async function watchProject(context: CommandContext, project: Project): Promise<
       watch.alsoWatch(redeployer.sources());
       if (!following.has(answer.project)) following.set(answer.project, follow(context, client, answer.project));
       const ms = Math.round(performance.now() - startedAt);
-      if (first) terminal.note(`${changesText(answer, terminal)}\n${urlsText(answer.url, manifest.routes)}\nWatching ${folder}; Ctrl-C stops.`);
-      else if (answer.changed) terminal.note(`${terminal.paintError('green', 'redeployed')} ${rebuilt.join(', ') || 'the settings'} in ${ms} ms`);
+      if (first)
+        terminal.note(`${changesText(answer, terminal)}\n${urlsText(answer.url, manifest.routes)}\nWatching ${folder}; Ctrl-C stops.`);
+      else if (answer.changed) terminal.note(`${terminal.paintError('green', 'redeployed')} ${changedText(answer)} in ${ms} ms`);
+      else terminal.note(terminal.paintError('dim', `built ${rebuilt.join(', ') || 'nothing'} in ${ms} ms: no change`));
       if (answer.warning !== undefined) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${answer.warning}`);
       first = false;
     } catch (error) {
@@ -89,6 +97,16 @@ async function watchProject(context: CommandContext, project: Project): Promise<
     watch.close();
     await Promise.allSettled(following.values());
   }
+}
+
+/** `hello, stats and 2 routes`. */
+function changedText({ changes }: DeployAnswer): string {
+  const changed = changes.filter((change) => change.change !== 'none');
+  const names = changed.filter((change) => change.kind === 'function').map((change) => change.name);
+  const routes = changed.filter((change) => change.kind === 'route').length;
+  return [names.join(', '), routes === 0 ? '' : `${routes} ${routes === 1 ? 'route' : 'routes'}`]
+    .filter((text) => text !== '')
+    .join(' and ');
 }
 
 /** The log of the project, until the end. */

@@ -7,8 +7,8 @@ import { connect } from '../server.ts';
 import { existingFolder } from '../values.ts';
 
 export const command: CommandDefinition<{ exitCode?: boolean }> = {
-  define(command: Command) {
-    command.argument('[dir]', 'the folder with virga.yaml', '.').option('--exit-code', 'exit with 1 when something would change');
+  define(cli: Command) {
+    cli.argument('[dir]', 'the folder with virga.yaml', '.').option('--exit-code', 'exit with 1 when something would change');
   },
   examples: ['virga diff', 'virga diff examples/tour --exit-code'],
   async run({ terminal, settings }, [dir], options) {
@@ -18,7 +18,12 @@ export const command: CommandDefinition<{ exitCode?: boolean }> = {
     const client = connect(settings);
     using progress = terminal.progress('building');
     const { deployManifest } = await import('../deployment.ts');
-    const { answer } = await deployManifest(manifest, { client, cacheFolder: settings.cacheFolder, dryRun: true, progress: (text) => progress.update(text) });
+    const { answer } = await deployManifest(manifest, {
+      client,
+      cacheFolder: settings.cacheFolder,
+      dryRun: true,
+      progress: (text) => progress.update(text),
+    });
     progress[Symbol.dispose]();
     terminal.result(answer, () => changesText(answer, terminal));
     if (answer.warning !== undefined) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${answer.warning}`);

@@ -9,8 +9,8 @@ import { connect } from '../server.ts';
 import { table } from '../table.ts';
 
 export const command: CommandDefinition<{ project?: string }> = {
-  define(command: Command) {
-    command.option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
+  define(cli: Command) {
+    cli.option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },
   examples: ['virga functions', 'virga functions --project tour --json'],
   async run({ terminal, settings }, _args, options) {
@@ -23,9 +23,20 @@ export const command: CommandDefinition<{ project?: string }> = {
       const rows = functions.map((fn) => {
         const { memoryMiB, timeoutMs, instances, concurrency } = fn.settings;
         const scale = `${instances.min}–${instances.max}${concurrency === 1 ? '' : ` × ${concurrency}`}`;
-        return [fn.name, String(fn.version), fn.runtime, sizeText(memoryMiB), durationText(timeoutMs), scale, agoText(fn.createdAt), fn.routes.map(routeText).join('  ')];
+        return [
+          fn.name,
+          String(fn.version),
+          fn.runtime,
+          sizeText(memoryMiB),
+          durationText(timeoutMs),
+          scale,
+          agoText(fn.createdAt),
+          fn.routes.map(routeText).join('  '),
+        ];
       });
-      return table(['function', '>version', 'runtime', '>memory', '>timeout', 'instances', 'deployed', 'routes'], rows, (text) => terminal.paint('dim', text));
+      return table(['function', '>version', 'runtime', '>memory', '>timeout', 'instances', 'deployed', 'routes'], rows, (text) =>
+        terminal.paint('dim', text),
+      );
     });
   },
 };

@@ -7,15 +7,16 @@ import type { CommandDefinition } from '../command.ts';
 import { CommandError } from '../failure.ts';
 
 export const command: CommandDefinition = {
-  define(command: Command) {
-    command.argument('[dir]', 'the folder, made if need be', '.');
+  define(cli: Command) {
+    cli.argument('[dir]', 'the folder, made if need be', '.');
   },
   examples: ['virga init notes && virga dev notes'],
   async run({ terminal }, [dir]) {
     const folder = resolve(dir!);
     const files = filesOf(projectName(folder));
     const taken = Object.keys(files).filter((name) => existsSync(join(folder, name)));
-    if (taken.length > 0) throw new CommandError(`${taken.join(' and ')} ${taken.length === 1 ? 'is' : 'are'} there already in ${dir}; nothing was written`);
+    if (taken.length > 0)
+      throw new CommandError(`${taken.join(' and ')} ${taken.length === 1 ? 'is' : 'are'} there already in ${dir}; nothing was written`);
     mkdirSync(join(folder, 'functions'), { recursive: true });
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { flag: 'wx' });
     const made = Object.keys(files).map((name) => join(dir!, name));
@@ -26,7 +27,12 @@ export const command: CommandDefinition = {
 
 /** The folder's name, made into a name. */
 function projectName(folder: string): string {
-  const name = basename(folder).toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^[^a-z]+/, '').slice(0, 40).replace(/-+$/, '');
+  const name = basename(folder)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^[^a-z]+/, '')
+    .slice(0, 40)
+    .replace(/-+$/, '');
   return NAME_PATTERN.test(name) ? name : 'my-project';
 }
 

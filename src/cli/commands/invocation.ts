@@ -15,8 +15,8 @@ import { invocationId } from '../values.ts';
 const BAR_COLUMNS = 40;
 
 export const command: CommandDefinition<{ project?: string }> = {
-  define(command: Command) {
-    command.argument('<id>', 'the invocation, inv_…').option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
+  define(cli: Command) {
+    cli.argument('<id>', 'the invocation, inv_…').option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },
   examples: ['virga invocation inv_01k9x3v5m8q2r7t4w6y9z0a1b2'],
   async run({ terminal, settings }, [id], options) {
@@ -42,8 +42,18 @@ function text({ invocation, logs, logsCut }: InvocationDetail, terminal: Termina
     ['bytes', `${bytesText(invocation.bytesIn)} in, ${bytesText(invocation.bytesOut)} out`],
     ['billed', `${receipt.billedMs} ms`],
   ];
-  const lines = [invocation.id, table([], rows.map(([name, value]) => [`  ${terminal.paint('dim', name!)}`, value!]))];
-  lines.push('', `${msText(totalMs(receipt))}, ${receipt.cold ? 'cold' : 'warm'}`, ...receiptBars(receipt, BAR_COLUMNS).map((line) => `  ${line}`));
+  const lines = [
+    invocation.id,
+    table(
+      [],
+      rows.map(([name, value]) => [`  ${terminal.paint('dim', name!)}`, value!]),
+    ),
+  ];
+  lines.push(
+    '',
+    `${msText(totalMs(receipt))}, ${receipt.cold ? 'cold' : 'warm'}`,
+    ...receiptBars(receipt, BAR_COLUMNS).map((line) => `  ${line}`),
+  );
   if (logs.length > 0) lines.push('', ...logs.map((line) => logLineText(line, terminal, { short: true, stdout: true })));
   if (logsCut) lines.push(terminal.paint('dim', `… and more: virga logs --invocation ${invocation.id} --limit 100000`));
   return lines.join('\n');

@@ -20,8 +20,8 @@ interface Options {
 }
 
 export const command: CommandDefinition<Options> = {
-  define(command: Command) {
-    command
+  define(cli: Command) {
+    cli
       .argument('<name>', 'the function')
       .option('-s, --since <time>', 'only calls since then: 90s, 10m, 2h, 7d ago, or a time')
       .option('-o, --outcome <outcome>', 'only these: ok, failed, or a code such as function_timeout')
@@ -57,7 +57,9 @@ export const command: CommandDefinition<Options> = {
         msText(totalMs(record.receipt)),
         String(record.receipt.billedMs),
       ]);
-      return table(['invocation', 'time', '>version', 'request', 'outcome', '>status', '', '>took', '>billed ms'], rows, (text) => terminal.paint('dim', text));
+      return table(['invocation', 'time', '>version', 'request', 'outcome', '>status', '', '>took', '>billed ms'], rows, (text) =>
+        terminal.paint('dim', text),
+      );
     });
   },
 };
@@ -65,5 +67,7 @@ export const command: CommandDefinition<Options> = {
 function outcomeOf(text: string | undefined): InvocationFilter['outcome'] {
   if (text === undefined || text === 'ok' || text === 'failed') return text;
   if (Object.hasOwn(ERRORS, text)) return text as keyof typeof ERRORS;
-  throw new UsageError(`--outcome is ${JSON.stringify(text)}; expected ok, failed or a code of the error table${suggestion(text, ['ok', 'failed', ...Object.keys(ERRORS)])}`);
+  throw new UsageError(
+    `--outcome is ${JSON.stringify(text)}; expected ok, failed or a code of the error table${suggestion(text, ['ok', 'failed', ...Object.keys(ERRORS)])}`,
+  );
 }

@@ -23,13 +23,25 @@ interface Options {
 const JSON_TYPE = /^application\/(.+\+)?json\b/;
 const PAYLOAD_BYTES_MAX = 256 * 1024 * 1024;
 const TYPES: Record<string, string> = {
-  json: 'application/json', csv: 'text/csv', txt: 'text/plain', html: 'text/html', xml: 'application/xml', md: 'text/markdown', yaml: 'application/yaml',
-  jpg: 'image/jpeg', jpeg: 'image/jpeg', png: 'image/png', webp: 'image/webp', gif: 'image/gif', svg: 'image/svg+xml', pdf: 'application/pdf',
+  json: 'application/json',
+  csv: 'text/csv',
+  txt: 'text/plain',
+  html: 'text/html',
+  xml: 'application/xml',
+  md: 'text/markdown',
+  yaml: 'application/yaml',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  png: 'image/png',
+  webp: 'image/webp',
+  gif: 'image/gif',
+  svg: 'image/svg+xml',
+  pdf: 'application/pdf',
 };
 
 export const command: CommandDefinition<Options> = {
-  define(command: Command) {
-    command
+  define(cli: Command) {
+    cli
       .argument('<name>', 'the function')
       .option('-d, --data <payload>', 'the payload: JSON, @FILE, or - for standard input')
       .option('-t, --content-type <type>', 'media type of the payload; without it JSON, or by the extension of the file')
@@ -38,11 +50,12 @@ export const command: CommandDefinition<Options> = {
   },
   examples: [
     'virga invoke hello',
-    "virga invoke hello --data '{\"name\":\"Ada\"}'",
+    'virga invoke hello --data \'{"name":"Ada"}\'',
     'virga invoke stats --data @data/cities.csv',
     'echo \'{"n":1}\' | virga invoke hello --data - --json',
   ],
-  notes: 'The result of the function is all that goes to stdout; its log lines and where the time went go to stderr. When the function fails, the exit status is 1. With --json a result that is JSON is also there as the value itself, in result.json.',
+  notes:
+    'The result of the function is all that goes to stdout; its log lines and where the time went go to stderr. When the function fails, the exit status is 1. With --json a result that is JSON is also there as the value itself, in result.json.',
   async run({ terminal, settings, input }, [name], options) {
     const fn = checkedName(name!, 'the name of the function');
     const version = options.version === undefined ? undefined : wholeNumber(options.version, '--version', { min: 1, max: 1_000_000_000 });
@@ -71,12 +84,20 @@ async function payloadOf(options: Options, input: CommandContext['input']): Prom
   const file = data.slice(1);
   const found = statSync(file, { throwIfNoEntry: false });
   if (!found?.isFile()) throw new UsageError(`--data: there is no file ${JSON.stringify(file)}`);
-  if (found.size > PAYLOAD_BYTES_MAX) throw new UsageError(`--data: ${file} has ${found.size} bytes; at most ${PAYLOAD_BYTES_MAX} are read`);
+  if (found.size > PAYLOAD_BYTES_MAX)
+    throw new UsageError(`--data: ${file} has ${found.size} bytes; at most ${PAYLOAD_BYTES_MAX} are read`);
   const extension = file.slice(file.lastIndexOf('.') + 1).toLowerCase();
-  return checked({ body: readFileSync(file), contentType: contentType ?? TYPES[extension] ?? 'application/octet-stream', what: `--data @${file}` });
+  return checked({
+    body: readFileSync(file),
+    contentType: contentType ?? TYPES[extension] ?? 'application/octet-stream',
+    what: `--data @${file}`,
+  });
 }
 
-function checked(payload: { body: Uint8Array | string; contentType: string; what: string }): { body: Uint8Array | string; contentType: string } {
+function checked(payload: { body: Uint8Array | string; contentType: string; what: string }): {
+  body: Uint8Array | string;
+  contentType: string;
+} {
   const { body, contentType, what } = payload;
   if (/^application\/json\b/.test(contentType)) {
     try {
@@ -111,7 +132,8 @@ function print({ invocation, logs, result, error }: InvokeAnswer, terminal: Term
 function printResult(result: NonNullable<InvokeAnswer['result']>, terminal: Terminal): void {
   if ('base64' in result) {
     const bytes = Buffer.from(result.base64, 'base64');
-    if (terminal.outIsTerminal) throw new CommandError(`the result is ${bytes.length} bytes of ${result.contentType}; send stdout to a file`);
+    if (terminal.outIsTerminal)
+      throw new CommandError(`the result is ${bytes.length} bytes of ${result.contentType}; send stdout to a file`);
     terminal.outBytes(bytes);
     return;
   }

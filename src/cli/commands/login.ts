@@ -8,13 +8,14 @@ import { storeLogin } from '../logins.ts';
 import { checkedUrl } from '../server.ts';
 
 export const command: CommandDefinition<{ token?: string }> = {
-  define(command: Command) {
-    command
+  define(cli: Command) {
+    cli
       .argument('<url>', 'the control API, e.g. https://virga.example.org:8081')
       .option('--token <token>', 'the token, or - to read it from standard input; without it, VIRGA_TOKEN, or it is asked for');
   },
   examples: ['virga login http://127.0.0.1:8081', 'virga login https://virga.example.org:8081 --token - < operator-token'],
-  notes: 'The operator token is the file `operator-token` in the data folder of the node. A token on the command line can be seen by other users of the machine; prefer standard input.',
+  notes:
+    'The operator token is the file `operator-token` in the data folder of the node. A token on the command line can be seen by other users of the machine; prefer standard input.',
   async run(context, [address], options) {
     const { terminal, settings } = context;
     const url = checkedUrl(address!, 'the URL');
@@ -23,7 +24,10 @@ export const command: CommandDefinition<{ token?: string }> = {
     const status = await new VirgaControl({ url, token }).status();
     const file = storeLogin(settings.configFolder, url, token);
     terminal.note(`Stored in ${file}.`);
-    terminal.result({ url, node: status.node, version: status.version }, () => `Logged in to ${url} (${status.node}, Virga ${status.version})`);
+    terminal.result(
+      { url, node: status.node, version: status.version },
+      () => `Logged in to ${url} (${status.node}, Virga ${status.version})`,
+    );
   },
 };
 

@@ -21,8 +21,8 @@ const LAST_DEFAULT = 100;
 const LIMIT_MAX = 100_000;
 
 export const command: CommandDefinition<Options> = {
-  define(command: Command) {
-    command
+  define(cli: Command) {
+    cli
       .argument('[name]', 'the function; without it, all of the project')
       .option('-f, --follow', 'go on with new lines until Ctrl-C')
       .option('-s, --since <time>', 'only lines since then: 90s, 10m, 2h, 7d ago, or a time')
@@ -40,14 +40,17 @@ export const command: CommandDefinition<Options> = {
       invocation: options.invocation === undefined ? undefined : invocationId(options.invocation, '--invocation'),
       since: since(options.since),
     };
-    const limit = options.limit === undefined ? undefined : wholeNumber(options.limit, '--limit', { min: 1, max: options.follow ? 1_000 : LIMIT_MAX });
+    const limit =
+      options.limit === undefined ? undefined : wholeNumber(options.limit, '--limit', { min: 1, max: options.follow ? 1_000 : LIMIT_MAX });
     const client = connect(settings);
     const project = await projectOf(client, options.project);
     const text = (line: LogLine): string => logLineText(line, terminal, { short: fn !== undefined, stdout: true });
     if (options.follow) {
-      if (filter.since !== undefined && limit !== undefined) throw new UsageError('--limit does not go with --since and --follow; give one of them');
+      if (filter.since !== undefined && limit !== undefined)
+        throw new UsageError('--limit does not go with --since and --follow; give one of them');
       terminal.note(terminal.paintError('dim', `following ${fn ?? project}; Ctrl-C ends it`));
-      for await (const line of client.followLogs(project, { ...filter, last: limit, signal })) terminal.out(terminal.json ? JSON.stringify(line) : text(line));
+      for await (const line of client.followLogs(project, { ...filter, last: limit, signal }))
+        terminal.out(terminal.json ? JSON.stringify(line) : text(line));
       return;
     }
     // Ctrl-C ends a long list, too.

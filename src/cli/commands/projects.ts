@@ -12,7 +12,13 @@ export const command: CommandDefinition = {
     if (projects.length === 0) terminal.note('There is no project yet; `virga deploy DIR` makes one.');
     terminal.result(projects, () => {
       if (projects.length === 0) return '';
-      const rows = projects.map((project) => [project.name, project.url, String(project.functions), String(project.deployment ?? '–'), agoText(project.createdAt)]);
+      const rows = projects.map((project) => [
+        project.name,
+        project.url,
+        String(project.functions),
+        String(project.deployment ?? '–'),
+        agoText(project.createdAt),
+      ]);
       return table(['project', 'url', '>functions', '>deployment', 'created'], rows, (text) => terminal.paint('dim', text));
     });
   },

@@ -8,8 +8,8 @@ import { checkedName } from '../project.ts';
 import { connect } from '../server.ts';
 
 export const command: CommandDefinition<{ yes?: boolean }> = {
-  define(command: Command) {
-    command.argument('<project>', 'the project').option('-y, --yes', 'do not ask');
+  define(cli: Command) {
+    cli.argument('<project>', 'the project').option('-y, --yes', 'do not ask');
   },
   examples: ['virga remove tour', 'virga remove tour --yes'],
   notes: 'Removes its functions, versions, routes and deployments. Records of its calls and log lines stay for their time.',

@@ -7,8 +7,8 @@ import { connect } from '../server.ts';
 import { wholeNumber } from '../values.ts';
 
 export const command: CommandDefinition<{ project?: string; to?: string }> = {
-  define(command: Command) {
-    command
+  define(cli: Command) {
+    cli
       .option('--to <deployment>', 'this deployment (`virga deployments` lists them); without it, the one before the current one')
       .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },

@@ -5,11 +5,12 @@ import { addNodeOptions, nodeConfig } from '../node-options.ts';
 import type { NodeOptions } from '../node-options.ts';
 
 export const command: CommandDefinition<NodeOptions> = {
-  define(command: Command) {
-    addNodeOptions(command);
+  define(cli: Command) {
+    addNodeOptions(cli);
   },
   examples: ['virga start', 'virga start --data /var/lib/virga --log json', 'VIRGA_EDGE_PORT=9080 virga start'],
-  notes: 'Ctrl-C (or SIGTERM) finishes the calls in flight and stops everything; a second one stops at once. All settings: `virga reference configuration`.',
+  notes:
+    'Ctrl-C (or SIGTERM) finishes the calls in flight and stops everything; a second one stops at once. All settings: `virga reference configuration`.',
   noJson: true,
   async run({ terminal }, _args, options) {
     const config = await nodeConfig(options, terminal);

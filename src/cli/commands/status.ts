@@ -31,23 +31,49 @@ function text(status: NodeStatus, from: string, terminal: Terminal): string {
   if (edge === null) rows.push(['edge', bad('does not answer')]);
   else {
     const { records, sandbox } = edge;
-    rows.push(['edge', `up ${uptimeText(edge.uptimeS)}, ${bytesText(edge.residentBytes)}, ${edge.inFlight} calls in flight, deployment ${edge.deployment}`]);
+    rows.push([
+      'edge',
+      `up ${uptimeText(edge.uptimeS)}, ${bytesText(edge.residentBytes)}, ${edge.inFlight} calls in flight, deployment ${edge.deployment}`,
+    ]);
     const dropped = records.dropped.invocations + records.dropped.logLines;
-    rows.push(['records', `${records.written} written, ${records.pending} waiting${dropped === 0 ? '' : `, ${bad(`${records.dropped.invocations} invocations and ${records.dropped.logLines} log lines dropped`)}`}`]);
+    rows.push([
+      'records',
+      `${records.written} written, ${records.pending} waiting${dropped === 0 ? '' : `, ${bad(`${records.dropped.invocations} invocations and ${records.dropped.logLines} log lines dropped`)}`}`,
+    ]);
     if (sandbox === null) rows.push(['sandboxes', bad('the launcher is not connected')]);
     else {
       const { notes, ...enforced } = sandbox.enforcement;
       const walls = Object.entries(enforced).map(([name, by]) => `${name} ${by ?? bad('NOT ENFORCED')}`);
-      const driver = enforced.isolation === null ? bad(`${sandbox.driver}: ISOLATES NOTHING, functions can read and change this machine`) : sandbox.driver;
+      const driver =
+        enforced.isolation === null
+          ? bad(`${sandbox.driver}: ISOLATES NOTHING, functions can read and change this machine`)
+          : sandbox.driver;
       rows.push(['sandboxes', driver], ['', walls.join(', ')], ...notes.map((note): [string, string] => ['', terminal.paint('dim', note)]));
     }
   }
-  const lines = [table([], rows.map(([name, value]) => [terminal.paint('dim', name), value]))];
+  const lines = [
+    table(
+      [],
+      rows.map(([name, value]) => [terminal.paint('dim', name), value]),
+    ),
+  ];
   if (edge !== null && edge.functions.length > 0) {
     const running = edge.functions.map((fn) => [
-      `${fn.project}/${fn.function}@${fn.version}`, fn.runtime, String(fn.starting), String(fn.idle), String(fn.busy), String(fn.draining), String(fn.queued), String(fn.inFlight),
+      `${fn.project}/${fn.function}@${fn.version}`,
+      fn.runtime,
+      String(fn.starting),
+      String(fn.idle),
+      String(fn.busy),
+      String(fn.draining),
+      String(fn.queued),
+      String(fn.inFlight),
     ]);
-    lines.push('', table(['instances of', 'runtime', '>starting', '>idle', '>busy', '>draining', '>queued', '>in flight'], running, (heading) => terminal.paint('dim', heading)));
+    lines.push(
+      '',
+      table(['instances of', 'runtime', '>starting', '>idle', '>busy', '>draining', '>queued', '>in flight'], running, (heading) =>
+        terminal.paint('dim', heading),
+      ),
+    );
   }
   return lines.join('\n');
 }

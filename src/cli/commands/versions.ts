@@ -8,8 +8,8 @@ import { connect } from '../server.ts';
 import { table } from '../table.ts';
 
 export const command: CommandDefinition<{ project?: string }> = {
-  define(command: Command) {
-    command.argument('<name>', 'the function').option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
+  define(cli: Command) {
+    cli.argument('<name>', 'the function').option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },
   examples: ['virga versions hello', 'virga versions hello --project tour --json'],
   async run({ terminal, settings }, [name], options) {

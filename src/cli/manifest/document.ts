@@ -35,7 +35,8 @@ export class ManifestDocument {
     }));
     visit(this.#document, {
       Pair: (_index, { key }) => {
-        if (isScalar(key) && key.value === '__proto__') problems.push({ ...this.#placeOfNode(key), message: "'__proto__' cannot be a key" });
+        if (isScalar(key) && key.value === '__proto__')
+          problems.push({ ...this.#placeOfNode(key), message: "'__proto__' cannot be a key" });
       },
     });
     return problems.slice(0, PROBLEMS_MAX);

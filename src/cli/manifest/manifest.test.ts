@@ -60,14 +60,30 @@ functions:
 `);
   const [hello, stats] = manifest.functions;
   assert.deepEqual(hello, {
-    name: 'hello', source: 'functions/hello.ts', handler: undefined, include: [], external: [],
+    name: 'hello',
+    source: 'functions/hello.ts',
+    handler: undefined,
+    include: [],
+    external: [],
     settings: {
-      runtime: 'nodejs26', memoryMiB: 1024, timeoutMs: 10_000, concurrency: 1, instances: { min: 1, max: 3 }, cpus: null,
-      tmpMiB: 64, pids: 128, queue: 1_000, idleMs: 300_000, env: { MODE: 'test', LEVEL: 'debug' },
+      runtime: 'nodejs26',
+      memoryMiB: 1024,
+      timeoutMs: 10_000,
+      concurrency: 1,
+      instances: { min: 1, max: 3 },
+      cpus: null,
+      tmpMiB: 64,
+      pids: 128,
+      queue: 1_000,
+      idleMs: 300_000,
+      env: { MODE: 'test', LEVEL: 'debug' },
     },
   });
   assert.equal(stats!.handler, 'main');
-  assert.deepEqual([stats!.settings.runtime, stats!.settings.memoryMiB, stats!.settings.timeoutMs, stats!.settings.cpus], ['python3', 128, 90_000, 0.5]);
+  assert.deepEqual(
+    [stats!.settings.runtime, stats!.settings.memoryMiB, stats!.settings.timeoutMs, stats!.settings.cpus],
+    ['python3', 128, 90_000, 0.5],
+  );
   assert.deepEqual(manifest.routes, [
     { path: '/', methods: ['GET'], function: 'hello' },
     { path: '/stats/{id}', methods: ['POST'], function: 'stats' },
@@ -83,7 +99,14 @@ functions:
     source: functions/hello.ts
     env: {VERSION: 1.10, ID: 007, ON: true, BIG: 12345678901234567890, HEX: 0x1F, TEXT: "a b"}
 `);
-  assert.deepEqual(functions[0]!.settings.env, { VERSION: '1.10', ID: '007', ON: 'true', BIG: '12345678901234567890', HEX: '0x1F', TEXT: 'a b' });
+  assert.deepEqual(functions[0]!.settings.env, {
+    VERSION: '1.10',
+    ID: '007',
+    ON: 'true',
+    BIG: '12345678901234567890',
+    HEX: '0x1F',
+    TEXT: 'a b',
+  });
 });
 
 test('all mistakes are reported at once, each with its place, the value and what is expected', () => {
@@ -109,7 +132,7 @@ functions:
     "6:5: functions.hello has no key 'memorySize'; did you mean 'memory'?",
     '7:19: functions.hello.http[0].path is "notes": a path begins with /',
     "7:26: functions.hello.http[0] has no key 'method'; did you mean 'methods'?",
-    '7:40: functions.hello.http[1] is "GTE /x": \'GTE\' is not a method; did you mean \'GET\'?',
+    "7:40: functions.hello.http[1] is \"GTE /x\": 'GTE' is not a method; did you mean 'GET'?",
     '7:50: functions.hello.http[2] is "/a/:id": write the parameter :id as {id}',
     '7:82: functions.hello.http[3].methods[0] is "GETT"; expected a method: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS; did you mean \'GET\'?',
     `8:3: functions: "bad_name" is not valid; expected ${name}`,
@@ -137,32 +160,68 @@ test('mistakes in the YAML itself have their place too', () => {
   assert.deepEqual(problems('project: a\n\tb: c\n'), ['2:1: a tab is not allowed for indentation in YAML; use spaces']);
   assert.deepEqual(problems('project: a\nproject: b\n'), ['2:1: this key is there twice; keys of one mapping must differ']);
   assert.deepEqual(problems('functions: !!js/function "x"\n'), ['1:12: unresolved tag: tag:yaml.org,2002:js/function']);
-  assert.deepEqual(problems('a: *c\n'), ['1:1: the aliases cannot be resolved: Unresolved alias (the anchor must be set before the alias): c']);
+  assert.deepEqual(problems('a: *c\n'), [
+    '1:1: the aliases cannot be resolved: Unresolved alias (the anchor must be set before the alias): c',
+  ]);
   assert.equal(problems('- a\n')[0], '1:1: the manifest is a list; expected a mapping with `project` and `functions`');
   assert.equal(problems('').length, 2);
 });
 
 test('aliases that multiply without end are refused', () => {
-  const levels = Array.from({ length: 12 }, (_, level) => `l${level}: &l${level} [${level === 0 ? 'x' : Array(9).fill(`*l${level - 1}`).join(', ')}]`);
+  const levels = Array.from(
+    { length: 12 },
+    (_, level) =>
+      `l${level}: &l${level} [${
+        level === 0
+          ? 'x'
+          : Array(9)
+              .fill(`*l${level - 1}`)
+              .join(', ')
+      }]`,
+  );
   assert.match(problems(`${levels.join('\n')}\n`)[0]!, /1:1: the aliases cannot be resolved: Excessive alias count/);
 });
 
 test('keys that would reach into objects are refused', () => {
-  assert.match(problems('project: p\nfunctions: {f: {source: functions/hello.ts, env: {__proto__: x}}}\n').join(), /'__proto__' cannot be a key/);
+  assert.match(
+    problems('project: p\nfunctions: {f: {source: functions/hello.ts, env: {__proto__: x}}}\n').join(),
+    /'__proto__' cannot be a key/,
+  );
   assert.match(problems('project: p\nfunctions: {}\n__proto__: {a: 1}\n').join(), /'__proto__' cannot be a key/);
   assert.equal(({} as Record<string, unknown>)['a'], undefined);
 });
 
 test('routes are checked as the server checks them', () => {
-  const one = (route: string): string => problems(`project: p\nfunctions: {f: {source: functions/hello.ts, http: [${JSON.stringify(route)}]}}\n`).join();
+  const one = (route: string): string =>
+    problems(`project: p\nfunctions: {f: {source: functions/hello.ts, http: [${JSON.stringify(route)}]}}\n`).join();
   for (const route of ['/', '/a', '/a/{id}', '/a/{rest+}', '/%20x', 'GET /a', 'GET,POST /a']) assert.equal(one(route), '', route);
-  for (const route of ['', 'a', '/a/', '/a//b', '/a b c', '/{a}/{a}', '/{a+}/b', '/x{a}', '/{1}', '/a?b', '/%zz', '/..', '/*', 'GET', 'GET,GET /', '/a%2Fb']) {
+  for (const route of [
+    '',
+    'a',
+    '/a/',
+    '/a//b',
+    '/a b c',
+    '/{a}/{a}',
+    '/{a+}/b',
+    '/x{a}',
+    '/{1}',
+    '/a?b',
+    '/%zz',
+    '/..',
+    '/*',
+    'GET',
+    'GET,GET /',
+    '/a%2Fb',
+  ]) {
     assert.notEqual(one(route), '', route);
   }
 });
 
 test('a GET route takes HEAD too, and a route for every method yields to one that names the method', () => {
-  const two = (a: string, b: string): string => problems(`project: p\nfunctions: {f: {source: functions/hello.ts, http: ['${a}']}, g: {source: functions/hello.ts, http: ['${b}']}}\n`).join();
+  const two = (a: string, b: string): string =>
+    problems(
+      `project: p\nfunctions: {f: {source: functions/hello.ts, http: ['${a}']}, g: {source: functions/hello.ts, http: ['${b}']}}\n`,
+    ).join();
   assert.match(two('GET /a', 'HEAD /a'), /already taken by 'f'/);
   assert.match(two('/a/{x}', '/a/{y}'), /already taken by 'f'/);
   assert.equal(two('/a', 'GET /a'), '');

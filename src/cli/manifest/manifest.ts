@@ -65,7 +65,9 @@ export function parseManifest(text: string, file: string): Manifest {
   try {
     root = document.value();
   } catch (error) {
-    throw invalid(file, document, [{ line: 1, column: 1, length: 1, message: `the aliases cannot be resolved: ${(error as Error).message}` }]);
+    throw invalid(file, document, [
+      { line: 1, column: 1, length: 1, message: `the aliases cannot be resolved: ${(error as Error).message}` },
+    ]);
   }
   if (root === null || root === undefined) root = {};
   const parsed = manifestSchema.safeParse(root);
@@ -107,7 +109,10 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   const functions = mapping(root.functions);
   const names = Object.keys(functions);
   if (names.length > FUNCTIONS_MAX) {
-    problems.push({ ...document.placeOfKey(['functions']), message: `functions has ${names.length} entries; expected at most ${FUNCTIONS_MAX}` });
+    problems.push({
+      ...document.placeOfKey(['functions']),
+      message: `functions has ${names.length} entries; expected at most ${FUNCTIONS_MAX}`,
+    });
   }
   const seen = new Map<string, { path: Path; owner: string }>();
   let routes = 0;
@@ -119,8 +124,11 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
       const inner = functionSchema.safeParse(functions[name]);
       if (!inner.success) problems.push(...problemsOfIssues(inner.error.issues, document, root, at));
     }
-    if (typeof fn['source'] === 'string') problems.push(...sourceProblems(fn['source'], fn['runtime'], { path: [...at, 'source'], document, folder }));
-    problems.push(...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document));
+    if (typeof fn['source'] === 'string')
+      problems.push(...sourceProblems(fn['source'], fn['runtime'], { path: [...at, 'source'], document, folder }));
+    problems.push(
+      ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
+    );
     for (const { path, route } of routesOf(fn['http'], [...at, 'http'])) {
       if (++routes > ROUTES_MAX) break;
       // GET takes HEAD too; a route for every method yields to one that names the method.
@@ -131,7 +139,10 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
         else {
           const place = document.placeOfValue(first.path);
           const text = routeText({ path: route.path, methods: method === '*' ? null : route.methods });
-          problems.push({ ...document.placeOfValue(path), message: `the route ${text} is already taken by '${first.owner}' in line ${place.line}` });
+          problems.push({
+            ...document.placeOfValue(path),
+            message: `the route ${text} is already taken by '${first.owner}' in line ${place.line}`,
+          });
           break;
         }
       }
@@ -149,11 +160,15 @@ interface SourceContext {
 
 function sourceProblems(source: string, runtime: unknown, { path, document, folder }: SourceContext): Problem[] {
   if (source === '' || source.startsWith('/') || source.split('/').includes('..')) return []; // the schema has said so
-  const add = (message: string): Problem[] => [{ ...document.placeOfValue(path), message: `${path.join('.')} is ${JSON.stringify(source)}: ${message}` }];
+  const add = (message: string): Problem[] => [
+    { ...document.placeOfValue(path), message: `${path.join('.')} is ${JSON.stringify(source)}: ${message}` },
+  ];
   const extension = extname(source);
   const kind = NODE_EXTENSIONS.includes(extension) ? 'nodejs' : extension === '.py' ? 'python' : undefined;
   if (kind === undefined) {
-    return add(`no runtime takes ${extension === '' ? 'files without an extension' : `${extension} files`}; expected ${NODE_EXTENSIONS.join(' ')} or .py`);
+    return add(
+      `no runtime takes ${extension === '' ? 'files without an extension' : `${extension} files`}; expected ${NODE_EXTENSIONS.join(' ')} or .py`,
+    );
   }
   if (typeof runtime === 'string' && /^(nodejs|python)\d/.test(runtime) && !runtime.startsWith(kind)) {
     return add(`the runtime ${runtime} does not run ${extension} files`);
@@ -163,12 +178,22 @@ function sourceProblems(source: string, runtime: unknown, { path, document, fold
   return found.isFile() ? [] : add('this is not a file');
 }
 
-function instancesProblems(own: Record<string, unknown>, defaults: Record<string, unknown>, path: Path, document: ManifestDocument): Problem[] {
+function instancesProblems(
+  own: Record<string, unknown>,
+  defaults: Record<string, unknown>,
+  path: Path,
+  document: ManifestDocument,
+): Problem[] {
   const min = own['min'] ?? defaults['min'] ?? SETTING_LIMITS.instancesMin.default;
   const max = own['max'] ?? defaults['max'] ?? SETTING_LIMITS.instancesMax.default;
   if (typeof min !== 'number' || typeof max !== 'number' || min <= max) return [];
   const key = own['min'] === undefined ? 'max' : 'min';
-  return [{ ...document.placeOfValue([...path, key]), message: `${path.join('.')}: min is ${min} and max is ${max}; expected a min that is not above max` }];
+  return [
+    {
+      ...document.placeOfValue([...path, key]),
+      message: `${path.join('.')}: min is ${min} and max is ${max}; expected a min that is not above max`,
+    },
+  ];
 }
 
 /** The routes of a function that are sound by themselves, each with its place. */
@@ -209,7 +234,9 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
     };
   });
   if (problems.length > 0) throw invalid(at.file, at.document, problems);
-  const routes = Object.entries(input.functions).flatMap(([name, fn]) => routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })));
+  const routes = Object.entries(input.functions).flatMap(([name, fn]) =>
+    routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })),
+  );
   return { project: input.project, file: at.file, folder: at.folder, functions, routes };
 }
 
@@ -240,7 +267,11 @@ function mib(value: string | number | undefined, missing: number): number {
   return typeof value === 'number' ? value : (sizeMiB(value ?? '') ?? missing);
 }
 
-function environmentOf(env: Record<string, string | number | boolean> | undefined, path: Path, document: ManifestDocument): Record<string, string> {
+function environmentOf(
+  env: Record<string, string | number | boolean> | undefined,
+  path: Path,
+  document: ManifestDocument,
+): Record<string, string> {
   const entries = Object.entries(env ?? {}).map(([key, value]): [string, string] => {
     // As written: YAML would make 1.10 into 1.1 and 007 into 7.
     return [key, typeof value === 'string' ? value : (document.writtenAt([...path, key]) ?? String(value))];

@@ -10,10 +10,36 @@ type Issue = z.ZodError['issues'][number];
 
 /** What people call our keys elsewhere. */
 const SYNONYMS: Record<string, string> = {
-  memorysize: 'memory', memory_size: 'memory', ram: 'memory', entry: 'source', entrypoint: 'source', file: 'source', main: 'source', code: 'source',
-  environment: 'env', variables: 'env', routes: 'http', route: 'http', events: 'http', url: 'path', uri: 'path', method: 'methods',
-  name: 'project', service: 'project', app: 'project', lambdas: 'functions', services: 'functions', cpu: 'cpus', ephemeralstorage: 'tmp',
-  scaling: 'instances', replicas: 'instances', minimum: 'min', maximum: 'max', files: 'include', assets: 'include', maxconcurrency: 'concurrency',
+  memorysize: 'memory',
+  memory_size: 'memory',
+  ram: 'memory',
+  entry: 'source',
+  entrypoint: 'source',
+  file: 'source',
+  main: 'source',
+  code: 'source',
+  environment: 'env',
+  variables: 'env',
+  routes: 'http',
+  route: 'http',
+  events: 'http',
+  url: 'path',
+  uri: 'path',
+  method: 'methods',
+  name: 'project',
+  service: 'project',
+  app: 'project',
+  lambdas: 'functions',
+  services: 'functions',
+  cpu: 'cpus',
+  ephemeralstorage: 'tmp',
+  scaling: 'instances',
+  replicas: 'instances',
+  minimum: 'min',
+  maximum: 'max',
+  files: 'include',
+  assets: 'include',
+  maxconcurrency: 'concurrency',
 };
 
 export function problemsOfIssues(issues: readonly Issue[], document: ManifestDocument, root: unknown, base: Path = []): Problem[] {
@@ -28,13 +54,17 @@ function problemsOfIssue(issue: Issue, document: ManifestDocument, root: unknown
   if (issue.code === 'invalid_key') {
     const key = String(path.at(-1));
     const inner = issue.issues[0]?.message ?? 'another name';
-    return [{ ...document.placeOfKey(path), message: `${pathText(path.slice(0, -1))}: ${JSON.stringify(key)} is not valid; expected ${inner}` }];
+    return [
+      { ...document.placeOfKey(path), message: `${pathText(path.slice(0, -1))}: ${JSON.stringify(key)} is not valid; expected ${inner}` },
+    ];
   }
   if (issue.code === 'invalid_union') {
     const branches = issue.errors.filter((branch) => !branch.some((inner) => inner.path.length === 0 && inner.code === 'invalid_type'));
     const meant = branches.length === 1 ? branches[0]! : [];
     // A leaf of several forms (a size) is described by the union; a form with keys, or a rule, of its own by its branch.
-    const telling = meant.filter((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys' || inner.code === 'invalid_union' || isRule(inner));
+    const telling = meant.filter(
+      (inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys' || inner.code === 'invalid_union' || isRule(inner),
+    );
     if (telling.length > 0) return problemsOfIssues(telling, document, root, path);
   }
   const value = valueAt(root, path);
@@ -46,7 +76,12 @@ function problemsOfIssue(issue: Issue, document: ManifestDocument, root: unknown
   const text = shown(value, document.writtenAt(path));
   const subject = path.length === 0 ? `the manifest is ${text}` : `${pathText(path)} is ${text}`;
   const near = issue.code === 'invalid_value' && typeof value === 'string' ? suggestion(value, issue.values.map(String)) : '';
-  return [{ ...document.placeOfValue(path), message: isRule(issue) ? `${subject}: ${issue.message}` : `${subject}; expected ${issue.message}${near}` }];
+  return [
+    {
+      ...document.placeOfValue(path),
+      message: isRule(issue) ? `${subject}: ${issue.message}` : `${subject}; expected ${issue.message}${near}`,
+    },
+  ];
 }
 
 /** An issue whose message is a sentence of its own. */
@@ -72,7 +107,7 @@ function shown(value: unknown, written: string | undefined): string {
   if (value === null) return 'empty';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
-  const text = typeof value === 'string' ? JSON.stringify(value) : (written ?? String(value));
+  const text = typeof value === 'string' ? JSON.stringify(value) : (written ?? JSON.stringify(value));
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 

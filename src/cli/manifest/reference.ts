@@ -48,7 +48,9 @@ const DEFAULTS: Record<string, string> = {
 export function manifestReference(): string {
   const root = manifestJsonSchema() as Schema;
   const fn = root.properties!['functions']!.additionalProperties as Schema;
-  const route = (fn.properties!['http']!.anyOf!.find((one) => one.type === 'array')!.items!.anyOf ?? []).find((one) => one.type === 'object')!;
+  const route = (fn.properties!['http']!.anyOf!.find((one) => one.type === 'array')!.items!.anyOf ?? []).find(
+    (one) => one.type === 'object',
+  )!;
   return [
     INTRODUCTION,
     '## The whole\n',

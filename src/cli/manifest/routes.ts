@@ -64,7 +64,9 @@ export function parseShortRoute(text: string): { path: string; methods: HttpMeth
 
 /** Two routes with one shape answer the same requests: names of parameters and the encoding do not matter. */
 export function shapeOf(path: string): string {
-  const segments = path.split('/').map((segment) => (/[{}]/.test(segment) ? segment.replace(/\{[^}+]*(\+?)\}/, '{$1}') : (decoded(segment) ?? segment)));
+  const segments = path
+    .split('/')
+    .map((segment) => (/[{}]/.test(segment) ? segment.replace(/\{[^}+]*(\+?)\}/, '{$1}') : (decoded(segment) ?? segment)));
   return segments.join('/');
 }
 

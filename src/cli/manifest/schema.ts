@@ -32,7 +32,10 @@ function size(limit: { min: number; max: number }) {
   return z.union(
     [
       z.int({ error }).min(limit.min, { error }).max(limit.max, { error }),
-      z.string().regex(SIZE_PATTERN, { error, abort: true }).refine((text) => inRange(sizeMiB(text), limit), { error }),
+      z
+        .string()
+        .regex(SIZE_PATTERN, { error, abort: true })
+        .refine((text) => inRange(sizeMiB(text), limit), { error }),
     ],
     { error },
   );
@@ -87,12 +90,18 @@ const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmp
 const cpusError = `a number of CPUs from ${cpus.min} to ${cpus.max}, such as 0.5 or 2`;
 const packageName = z
   .string({ error: 'the name of an npm package' })
-  .regex(/^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-zA-Z0-9~-][a-zA-Z0-9._~-]*$/, { error: 'the name of an npm package, such as sharp or @scope/name' });
+  .regex(/^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-zA-Z0-9~-][a-zA-Z0-9._~-]*$/, {
+    error: 'the name of an npm package, such as sharp or @scope/name',
+  });
 const glob = z
   .string({ error: 'a file or glob, relative to the manifest' })
   .min(1, { error: 'a file or glob, relative to the manifest' })
-  .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), { error: 'a file or glob inside the folder of the manifest' });
-const globs = z.array(glob, { error: 'a list of files or globs, such as [templates/**]' }).max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} globs` });
+  .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), {
+    error: 'a file or glob inside the folder of the manifest',
+  });
+const globs = z
+  .array(glob, { error: 'a list of files or globs, such as [templates/**]' })
+  .max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} globs` });
 
 const settings = {
   runtime: z
@@ -100,7 +109,9 @@ const settings = {
     .optional()
     .describe('What runs the code. Without it, by the extension of `source`: .ts .mts .cts .js .mjs .cjs → nodejs26, .py → python3.'),
   memory: size(memoryMiB).optional().describe('Memory of one instance. Beyond it the instance is killed and the call answers 502.'),
-  timeout: duration(timeoutMs).optional().describe('How long one call may take. Beyond it the instance is killed and the call answers 504.'),
+  timeout: duration(timeoutMs)
+    .optional()
+    .describe('How long one call may take. Beyond it the instance is killed and the call answers 504.'),
   concurrency: whole(concurrency).optional().describe('Calls that one instance handles at the same time.'),
   instances: z
     .strictObject(
@@ -124,7 +135,9 @@ const settings = {
   queue: whole(queue).optional().describe('Calls that may wait for an instance; the next one is answered 429.'),
   idle: duration(idleMs).optional().describe('How long an instance without calls is kept.'),
   env: environment.optional(),
-  include: globs.optional().describe('Further files that the code reads at run time, as globs relative to the manifest. They keep their place.'),
+  include: globs
+    .optional()
+    .describe('Further files that the code reads at run time, as globs relative to the manifest. They keep their place.'),
   external: z
     .array(packageName, { error: 'a list of npm packages' })
     .max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} packages` })
@@ -142,7 +155,7 @@ export const functionSchema = z
         .describe('The source file, relative to the manifest, e.g. `functions/hello.ts`.'),
       handler: z
         .string({ error: 'the name of what the source exports' })
-        .regex(/^[A-Za-z_$][A-Za-z0-9_$.]{0,127}$/, { error: 'the name of what the source exports, such as handler' })
+        .regex(/^[A-Za-z_$][A-Za-z0-9_$]{0,127}$/, { error: 'the name of what the source exports, such as handler' })
         .optional()
         .describe('Name of the export to call. Without it: `default` with fetch or event (web style), else `handler`.'),
       http: z

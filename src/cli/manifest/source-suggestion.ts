@@ -13,7 +13,9 @@ export function sourceSuggestion(folder: string, source: string): string {
   const files = sourcesUnder(folder);
   const stem = (file: string): string => basename(file, extname(file));
   const near =
-    files.find((file) => basename(file) === basename(source)) ?? files.find((file) => stem(file) === stem(source)) ?? closest(source, files);
+    files.find((file) => basename(file) === basename(source)) ??
+    files.find((file) => stem(file) === stem(source)) ??
+    closest(source, files);
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }
 
@@ -21,7 +23,8 @@ function sourcesUnder(folder: string): string[] {
   const files: string[] = [];
   const visit = (at: string, depth: number): void => {
     for (const entry of readdirSync(join(folder, at), { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      if (files.length >= FILES_MAX || entry.name.startsWith('.') || entry.name === 'node_modules' || entry.name === '__pycache__') continue;
+      if (files.length >= FILES_MAX || entry.name.startsWith('.') || entry.name === 'node_modules' || entry.name === '__pycache__')
+        continue;
       const path = at === '' ? entry.name : `${at}/${entry.name}`;
       if (entry.isDirectory()) {
         if (depth < DEPTH_MAX) visit(path, depth + 1);

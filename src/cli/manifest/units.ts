@@ -4,13 +4,13 @@
 export const DURATION_PATTERN = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/;
 export const SIZE_PATTERN = /^(\d+(?:\.\d+)?)\s*(MiB|GiB)$/;
 
-const DURATION_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const SIZE_MIB: Record<string, number> = { MiB: 1, GiB: 1_024 };
 
 /** `'30s'` → 30000, `'1.5m'` → 90000; undefined when it is not a duration. */
 export function durationMs(text: string): number | undefined {
   const [, amount, unit] = DURATION_PATTERN.exec(text) ?? [];
-  return amount === undefined ? undefined : Math.round(Number(amount) * DURATION_MS[unit!]!);
+  return amount === undefined ? undefined : Math.round(Number(amount) * DURATION_MS[unit as keyof typeof DURATION_MS]);
 }
 
 /** `'256 MiB'` → 256, `'1 GiB'` → 1024; undefined when it is not a size. */
@@ -22,8 +22,8 @@ export function sizeMiB(text: string): number | undefined {
 /** The longest unit that leaves a whole number: 90000 → `90s`, 300000 → `5m`. */
 export function durationText(ms: number): string {
   if (ms === 0) return '0s';
-  for (const unit of ['d', 'h', 'm', 's'] as const) if (ms % DURATION_MS[unit]! === 0) return `${ms / DURATION_MS[unit]!}${unit}`;
-  return `${ms}ms`;
+  const unit = (['d', 'h', 'm', 's'] as const).find((one) => ms % DURATION_MS[one] === 0) ?? 'ms';
+  return `${ms / DURATION_MS[unit]}${unit}`;
 }
 
 export function sizeText(mib: number): string {

@@ -59,7 +59,8 @@ function main(): void {
     // takes 35 ms, once.
     process.setSourceMapsEnabled(true);
     try {
-      replaceEnvironment(init.env);
+      // The sandbox was started with an environment of its own (PATH, HOME, TMPDIR, LANG); nothing in it is the host's.
+      Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
       const { target, ready } = await load(init);
       server = new Server({ outlet: channel, init, target, log, streams, memory: new PeakMemory(channel) });
@@ -71,12 +72,6 @@ function main(): void {
   }
 
   channel.open(onFrame, exitAtOnce);
-}
-
-/** Nothing of what the process was started with remains. */
-function replaceEnvironment(env: Record<string, string>): void {
-  for (const name of Object.keys(process.env)) delete process.env[name];
-  Object.assign(process.env, env);
 }
 
 main();

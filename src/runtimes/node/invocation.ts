@@ -5,7 +5,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RequestMeta } from '../../protocol/frames.ts';
 import type { Answer } from './answer.ts';
-import { abortDerived } from './request.ts';
 import type { RequestBody } from './request-body.ts';
 
 export const running = new AsyncLocalStorage<Invocation>();
@@ -73,4 +72,10 @@ export class Invocation {
     this.request = undefined;
     this.body.fail(undefined);
   }
+}
+
+/** Requests made of this one (`new Request(request)`, `fetch(request)`) listen to the signal that undici gave it: request.ts. */
+function abortDerived(request: Request): void {
+  const standard = Object.getPrototypeOf(Object.getPrototypeOf(request)) as Request;
+  (Reflect.get(standard, 'signal', request) as AbortSignal).dispatchEvent(new Event('abort'));
 }

@@ -33,9 +33,11 @@ export async function load(init: Pick<InitPayload, 'codeFolder' | 'handler'>): P
   const startedAt = performance.now();
   // Read once before the import, which would read it again from the page cache: the disk's share of a cold start shows
   // by itself, and a missing file is named with what is there instead.
-  readEntry(init.codeFolder, file, path);
+  const source = readEntry(init.codeFolder, file, path);
   const readAt = performance.now();
-  const namespace = await importUrl(pathToFileURL(path).href);
+  const namespace = await importUrl(pathToFileURL(path).href).catch((error: unknown) => {
+    throw error instanceof SyntaxError ? located(error, file, source) : error;
+  });
   const target = find(namespace, file, name);
   const initMs = performance.now() - readAt;
   return { target, ready: { loadMs: micros(readAt - startedAt), initMs: micros(initMs), exports: Object.keys(target) as ReadyPayload['exports'] } };
@@ -46,15 +48,34 @@ export function importUrl(url: string): Promise<Exports> {
   return import(url) as Promise<Exports>;
 }
 
-function readEntry(codeFolder: string, file: string, path: string): void {
+function readEntry(codeFolder: string, file: string, path: string): Buffer {
   try {
-    readFileSync(path);
+    return readFileSync(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'EISDIR' && code !== 'ENOTDIR') throw error;
     const there = readdirSync(codeFolder).slice(0, NAMES_SHOWN).join(', ') || 'nothing';
     throw new LoadError(`there is no file '${file}' in the function's code, which holds ${there}; set \`handler\` in virga.yaml to the file that exports it`);
   }
+}
+
+/**
+ * V8 tells the place of a syntax error in an ES module only to what prints uncaught exceptions. Node's parser of
+ * TypeScript, which reads JavaScript too, says it in the first lines of its stack.
+ */
+function located(error: SyntaxError, file: string, source: Buffer): SyntaxError {
+  if (error.stack?.includes(file) === true) return error;
+  try {
+    process.getBuiltinModule('node:module').stripTypeScriptTypes(source.toString('utf8'), { sourceUrl: file });
+  } catch (parsed) {
+    const [place = ''] = String((parsed as Error).stack).split('\n\n', 1);
+    const line = /:\d+$/m.exec(place)?.[0];
+    if (line === undefined) return error;
+    const better = new SyntaxError(`${file}${line}: ${error.message}`);
+    better.stack = `${place}\n\nSyntaxError: ${error.message}`;
+    return better;
+  }
+  return error;
 }
 
 function find(namespace: Exports, file: string, name: string | undefined): Target {

@@ -6,7 +6,7 @@
 // a signal 6.0, with no Request at all 4.2. A look-alike that becomes a Request on access would save those last 1.8 µs,
 // but undici reads private fields, so that `fetch(request)` and `new Request(request)` would fail on it. What costs is
 // the signal, which few functions read: it is made on access, and Requests that were derived from this one follow
-// undici's own signal, which `abortDerived` fires.
+// undici's own signal, which invocation.ts fires.
 import type { HttpRequestMeta } from '../../protocol/frames.ts';
 import type { Invocation } from './invocation.ts';
 
@@ -68,10 +68,4 @@ function defineMaker(): RequestMaker {
   Object.defineProperty(prototype, 'constructor', { value: Standard, configurable: true, writable: true, enumerable: false });
 
   return InvocationRequest;
-}
-
-/** Requests made of this one (`new Request(request)`, `fetch(request)`) listen to the signal that undici gave it. */
-export function abortDerived(request: Request): void {
-  const standard = Object.getPrototypeOf(Object.getPrototypeOf(request)) as Request;
-  (Reflect.get(standard, 'signal', request) as AbortSignal).dispatchEvent(new Event('abort'));
 }

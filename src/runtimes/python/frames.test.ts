@@ -2,15 +2,31 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import * as protocol from '../../protocol/frames.ts';
-import { FrameReader, FrameType, decodeMeta, encodeFrame, encodeJsonFrame, encodeMetaFrame } from '../../protocol/frames.ts';
+import {
+  BODY_CHUNK_MAX,
+  CREDIT_WINDOW,
+  FRAME_PAYLOAD_MAX,
+  Flag,
+  FrameReader,
+  FrameType,
+  HEADER_BYTES,
+  LOG_LINE_MAX,
+  LogLevel,
+  decodeMeta,
+  encodeFrame,
+  encodeJsonFrame,
+  encodeMetaFrame,
+} from '../../protocol/frames.ts';
 import type { Frame, FrameType as Type, RequestMeta, ResponseMeta } from '../../protocol/frames.ts';
 import { PYTHON, PYTHON_FLAGS } from './guest-under-test.ts';
 
 /** Runs Python with `frames` imported: bytes in, bytes out. */
 function inPython(program: string, input: Buffer = Buffer.alloc(0)): Buffer {
   const prelude = `import sys, os, json; sys.path.insert(0, sys.argv[1]); from virga_guest import frames\n`;
-  const { status, stdout, stderr } = spawnSync(PYTHON, [...PYTHON_FLAGS, '-c', prelude + program, import.meta.dirname], { input, maxBuffer: 64 * 1024 * 1024 });
+  const { status, stdout, stderr } = spawnSync(PYTHON, [...PYTHON_FLAGS, '-c', prelude + program, import.meta.dirname], {
+    input,
+    maxBuffer: 64 * 1024 * 1024,
+  });
   assert.equal(status, 0, stderr.toString());
   return stdout;
 }
@@ -22,25 +38,20 @@ function framesIn(bytes: Buffer): Frame[] {
 }
 
 test('Python and TypeScript name the same numbers', () => {
-  const names = Object.keys(FrameType);
-  const sizes = ['HEADER_BYTES', 'FRAME_PAYLOAD_MAX', 'CREDIT_WINDOW', 'BODY_CHUNK_MAX', 'LOG_LINE_MAX'] as const;
   const inTypeScript = {
     ...FrameType,
-    ...Object.fromEntries(sizes.map((name) => [name, protocol[name]])),
-    END: protocol.Flag.END,
-    DEBUG: protocol.LogLevel.debug,
-    INFO: protocol.LogLevel.info,
-    WARN: protocol.LogLevel.warn,
-    FAULT: protocol.LogLevel.error,
+    ...{ HEADER_BYTES, FRAME_PAYLOAD_MAX, CREDIT_WINDOW, BODY_CHUNK_MAX, LOG_LINE_MAX },
+    END: Flag.END,
+    ...{ DEBUG: LogLevel.debug, INFO: LogLevel.info, WARN: LogLevel.warn, FAULT: LogLevel.error },
   };
-  const wanted = JSON.stringify([...names, ...sizes, 'END', 'DEBUG', 'INFO', 'WARN', 'FAULT']);
-  const found = JSON.parse(inPython(`print(json.dumps({name: getattr(frames, name) for name in ${wanted}}))`).toString()) as unknown;
+  const names = JSON.stringify(Object.keys(inTypeScript));
+  const found = JSON.parse(inPython(`print(json.dumps({name: getattr(frames, name) for name in ${names}}))`).toString()) as unknown;
   assert.deepEqual(found, inTypeScript);
 });
 
 test('frames written by TypeScript are read by Python, wherever the stream is cut', () => {
   const meta: RequestMeta = { kind: 'event', id: 'inv_1', trace: 't', trigger: 'invoke', contentType: 'text/plain; é 漢 😀' };
-  const large = Buffer.alloc(protocol.FRAME_PAYLOAD_MAX, 'abc');
+  const large = Buffer.alloc(FRAME_PAYLOAD_MAX, 'abc');
   const input = Buffer.concat([
     encodeJsonFrame(FrameType.INIT, { env: { A: 'é' } }),
     encodeMetaFrame(FrameType.REQUEST, meta, Buffer.from([0, 255, 10]), { flags: 1, stream: 0xffff_fffe, arg: 0xffff_ffff }),
@@ -59,8 +70,12 @@ test('frames written by TypeScript are read by Python, wherever the stream is cu
       [FrameType.INIT, 0, 0, 0, Buffer.byteLength(init), null, [...Buffer.from(init).subarray(0, 3)]],
       [FrameType.REQUEST, 1, 0xffff_fffe, 0xffff_ffff, 3, meta, [0, 255, 10]],
     ];
-    if (readBytes === undefined) expected.push([FrameType.BODY, 0, 7, 0, large.length, null, [97, 98, 99]], [FrameType.STOP, 0, 0, 0, 0, null, []]);
-    assert.deepEqual(lines.map((line) => JSON.parse(line) as unknown), expected);
+    if (readBytes === undefined)
+      expected.push([FrameType.BODY, 0, 7, 0, large.length, null, [97, 98, 99]], [FrameType.STOP, 0, 0, 0, 0, null, []]);
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line) as unknown),
+      expected,
+    );
   }
 });
 
@@ -83,7 +98,9 @@ sys.stdout.buffer.write(out)`);
 
 test('every frame that Python passes through comes back as the same bytes', () => {
   const types: Type[] = Object.values(FrameType);
-  const input = Buffer.concat(types.map((type, i) => encodeFrame(type, { flags: i % 2, stream: i * 1000, arg: i, payload: Buffer.alloc(i, i) })));
+  const input = Buffer.concat(
+    types.map((type, i) => encodeFrame(type, { flags: i % 2, stream: i * 1000, arg: i, payload: Buffer.alloc(i, i) })),
+  );
   const program = `for type, flags, stream, arg, payload in frames.read_frames(0):
     sys.stdout.buffer.write(frames.header(type, len(payload), stream, flags, arg) + payload)`;
   assert.deepEqual(inPython(program, input), input);
@@ -91,11 +108,14 @@ test('every frame that Python passes through comes back as the same bytes', () =
 
 test('a frame over the limit is refused before its payload is read', () => {
   const header = Buffer.alloc(16);
-  header.writeUInt32LE(protocol.FRAME_PAYLOAD_MAX + 1, 0);
-  const output = inPython(`
+  header.writeUInt32LE(FRAME_PAYLOAD_MAX + 1, 0);
+  const output = inPython(
+    `
 try:
     list(frames.read_frames(0))
 except frames.ProtocolError as error:
-    print(error)`, header);
+    print(error)`,
+    header,
+  );
   assert.match(output.toString(), /a frame of 1048577 bytes; at most 1048576 are allowed/);
 });

@@ -17,7 +17,22 @@ test('a request arrives as an API Gateway event of payload version 2.0', async (
   const { requestContext, ...event } = await eventOf(guest, {
     method: 'PUT',
     url: 'http://tour.localhost:8080/notes/a%20b?x=1&y=a%20b&x=2&empty=',
-    headers: ['Host', 'tour.localhost:8080', 'User-Agent', 'curl/8', 'X-A', '1', 'x-a', '2', 'Content-Type', 'text/plain', 'Cookie', 'a=1; b=2', 'Cookie', 'c=3'],
+    headers: [
+      'Host',
+      'tour.localhost:8080',
+      'User-Agent',
+      'curl/8',
+      'X-A',
+      '1',
+      'x-a',
+      '2',
+      'Content-Type',
+      'text/plain',
+      'Cookie',
+      'a=1; b=2',
+      'Cookie',
+      'c=3',
+    ],
     body: 'grüße',
     route: '/notes/{id}',
     params: { id: 'a b' },
@@ -113,9 +128,24 @@ test('results are inferred as API Gateway does', async () => {
     ['{"statusCode": 204, "body": "dropped"}', 204, text, ''],
     ['{"statusCode": "201", "body": "made"}', 201, text, 'made'],
     ['{"statusCode": 200, "body": {"a": 1}}', 200, json, '{"a":1}'],
-    ['{"statusCode": 404, "headers": {"Content-Type": "text/html", "x-n": 5, "x-none": None}, "body": "<p>"}', 404, ['Content-Type', 'text/html', 'x-n', '5'], '<p>'],
-    ['{"statusCode": 200, "headers": {"x": ["1", "2"]}, "cookies": ["a=1; Path=/", "b=2"], "body": ""}', 200, ['x', '1', 'x', '2', 'set-cookie', 'a=1; Path=/', 'set-cookie', 'b=2'], ''],
-    ['{"statusCode": 200, "headers": {"x": "caf\\xe9"}, "body": base64.b64encode(b"\\x00\\x01").decode(), "isBase64Encoded": True}', 200, ['x', 'café', ...binary], '\0\u0001'],
+    [
+      '{"statusCode": 404, "headers": {"Content-Type": "text/html", "x-n": 5, "x-none": None}, "body": "<p>"}',
+      404,
+      ['Content-Type', 'text/html', 'x-n', '5'],
+      '<p>',
+    ],
+    [
+      '{"statusCode": 200, "headers": {"x": ["1", "2"]}, "cookies": ["a=1; Path=/", "b=2"], "body": ""}',
+      200,
+      ['x', '1', 'x', '2', 'set-cookie', 'a=1; Path=/', 'set-cookie', 'b=2'],
+      '',
+    ],
+    [
+      '{"statusCode": 200, "headers": {"x": "caf\\xe9"}, "body": base64.b64encode(b"\\x00\\x01").decode(), "isBase64Encoded": True}',
+      200,
+      ['x', 'café', ...binary],
+      '\0\u0001',
+    ],
     ['{"statusCode": 200, "body": bytearray(b"\\x00\\x01")}', 200, binary, '\0\u0001'],
     ['{"price": __import__("decimal").Decimal("1.25"), 5: "number as key"}', 200, json, '{"price":1.25,"5":"number as key"}'],
     ['"half a pair: \\ud83d"', 200, json, 'half a pair: ?'],
@@ -126,9 +156,14 @@ test('results are inferred as API Gateway does', async () => {
 });
 
 test('what cannot be a response is a BadResponse that says why', async () => {
-  await using guest = await GuestUnderTest.start({ code: 'import datetime\ndef loop():\n    x = []\n    x.append(x)\n    return x\ndef handler(event, context):\n    return eval(event["body"])\n' });
+  await using guest = await GuestUnderTest.start({
+    code: 'import datetime\ndef loop():\n    x = []\n    x.append(x)\n    return x\ndef handler(event, context):\n    return eval(event["body"])\n',
+  });
   for (const [result, message] of [
-    ['{"items": [1, {"at": datetime.date(2026, 1, 2)}]}', /^the result\['items'\]\[1\]\['at'\] is of type date, which JSON cannot hold; convert it first$/],
+    [
+      '{"items": [1, {"at": datetime.date(2026, 1, 2)}]}',
+      /^the result\['items'\]\[1\]\['at'\] is of type date, which JSON cannot hold; convert it first$/,
+    ],
     ['{(1, 2): 3}', /^the result has a key of type tuple/],
     ['[float("nan")]', /^the result\[0\] is nan, which JSON cannot hold$/],
     ['loop()', /nested deeper than 100 levels, or holds itself/],
@@ -173,18 +208,36 @@ test('a direct invocation takes JSON, text or bytes, and answers JSON or bytes',
 });
 
 for (const [kind, code] of [
-  ['a generator', 'def body():\n    yield "one "\n    yield b""\n    yield b"two "\n    yield "drei ü"\ndef handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n'],
-  ['a list iterator', 'def handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": iter(["one ", "two ", "drei ü"])}\n'],
-  ['an async generator of an async handler', 'import asyncio\nasync def body():\n    yield "one "\n    await asyncio.sleep(0)\n    yield "two "\n    yield "drei ü"\nasync def handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n'],
-  ['an async generator of a plain handler', 'import asyncio\nasync def body():\n    yield "one "\n    await asyncio.sleep(0)\n    yield "two "\n    yield "drei ü"\ndef handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n'],
-  ['a generator of an async handler', 'def body():\n    yield "one "\n    yield "two "\n    yield "drei ü"\nasync def handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n'],
+  [
+    'a generator',
+    'def body():\n    yield "one "\n    yield b""\n    yield b"two "\n    yield "drei ü"\ndef handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n',
+  ],
+  [
+    'a list iterator',
+    'def handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": iter(["one ", "two ", "drei ü"])}\n',
+  ],
+  [
+    'an async generator of an async handler',
+    'import asyncio\nasync def body():\n    yield "one "\n    await asyncio.sleep(0)\n    yield "two "\n    yield "drei ü"\nasync def handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n',
+  ],
+  [
+    'an async generator of a plain handler',
+    'import asyncio\nasync def body():\n    yield "one "\n    await asyncio.sleep(0)\n    yield "two "\n    yield "drei ü"\ndef handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n',
+  ],
+  [
+    'a generator of an async handler',
+    'def body():\n    yield "one "\n    yield "two "\n    yield "drei ü"\nasync def handler(event, context):\n    return {"statusCode": 200, "headers": {"content-type": "text/event-stream"}, "body": body()}\n',
+  ],
 ] as const) {
   test(`a body may be ${kind}: each chunk is sent as it comes`, async () => {
     await using guest = await GuestUnderTest.start({ code });
     for (let round = 0; round < 2; round++) {
       const stream = guest.http();
       const { status, headers, body, error } = await stream.outcome;
-      assert.deepEqual([error, status, headers, body.toString()], [undefined, 200, ['content-type', 'text/event-stream'], 'one two drei ü']);
+      assert.deepEqual(
+        [error, status, headers, body.toString()],
+        [undefined, 200, ['content-type', 'text/event-stream'], 'one two drei ü'],
+      );
       assert.deepEqual(stream.chunks.map((chunk) => chunk.toString()).filter(Boolean), ['one ', 'two ', 'drei ü']);
     }
   });
@@ -194,7 +247,11 @@ for (const [kind, concurrency, code] of [
   ['bytes', 1, 'def handler(event, context):\n    return {"statusCode": 200, "body": b"x" * 1_000_000}\n'],
   ['a generator', 1, 'def handler(event, context):\n    return {"statusCode": 200, "body": (b"x" * 100_000 for _ in range(10))}\n'],
   ['async bytes', 2, 'async def handler(event, context):\n    return {"statusCode": 200, "body": b"x" * 1_000_000}\n'],
-  ['an async generator', 2, 'async def body():\n    for _ in range(10):\n        yield b"x" * 100_000\nasync def handler(event, context):\n    return {"statusCode": 200, "body": body()}\n'],
+  [
+    'an async generator',
+    2,
+    'async def body():\n    for _ in range(10):\n        yield b"x" * 100_000\nasync def handler(event, context):\n    return {"statusCode": 200, "body": body()}\n',
+  ],
 ] as const) {
   test(`a slow reader holds an answer up at the credit window: ${kind}`, async () => {
     await using guest = await GuestUnderTest.start({ code, withholdCredit: true, init: { concurrency } });
@@ -250,7 +307,9 @@ test('an error before the first chunk is clean; one after it ends the stream', a
 });
 
 test('an answer to HEAD has no body', async () => {
-  await using guest = await GuestUnderTest.start({ code: 'def handler(event, context):\n    return {"statusCode": 200, "body": "page"}\n' });
+  await using guest = await GuestUnderTest.start({
+    code: 'def handler(event, context):\n    return {"statusCode": 200, "body": "page"}\n',
+  });
   const { status, body, headers } = await guest.http({ method: 'HEAD' }).outcome;
   assert.deepEqual([status, body.length, headers[0]], [200, 0, 'content-type']);
 });

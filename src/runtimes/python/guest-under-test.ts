@@ -172,7 +172,18 @@ export class GuestUnderTest implements AsyncDisposable {
   }
 
   /** Opens an invocation over HTTP. With `bodyEnds: false` the rest of the body is sent with `sendBody`. */
-  http(request: { method?: string; url?: string; headers?: string[]; body?: string | Buffer; bodyEnds?: boolean; params?: Record<string, string>; route?: string; timeoutMs?: number } = {}): Stream {
+  http(
+    request: {
+      method?: string;
+      url?: string;
+      headers?: string[];
+      body?: string | Buffer;
+      bodyEnds?: boolean;
+      params?: Record<string, string>;
+      route?: string;
+      timeoutMs?: number;
+    } = {},
+  ): Stream {
     return this.#open(
       {
         kind: 'http',
@@ -241,7 +252,13 @@ export class GuestUnderTest implements AsyncDisposable {
     const stream = new Stream(this.#nextStream++, this.logs);
     this.#streams.set(stream.id, stream);
     const flags = options.bodyEnds === false ? 0 : Flag.END;
-    this.write(encodeMetaFrame(FrameType.REQUEST, meta, Buffer.from(options.body ?? ''), { flags, stream: stream.id, arg: options.timeoutMs ?? 30_000 }));
+    this.write(
+      encodeMetaFrame(FrameType.REQUEST, meta, Buffer.from(options.body ?? ''), {
+        flags,
+        stream: stream.id,
+        arg: options.timeoutMs ?? 30_000,
+      }),
+    );
     return stream;
   }
 

@@ -25,7 +25,7 @@ test('a channel that arrives non-blocking carries answers larger than its buffer
     code: 'def handler(event, context):\n    return "x" * 8_000_000\n',
     nonBlocking: true,
   });
-  assert.equal((await guest.result() as string).length, 8_000_000);
+  assert.equal(((await guest.result()) as string).length, 8_000_000);
 });
 
 test('module state survives between invocations; context variables do not', async () => {
@@ -49,7 +49,7 @@ def handler(event, context):
 
 test('the environment is what INIT says and nothing else', async () => {
   await using guest = await GuestUnderTest.start({
-    code: 'import os, sys, time\ndef handler(event, context):\n    return [dict(os.environ), time.tzname[0], sys.argv, os.popen("env -0 | tr \'\\\\0\' \' \'").read()]\n',
+    code: "import os, sys, time\ndef handler(event, context):\n    return [dict(os.environ), time.tzname[0], sys.argv, os.popen(\"env -0 | tr '\\\\0' ' '\").read()]\n",
     init: { env: { NAME: 'wört', TZ: 'Asia/Tokyo', PATH: '/usr/bin:/bin' } },
   });
   const [env, zone, argv, inherited] = (await guest.result()) as [unknown, string, string[], string];
@@ -62,7 +62,8 @@ test('the environment is what INIT says and nothing else', async () => {
 test('modules come from the code folder, the file’s own folder, the standard library, and .packages, in this order', async () => {
   await using guest = await GuestUnderTest.start({
     code: {
-      'src/app.py': 'import os, beside, top, packaged, colorsys\nfrom . import related\ndef handler(event, context):\n    return [beside.V, top.V, packaged.V, related.V, hasattr(colorsys, "hsv_to_rgb"), __name__]\n',
+      'src/app.py':
+        'import os, beside, top, packaged, colorsys\nfrom . import related\ndef handler(event, context):\n    return [beside.V, top.V, packaged.V, related.V, hasattr(colorsys, "hsv_to_rgb"), __name__]\n',
       'src/beside.py': 'V = 1',
       'src/related.py': 'V = 4',
       'top.py': 'V = 2',
@@ -76,7 +77,11 @@ test('modules come from the code folder, the file’s own folder, the standard l
 
 test('.pth files of packages count; a file named like a loaded module, or like none, loads', async () => {
   await using guest = await GuestUnderTest.start({
-    code: { 'json.py': 'import json, added\ndef handler(event, context):\n    return json.dumps([added.V, __name__])\n', '.packages/x.pth': 'more\n', '.packages/more/added.py': 'V = 5' },
+    code: {
+      'json.py': 'import json, added\ndef handler(event, context):\n    return json.dumps([added.V, __name__])\n',
+      '.packages/x.pth': 'more\n',
+      '.packages/more/added.py': 'V = 5',
+    },
     init: { handler: 'json.py' },
   });
   assert.equal(await guest.result(), '[5, "virga_function"]');
@@ -86,7 +91,12 @@ test('.pth files of packages count; a file named like a loaded module, or like n
 
 test('the names of the guest’s own modules are free for the function', async () => {
   await using guest = await GuestUnderTest.start({
-    code: { 'main.py': 'import frames, logs, context\ndef handler(event, context):\n    return frames.V\n', 'frames.py': 'V = "mine"', 'logs.py': '', 'context.py': '' },
+    code: {
+      'main.py': 'import frames, logs, context\ndef handler(event, context):\n    return frames.V\n',
+      'frames.py': 'V = "mine"',
+      'logs.py': '',
+      'context.py': '',
+    },
   });
   assert.equal(await guest.result(), 'mine');
 });
@@ -96,7 +106,11 @@ for (const [name, export_, code] of [
   ['a method', '#app.run', 'class App:\n    def run(self, event, context):\n        return "ran"\napp = App()\n'],
   ['a callable object', '', 'class App:\n    def __call__(self, event, context):\n        return "ran"\nhandler = App()\n'],
   ['an async callable object', '', 'class App:\n    async def __call__(self, event, context):\n        return "ran"\nhandler = App()\n'],
-  ['a partial of an async function', '', 'import functools\nasync def go(word, event, context):\n    return word\nhandler = functools.partial(go, "ran")\n'],
+  [
+    'a partial of an async function',
+    '',
+    'import functools\nasync def go(word, event, context):\n    return word\nhandler = functools.partial(go, "ran")\n',
+  ],
   ['a function that gives a coroutine', '', 'async def go():\n    return "ran"\ndef handler(event, context):\n    return go()\n'],
 ] as const) {
   test(`the handler may be ${name}`, async () => {
@@ -111,9 +125,30 @@ for (const [name, code, handler, error, message, stack] of [
   ['a missing export', { 'main.py': 'def start(): pass' }, 'main.py', 'LoadError', /main.py has no 'handler' \(it defines start\)/, /^$/],
   ['an export that cannot be called', { 'main.py': 'handler = 5' }, 'main.py', 'LoadError', /'handler' in main.py is of type int/, /^$/],
   ['a syntax error', { 'main.py': 'def handler(:' }, 'main.py', 'SyntaxError', /invalid syntax/, /^ {2}File ".*main.py", line 1/],
-  ['an error at the top level', { 'main.py': 'def boom():\n    return 1 / 0\nboom()' }, 'main.py', 'ZeroDivisionError', /division by zero/, /^Traceback.*\n {2}File ".*main.py", line 3, in <module>/],
-  ['an error in an imported module', { 'main.py': 'import broken', 'broken.py': 'import nowhere' }, 'main.py', 'ModuleNotFoundError', /No module named 'nowhere'/, /^Traceback.*\n {2}File ".*main.py", line 1[^]*broken.py", line 1/],
-  ['sys.exit() at the top level', { 'main.py': 'import sys\nsys.exit("no config")' }, 'main.py', 'SystemExit', /no config/, /main.py", line 2/],
+  [
+    'an error at the top level',
+    { 'main.py': 'def boom():\n    return 1 / 0\nboom()' },
+    'main.py',
+    'ZeroDivisionError',
+    /division by zero/,
+    /^Traceback.*\n {2}File ".*main.py", line 3, in <module>/,
+  ],
+  [
+    'an error in an imported module',
+    { 'main.py': 'import broken', 'broken.py': 'import nowhere' },
+    'main.py',
+    'ModuleNotFoundError',
+    /No module named 'nowhere'/,
+    /^Traceback.*\n {2}File ".*main.py", line 1[^]*broken.py", line 1/,
+  ],
+  [
+    'sys.exit() at the top level',
+    { 'main.py': 'import sys\nsys.exit("no config")' },
+    'main.py',
+    'SystemExit',
+    /no config/,
+    /main.py", line 2/,
+  ],
 ] as const) {
   test(`loading fails with ${name}: the error says so, and the guest exits 1`, async () => {
     await using guest = await GuestUnderTest.start({ code, init: { handler } });
@@ -168,7 +203,11 @@ test('a wrong number of parameters is an error that names it', async () => {
   assert.match((await guest.invoke({}).outcome).error?.message ?? '', /handler\(\) takes 1 positional argument but 2 were given/);
 });
 
-for (const [kind, prefix, concurrency] of [['sync', 'def', 1], ['pooled', 'def', 4], ['async', 'async def', 1]] as const) {
+for (const [kind, prefix, concurrency] of [
+  ['sync', 'def', 1],
+  ['pooled', 'def', 4],
+  ['async', 'async def', 1],
+] as const) {
   test(`sys.exit() in a handler ends the process (${kind})`, async () => {
     await using guest = await GuestUnderTest.start({
       code: `import sys\n${prefix} handler(event, context):\n    print("last", end="")\n    sys.exit(7)\n`,
@@ -178,7 +217,10 @@ for (const [kind, prefix, concurrency] of [['sync', 'def', 1], ['pooled', 'def',
     const exit = await guest.exit;
     assert.equal(exit.code, 7);
     assert.match(exit.stderr, /the handler called sys.exit\(7\)/);
-    assert.deepEqual(guest.logs.map((log) => log.text), ['last']);
+    assert.deepEqual(
+      guest.logs.map((log) => log.text),
+      ['last'],
+    );
   });
 }
 
@@ -201,8 +243,14 @@ def handler(event, context):
 });
 
 for (const [kind, code] of [
-  ['threads', 'import threading\nmeet = threading.Barrier(4)\ndef handler(event, context):\n    meet.wait(10)\n    print("from", context.invocation_id)\n    meet.wait(10)\n    return [threading.get_ident(), threading.active_count()]\n'],
-  ['tasks of one loop', 'import asyncio, threading\nhere = 0\nasync def handler(event, context):\n    global here\n    here += 1\n    while here % 4:\n        await asyncio.sleep(0.001)\n    print("from", context.invocation_id)\n    return [threading.get_ident(), 1]\n'],
+  [
+    'threads',
+    'import threading\nmeet = threading.Barrier(4)\ndef handler(event, context):\n    meet.wait(10)\n    print("from", context.invocation_id)\n    meet.wait(10)\n    return [threading.get_ident(), threading.active_count()]\n',
+  ],
+  [
+    'tasks of one loop',
+    'import asyncio, threading\nhere = 0\nasync def handler(event, context):\n    global here\n    here += 1\n    while here % 4:\n        await asyncio.sleep(0.001)\n    print("from", context.invocation_id)\n    return [threading.get_ident(), 1]\n',
+  ],
 ] as const) {
   test(`with concurrency 4 invocations run side by side on ${kind}, each with its own log lines`, async () => {
     await using guest = await GuestUnderTest.start({ code, init: { concurrency: 4 } });
@@ -212,7 +260,10 @@ for (const [kind, code] of [
       for (const stream of streams) {
         const { logs, body, error } = await stream.outcome;
         assert.equal(error, undefined);
-        assert.deepEqual(logs.map((log) => log.text), [`from inv_${stream.id}`]);
+        assert.deepEqual(
+          logs.map((log) => log.text),
+          [`from inv_${stream.id}`],
+        );
         identities.add((JSON.parse(body.toString()) as unknown[])[0]);
       }
     }
@@ -232,7 +283,16 @@ def handler(event, context):
 `,
   });
   const answer = (await guest.result()) as unknown[];
-  assert.deepEqual(answer.slice(0, 8), ['inv_1', 'inv_1', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', 'tour', 'f', 3, {}, 'invoke']);
+  assert.deepEqual(answer.slice(0, 8), [
+    'inv_1',
+    'inv_1',
+    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    'tour',
+    'f',
+    3,
+    {},
+    'invoke',
+  ]);
   for (const ms of answer.slice(8, 10) as number[]) assert.ok(ms > 25_000 && ms <= 30_000);
   assert.ok((answer[10] as number) > 25 && (answer[10] as number) <= 30);
   assert.deepEqual(answer.slice(11), [false, '3', '256']);
@@ -250,7 +310,9 @@ test('CANCEL sets context.cancelled while the handler runs, and its answer is no
 });
 
 test('the deadline sets context.cancelled as well', async () => {
-  await using guest = await GuestUnderTest.start({ code: 'def handler(event, context):\n    return [context.cancelled.wait(5), context.remaining_ms()]\n' });
+  await using guest = await GuestUnderTest.start({
+    code: 'def handler(event, context):\n    return [context.cancelled.wait(5), context.remaining_ms()]\n',
+  });
   const { body } = await guest.invoke({}, { timeoutMs: 30 }).outcome;
   assert.deepEqual(JSON.parse(body.toString()), [true, 0]);
 });
@@ -303,7 +365,13 @@ ${prefix} handler(event, context):
     guest.stop();
     assert.equal((await stream.outcome).body.toString(), '"finished"');
     assert.deepEqual(await guest.exit, { code: 0, signal: null, stderr: '' });
-    assert.deepEqual(guest.logs.map((log) => [log.text, log.stream]), [['began', 1], ['exit hook', 0]]);
+    assert.deepEqual(
+      guest.logs.map((log) => [log.text, log.stream]),
+      [
+        ['began', 1],
+        ['exit hook', 0],
+      ],
+    );
   }
 });
 
@@ -333,7 +401,10 @@ async def handler(event, context):
   await guest.result();
   guest.stop();
   assert.equal((await guest.exit).code, 0);
-  assert.deepEqual(guest.logs.map((log) => log.text), ['cleaned up']);
+  assert.deepEqual(
+    guest.logs.map((log) => log.text),
+    ['cleaned up'],
+  );
 });
 
 test('a child that the handler forks cannot speak for it', async () => {
@@ -358,7 +429,8 @@ def handler(event, context):
 test('worker processes of multiprocessing work, forked or spawned', async () => {
   await using guest = await GuestUnderTest.start({
     code: {
-      'main.py': 'import multiprocessing, work\ndef handler(event, context):\n    with multiprocessing.get_context(event).Pool(1) as pool:\n        return pool.map(work.double, [1, 2])\n',
+      'main.py':
+        'import multiprocessing, work\ndef handler(event, context):\n    with multiprocessing.get_context(event).Pool(1) as pool:\n        return pool.map(work.double, [1, 2])\n',
       'work.py': 'def double(x):\n    return 2 * x\n',
     },
   });
@@ -366,7 +438,9 @@ test('worker processes of multiprocessing work, forked or spawned', async () => 
 });
 
 test('the peak memory is told when it has grown, and is the guest’s own', async () => {
-  await using guest = await GuestUnderTest.start({ code: 'def handler(event, context):\n    x = bytearray(event * 1_000_000)\n    x[:] = b"1" * len(x)\n    return len(x)\n' });
+  await using guest = await GuestUnderTest.start({
+    code: 'def handler(event, context):\n    x = bytearray(event * 1_000_000)\n    x[:] = b"1" * len(x)\n    return len(x)\n',
+  });
   await guest.result(0);
   const atRest = guest.statsKib.at(-1)!;
   assert.ok(atRest > 5_000 && atRest < 40_000, `${atRest} KiB`);
@@ -381,7 +455,10 @@ test('the peak memory is told when it has grown, and is the guest’s own', asyn
 test('a frame that breaks the protocol ends the guest with a reason', async () => {
   for (const [bytes, reason] of [
     [encodeFrame(FrameType.READY, {}), /a frame of type 17/],
-    [encodeFrame(FrameType.REQUEST, { stream: 1, flags: Flag.END, payload: Buffer.from([255, 0, 0, 0]) }), /meta of 255 bytes in a payload of 4/],
+    [
+      encodeFrame(FrameType.REQUEST, { stream: 1, flags: Flag.END, payload: Buffer.from([255, 0, 0, 0]) }),
+      /meta of 255 bytes in a payload of 4/,
+    ],
     [Buffer.alloc(16, 255), /a frame of 4294967295 bytes/],
   ] as const) {
     await using guest = await GuestUnderTest.start({ code: ECHO });

@@ -95,6 +95,10 @@ export class BubblewrapDriver implements SandboxDriver {
     }
   }
 
+  closeNow(): void {
+    this.#cgroups.closeNow();
+  }
+
   async close(): Promise<void> {
     await this.#cgroups.close();
     this.#wall?.close();

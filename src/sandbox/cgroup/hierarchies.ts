@@ -4,13 +4,14 @@
 // Invariant: open() first removes what an earlier launcher of the same data folder left; close() leaves nothing.
 // Caller: bubblewrap/bubblewrap.ts.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Enforcement } from '../sandbox.ts';
-import { Cgroup, destroyFolder, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
+import { Cgroup, destroyFolder, destroyFolderNow, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
 
 const CONTROLLERS: Controller[] = ['memory', 'cpu', 'pids'];
 const SWEEP_WITHIN_MS = 5_000;
+const CLOSE_NOW_MS = 200;
 
 interface CgroupMount {
   version: 1 | 2;
@@ -63,6 +64,14 @@ export class Cgroups {
   async close(): Promise<void> {
     for (const { folder } of this.hierarchies) await destroyTree(folder);
   }
+
+  /** The same without waiting for anything but a moment: for a process that is about to end. */
+  closeNow(): void {
+    for (const { folder } of this.hierarchies) {
+      for (const name of foldersIn(folder)) destroyFolderNow(join(folder, name), { withinMs: CLOSE_NOW_MS });
+      destroyFolderNow(folder, { withinMs: CLOSE_NOW_MS });
+    }
+  }
 }
 
 /** Kills what runs in the cgroups of this scope and removes them, wherever an earlier launcher could have made them. */
@@ -95,6 +104,8 @@ export function cgroupMounts(mounts: string, own: string): CgroupMount[] {
 function settle(mount: CgroupMount, name: string, wanted: Controller[]): Hierarchy | null {
   for (const parent of candidates(mount)) {
     const folder = join(parent, name);
+    // Only ever inside a cgroup file system: a mount may be missing where its name suggests it.
+    if (!existsSync(join(parent, 'cgroup.procs'))) continue;
     try {
       mkdirSync(folder, { recursive: true });
       let controllers = mount.controllers.filter((controller) => wanted.includes(controller));
@@ -119,9 +130,10 @@ function settle(mount: CgroupMount, name: string, wanted: Controller[]): Hierarc
  */
 function candidates(mount: CgroupMount): string[] {
   const places = [mount.folder];
-  const own = join(mount.folder, mount.own);
-  if (relative(mount.folder, own).startsWith('..')) return places;
-  for (let place = own; place !== mount.folder && place !== '/'; place = dirname(place)) places.push(place);
+  // Above the root of a cgroup namespace our own path begins with `..`: nothing of that is ours.
+  const steps = mount.own.split('/').filter((step) => step !== '');
+  if (steps.includes('..')) return places;
+  for (let depth = steps.length; depth > 0; depth--) places.push(join(mount.folder, ...steps.slice(0, depth)));
   return places;
 }
 
@@ -146,14 +158,18 @@ function canEnter(folder: string): boolean {
 }
 
 async function destroyTree(folder: string): Promise<void> {
-  let names: string[];
-  try {
-    names = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  } catch {
-    return; // There is none.
-  }
-  for (const name of names) await destroyFolder(join(folder, name), { withinMs: SWEEP_WITHIN_MS });
+  for (const name of foldersIn(folder)) await destroyFolder(join(folder, name), { withinMs: SWEEP_WITHIN_MS });
   await destroyFolder(folder, { withinMs: SWEEP_WITHIN_MS });
+}
+
+function foldersIn(folder: string): string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch {
+    return []; // There is none.
+  }
 }
 
 function read(file: string): string {

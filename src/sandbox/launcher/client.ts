@@ -25,6 +25,7 @@ const LOST: SandboxExit = { code: null, signal: 'SIGKILL', outOfMemory: false, s
 interface Tenancy {
   started: PromiseWithResolvers<{ codeFolder: string }>;
   exited: PromiseWithResolvers<SandboxExit>;
+  channel: Duplex | undefined;
 }
 
 export interface LauncherClientOptions {
@@ -64,7 +65,7 @@ export class LauncherClient implements Sandboxes {
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
     if (this.#status === undefined) throw away('is not connected; it is being started or restarted');
-    const tenancy: Tenancy = { started: Promise.withResolvers(), exited: Promise.withResolvers() };
+    const tenancy: Tenancy = { started: Promise.withResolvers(), exited: Promise.withResolvers(), channel: undefined };
     this.#tenancies.set(spec.id, tenancy);
     const expected = this.#door.expect(spec.id);
     const late = setTimeout(() => tenancy.started.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)), START_TIMEOUT_MS);
@@ -81,6 +82,7 @@ export class LauncherClient implements Sandboxes {
     } finally {
       clearTimeout(late);
     }
+    tenancy.channel = channel;
     const exited = tenancy.exited.promise;
     const kill = async (): Promise<void> => {
       if (this.#tenancies.has(spec.id)) this.#send({ op: 'kill', id: spec.id });
@@ -153,6 +155,8 @@ export class LauncherClient implements Sandboxes {
     for (const tenancy of tenancies) {
       tenancy.started.reject(away('ended while the sandbox was being started'));
       tenancy.exited.resolve(LOST);
+      // A guest of a driver whose sandboxes do not die with the launcher ends by this.
+      tenancy.channel?.destroy();
     }
   }
 }

@@ -76,6 +76,10 @@ export class ProcessDriver implements SandboxDriver {
     });
   }
 
+  closeNow(): void {
+    for (const pid of markedProcesses(`${this.#scope}/`)) signal(pid, 'SIGKILL');
+  }
+
   async close(): Promise<void> {}
 }
 

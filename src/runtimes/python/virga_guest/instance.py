@@ -108,7 +108,7 @@ class Instance:
             return
         if payload:
             invocation.add_body(payload)
-            pass
+            self._grant(stream, len(payload))
         if flags & frames.END:
             invocation.complete()
             self._worker.submit(invocation)

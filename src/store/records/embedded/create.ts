@@ -7,7 +7,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VirgaError } from '../../../protocol/errors.ts';
 import type { PostgresBinaries } from './binaries.ts';
-import { handOver } from './walls.ts';
+import { handOver, killHolders, LOCK_BUSY } from './walls.ts';
 import type { Walls } from './walls.ts';
 
 const OUTPUT_MAX = 16_384;
@@ -15,7 +15,7 @@ const TIMEOUT_MS = 120_000;
 
 export async function createCluster(
   cluster: string,
-  { binaries, walls, sync, socketFolder }: { binaries: PostgresBinaries; walls: Walls; sync: boolean; socketFolder: string },
+  { binaries, walls, sync, lockFile, socketFolder }: { binaries: PostgresBinaries; walls: Walls; sync: boolean; lockFile: string; socketFolder: string },
 ): Promise<void> {
   const attempt = `${cluster}.new`;
   await rm(attempt, { recursive: true, force: true });
@@ -25,7 +25,11 @@ export async function createCluster(
   if (binaries.major < 18) args.push('--data-checksums'); // from 18 on by default
   if (!sync) args.push('--no-sync');
   const { command, args: all } = walls.command(join(binaries.folder, 'initdb'), args, { writable: [attempt] });
-  const { code, output } = await run(command, all);
+  let { code, output } = await run(command, all);
+  if (code === LOCK_BUSY) {
+    await killHolders(lockFile);
+    ({ code, output } = await run(command, all));
+  }
   if (code !== 0) {
     await rm(attempt, { recursive: true, force: true });
     if (/No space left on device/.test(output)) throw new VirgaError('disk_full', `the database could not be created in ${cluster}: the disk is full. Free some space, then start again`);

@@ -36,15 +36,16 @@ export async function prepareEmbedded(options: EmbeddedOptions): Promise<Embedde
   const fsync = options.fsync ?? true;
   const major = await majorOf(cluster);
   const binaries = await findBinaries(major);
-  const walls = await chooseWalls({ programs: binaries.folder, lockFile: `${cluster}.lock`, ...(options.direct === true && { direct: true }) });
-  if (major === undefined) await createCluster(cluster, { binaries, walls, sync: fsync, socketFolder });
+  const lockFile = `${cluster}.lock`;
+  const walls = await chooseWalls({ programs: binaries.folder, lockFile, ...(options.direct === true && { direct: true }) });
+  if (major === undefined) await createCluster(cluster, { binaries, walls, sync: fsync, lockFile, socketFolder });
   return {
     binaries,
     walls: walls.kind,
     created: major === undefined,
     start: async () => {
       if (walls.kind === 'direct') await handOver({ cluster, sockets: socketFolder });
-      const server = await PostgresServer.start({ cluster, socketFolder, binaries, walls, fsync, onLog });
+      const server = await PostgresServer.start({ cluster, lockFile, socketFolder, binaries, walls, fsync, onLog });
       try {
         await ensureDatabase(socketFolder);
       } catch (error) {

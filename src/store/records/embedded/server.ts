@@ -3,7 +3,6 @@
 // says why in words that name the remedy, and leaves nothing running. Restarting is the caller's (server/postgres.ts).
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LineSplitter } from '../../../lib/lines.ts';
@@ -11,11 +10,13 @@ import { VirgaError } from '../../../protocol/errors.ts';
 import type { PostgresBinaries } from './binaries.ts';
 import { lastLines } from './create.ts';
 import { settingsFor } from './settings.ts';
-import { LOCK_BUSY } from './walls.ts';
+import { killHolders, LOCK_BUSY } from './walls.ts';
 import type { Walls } from './walls.ts';
 
 export interface ServerOptions {
   cluster: string;
+  /** The file whose lock every process of the server holds. */
+  lockFile: string;
   socketFolder: string;
   binaries: PostgresBinaries;
   walls: Walls;
@@ -37,6 +38,7 @@ const READY_TIMEOUT_MS = 300_000;
 /** How long each way of asking it to stop gets: fast (rolls back, writes out), immediate, kill. */
 const FAST_MS = 10_000;
 const IMMEDIATE_MS = 2_000;
+const LAST_WORDS_MS = 500;
 const TAIL_LINES = 20;
 
 export class PostgresServer {
@@ -55,8 +57,9 @@ export class PostgresServer {
       return await PostgresServer.#startOnce(options);
     } catch (error) {
       if (!(error instanceof LockHeld)) throw error;
-      // Of an earlier Virga that was killed so hard that even its orders to die got lost. The data folder's lock is ours.
-      const killed = await killThoseIn(options.cluster);
+      // Of an earlier Virga that was killed at a moment when its orders to die got lost. The data folder is locked by us,
+      // so whoever holds the cluster is a leftover.
+      const killed = await killHolders(options.lockFile);
       options.onLog('WARNING', `killed what was left of an earlier Postgres: ${killed.join(', ') || 'nothing found'}`);
       return await PostgresServer.#startOnce(options);
     }
@@ -89,7 +92,8 @@ export class PostgresServer {
         tail.push(error.message);
         resolve({ code: null, signal: null });
       });
-      // 'close' rather than 'exit': by then its last words have been read.
+      // 'close' follows 'exit' when its last words have been read; unless something that it started still holds the pipe.
+      child.on('exit', (code, signal) => void setTimeout(resolve, LAST_WORDS_MS, { code, signal }).unref());
       child.on('close', (code, signal) => resolve({ code, signal }));
     });
     const timer = setTimeout(() => ready.reject(new Error('timeout')), options.readyTimeoutMs ?? READY_TIMEOUT_MS);
@@ -166,36 +170,17 @@ function parse(line: string): { severity: string; text: string } {
   return match === null ? { severity: 'WARNING', text: line } : { severity: match[1]!, text: match[2]! };
 }
 
-/** bubblewrap writes {"child-pid": N, …} once the process exists. */
+/**
+ * bubblewrap writes {"child-pid": N, …} in several pieces once the process exists. Read to the end: a pipe that is closed
+ * in between kills it half way, and the child that it has made waits for ever.
+ */
 async function toldPid(pipe: Readable): Promise<number | undefined> {
   let text = '';
   try {
-    for await (const chunk of pipe) {
-      text += String(chunk);
-      const pid = /"child-pid":\s*(\d+)/.exec(text)?.[1];
-      if (pid !== undefined) return Number(pid);
-    }
+    for await (const chunk of pipe) text += String(chunk);
   } catch {
     // it ended; `exited` tells
   }
-  return undefined;
-}
-
-/** Every process of a server works in its cluster's folder, also one in another namespace. */
-async function killThoseIn(cluster: string): Promise<number[]> {
-  const place = await stat(cluster);
-  const killed: number[] = [];
-  for (const name of await readdir('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const cwd = await stat(`/proc/${pid}/cwd`).catch(() => undefined);
-    if (cwd === undefined || cwd.ino !== place.ino || cwd.dev !== place.dev) continue;
-    try {
-      process.kill(pid, 'SIGKILL');
-      killed.push(pid);
-    } catch {
-      // it has just ended
-    }
-  }
-  return killed;
+  const pid = /"child-pid":\s*(\d+)/.exec(text)?.[1];
+  return pid === undefined ? undefined : Number(pid);
 }

@@ -18,7 +18,7 @@ export interface Walls {
 
 /** Exit code of flock(1) when the lock is still held after LOCK_WAIT_S. */
 export const LOCK_BUSY = 75;
-const LOCK_WAIT_S = 10;
+const LOCK_WAIT_S = 2;
 /** What it may read besides its own programs. Nothing of the users' files, and none of Virga's. */
 const READABLE = ['/usr', '/bin', '/lib', '/lib64', '/nix', '/etc/ld.so.cache', '/etc/passwd', '/etc/localtime'];
 
@@ -128,4 +128,29 @@ async function chownTree(path: string, uid: number, gid: number): Promise<void> 
   if (found.uid === uid && found.gid === gid) return; // made by that user: so is all that is in it
   for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) await lchown(join(entry.parentPath, entry.name), uid, gid);
   await chown(path, uid, gid);
+}
+
+/**
+ * Kills every process that holds the lock: each process of a server has inherited it, also one that never came to run
+ * Postgres. For those who own the data folder, when a leftover of an earlier Virga keeps the lock.
+ */
+export async function killHolders(lockFile: string): Promise<number[]> {
+  const lock = await stat(lockFile);
+  const killed: number[] = [];
+  for (const name of await readdir('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+      const open = await stat(`/proc/${pid}/fd/${fd}`).catch(() => undefined);
+      if (open?.ino !== lock.ino || open.dev !== lock.dev) continue;
+      try {
+        process.kill(pid, 'SIGKILL');
+        killed.push(pid);
+      } catch {
+        // it has just ended
+      }
+      break;
+    }
+  }
+  return killed;
 }
