@@ -27,11 +27,25 @@ async function start(answer: Answer): Promise<{ virga: VirgaControl } & AsyncDis
 const json = (response: ServerResponse, value: unknown, status = 200): void =>
   void response.writeHead(status, { 'content-type': 'application/json', 'x-request-id': 'req_1' }).end(JSON.stringify(value));
 
-const line = (id: string): LogLine => ({ id, at: 1, project: 'p', function: 'f', version: 1, invocation: '', instance: 'i', level: 'info', text: id });
+const line = (id: string): LogLine => ({
+  id,
+  at: 1,
+  project: 'p',
+  function: 'f',
+  version: 1,
+  invocation: '',
+  instance: 'i',
+  level: 'info',
+  text: id,
+});
 
 test('an error of the API arrives with code, status, message, request id and detail', async () => {
   await using server = await start((_request, response) =>
-    json(response, { error: { code: 'artifacts_missing', message: 'gone', fault: 'caller', requestId: 'req_7', detail: { missing: ['a'] } } }, 409),
+    json(
+      response,
+      { error: { code: 'artifacts_missing', message: 'gone', fault: 'caller', requestId: 'req_7', detail: { missing: ['a'] } } },
+      409,
+    ),
   );
   await assert.rejects(server.virga.deploy('p', { functions: {}, routes: [] }), {
     name: 'VirgaApiError',
@@ -45,13 +59,20 @@ test('an error of the API arrives with code, status, message, request id and det
 });
 
 test('a server that is not there, not Virga, or too slow is told apart', async () => {
-  await assert.rejects(new VirgaControl({ url: 'http://127.0.0.1:1', token: 't' }).status(), { code: 'unreachable', status: 0, message: /127\.0\.0\.1:1 cannot be reached.*virga start/ });
+  await assert.rejects(new VirgaControl({ url: 'http://127.0.0.1:1', token: 't' }).status(), {
+    code: 'unreachable',
+    status: 0,
+    message: /127\.0\.0\.1:1 cannot be reached.*virga start/,
+  });
   await using other = await start((_request, response) => void response.writeHead(502).end('<html>proxy'));
   await assert.rejects(other.virga.status(), { code: 'bad_answer', status: 502, message: /<html>proxy/ });
   await using page = await start((_request, response) => void response.end('<html>'));
   await assert.rejects(page.virga.status(), { code: 'bad_answer', status: 200 });
   await using silent = await start(() => {});
-  await assert.rejects(new VirgaControl({ url: silent.virga.url, token: 't', timeoutMs: 30 }).status(), { code: 'unreachable', message: /no answer within 30 ms/ });
+  await assert.rejects(new VirgaControl({ url: silent.virga.url, token: 't', timeoutMs: 30 }).status(), {
+    code: 'unreachable',
+    message: /no answer within 30 ms/,
+  });
 });
 
 test("the caller's own abort is passed on as it is", async () => {
@@ -98,7 +119,10 @@ test('an upload streams with its length and reports its progress', async () => {
     request.on('end', () => json(response, { sha256: 'a', bytes: received }, 201));
   });
   const progress: number[] = [];
-  const answer = await server.virga.uploadArtifact('a', new Uint8Array(300_000), { bytes: 300_000, onProgress: ({ sentBytes }) => progress.push(sentBytes) });
+  const answer = await server.virga.uploadArtifact('a', new Uint8Array(300_000), {
+    bytes: 300_000,
+    onProgress: ({ sentBytes }) => progress.push(sentBytes),
+  });
   assert.equal(answer.bytes, 300_000);
   assert.deepEqual(progress, [65_536, 131_072, 196_608, 262_144, 300_000]);
 });
@@ -141,7 +165,9 @@ test('following takes a lost connection up after the last line, none twice, and 
 });
 
 test('following fails at once when it is refused, and after a while when the server stays away', async () => {
-  await using server = await start((_request, response) => json(response, { error: { code: 'project_not_found', message: 'no', fault: 'caller', requestId: 'r' } }, 404));
+  await using server = await start((_request, response) =>
+    json(response, { error: { code: 'project_not_found', message: 'no', fault: 'caller', requestId: 'r' } }, 404),
+  );
   await assert.rejects(server.virga.followLogs('p').next(), { code: 'project_not_found' });
   await assert.rejects(new VirgaControl({ url: 'http://127.0.0.1:1', token: 't' }).followLogs('p').next(), { code: 'unreachable' });
   let connections = 0;

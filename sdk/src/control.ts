@@ -4,8 +4,17 @@
 //   const virga = new VirgaControl({ url: 'http://127.0.0.1:8081', token });
 //   for await (const project of virga.projects()) console.log(project.name, project.url);
 import type {
-  ArtifactAnswer, DeployAnswer, DeploymentItem, FunctionItem, InvocationDetail, InvokeAnswer, NodeStatus, Page,
-  ProjectDetail, ProjectItem, VersionItem,
+  ArtifactAnswer,
+  DeployAnswer,
+  DeploymentItem,
+  FunctionItem,
+  InvocationDetail,
+  InvokeAnswer,
+  NodeStatus,
+  Page,
+  ProjectDetail,
+  ProjectItem,
+  VersionItem,
 } from '../../src/protocol/control-api.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployRequest } from '../../src/protocol/settings.ts';
@@ -16,8 +25,19 @@ import { progressStream } from './upload.ts';
 import type { UploadOptions } from './upload.ts';
 
 export type {
-  ArtifactAnswer, Change, DeployAnswer, DeploymentItem, FunctionItem, InvocationDetail, InvokeAnswer, InvokeResult,
-  NodeStatus, Page, ProjectDetail, ProjectItem, VersionItem,
+  ArtifactAnswer,
+  Change,
+  DeployAnswer,
+  DeploymentItem,
+  FunctionItem,
+  InvocationDetail,
+  InvokeAnswer,
+  InvokeResult,
+  NodeStatus,
+  Page,
+  ProjectDetail,
+  ProjectItem,
+  VersionItem,
 } from '../../src/protocol/control-api.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, HttpMethod, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
@@ -123,7 +143,12 @@ export class VirgaControl {
     const missing: string[] = [];
     for (let at = 0; at < sha256.length; at += 1_000) {
       const json = { sha256: sha256.slice(at, at + 1_000) };
-      const answer = await this.#transport.json<{ missing: string[] }>({ method: 'POST', path: '/v1/artifacts/missing', json, signal: options.signal });
+      const answer = await this.#transport.json<{ missing: string[] }>({
+        method: 'POST',
+        path: '/v1/artifacts/missing',
+        json,
+        signal: options.signal,
+      });
       missing.push(...answer.missing);
     }
     return missing;

@@ -33,7 +33,13 @@ export async function* followLines(transport: Transport, path: string, options: 
     let lost: unknown = new Error('the server ended the stream');
     try {
       heard();
-      const response = await transport.send({ method: 'GET', path, query: { ...query, follow: true }, signal: connection.signal, timeoutMs: null });
+      const response = await transport.send({
+        method: 'GET',
+        path,
+        query: { ...query, follow: true },
+        signal: connection.signal,
+        timeoutMs: null,
+      });
       giveUpAt = 0;
       delayMs = 100;
       // Where the stream begins: it makes a reconnection before the first line exact too.

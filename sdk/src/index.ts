@@ -1,2 +1,3 @@
 // The entry of @virga/sdk: what function authors and clients of the control API import.
 export * from './function.ts';
+export * from './control.ts';

@@ -24,7 +24,8 @@ export function progressStream(source: Uint8Array | AsyncIterable<Uint8Array>, o
       async pull(controller) {
         const { value, done } = await chunks.next();
         if (done) {
-          if (sentBytes !== options.bytes) throw new RangeError(`the source ended after ${sentBytes} bytes of the promised ${options.bytes}`);
+          if (sentBytes !== options.bytes)
+            throw new RangeError(`the source ended after ${sentBytes} bytes of the promised ${options.bytes}`);
           controller.close();
           return;
         }

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { VirgaControl } from '../../sdk/src/control.ts';
 import { NAME_PATTERN, NAME_RULE } from '../protocol/settings.ts';
-import { UsageError } from './failure.ts';
+import { CommandError, UsageError } from './failure.ts';
+import { suggestion } from './suggest.ts';
 
 export async function projectOf(client: VirgaControl, option: string | undefined): Promise<string> {
   if (option !== undefined) return checkedName(option, '--project');
@@ -18,6 +19,16 @@ export async function projectOf(client: VirgaControl, option: string | undefined
   if (items.length === 0) throw new UsageError('there is no project yet; `virga deploy DIR` makes one');
   const names = items.map((item) => item.name);
   throw new UsageError(`which project? Add --project with one of ${names.join(', ')}${names.length === 10 ? ', …' : ''}`);
+}
+
+/** For an empty list: whether there is such a project, and such a function in it, at all. Throws when there is not. */
+export async function requireFunction(client: VirgaControl, project: string, fn: string | undefined): Promise<void> {
+  const { functions } = await client.project(project);
+  if (fn === undefined || functions.some((one) => one.name === fn)) return;
+  const names = functions.map((one) => one.name);
+  throw new CommandError(
+    `the project '${project}' has no function '${fn}'${suggestion(fn, names) || `; it has ${names.join(', ') || 'none'}`}`,
+  );
 }
 
 export function checkedName(text: string, what: string): string {

@@ -10,7 +10,7 @@ export interface BodyLimit {
   idleMs: number;
   /** `request_too_large` or `artifact_too_large`. */
   code: ErrorCode;
-  /** What is too large and which limit it is, for the message: `the artifact`, `artifactBytesMax`. */
+  /** What is too large and which limit it is, for the message: `the artifact`, `VIRGA_LIMIT_ARTIFACT_BYTES`. */
   what: string;
   limit: string;
 }

@@ -25,7 +25,13 @@ function functionChanges(before: Side, after: Side): Change[] {
     if (old === undefined) return { kind: 'function', name, change: 'create', detail: summaryOf(now), version: now.number };
     if (old.number === now.number) return { kind: 'function', name, change: 'none', detail: [], version: now.number };
     const detail = old.artifact === now.artifact ? [] : [`code ${short(old.artifact)} → ${short(now.artifact)}`];
-    return { kind: 'function', name, change: 'update', detail: [...detail, ...settingChanges(old.settings, now.settings)], version: now.number };
+    return {
+      kind: 'function',
+      name,
+      change: 'update',
+      detail: [...detail, ...settingChanges(old.settings, now.settings)],
+      version: now.number,
+    };
   });
 }
 
@@ -74,7 +80,12 @@ function settingChanges(old: VersionSettings, now: VersionSettings): string[] {
 
 function summaryOf(version: { artifact: string; settings: VersionSettings }): string[] {
   const { settings } = version;
-  return [`runtime ${settings.runtime}`, `memory ${settings.memoryMiB} MiB`, `timeout ${duration(settings.timeoutMs)}`, `code ${short(version.artifact)}`];
+  return [
+    `runtime ${settings.runtime}`,
+    `memory ${settings.memoryMiB} MiB`,
+    `timeout ${duration(settings.timeoutMs)}`,
+    `code ${short(version.artifact)}`,
+  ];
 }
 
 function short(sha256: string): string {

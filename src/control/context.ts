@@ -88,4 +88,3 @@ export interface Principal {
   tokenId: string;
   tokenName: string;
 }
-

@@ -4,13 +4,13 @@ import { after, before } from 'node:test';
 import { DiskBlobs } from '../store/blobs/disk.ts';
 import { startTestPostgres } from '../store/records/testing.ts';
 import type { TestPostgres } from '../store/records/testing.ts';
-import { artifactCases } from './artifacts.cases.ts';
-import { deploymentCases } from './deployments.cases.ts';
+import { artifactCases } from './artifacts-under-test.ts';
+import { deploymentCases } from './deployments-under-test.ts';
 import { startControl } from './fixture.ts';
 import type { StartControl } from './fixture.ts';
-import { recordCases } from './invocations.cases.ts';
-import { protocolCases } from './protocol.cases.ts';
-import { tokenCases } from './tokens.cases.ts';
+import { recordCases } from './invocations-under-test.ts';
+import { protocolCases } from './protocol-under-test.ts';
+import { tokenCases } from './tokens-under-test.ts';
 
 let postgres: TestPostgres;
 before(async () => {

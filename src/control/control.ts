@@ -90,7 +90,11 @@ function answerFailure(error: unknown, c: ControlRequest, { log }: Pick<ControlC
   const { fault, status } = ERRORS[failure.code];
   if (fault === 'platform') {
     const cause = failure.cause instanceof Error ? failure.cause.stack : failure.cause;
-    log(failure.code === 'internal' ? 'error' : 'warn', `${c.req.method} ${c.req.path}: ${failure.message}`, { requestId, code: failure.code, cause });
+    log(failure.code === 'internal' ? 'error' : 'warn', `${c.req.method} ${c.req.path}: ${failure.message}`, {
+      requestId,
+      code: failure.code,
+      cause,
+    });
   }
   if (failure.code === 'unauthorized') c.header('www-authenticate', 'Bearer realm="virga"');
   if (failure.code === 'method_not_allowed') c.header('allow', (failure.detail as { allow: string[] }).allow.join(', '));

@@ -51,7 +51,15 @@ export function deployProject(app: ControlApp, needs: Needs): void {
       async function deploy(sql: Sql, created: boolean): ReturnType<typeof settle> {
         const before = await findProject(sql, project);
         const { functions, fresh } = await versionsFor(sql, { project, before, request: body });
-        const next = { project, kind: 'deploy', createdBy: principal.tokenName, before, created: created || before === undefined, functions, fresh } as const;
+        const next = {
+          project,
+          kind: 'deploy',
+          createdBy: principal.tokenName,
+          before,
+          created: created || before === undefined,
+          functions,
+          fresh,
+        } as const;
         return await settle(sql, { ...next, routes: sortedRoutes(body.routes), dryRun }, { ...needs, stats });
       }
     },

@@ -58,7 +58,7 @@ export class EdgeSocket implements EdgeClient {
     if (call.traceparent !== undefined) headers['traceparent'] = call.traceparent;
     return await this.#ask({
       method: 'POST',
-      path: `/invoke?${query}`,
+      path: `/invoke?${query.toString()}`,
       headers,
       body: call.body,
       timeoutMs: null,
@@ -99,7 +99,9 @@ export class EdgeSocket implements EdgeClient {
       outgoing.destroy();
       if (error instanceof VirgaError) throw error;
       if (question.signal?.aborted) throw new VirgaError('client_closed_request', 'the client left before the answer', { cause: error });
-      const reason = timeout?.aborted ? `did not answer within ${question.timeoutMs} ms` : `does not answer (${(error as NodeJS.ErrnoException).code ?? String(error)})`;
+      const reason = timeout?.aborted
+        ? `did not answer within ${question.timeoutMs} ms`
+        : `does not answer (${(error as NodeJS.ErrnoException).code ?? String(error)})`;
       throw new VirgaError('unavailable', `the edge ${reason}; it is restarted by itself, so try again in a moment`, { cause: error });
     } finally {
       // Lets go of a body that was not read to its end, so that the server can drain it.

@@ -27,7 +27,7 @@ export function checkEnforcement(
       function: fn,
       setting: 'memoryMiB',
       value: settings.memoryMiB,
-      reason: `the sandboxes of this node have ${node.sandboxMemoryMiB} MiB in all`,
+      reason: `the sandboxes of this node have ${node.sandboxMemoryMiB} MiB in all (VIRGA_LIMIT_SANDBOX_MEMORY_MIB)`,
     }));
   const asked = versions.flatMap(({ function: fn, settings }) => askedBy(fn, settings));
   const { sandbox } = node;

@@ -7,16 +7,28 @@ export function failureOf(error: unknown, requestId: string): VirgaError {
   if (isVirgaError(error)) return error;
   const code = codeOf(error);
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === '53100') {
-    return new VirgaError('disk_full', 'the disk with the data folder is full; nothing was changed. Free some space and try again', { cause: error });
+    return new VirgaError('disk_full', 'the disk with the data folder is full; nothing was changed. Free some space and try again', {
+      cause: error,
+    });
   }
   if (code === '40P01' || code === '40001' || code === '55P03') {
-    return new VirgaError('conflict', 'something else changed the same thing at the same time; nothing was changed, try again', { cause: error });
+    return new VirgaError('conflict', 'something else changed the same thing at the same time; nothing was changed, try again', {
+      cause: error,
+    });
   }
   if (code === '57014') {
-    return new VirgaError('unavailable', 'the database took too long and was stopped; narrow the question down, e.g. with `since` or `function`', { cause: error });
+    return new VirgaError(
+      'unavailable',
+      'the database took too long and was stopped; narrow the question down, e.g. with `since` or `function`',
+      { cause: error },
+    );
   }
   if (isConnectionLoss(code, error)) {
-    return new VirgaError('unavailable', 'the database does not answer; it is restarted if it is the embedded one, so try again in a moment', { cause: error });
+    return new VirgaError(
+      'unavailable',
+      'the database does not answer; it is restarted if it is the embedded one, so try again in a moment',
+      { cause: error },
+    );
   }
   return new VirgaError('internal', `something unexpected happened; the platform log has it under ${requestId}`, { cause: error });
 }
@@ -33,7 +45,10 @@ function codeOf(error: unknown): string {
 function isConnectionLoss(code: string, error: unknown): boolean {
   // 08: connection exceptions; 57P: shut down, crashed, cannot connect now; 53300: too many connections.
   if (/^(?:08...|57P0.|53300|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT)$/.test(code)) return code !== 'ENOENT' || syscallOf(error) === 'connect';
-  return error instanceof Error && /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/i.test(error.message);
+  return (
+    error instanceof Error &&
+    /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/i.test(error.message)
+  );
 }
 
 function syscallOf(error: unknown): unknown {

@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto';
 import type { VersionSettings } from '../protocol/settings.ts';
 
 export function fingerprintOf(version: { artifact: string; settings: VersionSettings }): string {
-  return createHash('sha256').update(canonicalJson({ artifact: version.artifact, settings: version.settings })).digest('hex');
+  return createHash('sha256')
+    .update(canonicalJson({ artifact: version.artifact, settings: version.settings }))
+    .digest('hex');
 }
 
 /** JSON with the keys of every object in order of their UTF-16 code units. */

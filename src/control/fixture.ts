@@ -35,10 +35,14 @@ export interface TestControl extends AsyncDisposable {
   /** For pg, past the records port. */
   connection: pg.ClientConfig;
   /** A request with the token; `json` becomes the body. */
-  call(method: string, path: string, options?: CallOptions): Promise<{ status: number; headers: Headers; body: any }>;
+  call(method: string, path: string, options?: CallOptions): Promise<{ status: number; headers: Headers; body: Json }>;
   /** Uploads an artifact with this text in index.mjs; answers its sha256. */
   upload(text: string): Promise<string>;
 }
+
+/** Tests look into answers of every shape. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Json = any;
 
 export interface CallOptions {
   json?: unknown;
@@ -71,7 +75,11 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const needs: ControlNeeds = {
     records,
     blobs,
-    artifactFolders: new ArtifactFolders({ folder: join(folder, 'artifacts'), blobs, limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 } }),
+    artifactFolders: new ArtifactFolders({
+      folder: join(folder, 'artifacts'),
+      blobs,
+      limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
+    }),
     edge: socket,
     limits: allLimits,
     urls: { control: 'http://127.0.0.1:0', edge: 'http://127.0.0.1:8080', project: (name) => `http://${name}.localhost:8080/` },
@@ -87,14 +95,14 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, followers: needs.followers, log });
   const url = `http://127.0.0.1:${served.port}`;
 
-  const call: TestControl['call'] = async (method, path, options = {}) => {
-    const headers: Record<string, string> = { ...options.headers };
-    if (options.token !== null) headers['authorization'] ??= `Bearer ${options.token ?? token}`;
-    if (options.json !== undefined) headers['content-type'] ??= 'application/json';
+  const call: TestControl['call'] = async (method, path, sent = {}) => {
+    const headers: Record<string, string> = { ...sent.headers };
+    if (sent.token !== null) headers['authorization'] ??= `Bearer ${sent.token ?? token}`;
+    if (sent.json !== undefined) headers['content-type'] ??= 'application/json';
     const init: RequestInit & { duplex: 'half' } = { method, headers, duplex: 'half' };
-    if (options.json !== undefined) init.body = JSON.stringify(options.json);
-    if (options.body !== undefined) init.body = options.body;
-    if (options.signal !== undefined) init.signal = options.signal;
+    if (sent.json !== undefined) init.body = JSON.stringify(sent.json);
+    if (sent.body !== undefined) init.body = sent.body;
+    if (sent.signal !== undefined) init.signal = sent.signal;
     const response = await fetch(`${url}${path}`, init);
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
@@ -144,26 +152,38 @@ export interface TestEdge {
   /** Deployments that were asked for, in order. */
   synced: number[];
   stats: EdgeStats;
+  /** Drops every connection. */
+  silent: boolean;
   /** Replaces the answer to /invoke. */
-  onInvoke: (request: IncomingMessage, response: ServerResponse, url: URL) => void;
+  onInvoke: (incoming: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>;
   /** null: /sync answers 204. */
   syncFailure: { status: number; message: string } | null;
   close(): Promise<void>;
 }
 
 async function startEdge(socketPath: string): Promise<TestEdge> {
-  const server = createServer((request, response) => {
-    const asked = new URL(request.url!, 'http://edge');
+  const server = createServer((incoming, response) => {
+    const asked = new URL(incoming.url!, 'http://edge');
+    if (edge.silent) return void incoming.socket.destroy();
     if (asked.pathname === '/stats') return void response.end(JSON.stringify(edge.stats));
-    if (asked.pathname === '/invoke') return edge.onInvoke(request, response, asked);
+    if (asked.pathname === '/invoke') return void edge.onInvoke(incoming, response, asked);
     edge.synced.push(Number(asked.searchParams.get('deployment')));
     if (edge.syncFailure === null) return void response.writeHead(204).end();
     response.writeHead(edge.syncFailure.status).end(JSON.stringify({ error: { message: edge.syncFailure.message } }));
   });
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-  const enforcement = { isolation: 'namespaces', memory: 'cgroup v2', cpus: 'cgroup v2', pids: 'cgroup v2', tmp: 'tmpfs', network: 'namespace', notes: [] };
+  const enforcement = {
+    isolation: 'namespaces',
+    memory: 'cgroup v2',
+    cpus: 'cgroup v2',
+    pids: 'cgroup v2',
+    tmp: 'tmpfs',
+    network: 'namespace',
+    notes: [],
+  };
   const edge: TestEdge = {
     synced: [],
+    silent: false,
     syncFailure: null,
     stats: {
       pid: 1,
@@ -201,7 +221,11 @@ export const SETTINGS: VersionSettings = {
 };
 
 /** A project with one function of this artifact. */
-export function request(artifact: string, settings: Partial<VersionSettings> = {}, routes: Route[] = [{ path: '/', methods: null, function: 'hello' }]): DeployRequest {
+export function request(
+  artifact: string,
+  settings: Partial<VersionSettings> = {},
+  routes: Route[] = [{ path: '/', methods: null, function: 'hello' }],
+): DeployRequest {
   return { functions: { hello: { artifact, settings: { ...SETTINGS, ...settings } } }, routes };
 }
 
@@ -215,7 +239,13 @@ export function archive(files: Record<string, string | Buffer>): Buffer {
     header.write(content.length.toString(8).padStart(11, '0'), 124);
     header.write('00000000000\0        0', 136);
     header.write('ustar\x0000', 257);
-    header.write(`${header.reduce((sum, byte) => sum + byte, 0).toString(8).padStart(6, '0')}\0 `, 148);
+    header.write(
+      `${header
+        .reduce((sum, byte) => sum + byte, 0)
+        .toString(8)
+        .padStart(6, '0')}\0 `,
+      148,
+    );
     return [header, content, Buffer.alloc((512 - (content.length % 512)) % 512)];
   });
   return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]), { level: 1 });

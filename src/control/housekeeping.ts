@@ -96,7 +96,10 @@ async function removeUnusedArtifacts(needs: Needs, signal: AbortSignal): Promise
 /** The row lock keeps deploys off (they take a key share lock) until both the row and the files are gone. */
 async function removeArtifact({ records, blobs, artifactFolders }: Needs, sha256: string, before: number): Promise<boolean> {
   return await records.transaction(async (sql) => {
-    const { rows } = await sql.query('select 1 from artifacts where sha256 = $1 and created_at < to_timestamp($2) for update skip locked', [sha256, before]);
+    const { rows } = await sql.query('select 1 from artifacts where sha256 = $1 and created_at < to_timestamp($2) for update skip locked', [
+      sha256,
+      before,
+    ]);
     if (rows.length === 0) return false;
     // A statement of its own, so that it sees a version that was committed while the lock was waited for.
     const { rowCount } = await sql.query(

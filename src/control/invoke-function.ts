@@ -47,7 +47,7 @@ export function invokeFunction(app: ControlApp, { edge, limits }: Pick<ControlCo
         idleMs: limits.bodyIdleMs,
         code: 'request_too_large',
         what: 'the payload',
-        limit: 'invokeBytesMax',
+        limit: 'VIRGA_LIMIT_INVOKE_BYTES',
       };
       checkBodyHeaders(incoming, limit);
       const left = new AbortController();

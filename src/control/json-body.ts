@@ -18,7 +18,7 @@ export async function readJson(incoming: IncomingMessage, limits: { jsonBytesMax
     idleMs: limits.bodyIdleMs,
     code: 'request_too_large',
     what: 'the body',
-    limit: 'jsonBytesMax',
+    limit: 'the bound of JSON bodies',
   });
   let text: string;
   try {

@@ -37,7 +37,13 @@ export function listDeployments(app: ControlApp, { records }: Pick<ControlContex
       const list = `deployments/${project}`;
       const page = pageRequest(list, query);
       const { deployment: current } = await requireProject(records, project);
-      const { rows } = await records.query<{ id: string; kind: 'deploy' | 'rollback'; created_at: Date; created_by: string; state: ProjectState }>(
+      const { rows } = await records.query<{
+        id: string;
+        kind: 'deploy' | 'rollback';
+        created_at: Date;
+        created_by: string;
+        state: ProjectState;
+      }>(
         `select id, kind, created_at, created_by, state from deployments
           where project = $1 and ($2::bigint is null or id < $2) order by id desc limit $3`,
         [project, numberKey(page.after) ?? null, page.limit + 1],

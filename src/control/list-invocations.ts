@@ -44,7 +44,10 @@ export function listInvocations(app: ControlApp, { records, now }: Pick<ControlC
 
 /** An empty answer to a misspelt name would mislead. */
 async function requireFunction(records: ControlContext['records'], wanted: { project: string; function: string }): Promise<void> {
-  const { rows } = await records.query('select 1 from versions where project = $1 and function = $2 limit 1', [wanted.project, wanted.function]);
+  const { rows } = await records.query('select 1 from versions where project = $1 and function = $2 limit 1', [
+    wanted.project,
+    wanted.function,
+  ]);
   if (rows.length > 0) return;
   await requireProject(records, wanted.project);
   throw functionNotFound(wanted.project, wanted.function);

@@ -4,7 +4,7 @@ import { z } from '@hono/zod-openapi';
 import { queryLastLogs, queryLogs } from '../observe/log-queries.ts';
 import type { LogFilter } from '../observe/log-queries.ts';
 import type { ControlContext } from './context.ts';
-import { LogFollowers } from './log-followers.ts';
+import type { LogFollowers } from './log-followers.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
 import { pageOf, pageRequest } from './pagination.ts';
@@ -25,7 +25,10 @@ const query = z.strictObject({
     .refine((last) => last >= 1 && last <= 1_000, 'must be from 1 to 1000')
     .optional()
     .openapi({ type: 'integer', description: 'The newest so many lines that the other filters leave (following: begin with them).' }),
-  follow: z.enum(['true', 'false']).optional().openapi({ description: 'Stream lines as they come, as NDJSON; an empty line says that the stream is alive.' }),
+  follow: z
+    .enum(['true', 'false'])
+    .optional()
+    .openapi({ description: 'Stream lines as they come, as NDJSON; an empty line says that the stream is alive.' }),
 });
 
 export function listLogs(app: ControlApp, { records, now, followers }: Needs): void {

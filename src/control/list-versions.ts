@@ -30,7 +30,13 @@ export function listVersions(app: ControlApp, { records }: Pick<ControlContext, 
       const list = `versions/${params.project}/${params.function}`;
       const page = pageRequest(list, query);
       const project = await requireProject(records, params.project);
-      const { rows } = await records.query<{ number: number; artifact: string; bytes: string; settings: VersionSettings; created_at: Date }>(
+      const { rows } = await records.query<{
+        number: number;
+        artifact: string;
+        bytes: string;
+        settings: VersionSettings;
+        created_at: Date;
+      }>(
         `select v.number, v.artifact, a.bytes, v.settings, v.created_at from versions v join artifacts a on a.sha256 = v.artifact
           where v.project = $1 and v.function = $2 and ($3::bigint is null or v.number < $3) order by v.number desc limit $4`,
         [params.project, params.function, numberKey(page.after) ?? null, page.limit + 1],

@@ -21,10 +21,18 @@ export class LogFollowers {
     this.#needs = needs;
   }
 
+  /** Connections that follow now. */
+  get size(): number {
+    return this.#open.size;
+  }
+
   async follow(filter: LogFilter, options: { last: number | undefined; requestId: string }): Promise<Response> {
     const { records, limits } = this.#needs;
     if (this.#open.size >= limits.followersMax) {
-      throw new VirgaError('unavailable', `${this.#open.size} connections follow logs already, which is the limit of this node; close one, or list without follow`);
+      throw new VirgaError(
+        'unavailable',
+        `${this.#open.size} connections follow logs already, which is the limit of this node; close one, or list without follow`,
+      );
     }
     const stop = new AbortController();
     this.#open.add(stop);

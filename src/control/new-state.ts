@@ -60,7 +60,10 @@ export async function settle(
 async function requireArtifacts(sql: Sql, blobs: ControlContext['blobs'], versions: StoredVersion[]): Promise<void> {
   const wanted = [...new Set(versions.map((version) => version.artifact))].sort();
   if (wanted.length === 0) return;
-  const { rows } = await sql.query<{ sha256: string }>('select sha256 from artifacts where sha256 = any($1) order by sha256 for key share', [wanted]);
+  const { rows } = await sql.query<{ sha256: string }>(
+    'select sha256 from artifacts where sha256 = any($1) order by sha256 for key share',
+    [wanted],
+  );
   const known = new Set(rows.map((row) => row.sha256));
   const missing: string[] = [];
   for (const sha256 of wanted) if (!known.has(sha256) || !(await blobs.has(sha256))) missing.push(sha256);
@@ -87,5 +90,13 @@ export async function deployAnswer(
     }
   }
   const { deployment, changes, changed } = settled;
-  return { deployment, project, url: urls.project(project), changes, changed, dryRun, ...(warnings.length > 0 && { warning: warnings.join('; ') }) };
+  return {
+    deployment,
+    project,
+    url: urls.project(project),
+    changes,
+    changed,
+    dryRun,
+    ...(warnings.length > 0 && { warning: warnings.join('; ') }),
+  };
 }

@@ -128,7 +128,7 @@ function describe(spec: Operation<Fields | undefined, Fields | undefined, z.ZodT
     summary: spec.summary,
     ...(spec.description === undefined ? {} : { description: spec.description }),
     ...(spec.open ? {} : { security: [{ token: [] }] }),
-    request: request as object,
+    request,
     responses: responses as Parameters<typeof createRoute>[0]['responses'],
   });
 }

@@ -18,11 +18,14 @@ export function pageRequest(list: string, query: { limit?: number | undefined; c
   if (query.cursor === undefined) return { limit, after: undefined };
   try {
     const [of, after, ...rest] = JSON.parse(Buffer.from(query.cursor, 'base64url').toString('utf8')) as unknown[];
-    if (of === list && typeof after === 'string' && after.length <= 256 && !after.includes('\0') && rest.length === 0) return { limit, after };
+    if (of === list && typeof after === 'string' && after.length <= 256 && !after.includes('\0') && rest.length === 0)
+      return { limit, after };
   } catch {
     // Not one of ours.
   }
-  throw invalidRequest([{ path: '?cursor', message: 'is not a cursor of this list; use `next` of the page before, unchanged', value: query.cursor }]);
+  throw invalidRequest([
+    { path: '?cursor', message: 'is not a cursor of this list; use `next` of the page before, unchanged', value: query.cursor },
+  ]);
 }
 
 /** `fetched` has up to limit + 1 items. */

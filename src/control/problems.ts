@@ -99,7 +99,7 @@ export function shown(value: unknown): unknown {
 function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
   let current: unknown = schema;
   for (const key of path) current = childOf(unwrapped(current), key);
-  const shape = (unwrapped(current) as { shape?: Record<string, unknown> } | undefined)?.shape;
+  const shape = unwrapped(current)?.shape;
   return shape === undefined ? [] : Object.keys(shape);
 }
 

@@ -32,7 +32,14 @@ export function readProject(app: ControlApp, { records, urls }: Pick<ControlCont
     async ({ params }, c) => {
       const project = await requireProject(records, params.project);
       const { createdAt, deployment, state } = project;
-      return c.json({ name: project.name, createdAt, url: urls.project(project.name), deployment, functions: functionItems(project), routes: state.routes });
+      return c.json({
+        name: project.name,
+        createdAt,
+        url: urls.project(project.name),
+        deployment,
+        functions: functionItems(project),
+        routes: state.routes,
+      });
     },
   );
 }

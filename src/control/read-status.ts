@@ -73,7 +73,10 @@ const status = z
   })
   .openapi('NodeStatus') satisfies z.ZodType<NodeStatus>;
 
-export function readStatus(app: ControlApp, needs: Pick<ControlContext, 'records' | 'edge' | 'urls' | 'now'> & { identity: NodeIdentity }): void {
+export function readStatus(
+  app: ControlApp,
+  needs: Pick<ControlContext, 'records' | 'edge' | 'urls' | 'now'> & { identity: NodeIdentity },
+): void {
   operation(
     app,
     {

@@ -28,7 +28,10 @@ export function removeProject(app: ControlApp, { records, edge, log }: Pick<Cont
         // A removal has no deployment of its own: 0 asks the edge to take up whatever there is now.
         await edge.sync(0);
       } catch (error) {
-        log('warn', 'the edge did not confirm the removal of a project', { project, reason: error instanceof Error ? error.message : String(error) });
+        log('warn', 'the edge did not confirm the removal of a project', {
+          project,
+          reason: error instanceof Error ? error.message : String(error),
+        });
       }
       return c.body(null, 204);
     },

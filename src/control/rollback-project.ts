@@ -24,7 +24,11 @@ export function rollbackProject(app: ControlApp, needs: Needs): void {
       summary: 'Return to an earlier deployment',
       params: z.strictObject({ project: name }),
       body: z.strictObject({
-        to: z.int().min(1).optional().openapi({ description: 'Id of a deployment of this project; without it, the one before the current one.' }),
+        to: z
+          .int()
+          .min(1)
+          .optional()
+          .openapi({ description: 'Id of a deployment of this project; without it, the one before the current one.' }),
       }),
       answers: {
         201: { description: 'A new deployment, with the earlier state, is current.', schema: answerSchema },

@@ -8,15 +8,52 @@ const problemsOf = (...routes: Route[]): string[] =>
   routeProblems({ functions: { a: undefined as never }, routes }).map(({ path, message }) => `${path} ${message}`);
 
 test('paths of every allowed form are taken', () => {
-  for (const path of ['/', '/notes', '/notes/{id}', '/a/{b}/c/{d_1}', '/files/{path+}', '/{all+}', '/caf%C3%A9', '/100%25', '/a.b-c~d', '/@x', '/ü']) {
+  for (const path of [
+    '/',
+    '/notes',
+    '/notes/{id}',
+    '/a/{b}/c/{d_1}',
+    '/files/{path+}',
+    '/{all+}',
+    '/caf%C3%A9',
+    '/100%25',
+    '/a.b-c~d',
+    '/@x',
+    '/ü',
+  ]) {
     assert.equal(pathProblem(path), undefined, path);
   }
 });
 
 test('paths that could not match, or mean something else, are refused', () => {
   for (const path of [
-    '', 'notes', '/notes/', '//', '/a//b', '/./a', '/a/..', '/%2e%2e/a', '/a?b', '/a#b', '/a\0', '/100%', '/%zz', '/a%2Fb', '/a%00',
-    '/{id', '/id}', '/x{id}', '/{id}x', '/{}', '/{1a}', '/{a-b}', '/{p+}/x', '/{a}/{a}', '/{__proto__}', '/\ud800', `/${'a/'.repeat(40)}b`,
+    '',
+    'notes',
+    '/notes/',
+    '//',
+    '/a//b',
+    '/./a',
+    '/a/..',
+    '/%2e%2e/a',
+    '/a?b',
+    '/a#b',
+    '/a\0',
+    '/100%',
+    '/%zz',
+    '/a%2Fb',
+    '/a%00',
+    '/{id',
+    '/id}',
+    '/x{id}',
+    '/{id}x',
+    '/{}',
+    '/{1a}',
+    '/{a-b}',
+    '/{p+}/x',
+    '/{a}/{a}',
+    '/{__proto__}',
+    '/\ud800',
+    `/${'a/'.repeat(40)}b`,
   ]) {
     assert.notEqual(pathProblem(path), undefined, JSON.stringify(path));
   }
@@ -24,7 +61,10 @@ test('paths that could not match, or mean something else, are refused', () => {
 
 test('two routes conflict when they claim the same requests, whatever their parameters are called', () => {
   assert.deepEqual(problemsOf(on('/a'), on('/a')).length, 1);
-  assert.match(problemsOf(on('/n/{id}', ['GET']), on('/n/{name}', ['PUT', 'GET']))[0]!, /^routes.1 claims the same requests \(GET\) as routes.0/);
+  assert.match(
+    problemsOf(on('/n/{id}', ['GET']), on('/n/{name}', ['PUT', 'GET']))[0]!,
+    /^routes.1 claims the same requests \(GET\) as routes.0/,
+  );
   assert.equal(problemsOf(on('/f/{a+}'), on('/f/{b+}')).length, 1);
   assert.equal(problemsOf(on('/caf%C3%A9'), on('/café')).length, 1);
 });

@@ -35,7 +35,11 @@ export function routeProblems(request: DeployRequest): Problem[] {
       const other = claimed.get(claim);
       if (other !== undefined && other !== index) {
         const first = request.routes[other]!;
-        problems.push({ path: at, message: `claims the same requests (${method}) as routes.${other}, '${first.path}' of function '${first.function}'`, value: route.path });
+        problems.push({
+          path: at,
+          message: `claims the same requests (${method}) as routes.${other}, '${first.path}' of function '${first.function}'`,
+          value: route.path,
+        });
         break;
       }
       claimed.set(claim, index);
@@ -82,7 +86,8 @@ export function pathProblem(path: string): string | undefined {
 
 function literalProblem(segment: string): string | undefined {
   const literal = decoded(segment);
-  if (literal === undefined || !segment.isWellFormed()) return `has '${segment}', which is not valid percent-encoding; a percent sign itself is %25`;
+  if (literal === undefined || !segment.isWellFormed())
+    return `has '${segment}', which is not valid percent-encoding; a percent sign itself is %25`;
   if (literal === '.' || literal === '..') return `must not have a segment '${segment}'`;
   if (/[\0-\x1f\x7f/\\]/.test(literal)) return `must not have a slash, a backslash or a control character encoded in '${segment}'`;
   return undefined;
@@ -113,6 +118,8 @@ export function routeName(route: Pick<Route, 'path' | 'methods'>): string {
 
 /** Paths that differ only in the names of their parameters, or in their encoding, match the same requests. */
 function shapeOf(path: string): string {
-  const segments = path.split('/').map((segment) => (/[{}]/.test(segment) ? segment.replace(/\{[^/]*?(\+?)\}/, '{$1}') : (decoded(segment) ?? segment)));
+  const segments = path
+    .split('/')
+    .map((segment) => (/[{}]/.test(segment) ? segment.replace(/\{[^/]*?(\+?)\}/, '{$1}') : (decoded(segment) ?? segment)));
   return segments.join('/');
 }

@@ -34,10 +34,14 @@ function between(limit: { min: number; max: number }): z.ZodInt {
 }
 
 const env = z
-  .record(z.string().regex(/^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,255}$/, 'must be a name of an environment variable: letters, digits and _'), z.string())
+  .record(
+    z.string().regex(/^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,255}$/, 'must be a name of an environment variable: letters, digits and _'),
+    z.string(),
+  )
   .refine((values) => Object.values(values).every((value) => !value.includes('\0')), 'must not contain NUL characters')
   .refine(
-    (values) => Object.entries(values).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value) + 2, 0) <= envBytes.max,
+    (values) =>
+      Object.entries(values).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value) + 2, 0) <= envBytes.max,
     `must have at most ${envBytes.max} bytes in all, names and values`,
   );
 
@@ -67,9 +71,7 @@ export const settings = z
   .openapi('VersionSettings') satisfies z.ZodType<VersionSettings>;
 
 const methods = z.array(z.enum(HTTP_METHODS)).min(1).max(HTTP_METHODS.length).nullable();
-export const route = z
-  .strictObject({ path: z.string().max(1_024), methods, function: name })
-  .openapi('Route') satisfies z.ZodType<Route>;
+export const route = z.strictObject({ path: z.string().max(1_024), methods, function: name }).openapi('Route') satisfies z.ZodType<Route>;
 
 export const deployRequest = z
   .strictObject({

@@ -30,7 +30,7 @@ export interface ServedControl {
 
 /** Fails as listen() does, e.g. with EADDRINUSE. */
 export async function serveControl(app: ControlApp, options: ServeOptions): Promise<ServedControl> {
-  const listener = getRequestListener((request, env) => app.hono.fetch(request, env as never), {
+  const listener = getRequestListener((request, env) => app.hono.fetch(request, env), {
     overrideGlobalObjects: false,
     errorHandler: (error) => refusal(400, error instanceof Error ? error.message : String(error)),
   });
@@ -42,7 +42,10 @@ export async function serveControl(app: ControlApp, options: ServeOptions): Prom
   server.maxConnections = CONNECTIONS_MAX;
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-    const reason = error.code === 'HPE_HEADER_OVERFLOW' ? `the headers have more than ${HEADER_BYTES_MAX} bytes` : `this is not HTTP (${error.code ?? error.message})`;
+    const reason =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? `the headers have more than ${HEADER_BYTES_MAX} bytes`
+        : `this is not HTTP (${error.code ?? error.message})`;
     const { headers, body } = refused(reason);
     const head = Object.entries({ ...headers, connection: 'close', 'content-length': String(Buffer.byteLength(body)) });
     socket.end(`HTTP/1.1 400 Bad Request\r\n${head.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`);

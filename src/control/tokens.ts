@@ -14,11 +14,17 @@ const OPERATOR = 'operator';
 /** Fails with `unauthorized`. */
 export async function authenticate(records: Records, authorization: string | undefined): Promise<Principal> {
   if (authorization === undefined) {
-    throw new VirgaError('unauthorized', 'this needs a token: send it as `Authorization: Bearer vrg_…`; on the node itself it is in the file operator-token of the data folder');
+    throw new VirgaError(
+      'unauthorized',
+      'this needs a token: send it as `Authorization: Bearer vrg_…`; on the node itself it is in the file operator-token of the data folder',
+    );
   }
   const token = /^Bearer +(\S+) *$/i.exec(authorization)?.[1];
   if (token === undefined || !TOKEN.test(token)) {
-    throw new VirgaError('unauthorized', 'the authorization header does not carry a token of Virga; it must be `Bearer vrg_` and 43 characters');
+    throw new VirgaError(
+      'unauthorized',
+      'the authorization header does not carry a token of Virga; it must be `Bearer vrg_` and 43 characters',
+    );
   }
   const { rows } = await records.query<{ id: string; name: string }>('select id, name from tokens where hash = $1', [hashOf(token)]);
   if (rows[0] === undefined) throw new VirgaError('unauthorized', 'this token is not known here; `virga login` stores another one');
@@ -34,7 +40,10 @@ export async function ensureOperatorToken(records: Records, file: string, log: P
     await writeWhole(file, `${token}\n`);
     log('info', 'a new operator token was made', { file });
   }
-  await records.query('insert into tokens (id, name, hash) values ($1, $1, $2) on conflict (id) do update set hash = excluded.hash', [OPERATOR, hashOf(token)]);
+  await records.query('insert into tokens (id, name, hash) values ($1, $1, $2) on conflict (id) do update set hash = excluded.hash', [
+    OPERATOR,
+    hashOf(token),
+  ]);
 }
 
 async function readToken(file: string, log: PlatformLog): Promise<string | undefined> {
@@ -43,7 +52,8 @@ async function readToken(file: string, log: PlatformLog): Promise<string | undef
     throw error;
   });
   if (stat === undefined) return undefined;
-  if (!stat.isFile()) throw new VirgaError('unavailable', `${file} must be a file with the operator token, and is something else; remove it`);
+  if (!stat.isFile())
+    throw new VirgaError('unavailable', `${file} must be a file with the operator token, and is something else; remove it`);
   if ((stat.mode & 0o077) !== 0) {
     await chmod(file, 0o600);
     log('warn', 'the operator token could be read by others; its mode is 0600 again', { file });

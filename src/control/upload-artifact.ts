@@ -25,7 +25,8 @@ export function uploadArtifact(app: ControlApp, needs: Needs): void {
       method: 'put',
       path: '/v1/artifacts/{sha256}',
       summary: 'Upload an artifact',
-      description: 'A gzip-compressed tar with the files of one version, named by the sha256 of its bytes. Uploading what is there already succeeds.',
+      description:
+        'A gzip-compressed tar with the files of one version, named by the sha256 of its bytes. Uploading what is there already succeeds.',
       params: z.strictObject({ sha256 }),
       rawBody: 'application/octet-stream',
       answers: {
@@ -45,7 +46,7 @@ export function uploadArtifact(app: ControlApp, needs: Needs): void {
         idleMs: needs.limits.bodyIdleMs,
         code: 'artifact_too_large',
         what: 'the artifact',
-        limit: 'artifactBytesMax',
+        limit: 'VIRGA_LIMIT_ARTIFACT_BYTES',
       };
       checkBodyHeaders(incoming, limit);
       try {

@@ -36,6 +36,8 @@ export class Engine {
   readonly #recorder: Recorder;
   readonly #limits: RuntimeLimits;
   readonly #pools = new Map<string, VersionPool>();
+  /** By sandbox id, for what a sandbox writes to its stdout itself. */
+  readonly #instances = new Map<string, Instance>();
   #current = new Set<string>();
   #sweep: NodeJS.Timeout;
   #memoryMiB = 0;
@@ -48,6 +50,10 @@ export class Engine {
     this.#sandboxes = options.sandboxes;
     this.#recorder = options.recorder;
     this.#limits = options.limits;
+    this.#sandboxes.outputTo((id, text) => {
+      const instance = this.#instances.get(id);
+      if (instance !== undefined) this.#onLog(instance, undefined, 'info', text.trimEnd());
+    });
     this.#sweep = setInterval(() => this.#expireIdle(), IDLE_SWEEP_MS);
     this.#sweep.unref();
   }
@@ -175,6 +181,8 @@ export class Engine {
         pids: settings.pids,
       });
       const instance = new Instance(version, sandbox, events);
+      this.#instances.set(instance.id, instance);
+      void sandbox.exited.then(() => this.#instances.delete(instance.id));
       onSandbox(instance);
       await instance.start(
         {

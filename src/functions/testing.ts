@@ -113,6 +113,8 @@ export class ScriptedSandboxes implements Sandboxes {
     return undefined;
   }
 
+  outputTo(): void {}
+
   async close(): Promise<void> {}
 }
 

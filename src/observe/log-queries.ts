@@ -43,10 +43,10 @@ export async function newestLogId(sql: Sql): Promise<string | undefined> {
 
 /** Removes at most `limit` lines that are older than `beforeMs`; says how many. */
 export async function deleteLogsBefore(sql: Sql, beforeMs: number, limit: number): Promise<number> {
-  const { rowCount } = await sql.query(
-    'delete from log_lines where id in (select id from log_lines where id < $1 order by id limit $2)',
-    [firstIdAt('log', beforeMs), limit],
-  );
+  const { rowCount } = await sql.query('delete from log_lines where id in (select id from log_lines where id < $1 order by id limit $2)', [
+    firstIdAt('log', beforeMs),
+    limit,
+  ]);
   return rowCount ?? 0;
 }
 

@@ -2,7 +2,7 @@
 // where; cluster.ts, when it comes, differs in these lines only. Callers: server/edge.ts, control.ts, launcher.ts.
 import type pg from 'pg';
 import type { Config } from '../config/config.ts';
-import { BatchRecorder } from '/tmp/rec.ts';
+import { BatchRecorder } from '../observe/batch-recorder.ts';
 import type { Recorder } from '../observe/recorder.ts';
 import { LauncherClient } from '../sandbox/launcher/client.ts';
 import type { Sandboxes } from '../sandbox/sandbox.ts';

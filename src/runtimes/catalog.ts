@@ -97,7 +97,12 @@ export class RuntimeCatalog {
 function nodeFlags(memoryMiB: number): string[] {
   const heapMiB = Math.max(16, Math.floor(Math.min(memoryMiB * 0.75, memoryMiB - 16)));
   const semiSpaceMiB = Math.min(16, Math.max(1, Math.floor(memoryMiB / 64)));
-  return [`--max-old-space-size=${heapMiB}`, `--max-semi-space-size=${semiSpaceMiB}`, '--v8-pool-size=1', '--disable-warning=ExperimentalWarning'];
+  return [
+    `--max-old-space-size=${heapMiB}`,
+    `--max-semi-space-size=${semiSpaceMiB}`,
+    '--v8-pool-size=1',
+    '--disable-warning=ExperimentalWarning',
+  ];
 }
 
 /** The binary of npm's `node-<platform>-<processor>` package, under the alias that package.json gives it. */

@@ -37,7 +37,7 @@ export class ChildSandbox implements LaunchedSandbox {
     const { child } = options;
     this.pid = child.pid!;
     this.cwd = options.cwd;
-    this.#killTree = options.killTree;
+    this.#killTree = () => options.killTree();
     const output = new Output({ stdout: child.stdout!, stderr: child.stderr! }, options.output);
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => void this.#end(options, output, code, signal).then(resolve));

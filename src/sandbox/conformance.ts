@@ -116,7 +116,10 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
 
     test('the exit code is the guest’s, and stdout and stderr come out', async () => {
       const exit = await end(await shell('echo out; echo err >&2; exit 7'));
-      assert.deepEqual({ ...exit, output: exit.output.split('\n').toSorted() }, { code: 7, signal: null, outOfMemory: false, stderrTail: 'err\n', output: ['', 'err', 'out'] });
+      assert.deepEqual(
+        { ...exit, output: exit.output.split('\n').toSorted() },
+        { code: 7, signal: null, outOfMemory: false, stderrTail: 'err\n', output: ['', 'err', 'out'] },
+      );
     });
 
     test('a guest that a signal ends is reported with it', async () => {
@@ -125,7 +128,9 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
     });
 
     test('the last 4 KiB of stderr are kept', async () => {
-      const { stderrTail } = await end(await shell('i=0; while [ $i -lt 2000 ]; do echo "line $i" >&2; i=$((i+1)); done; echo the end >&2; exit 1'));
+      const { stderrTail } = await end(
+        await shell('i=0; while [ $i -lt 2000 ]; do echo "line $i" >&2; i=$((i+1)); done; echo the end >&2; exit 1'),
+      );
       assert.equal(Buffer.byteLength(stderrTail), 4096);
       assert.match(stderrTail, /the end\n$/);
     });
@@ -200,7 +205,9 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
     });
 
     test('/tmp is empty, writable, and full at its limit', wall, async () => {
-      const { output } = await end(await shell('ls -A /tmp; dd if=/dev/zero of=/tmp/fill bs=1M count=50 2>&1 | grep -o "No space left"; stat -c %s /tmp/fill'));
+      const { output } = await end(
+        await shell('ls -A /tmp; dd if=/dev/zero of=/tmp/fill bs=1M count=50 2>&1 | grep -o "No space left"; stat -c %s /tmp/fill'),
+      );
       assert.equal(output, `No space left\n${8 << 20}\n`);
     });
 
@@ -210,12 +217,20 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
     });
 
     test('everything but /tmp is read-only', wall, async () => {
-      const { output } = await end(await shell('for f in / /code /usr /etc /dev /runtime /usr/bin/env; do (: > $f/x || : > $f) 2>/dev/null && echo "wrote $f"; done; echo done'));
+      const { output } = await end(
+        await shell(
+          'for f in / /code /usr /etc /dev /runtime /usr/bin/env; do (: > $f/x || : > $f) 2>/dev/null && echo "wrote $f"; done; echo done',
+        ),
+      );
       assert.equal(output, 'done\n');
     });
 
     test('the host’s files do not exist inside', wall, async () => {
-      const { output } = await end(await shell('ls -d /home /root /var /srv /boot /sys /run /etc/shadow /etc/ssh /etc/hostname 2>/dev/null; ls /etc; ls /proc | grep -c "^[0-9]"'));
+      const { output } = await end(
+        await shell(
+          'ls -d /home /root /var /srv /boot /sys /run /etc/shadow /etc/ssh /etc/hostname 2>/dev/null; ls /etc; ls /proc | grep -c "^[0-9]"',
+        ),
+      );
       assert.match(output, /^(alternatives|hosts|ld\.so\.cache|localtime|nsswitch\.conf|passwd|pki|ssl|\n)+\d\n$/);
     });
 
@@ -250,7 +265,8 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
     });
 
     test('a CPU quota holds', { skip: !options.isolates || process.getuid?.() !== 0 }, async () => {
-      const script = 'const until = Date.now() + 400; while (Date.now() < until); console.log(process.cpuUsage().user + process.cpuUsage().system)';
+      const script =
+        'const until = Date.now() + 400; while (Date.now() < until); console.log(process.cpuUsage().user + process.cpuUsage().system)';
       const { output } = await end(await node(script, { cpus: 0.25 }));
       assert.ok(Number(output) < 250_000, `${output.trim()} µs of CPU in more than 400 ms at a quarter of a CPU`);
     });

@@ -4,4 +4,8 @@ import { sandboxDriverConformance } from './conformance.ts';
 import { ProcessDriver } from './process/process.ts';
 
 sandboxDriverConformance({ name: 'bubblewrap', isolates: true, open: (options) => BubblewrapDriver.open(options) });
-sandboxDriverConformance({ name: 'process', isolates: false, open: ({ scope }) => ProcessDriver.open({ scope, reason: 'a test', warn: () => {} }) });
+sandboxDriverConformance({
+  name: 'process',
+  isolates: false,
+  open: ({ scope }) => ProcessDriver.open({ scope, reason: 'a test', warn: () => {} }),
+});

@@ -36,7 +36,9 @@ export class Output {
   async end(options: { withinMs: number }): Promise<void> {
     this.#ended = true;
     clearTimeout(this.#timer);
-    const closed = Promise.all(this.#streams.map((stream) => new Promise<void>((resolve) => (stream.closed ? resolve() : stream.once('close', resolve)))));
+    const closed = Promise.all(
+      this.#streams.map((stream) => new Promise<void>((resolve) => (stream.closed ? resolve() : stream.once('close', resolve)))),
+    );
     const timer = setTimeout(() => {
       for (const stream of this.#streams) stream.destroy();
     }, options.withinMs);

@@ -61,5 +61,7 @@ export interface Sandboxes {
   /** Starts a sandbox; resolves when its process runs and its channel is connected. Fails with VirgaError `sandbox_unavailable`. */
   start(spec: SandboxSpec): Promise<Sandbox>;
   status(): SandboxDriverStatus | undefined;
+  /** Who hears what sandboxes write to fd 1 and 2 themselves (their console.* and print come as frames): bounded pieces of text. */
+  outputTo(listener: (id: string, text: string) => void): void;
   close(): Promise<void>;
 }

@@ -48,7 +48,13 @@ export async function runControl(config: Config): Promise<RunningRole> {
       followers: new LogFollowers({ records, limits, log }),
     };
     const { controlHost: host, controlPort: port } = config;
-    const served = await serveControl(createControl(needs), { host, port, drainMs: config.limits.drainMs, followers: needs.followers, log });
+    const served = await serveControl(createControl(needs), {
+      host,
+      port,
+      drainMs: config.limits.drainMs,
+      followers: needs.followers,
+      log,
+    });
     const stopSweeping = sweepOnInterval(needs, log);
     return {
       async close() {
@@ -82,7 +88,8 @@ function limitsOf({ limits }: Config): ControlLimits {
 
 /** Addresses that a person can open: a wildcard address is reached as localhost from the node itself. */
 function urlsOf(config: Config): ControlUrls {
-  const urlOf = (host: string, port: number): string => `http://${/^(?:0\.0\.0\.0|::|)$/.test(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
+  const urlOf = (host: string, port: number): string =>
+    `http://${/^(?:0\.0\.0\.0|::|)$/.test(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
   return {
     control: urlOf(config.controlHost, config.controlPort),
     edge: urlOf(config.edgeHost, config.edgePort),

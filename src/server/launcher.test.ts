@@ -54,7 +54,9 @@ after(async () => {
 });
 
 async function startLauncher(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'launcher-under-test.ts'), JSON.stringify(config)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'launcher-under-test.ts'), JSON.stringify(config)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const ended = once(child, 'exit').then(() => assert.fail(`the launcher ended: ${said}`));
@@ -82,8 +84,12 @@ async function startSandbox(runtime: RuntimeName): Promise<{ sandbox: Sandbox; n
 }
 
 function cgroups(): string[] {
-  const mounts = readFileSync('/proc/self/mounts', 'latin1').split('\n').map((line) => line.split(' '));
-  const found = mounts.filter(([, , type]) => type?.startsWith('cgroup')).flatMap(([, path]) => readdirSync(path!).map((name) => join(path!, name)));
+  const mounts = readFileSync('/proc/self/mounts', 'latin1')
+    .split('\n')
+    .map((line) => line.split(' '));
+  const found = mounts
+    .filter(([, , type]) => type?.startsWith('cgroup'))
+    .flatMap(([, path]) => readdirSync(path!).map((name) => join(path!, name)));
   return found.filter((path) => path.endsWith(scope));
 }
 
@@ -98,7 +104,18 @@ for (const runtime of RUNTIMES) {
     assert.equal(hello.runtime, runtime);
     const handler = runtime === 'python3' ? 'main.py' : 'index.mjs';
     const { codeFolder } = sandbox;
-    const init: InitPayload = { project: 'p', function: 'f', version: 1, codeFolder, handler, env: {}, memoryMiB: 128, timeoutMs: 1_000, concurrency: 1, logBytesPerSecond: 1_000 };
+    const init: InitPayload = {
+      project: 'p',
+      function: 'f',
+      version: 1,
+      codeFolder,
+      handler,
+      env: {},
+      memoryMiB: 128,
+      timeoutMs: 1_000,
+      concurrency: 1,
+      logBytesPerSecond: 1_000,
+    };
     sandbox.channel.write(encodeJsonFrame(FrameType.INIT, init));
     await next(FrameType.READY);
     sandbox.channel.write(encodeJsonFrame(FrameType.STOP, {}));
@@ -107,7 +124,15 @@ for (const runtime of RUNTIMES) {
 }
 
 test('an artifact that was never stored is named in the refusal', async () => {
-  const spec = { id: newId('sbx'), runtime: 'nodejs26', artifact: 'f'.repeat(64), memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 } as const;
+  const spec = {
+    id: newId('sbx'),
+    runtime: 'nodejs26',
+    artifact: 'f'.repeat(64),
+    memoryMiB: 128,
+    cpus: null,
+    tmpMiB: 8,
+    pids: 64,
+  } as const;
   await assert.rejects(client.start(spec), { code: 'artifact_not_found', message: /fff/ });
 });
 
@@ -134,7 +159,11 @@ test('sandboxes die with a launcher that is killed with -9; the next one removes
   assert.deepEqual(await orphanEnds, [null, 'SIGKILL']);
   assert.equal(stranger.exitCode ?? stranger.signalCode, null);
   assert.equal(existsSync(unfinished), false);
-  for (const path of cgroups()) assert.deepEqual(readdirSync(path).filter((name) => name.startsWith('sbx_')), []);
+  for (const path of cgroups())
+    assert.deepEqual(
+      readdirSync(path).filter((name) => name.startsWith('sbx_')),
+      [],
+    );
   stranger.kill('SIGKILL');
   await client.connected();
   const again = await startSandbox('nodejs26');

@@ -34,7 +34,10 @@ const SWEEP_MS = 5_000;
 
 export async function runLauncher(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('launcher', config.log);
-  const scope = createHash('sha256').update(await realpath(config.dataFolder)).digest('hex').slice(0, 12);
+  const scope = createHash('sha256')
+    .update(await realpath(config.dataFolder))
+    .digest('hex')
+    .slice(0, 12);
   const socketPath = join(config.runFolder, LAUNCHER_SOCKET);
   const runtimesFolder = join(config.dataFolder, 'runtimes');
   const artifactsFolder = join(config.dataFolder, 'artifacts');
@@ -68,10 +71,24 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
 
 async function prepare(spec: SandboxSpec, catalog: RuntimeCatalog, artifacts: ArtifactFolders): Promise<Launch> {
   const boot = catalog.boot(spec.runtime, { memoryMiB: spec.memoryMiB });
-  if (boot === null) throw new VirgaError('sandbox_unavailable', `this node has no runtime '${spec.runtime}'; run scripts/prepare.ts to install what is missing`);
+  if (boot === null)
+    throw new VirgaError(
+      'sandbox_unavailable',
+      `this node has no runtime '${spec.runtime}'; run scripts/prepare.ts to install what is missing`,
+    );
   const code = await artifacts.ensure(spec.artifact);
   const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
-  return { id, memoryMiB, cpus, tmpMiB, pids, argv: boot.argv, env: boot.env, mounts: [...boot.mounts, { source: code, target: CODE }], cwd: CODE };
+  return {
+    id,
+    memoryMiB,
+    cpus,
+    tmpMiB,
+    pids,
+    argv: boot.argv,
+    env: boot.env,
+    mounts: [...boot.mounts, { source: code, target: CODE }],
+    cwd: CODE,
+  };
 }
 
 /** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */
@@ -82,7 +99,7 @@ async function openDriver(config: Config, options: { scope: string; folders: str
   try {
     return await BubblewrapDriver.open({ ...options, runFolder: config.runFolder });
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'bubblewrap is not installed' : (error as Error).message;
+    const reason = (error as Error).message;
     if (config.sandboxDriver === 'auto') return openProcess(`bubblewrap does not work here: ${reason}`);
     throw new StartError(`the sandbox driver 'bubblewrap' does not work here: ${reason}`);
   }

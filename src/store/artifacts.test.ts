@@ -85,7 +85,11 @@ test('an artifact is unpacked once, however many ask at the same time', async ()
 
 test('two processes may unpack the same artifact at once', async () => {
   await using place = await Place.make();
-  const other = new ArtifactFolders({ folder: join(place.folder, 'artifacts'), blobs: place.blobs, limits: { artifactUnpackedBytesMax: 1e4, artifactFilesMax: 20 } });
+  const other = new ArtifactFolders({
+    folder: join(place.folder, 'artifacts'),
+    blobs: place.blobs,
+    limits: { artifactUnpackedBytesMax: 1e4, artifactFilesMax: 20 },
+  });
   const sha256 = await place.storeTar(Array.from({ length: 15 }, (_, i) => ({ name: `f${i}`, content: 'x' })));
   await Promise.all([place.folders.ensure(sha256), other.ensure(sha256)]);
   assert.deepEqual(await readdir(join(place.folder, 'artifacts')), [sha256]);
@@ -110,22 +114,47 @@ test('a link outside of the folder is refused, also through other links', async 
 
 test('an entry below a link or a file is refused', async () => {
   await using place = await Place.make();
-  await place.refuses([{ name: 'd/', type: 'directory' }, { name: 'a', type: 'symlink', linkname: 'd' }, { name: 'a/x', content: 'x' }], { code: 'artifact_invalid', message: /'a'.*entries below it/ });
-  await place.refuses([{ name: 'a', content: 'x' }, { name: 'a/x', content: 'x' }], { code: 'artifact_invalid', message: /'a'.*entries below it/ });
+  await place.refuses(
+    [
+      { name: 'd/', type: 'directory' },
+      { name: 'a', type: 'symlink', linkname: 'd' },
+      { name: 'a/x', content: 'x' },
+    ],
+    { code: 'artifact_invalid', message: /'a'.*entries below it/ },
+  );
+  await place.refuses(
+    [
+      { name: 'a', content: 'x' },
+      { name: 'a/x', content: 'x' },
+    ],
+    { code: 'artifact_invalid', message: /'a'.*entries below it/ },
+  );
 });
 
 test('devices, hard links and duplicates are refused', async () => {
   await using place = await Place.make();
-  await place.refuses([{ name: 'null', type: 'character-device', devmajor: 1, devminor: 3 }], { code: 'artifact_invalid', message: /character-device/ });
+  await place.refuses([{ name: 'null', type: 'character-device', devmajor: 1, devminor: 3 }], {
+    code: 'artifact_invalid',
+    message: /character-device/,
+  });
   await place.refuses([{ name: 'hard', type: 'link', linkname: '/etc/passwd' }], { code: 'artifact_invalid', message: /'hard'/ });
-  await place.refuses([{ name: 'a', content: '1' }, { name: './a', content: '2' }], { code: 'artifact_invalid', message: /twice/ });
+  await place.refuses(
+    [
+      { name: 'a', content: '1' },
+      { name: './a', content: '2' },
+    ],
+    { code: 'artifact_invalid', message: /twice/ },
+  );
 });
 
 test('too many bytes or files are refused before they are written', async () => {
   await using place = await Place.make();
   await place.refuses([{ name: 'big', content: Buffer.alloc(10_001) }], { code: 'artifact_too_large', message: /10000 bytes/ });
   await place.refuses([{ name: 'bomb', content: Buffer.alloc(50_000_000) }], { code: 'artifact_too_large', message: /10000 bytes/ });
-  await place.refuses(Array.from({ length: 21 }, (_, i) => ({ name: `f${i}`, content: '' })), { code: 'artifact_too_large', message: /20 files/ });
+  await place.refuses(
+    Array.from({ length: 21 }, (_, i) => ({ name: `f${i}`, content: '' })),
+    { code: 'artifact_too_large', message: /20 files/ },
+  );
 });
 
 test('bytes that are no archive are refused', async () => {

@@ -164,7 +164,10 @@ class Entries {
   #register(name: string, kind: 'folder' | 'file' | 'link'): void {
     if (this.#made.has(name)) throw invalid(name, 'is in the archive twice');
     if (this.#made.size > this.#limits.artifactFilesMax) {
-      throw new VirgaError('artifact_too_large', `the artifact has more than ${this.#limits.artifactFilesMax} files, the most that this server takes`);
+      throw new VirgaError(
+        'artifact_too_large',
+        `the artifact has more than ${this.#limits.artifactFilesMax} files, the most that this server takes`,
+      );
     }
     this.#made.set(name, kind);
   }
@@ -176,7 +179,7 @@ class Entries {
       for await (const chunk of content as AsyncIterable<Uint8Array>) {
         this.#bytes += chunk.length;
         if (this.#bytes > this.#limits.artifactUnpackedBytesMax) throw tooLarge(this.#limits);
-        for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+        for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
       }
       await file.chmod((mode & 0o111) === 0 ? 0o644 : 0o755);
     } finally {
@@ -207,13 +210,17 @@ function invalid(name: string, problem: string): VirgaError {
 }
 
 function tooLarge(limits: ArtifactLimits): VirgaError {
-  return new VirgaError('artifact_too_large', `the artifact has more than ${limits.artifactUnpackedBytesMax} bytes when unpacked, the most that this server takes`);
+  return new VirgaError(
+    'artifact_too_large',
+    `the artifact has more than ${limits.artifactUnpackedBytesMax} bytes when unpacked, the most that this server takes`,
+  );
 }
 
 function asVirgaError(error: unknown, sha256: string): unknown {
   if (error instanceof VirgaError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new VirgaError('disk_full', 'the disk is full; the artifact was not unpacked. Free some space.', { cause: error });
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new VirgaError('disk_full', 'the disk is full; the artifact was not unpacked. Free some space.', { cause: error });
   if (code?.startsWith('Z_') || code === undefined) {
     return new VirgaError('artifact_invalid', `the artifact ${sha256} is not a gzip'd tar: ${message}`, { cause: error });
   }

@@ -104,7 +104,7 @@ test('a setting that no node could hold to is refused whole', async () => {
 test('a function that throws makes invoke exit 1 and name the author’s line', async () => {
   const result = await virga.cli(['invoke', 'failing', '--project', 'good']);
   assert.deepEqual([result.code, result.stdout], [1, '']);
-  assert.match(result.stderr, /on purpose \(function_error\)/);
+  assert.match(result.stderr, /RangeError: on purpose[\s\S]*\(function_error\)/);
   assert.match(result.stderr, /failing\.ts:4/);
 });
 

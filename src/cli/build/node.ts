@@ -41,9 +41,10 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   const addons = new Map<string, ArtifactEntry>();
   let chunk: OutputChunk | undefined;
   let map: Uint8Array | undefined;
+  let modules: string[];
   for (let round = 0; ; round++) {
     const carriedBefore = carried.size;
-    ({ chunk, map } = await bundle(input, { folder, format, plugin: plugin({ folder, carried, addons }) }));
+    ({ chunk, map, modules } = await bundle(input, { folder, format, plugin: plugin({ folder, carried, addons }) }));
     // Packages found while they were already being bundled: once more without them.
     if (![...carried.values()].some((found) => chunk!.moduleIds.some((id) => id.startsWith(`${found.folder}${sep}`)))) break;
     if (round >= ROUNDS_MAX || (round > 0 && carried.size === carriedBefore)) break;
@@ -61,11 +62,7 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   }
   entries.push(...(await carriedFiles([...carried.values()], target)));
   const unique = new Map(entries.map((entry) => [entry.path, entry]));
-  const sources = [
-    input,
-    ...chunk.moduleIds.filter((id) => id.startsWith('/')),
-    ...fn.include.map((glob) => join(folder, staticPart(glob))),
-  ];
+  const sources = [input, ...modules, ...fn.include.map((glob) => join(folder, staticPart(glob)))];
   return {
     entries: [...unique.values()],
     handler: fn.handler === undefined ? file : `${file}#${fn.handler}`,
@@ -79,7 +76,10 @@ interface BundleOptions {
   plugin: Plugin;
 }
 
-async function bundle(input: string, { folder, format, plugin: own }: BundleOptions): Promise<{ chunk: OutputChunk; map: Uint8Array }> {
+async function bundle(
+  input: string,
+  { folder, format, plugin: own }: BundleOptions,
+): Promise<{ chunk: OutputChunk; map: Uint8Array; modules: string[] }> {
   const unresolved: RolldownLog[] = [];
   try {
     await using build = await rolldown({
@@ -106,7 +106,9 @@ async function bundle(input: string, { folder, format, plugin: own }: BundleOpti
     if (unresolved.length > 0) throw unresolvedImports(unresolved, folder);
     const map = output.find((one) => one.type === 'asset' && one.fileName.endsWith('.map'));
     if (map?.type !== 'asset') throw new VirgaError('build_failed', 'the bundler made no source map');
-    return { chunk: output[0], map: typeof map.source === 'string' ? Buffer.from(map.source) : map.source };
+    // Also those of which nothing is left (a constant that was inlined).
+    const modules = (await build.watchFiles).filter((file) => file.startsWith('/'));
+    return { chunk: output[0], map: typeof map.source === 'string' ? Buffer.from(map.source) : map.source, modules };
   } catch (error) {
     throw bundleFailure(error, folder);
   }

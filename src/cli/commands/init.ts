@@ -1,6 +1,6 @@
 // `virga init [DIR]`: a project of one function to begin with. Invariant: never overwrites a file.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { NAME_PATTERN } from '../../protocol/settings.ts';
 import type { CommandDefinition } from '../command.ts';
@@ -17,13 +17,24 @@ export const command: CommandDefinition = {
     const taken = Object.keys(files).filter((name) => existsSync(join(folder, name)));
     if (taken.length > 0)
       throw new CommandError(`${taken.join(' and ')} ${taken.length === 1 ? 'is' : 'are'} there already in ${dir}; nothing was written`);
-    mkdirSync(join(folder, 'functions'), { recursive: true });
+    makeFolder(join(folder, 'functions'));
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { flag: 'wx' });
     const made = Object.keys(files).map((name) => join(dir!, name));
     terminal.result({ files: made }, () => made.join('\n'));
     terminal.note(`Next: virga dev ${dir}`);
   },
 };
+
+/** As mkdir -p; Node's own `recursive` never returns where folders cannot be made (in /proc). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    throw new CommandError(`the folder ${folder} cannot be made: ${(error as Error).message}`);
+  }
+}
 
 /** The folder's name, made into a name. */
 function projectName(folder: string): string {

@@ -4,7 +4,7 @@ import type { InvocationFilter, InvocationRecord } from '../../../sdk/src/contro
 import type { CommandDefinition } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { clockText, msText } from '../phrases.ts';
-import { checkedName, projectOf } from '../project.ts';
+import { checkedName, projectOf, requireFunction } from '../project.ts';
 import { totalMs } from '../receipt-text.ts';
 import { connect } from '../server.ts';
 import { suggestion } from '../suggest.ts';
@@ -43,7 +43,10 @@ export const command: CommandDefinition<Options> = {
         records.push(record);
       }
     }
-    if (records.length === 0) terminal.note(`There are no such calls of '${fn}'.`);
+    if (records.length === 0) {
+      await requireFunction(client, project, fn);
+      terminal.note(`There are no such calls of '${fn}'.`);
+    }
     terminal.result(records, () => {
       if (records.length === 0) return '';
       const rows = records.map((record) => [

@@ -5,7 +5,7 @@ import type { LogLine } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { logLineText } from '../log-text.ts';
-import { checkedName, projectOf } from '../project.ts';
+import { checkedName, projectOf, requireFunction } from '../project.ts';
 import { connect } from '../server.ts';
 import { invocationId, since, wholeNumber } from '../values.ts';
 
@@ -66,7 +66,10 @@ export const command: CommandDefinition<Options> = {
         lines.push(line);
       }
     }
-    if (lines.length === 0) terminal.note(`There are no log lines${filter.since === undefined ? '' : ` since ${filter.since}`}.`);
+    if (lines.length === 0) {
+      await requireFunction(client, project, fn);
+      terminal.note(`There are no log lines${filter.since === undefined ? '' : ` since ${filter.since}`}.`);
+    }
     terminal.result(lines, () => lines.map(text).join('\n'));
   },
 };

@@ -48,7 +48,8 @@ export class Server implements ContextHost {
     if (invocation === undefined) return;
     if (frame.type === FrameType.BODY) invocation.body.push(frame.payload, (frame.flags & Flag.END) !== 0);
     else if (frame.type === FrameType.CREDIT) invocation.answer.grant(frame.arg);
-    else if (frame.type === FrameType.CANCEL) invocation.cancel();
+    // What the function does about it (abort listeners, the cancelling of its streams) is the invocation's as well.
+    else if (frame.type === FrameType.CANCEL) running.run(invocation, () => invocation.cancel());
   }
 
   keepFor(promise: Promise<unknown>): void {

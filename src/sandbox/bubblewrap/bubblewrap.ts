@@ -104,10 +104,19 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#wall?.close();
   }
 
-  async #spawn(launch: Launch, channel: Socket | 'ignore', output: OutputSink, cgroup: Cgroup, limitBytes: number): Promise<LaunchedSandbox> {
+  async #spawn(
+    launch: Launch,
+    channel: Socket | 'ignore',
+    output: OutputSink,
+    cgroup: Cgroup,
+    limitBytes: number,
+  ): Promise<LaunchedSandbox> {
     const wall = this.#wall;
     const uid = wall === null ? UID_INSIDE : wall.nextUid();
-    const seen: Launch = { ...launch, mounts: launch.mounts.map(({ source, target }) => ({ source: wall?.inside(source) ?? source, target })) };
+    const seen: Launch = {
+      ...launch,
+      mounts: launch.mounts.map(({ source, target }) => ({ source: wall?.inside(source) ?? source, target })),
+    };
     const args = bubblewrapArguments(seen, this.#system, { uid, sharedUserNamespace: wall !== null, filtered: this.#filter !== null });
     const command = [...(wall?.enter ?? []), 'bwrap', ...args];
     const filterFd = this.#filter === null ? null : openSync(this.#filter, 'r');
@@ -154,7 +163,17 @@ export class BubblewrapDriver implements SandboxDriver {
   /** Runs `true` in a sandbox. */
   async #prove(): Promise<void> {
     const nobody: OutputSink = { write: () => true, onceWelcome: (resume) => resume() };
-    const launch: Launch = { id: 'probe', argv: ['/bin/true'], env: {}, mounts: [], cwd: '/', memoryMiB: 64, cpus: null, tmpMiB: 1, pids: 16 };
+    const launch: Launch = {
+      id: 'probe',
+      argv: ['/bin/true'],
+      env: {},
+      mounts: [],
+      cwd: '/',
+      memoryMiB: 64,
+      cpus: null,
+      tmpMiB: 1,
+      pids: 16,
+    };
     const exit = await (await this.start(launch, 'ignore', nobody)).exited;
     if (exit.code !== 0) throw new Error(exit.stderrTail.trim() || `a trial sandbox ended with ${exit.code ?? exit.signal}`);
   }

@@ -108,7 +108,7 @@ function saysReady(child: ChildProcess): Promise<void> {
     let said = '';
     child.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
     child.stdout!.once('data', () => resolve());
-    child.once('error', reject);
+    child.once('error', (error) => reject(new Error(`unshare (of util-linux) cannot be run: ${error.message}`, { cause: error })));
     child.stdin!.on('error', () => {});
     child.once('close', (code) => reject(new Error(`unshare ended with ${code}: ${said.trim()}`)));
   });

@@ -20,17 +20,75 @@ const ARCHITECTURES: Record<string, Architecture> = {
   x64: {
     audit: 0xc000003e,
     denied: [
-      101, 103, 155, 163, 164, 165, 166, 167, 168, 169, // ptrace syslog pivot_root acct settimeofday mount umount2 swapon swapoff reboot
-      172, 173, 175, 176, 179, 212, 227, 246, 248, 249, 250, // iopl ioperm init_module delete_module quotactl lookup_dcookie clock_settime kexec_load add_key request_key keyctl
-      272, 298, 300, 304, 308, 310, 311, 312, 313, 320, 321, 323, // unshare perf_event_open fanotify_init open_by_handle_at setns process_vm_readv process_vm_writev kcmp finit_module kexec_file_load bpf userfaultfd
+      101,
+      103,
+      155,
+      163,
+      164,
+      165,
+      166,
+      167,
+      168,
+      169, // ptrace syslog pivot_root acct settimeofday mount umount2 swapon swapoff reboot
+      172,
+      173,
+      175,
+      176,
+      179,
+      212,
+      227,
+      246,
+      248,
+      249,
+      250, // iopl ioperm init_module delete_module quotactl lookup_dcookie clock_settime kexec_load add_key request_key keyctl
+      272,
+      298,
+      300,
+      304,
+      308,
+      310,
+      311,
+      312,
+      313,
+      320,
+      321,
+      323, // unshare perf_event_open fanotify_init open_by_handle_at setns process_vm_readv process_vm_writev kcmp finit_module kexec_file_load bpf userfaultfd
     ],
   },
   arm64: {
     audit: 0xc00000b7,
     denied: [
-      117, 116, 41, 89, 170, 40, 39, 224, 225, 142, // ptrace syslog pivot_root acct settimeofday mount umount2 swapon swapoff reboot
-      105, 106, 60, 18, 112, 104, 217, 218, 219, // init_module delete_module quotactl lookup_dcookie clock_settime kexec_load add_key request_key keyctl
-      97, 241, 262, 265, 268, 270, 271, 272, 273, 294, 280, 282, // unshare perf_event_open fanotify_init open_by_handle_at setns process_vm_readv process_vm_writev kcmp finit_module kexec_file_load bpf userfaultfd
+      117,
+      116,
+      41,
+      89,
+      170,
+      40,
+      39,
+      224,
+      225,
+      142, // ptrace syslog pivot_root acct settimeofday mount umount2 swapon swapoff reboot
+      105,
+      106,
+      60,
+      18,
+      112,
+      104,
+      217,
+      218,
+      219, // init_module delete_module quotactl lookup_dcookie clock_settime kexec_load add_key request_key keyctl
+      97,
+      241,
+      262,
+      265,
+      268,
+      270,
+      271,
+      272,
+      273,
+      294,
+      280,
+      282, // unshare perf_event_open fanotify_init open_by_handle_at setns process_vm_readv process_vm_writev kcmp finit_module kexec_file_load bpf userfaultfd
     ],
   },
 };

@@ -22,6 +22,11 @@ export interface CgroupLimits {
   pids: number;
 }
 
+/**
+ * v1: a thread that moves itself needs no lock, where cgroup.procs takes the one that stops all forks of the machine and
+ * waits a grace period of the kernel for it: 10 ms on an idle machine. v2 has no such entrance for a sandbox.
+ */
+const ENTRANCE_V1 = 'tasks';
 /** Quotas are counted in short periods: with the usual 100 ms one, a call can stall for as long as 100 ms - quota. */
 const CPU_PERIOD_US = 20_000;
 const CPU_QUOTA_US_MIN = 1_000;
@@ -46,9 +51,9 @@ export class Cgroup {
     return group;
   }
 
-  /** A process enters by writing 0 into each of these. */
+  /** A process of one thread enters by writing 0 into each of these. */
   get entrances(): string[] {
-    return this.#folders.map(({ folder }) => join(folder, 'cgroup.procs'));
+    return this.#folders.map(({ version, folder }) => join(folder, version === 1 ? ENTRANCE_V1 : 'cgroup.procs'));
   }
 
   /** Whether the kernel has killed something in here at the memory limit. */
@@ -142,7 +147,11 @@ function setLimit(version: 1 | 2, controller: Controller, folder: string, limits
 }
 
 function pidsIn(folder: string): number[] {
-  return read(join(folder, 'cgroup.procs')).split('\n').filter(Boolean).map(Number).filter((pid) => pid > 0);
+  return read(join(folder, 'cgroup.procs'))
+    .split('\n')
+    .filter(Boolean)
+    .map(Number)
+    .filter((pid) => pid > 0);
 }
 
 function removeEmpty(folder: string): boolean {

@@ -20,7 +20,12 @@ const RECONNECT_MS_FIRST = 20;
 const RECONNECT_MS_MAX = 1_000;
 /** Starts may wait in the launcher for others, and for an artifact to be unpacked. */
 const START_TIMEOUT_MS = 30_000;
-const LOST: SandboxExit = { code: null, signal: 'SIGKILL', outOfMemory: false, stderrTail: 'the launcher ended, and its sandboxes with it' };
+const LOST: SandboxExit = {
+  code: null,
+  signal: 'SIGKILL',
+  outOfMemory: false,
+  stderrTail: 'the launcher ended, and its sandboxes with it',
+};
 
 interface Tenancy {
   started: PromiseWithResolvers<{ codeFolder: string }>;
@@ -28,16 +33,11 @@ interface Tenancy {
   channel: Duplex | undefined;
 }
 
-export interface LauncherClientOptions {
-  /** Raw stdout and stderr of a sandbox, at most 64 KiB/s of each. */
-  onOutput?: (id: string, text: string) => void;
-}
-
 export class LauncherClient implements Sandboxes {
   readonly #launcherPath: string;
   readonly #channelsPath: string;
   readonly #door: ChannelDoor;
-  readonly #onOutput: (id: string, text: string) => void;
+  #onOutput: (id: string, text: string) => void = () => {};
   readonly #tenancies = new Map<string, Tenancy>();
   #socket: Socket | undefined;
   #status: SandboxDriverStatus | undefined;
@@ -46,16 +46,20 @@ export class LauncherClient implements Sandboxes {
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(config: { runFolder: string }, options: LauncherClientOptions = {}) {
+  constructor(config: { runFolder: string }) {
     this.#launcherPath = join(config.runFolder, LAUNCHER_SOCKET);
     this.#channelsPath = join(config.runFolder, CHANNELS_SOCKET);
-    this.#onOutput = options.onOutput ?? (() => {});
     this.#door = new ChannelDoor(this.#channelsPath);
     this.#connect();
   }
 
   status(): SandboxDriverStatus | undefined {
     return this.#status;
+  }
+
+  /** At most 64 KiB/s of each sandbox. */
+  outputTo(listener: (id: string, text: string) => void): void {
+    this.#onOutput = listener;
   }
 
   /** Resolves when the launcher is there. */
@@ -68,7 +72,10 @@ export class LauncherClient implements Sandboxes {
     const tenancy: Tenancy = { started: Promise.withResolvers(), exited: Promise.withResolvers(), channel: undefined };
     this.#tenancies.set(spec.id, tenancy);
     const expected = this.#door.expect(spec.id);
-    const late = setTimeout(() => tenancy.started.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)), START_TIMEOUT_MS);
+    const late = setTimeout(
+      () => tenancy.started.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)),
+      START_TIMEOUT_MS,
+    );
     this.#send({ op: 'start', spec });
     let channel: Duplex;
     let codeFolder: string;

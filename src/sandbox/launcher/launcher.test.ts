@@ -32,7 +32,8 @@ class Pair implements AsyncDisposable {
   program = GUEST;
 
   constructor() {
-    this.client = new LauncherClient({ runFolder: this.folder }, { onOutput: (_id, text) => (this.output += text) });
+    this.client = new LauncherClient({ runFolder: this.folder });
+    this.client.outputTo((_id, text) => (this.output += text));
   }
 
   static async make(): Promise<Pair> {
@@ -69,7 +70,10 @@ class Pair implements AsyncDisposable {
   #prepare(spec: SandboxSpec): Launch {
     if (spec.artifact.startsWith('0')) throw new VirgaError('artifact_not_found', `there is no artifact '${spec.artifact}'`);
     const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
-    const mounts = [{ source: dirname(process.execPath), target: '/runtime' }, { source: this.folder, target: '/code' }];
+    const mounts = [
+      { source: dirname(process.execPath), target: '/runtime' },
+      { source: this.folder, target: '/code' },
+    ];
     return { id, memoryMiB, cpus, tmpMiB, pids, mounts, cwd: '/code', argv: ['/runtime/node', '-e', this.program], env: {} };
   }
 }
@@ -112,7 +116,10 @@ test('starts beyond the number and the memory of the node are refused with the l
   const sandboxes = await Promise.all([1, 2, 3].map(() => pair.client.start(pair.spec())));
   await assert.rejects(pair.client.start(pair.spec()), { code: 'sandbox_unavailable', message: /3 sandboxes.*sandboxesMax/ });
   await sandboxes[0]!.kill();
-  await assert.rejects(pair.client.start(pair.spec({ memoryMiB: 900 })), { code: 'sandbox_unavailable', message: /900 MiB.*744 of the 1000/ });
+  await assert.rejects(pair.client.start(pair.spec({ memoryMiB: 900 })), {
+    code: 'sandbox_unavailable',
+    message: /900 MiB.*744 of the 1000/,
+  });
   const again = await pair.client.start(pair.spec({ memoryMiB: 744 }));
   await again.kill();
 });

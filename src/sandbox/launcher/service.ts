@@ -154,7 +154,10 @@ export class LauncherService {
     }
     if (this.#memoryMiB + spec.memoryMiB > sandboxMemoryMiB) {
       const left = sandboxMemoryMiB - this.#memoryMiB;
-      throw new VirgaError('sandbox_unavailable', `the sandbox needs ${spec.memoryMiB} MiB, and ${left} of the ${sandboxMemoryMiB} MiB that this node gives to sandboxes are free (sandboxMemoryMiB)`);
+      throw new VirgaError(
+        'sandbox_unavailable',
+        `the sandbox needs ${spec.memoryMiB} MiB, and ${left} of the ${sandboxMemoryMiB} MiB that this node gives to sandboxes are free (sandboxMemoryMiB)`,
+      );
     }
   }
 
@@ -174,7 +177,12 @@ export class LauncherService {
 function refuse(link: EdgeLink, spec: SandboxSpec, error: unknown): void {
   const known = error instanceof VirgaError;
   const message = error instanceof Error ? error.message : String(error);
-  link.send({ op: 'refused', id: spec.id, code: known ? error.code : 'sandbox_unavailable', message: known ? message : `the sandbox could not be started: ${message}` });
+  link.send({
+    op: 'refused',
+    id: spec.id,
+    code: known ? error.code : 'sandbox_unavailable',
+    message: known ? message : `the sandbox could not be started: ${message}`,
+  });
 }
 
 /** A connection to the edge, announced, from which nothing is ever read here: its bytes are for the guest. */

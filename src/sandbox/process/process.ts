@@ -37,7 +37,7 @@ export class ProcessDriver implements SandboxDriver {
     const watched = process.platform === 'linux';
     const notes = [
       `the driver "process" isolates nothing; in use because: ${reason}`,
-      'cpus, pids and the size of /tmp are not limited, and the host\'s network is reachable',
+      "cpus, pids and the size of /tmp are not limited, and the host's network is reachable",
       watched ? 'memory is watched ten times a second' : 'memory is not limited: this system has no /proc to watch it by',
     ];
     const memory = watched ? 'watcher' : null;

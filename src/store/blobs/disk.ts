@@ -95,12 +95,14 @@ async function copy(sha256: string, source: Readable, file: FileHandle, maxBytes
   let bytes = 0;
   for await (const chunk of source as AsyncIterable<Uint8Array>) {
     bytes += chunk.byteLength;
-    if (bytes > maxBytes) throw new VirgaError('artifact_too_large', `the artifact has more than ${maxBytes} bytes, the most that this server takes`);
+    if (bytes > maxBytes)
+      throw new VirgaError('artifact_too_large', `the artifact has more than ${maxBytes} bytes, the most that this server takes`);
     hash.update(chunk);
-    for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
+    for (let at = 0; at < chunk.byteLength;) at += (await file.write(chunk, at)).bytesWritten;
   }
   const actual = hash.digest('hex');
-  if (actual !== sha256) throw new VirgaError('artifact_invalid', `the ${bytes} bytes received have the sha256 ${actual}, not the promised ${sha256}`);
+  if (actual !== sha256)
+    throw new VirgaError('artifact_invalid', `the ${bytes} bytes received have the sha256 ${actual}, not the promised ${sha256}`);
   return bytes;
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
-import { migrate } from './migrate.ts';
+import { migrate as migrateWith } from './migrate.ts';
 import { startTestPostgres } from './testing.ts';
 import type { TestPostgres } from './testing.ts';
 
@@ -20,53 +20,59 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function withClient(work: (client: pg.Client) => Promise<void>): Promise<void> {
-  await using database = await postgres.database();
-  const client = new pg.Client(database.connection);
+/** On a connection of its own, as the supervisor does it. */
+async function migrate(connection: pg.ClientConfig, from?: string): Promise<string[]> {
+  const client = new pg.Client(connection);
   await client.connect();
   try {
-    await work(client);
+    return (await migrateWith(client, from)).applied;
   } finally {
     await client.end();
   }
 }
 
-test('a migrated database is left alone, a new migration is applied once', async () => {
-  await withClient(async (client) => {
-    assert.deepEqual((await migrate(client)).applied, []);
-    await writeFile(join(folder, '0002-more.sql'), 'create table more (x integer);');
-    assert.deepEqual((await migrate(client, folder)).applied, ['0002-more.sql']);
-    assert.deepEqual((await migrate(client, folder)).applied, []);
-    await client.query('insert into more values (1)');
-    // This Virga does not know 0002: the data folder is newer than it.
-    await assert.rejects(migrate(client), /newer than this Virga.*0002-more/);
-  });
+/** The next migration: one more than there are. */
+async function addMigration(sql: string): Promise<string> {
+  const name = '0002-more.sql';
+  await writeFile(join(folder, name), sql);
+  return name;
+}
+
+test('a migrated database is left alone, and a new migration is applied once', async () => {
+  await using database = await postgres.database();
+  assert.deepEqual(await migrate(database.connection), []);
+  const name = await addMigration('create table more (x integer);');
+  assert.deepEqual(await migrate(database.connection, folder), [name]);
+  assert.deepEqual(await migrate(database.connection, folder), []);
+  await database.records.query('insert into more values (1)');
+});
+
+test('a database with a migration that this Virga does not know is refused as newer, with the remedy', async () => {
+  await using database = await postgres.database();
+  await addMigration('create table more (x integer);');
+  await migrate(database.connection, folder);
+  await assert.rejects(migrate(database.connection), { name: 'MigrationError', message: /newer than this Virga.*0002-more.*--data/ });
 });
 
 test('a migration that fails leaves nothing of itself', async () => {
-  await withClient(async (client) => {
-    await writeFile(join(folder, '0002-more.sql'), 'create table half (x integer); select broken from nowhere;');
-    await assert.rejects(migrate(client, folder), /0002-more.*nowhere/);
-    const { rowCount } = await client.query(`select 1 from pg_tables where tablename = 'half'`);
-    assert.equal(rowCount, 0);
-  });
+  await using database = await postgres.database();
+  await addMigration('create table half (x integer); select broken from nowhere;');
+  await assert.rejects(migrate(database.connection, folder), { name: 'MigrationError', message: /0002-more.*nowhere/ });
+  const { rowCount } = await database.records.query(`select 1 from pg_tables where tablename = 'half'`);
+  assert.equal(rowCount, 0);
 });
 
 test('a migration that was applied with another text is refused', async () => {
-  await withClient(async (client) => {
-    await writeFile(join(folder, '0002-more.sql'), 'create table more (x integer);');
-    await migrate(client, folder);
-    await writeFile(join(folder, '0002-more.sql'), 'create table more (x bigint);');
-    await assert.rejects(migrate(client, folder), /another text/);
-  });
+  await using database = await postgres.database();
+  await addMigration('create table more (x integer);');
+  await migrate(database.connection, folder);
+  await addMigration('create table more (x bigint);');
+  await assert.rejects(migrate(database.connection, folder), { name: 'MigrationError', message: /another text/ });
 });
 
-test('two that migrate at once do it once', async () => {
+test('of several that migrate at once each migration is applied by one', async () => {
   await using database = await postgres.database();
-  await writeFile(join(folder, '0002-more.sql'), 'create table more (x integer);');
-  const clients = [new pg.Client(database.connection), new pg.Client(database.connection)];
-  await Promise.all(clients.map((client) => client.connect()));
-  const results = await Promise.all(clients.map((client) => migrate(client, folder)));
-  assert.deepEqual(results.flatMap(({ applied }) => applied), ['0002-more.sql']);
-  await Promise.all(clients.map((client) => client.end()));
+  const name = await addMigration('create table more (x integer);');
+  const applied = await Promise.all([1, 2, 3].map(() => migrate(database.connection, folder)));
+  assert.deepEqual(applied.flat(), [name]);
 });

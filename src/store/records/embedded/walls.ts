@@ -18,7 +18,7 @@ export interface Walls {
 
 /** Exit code of flock(1) when the lock is still held after LOCK_WAIT_S. */
 export const LOCK_BUSY = 75;
-const LOCK_WAIT_S = 2;
+const LOCK_WAIT_S = 1;
 /** What it may read besides its own programs. Nothing of the users' files, and none of Virga's. */
 const READABLE = ['/usr', '/bin', '/lib', '/lib64', '/nix', '/etc/ld.so.cache', '/etc/passwd', '/etc/localtime'];
 

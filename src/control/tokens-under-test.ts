@@ -20,7 +20,11 @@ export function tokenCases(start: StartControl): void {
 
     const ensure = (): Promise<void> => ensureOperatorToken(control.records, file, control.needs.log);
     const token = async (): Promise<string> => (await readFile(file, 'utf8')).trim();
-    const works = (secret: string): Promise<boolean> => authenticate(control.records, `Bearer ${secret}`).then(() => true, () => false);
+    const works = (secret: string): Promise<boolean> =>
+      authenticate(control.records, `Bearer ${secret}`).then(
+        () => true,
+        () => false,
+      );
 
     test('the first start makes a token that only its owner can read, and stores only its hash', async () => {
       assert.match(await token(), /^vrg_[A-Za-z0-9_-]{43}$/);
@@ -28,23 +32,26 @@ export function tokenCases(start: StartControl): void {
       const { rows } = await control.records.query('select * from tokens');
       assert.equal(rows.length, 1);
       assert.ok(!JSON.stringify(rows).includes((await token()).slice(4)));
-      assert.deepEqual((await readdir(control.folder)).filter((name) => name.endsWith('.tmp')), []);
+      assert.deepEqual(
+        (await readdir(control.folder)).filter((name) => name.endsWith('.tmp')),
+        [],
+      );
     });
 
     test('later starts keep the token', async () => {
-      const before = await token();
+      const earlier = await token();
       await ensure();
-      assert.equal(await token(), before);
-      assert.ok(await works(before));
+      assert.equal(await token(), earlier);
+      assert.ok(await works(earlier));
     });
 
     test('a lost file is replaced by a new token, and the old one stops working', async () => {
-      const before = await token();
+      const earlier = await token();
       await rm(file);
       await ensure();
-      assert.notEqual(await token(), before);
+      assert.notEqual(await token(), earlier);
       assert.ok(await works(await token()));
-      assert.equal(await works(before), false);
+      assert.equal(await works(earlier), false);
     });
 
     test('a file that the records do not know is taken as it is', async () => {

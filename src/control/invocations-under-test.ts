@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { newId } from '../lib/ids.ts';
 import { request, until } from './fixture.ts';
-import type { StartControl, TestControl } from './fixture.ts';
+import type { Json, StartControl, TestControl } from './fixture.ts';
 import { sweep } from './housekeeping.ts';
 
 export function recordCases(start: StartControl): void {
@@ -37,16 +37,18 @@ export function recordCases(start: StartControl): void {
     async function recordLine(text: string, options: { ageMs?: number; invocation?: string; fn?: string } = {}): Promise<string> {
       const at = Date.now() - (options.ageMs ?? 0);
       const id = options.ageMs === undefined ? newId('log') : idAt('log', at);
-      await control.records.query(`insert into log_lines values ($1, to_timestamp($2::float8 / 1000), 'tour', $3, 1, $4, 'sbx_1', 'info', $5)`, [
-        id, at, options.fn ?? 'hello', options.invocation ?? '', text,
-      ]);
+      await control.records.query(
+        `insert into log_lines values ($1, to_timestamp($2::float8 / 1000), 'tour', $3, 1, $4, 'sbx_1', 'info', $5)`,
+        [id, at, options.fn ?? 'hello', options.invocation ?? '', text],
+      );
       return id;
     }
 
     /** An id of another time: newId never goes back, so its time part is replaced. */
     function idAt(prefix: 'inv' | 'log', ms: number): string {
       let time = '';
-      for (let rest = Math.floor(ms), i = 0; i < 10; i++, rest = Math.floor(rest / 32)) time = '0123456789abcdefghjkmnpqrstvwxyz'[rest % 32] + time;
+      for (let rest = Math.floor(ms), i = 0; i < 10; i++, rest = Math.floor(rest / 32))
+        time = '0123456789abcdefghjkmnpqrstvwxyz'[rest % 32] + time;
       return `${prefix}_${time}${newId(prefix).slice(14)}`;
     }
 
@@ -58,7 +60,8 @@ export function recordCases(start: StartControl): void {
       const recent = await recordInvocation(1_000);
       await recordInvocation(1_000, 'ok', 'other');
       const path = '/v1/projects/tour/functions/hello/invocations';
-      const ids = async (query: string): Promise<string[]> => (await control.call('GET', `${path}?${query}`)).body.items.map(({ id }: { id: string }) => id);
+      const ids = async (query: string): Promise<string[]> =>
+        (await control.call('GET', `${path}?${query}`)).body.items.map(({ id }: { id: string }) => id);
       assert.deepEqual(await ids(''), [recent, failed, old]);
       assert.deepEqual(await ids('since=10m'), [recent, failed]);
       assert.deepEqual(await ids(`since=${new Date(Date.now() - MINUTE).toISOString()}`), [recent]);
@@ -66,7 +69,7 @@ export function recordCases(start: StartControl): void {
       assert.deepEqual(await ids('outcome=function_error&since=1h'), [failed]);
       assert.deepEqual(await ids('outcome=ok'), [recent, old]);
       const first = (await control.call('GET', `${path}?limit=2`)).body;
-      assert.deepEqual((await ids(`limit=2&cursor=${first.next}`)), [old]);
+      assert.deepEqual(await ids(`limit=2&cursor=${first.next}`), [old]);
       const record = first.items[0];
       assert.deepEqual(record.receipt, { queueMs: 0.5, sandboxMs: 20.25, loadMs: 1, initMs: 2, handlerMs: 3.5, cold: true, billedMs: 6 });
       assert.equal(record.peakMemoryBytes, 5_000_000_000);
@@ -96,7 +99,10 @@ export function recordCases(start: StartControl): void {
       await recordLine('second', { invocation: id });
       const { body } = await control.call('GET', `/v1/projects/tour/invocations/${id}`);
       assert.equal(body.invocation.id, id);
-      assert.deepEqual(body.logs.map(({ text }: { text: string }) => text), ['first', 'second']);
+      assert.deepEqual(
+        body.logs.map(({ text }: { text: string }) => text),
+        ['first', 'second'],
+      );
       assert.equal(body.logsCut, false);
       assert.equal((await control.call('GET', `/v1/projects/other/invocations/${id}`)).body.error.code, 'invocation_not_found');
       assert.equal((await control.call('GET', `/v1/projects/tour/invocations/${newId('inv')}`)).status, 404);
@@ -109,7 +115,7 @@ export function recordCases(start: StartControl): void {
       await recordLine('old', { ageMs: 20 * MINUTE });
       const ids = [];
       for (const text of lines) ids.push(await recordLine(text, { invocation, ...(text === 'c' && { fn: 'other' }) }));
-      const list = async (query: string): Promise<any> => (await control.call('GET', `/v1/projects/tour/logs?${query}`)).body;
+      const list = async (query: string): Promise<Json> => (await control.call('GET', `/v1/projects/tour/logs?${query}`)).body;
       assert.deepEqual(texts(await list('')), ['old', ...lines]);
       assert.deepEqual(texts(await list('since=10m')), lines);
       assert.deepEqual(texts(await list(`function=hello&invocation=${invocation}`)), ['a', 'b', 'd']);
@@ -124,7 +130,10 @@ export function recordCases(start: StartControl): void {
     test('a follower gets the last lines, then new ones as they come, and heartbeats; it stops when it leaves', async () => {
       await recordLine('before');
       const leave = new AbortController();
-      const response = await fetch(`${control.url}/v1/projects/tour/logs?follow=true&last=1`, { headers: { authorization: `Bearer ${control.token}` }, signal: leave.signal });
+      const response = await fetch(`${control.url}/v1/projects/tour/logs?follow=true&last=1`, {
+        headers: { authorization: `Bearer ${control.token}` },
+        signal: leave.signal,
+      });
       assert.equal(response.headers.get('content-type'), 'application/x-ndjson');
       assert.match(response.headers.get('x-virga-after')!, /^log_/);
       const lines = linesOf(response);
@@ -134,25 +143,19 @@ export function recordCases(start: StartControl): void {
       assert.equal(JSON.parse(await nextText(lines)).text, 'one');
       assert.equal(JSON.parse(await nextText(lines)).text, 'two');
       assert.equal((await lines.next()).value, '');
-      const { query } = control.records;
+      assert.equal(control.needs.followers.size, 1);
       leave.abort();
-      let asked = 0;
-      control.needs.records.query = ((text: string, values?: unknown[]) => {
-        asked += 1;
-        return query.call(control.records, text, values);
-      }) as never;
-      await new Promise((resolve) => setTimeout(resolve, 60));
-      const settled = asked;
-      await new Promise((resolve) => setTimeout(resolve, 60));
-      control.needs.records.query = query;
-      assert.equal(asked, settled);
+      await until('the follower is gone', () => Promise.resolve(control.needs.followers.size === 0));
     });
 
     test('following begins now, and the number of followers is bounded', async () => {
       await recordLine('before');
       const leave = new AbortController();
       const follow = (): Promise<Response> =>
-        fetch(`${control.url}/v1/projects/tour/logs?follow=true`, { headers: { authorization: `Bearer ${control.token}` }, signal: leave.signal });
+        fetch(`${control.url}/v1/projects/tour/logs?follow=true`, {
+          headers: { authorization: `Bearer ${control.token}` },
+          signal: leave.signal,
+        });
       const followers = await Promise.all(Array.from({ length: 4 }, follow));
       const refused = await follow();
       assert.equal(refused.status, 503);
@@ -160,7 +163,7 @@ export function recordCases(start: StartControl): void {
       await recordLine('after');
       for (const follower of followers) assert.equal(JSON.parse(await nextText(linesOf(follower))).text, 'after');
       leave.abort();
-      await until('the followers have left', async () => (await control.call('GET', '/v1/projects/nowhere/logs?follow=true')).status !== 503);
+      await until('the followers have left', () => Promise.resolve(control.needs.followers.size === 0));
       assert.equal((await control.call('GET', '/v1/projects/nowhere/logs?follow=true')).body.error.code, 'project_not_found');
       assert.equal((await control.call('HEAD', '/v1/projects/tour/logs?follow=true')).status, 200);
     });
@@ -184,13 +187,27 @@ export function recordCases(start: StartControl): void {
           return; // Control gave a payload up that is too large.
         }
         outgoing.setHeader('content-type', 'application/json');
-        outgoing.end(JSON.stringify({ query: url.search, type: incoming.headers['content-type'], id: incoming.headers['x-request-id'], trace: incoming.headers['traceparent'], bytes: Buffer.concat(chunks).length }));
+        outgoing.end(
+          JSON.stringify({
+            query: url.search,
+            type: incoming.headers['content-type'],
+            id: incoming.headers['x-request-id'],
+            trace: incoming.headers['traceparent'],
+            bytes: Buffer.concat(chunks).length,
+          }),
+        );
       };
       const path = '/v1/projects/tour/functions/hello/invoke';
       const headers = { 'content-type': 'image/png', 'x-request-id': 'abc', traceparent: '00-1-2-01' };
       const { status, body } = await control.call('POST', `${path}?version=7`, { body: new Uint8Array(900_000), headers });
       assert.equal(status, 200);
-      assert.deepEqual(body, { query: '?project=tour&function=hello&version=7', type: 'image/png', id: 'abc', trace: '00-1-2-01', bytes: 900_000 });
+      assert.deepEqual(body, {
+        query: '?project=tour&function=hello&version=7',
+        type: 'image/png',
+        id: 'abc',
+        trace: '00-1-2-01',
+        bytes: 900_000,
+      });
       assert.equal((await control.call('POST', path)).body.type, 'application/json');
       assert.equal((await control.call('POST', path, { body: new Uint8Array(1_000_001) })).status, 413);
       const streamed = new ReadableStream({ pull: (stream) => stream.enqueue(new Uint8Array(100_000)) });
@@ -203,7 +220,9 @@ export function recordCases(start: StartControl): void {
         outgoing.writeHead(429, { 'content-type': 'application/json', 'retry-after': '3' });
         outgoing.end(JSON.stringify({ error: { code: 'function_overloaded', message: 'full', fault: 'caller', requestId: 'x' } }));
       };
-      const { status, body, headers } = await control.call('POST', '/v1/projects/tour/functions/hello/invoke', { body: new Uint8Array(1_000_000) });
+      const { status, body, headers } = await control.call('POST', '/v1/projects/tour/functions/hello/invoke', {
+        body: new Uint8Array(1_000_000),
+      });
       assert.equal(status, 429);
       assert.equal(headers.get('retry-after'), '3');
       assert.equal(body.error.code, 'function_overloaded');

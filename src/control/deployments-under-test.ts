@@ -24,7 +24,8 @@ export function deploymentCases(start: StartControl): void {
 
     const deploy = (project: string, json: unknown, query = ''): ReturnType<TestControl['call']> =>
       control.call('POST', `/v1/projects/${project}/deployments${query}`, { json });
-    const rollback = (project: string, json: object = {}): ReturnType<TestControl['call']> => control.call('POST', `/v1/projects/${project}/rollback`, { json });
+    const rollback = (project: string, json: object = {}): ReturnType<TestControl['call']> =>
+      control.call('POST', `/v1/projects/${project}/rollback`, { json });
 
     test('a first deploy creates the project, serves it, and says what it did', async () => {
       const { status, body } = await deploy('first', request(one));
@@ -50,7 +51,10 @@ export function deploymentCases(start: StartControl): void {
         { path: '/a', methods: null, function: 'hello' },
       ];
       const first = await deploy('same', request(one, {}, routes));
-      const shuffled = { routes: routes.toReversed().map((route) => ({ ...route, methods: route.methods?.toReversed() ?? null })), functions: {} as object };
+      const shuffled = {
+        routes: routes.toReversed().map((route) => ({ ...route, methods: route.methods?.toReversed() ?? null })),
+        functions: {} as object,
+      };
       shuffled.functions = { hello: { settings: Object.fromEntries(Object.entries(SETTINGS).toReversed()), artifact: one } };
       const again = await deploy('same', shuffled);
       assert.equal(again.status, 200);
@@ -90,13 +94,23 @@ export function deploymentCases(start: StartControl): void {
       assert.match(returned.body.changes[0].detail[0], /^code [0-9a-f]{12} → [0-9a-f]{12}$/);
       assert.equal((await deploy('back', request(one, { memoryMiB: 300 }))).body.changes[0].version, 3);
       const versions = (await control.call('GET', '/v1/projects/back/functions/hello/versions')).body.items;
-      assert.deepEqual(versions.map((version: { number: number; current: boolean }) => [version.number, version.current]), [[3, true], [2, false], [1, false]]);
+      assert.deepEqual(
+        versions.map((version: { number: number; current: boolean }) => [version.number, version.current]),
+        [
+          [3, true],
+          [2, false],
+          [1, false],
+        ],
+      );
     });
 
     test('a function that is removed and comes back never reuses a number for other code', async () => {
       await deploy('gone', request(one));
       const removed = await deploy('gone', { functions: {}, routes: [] });
-      assert.deepEqual(removed.body.changes.map((change: { change: string }) => change.change), ['remove', 'remove']);
+      assert.deepEqual(
+        removed.body.changes.map((change: { change: string }) => change.change),
+        ['remove', 'remove'],
+      );
       assert.equal((await deploy('gone', request(two))).body.changes[0].version, 2);
     });
 
@@ -112,10 +126,14 @@ export function deploymentCases(start: StartControl): void {
     });
 
     test('a deploy that fails in any way changes nothing', async () => {
-      const before = (await deploy('atomic', request(one))).body.deployment;
+      const standing = (await deploy('atomic', request(one))).body.deployment;
       const lost = '1'.repeat(64);
       const failing: [unknown, number, string][] = [
-        [{ functions: { hello: { artifact: two, settings: SETTINGS }, more: { artifact: lost, settings: SETTINGS } }, routes: [] }, 409, 'artifacts_missing'],
+        [
+          { functions: { hello: { artifact: two, settings: SETTINGS }, more: { artifact: lost, settings: SETTINGS } }, routes: [] },
+          409,
+          'artifacts_missing',
+        ],
         [request(two, {}, [{ path: '/', methods: null, function: 'helo' }]), 400, 'invalid_request'],
         [request(two, { memoryMiB: 31 }), 400, 'invalid_request'],
         [request(two, { memoryMiB: 8_192 }), 422, 'setting_not_enforceable'],
@@ -129,7 +147,7 @@ export function deploymentCases(start: StartControl): void {
       assert.equal((await deploy('never', request(lost))).status, 409);
       assert.equal((await control.call('GET', '/v1/projects/never')).status, 404);
       const project = (await control.call('GET', '/v1/projects/atomic')).body;
-      assert.equal(project.deployment, before);
+      assert.equal(project.deployment, standing);
       assert.equal(project.functions[0].artifact, one);
       assert.equal((await control.call('GET', '/v1/projects/atomic/functions/hello/versions')).body.items.length, 1);
     });
@@ -152,10 +170,15 @@ export function deploymentCases(start: StartControl): void {
     });
 
     test('concurrent deploys of one project come one after the other', async () => {
-      const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => deploy('race', request(n % 2 === 0 ? one : two, { memoryMiB: 100 + n }))));
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, (_, n) => deploy('race', request(n % 2 === 0 ? one : two, { memoryMiB: 100 + n }))),
+      );
       assert.ok(answers.every(({ status }) => status === 201));
       const versions = answers.map(({ body }) => body.changes.find((change: { kind: string }) => change.kind === 'function').version);
-      assert.deepEqual(versions.toSorted((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8]);
+      assert.deepEqual(
+        versions.toSorted((a, b) => a - b),
+        [1, 2, 3, 4, 5, 6, 7, 8],
+      );
       assert.equal(answers.filter(({ body }) => body.changes[0].kind === 'project').length, 1);
       const newest = Math.max(...answers.map(({ body }) => body.deployment));
       const project = (await control.call('GET', '/v1/projects/race')).body;
@@ -178,9 +201,15 @@ export function deploymentCases(start: StartControl): void {
       assert.equal(again.body.changed, false);
       assert.equal((await rollback('roll')).body.changes[0].version, 2);
       const history = (await control.call('GET', '/v1/projects/roll/deployments')).body.items;
-      assert.deepEqual(history.map((item: { kind: string; current: boolean }) => [item.kind, item.current]), [
-        ['rollback', true], ['rollback', false], ['deploy', false], ['deploy', false],
-      ]);
+      assert.deepEqual(
+        history.map((item: { kind: string; current: boolean }) => [item.kind, item.current]),
+        [
+          ['rollback', true],
+          ['rollback', false],
+          ['deploy', false],
+          ['deploy', false],
+        ],
+      );
     });
 
     test('a rollback to nothing, or to a deployment of another project, is refused', async () => {
@@ -199,7 +228,10 @@ export function deploymentCases(start: StartControl): void {
 
     test('a setting that the node cannot enforce is refused when it is asked for, and warned of when it is the default', async () => {
       const { sandbox } = control.edge.stats;
-      control.edge.stats.sandbox = { driver: 'process', enforcement: { isolation: null, memory: 'watcher', cpus: null, pids: null, tmp: null, network: null, notes: ['no cgroups here'] } };
+      control.edge.stats.sandbox = {
+        driver: 'process',
+        enforcement: { isolation: null, memory: 'watcher', cpus: null, pids: null, tmp: null, network: null, notes: ['no cgroups here'] },
+      };
       try {
         const refused = await deploy('hold', request(one, { cpus: 0.5, pids: 64 }));
         assert.equal(refused.status, 422);
@@ -259,7 +291,12 @@ export function deploymentCases(start: StartControl): void {
     test('lists are paged without gaps or repetitions', async () => {
       for (let n = 0; n < 5; n++) await deploy(`page-${n}`, request(one));
       for (let n = 0; n < 4; n++) await deploy('page-0', request(one, { memoryMiB: 100 + n }));
-      for (const [path, limit] of [['/v1/projects', 3], ['/v1/projects/page-0/deployments', 2], ['/v1/projects/page-0/functions/hello/versions', 2], ['/v1/projects/page-0/functions', 1]] as const) {
+      for (const [path, limit] of [
+        ['/v1/projects', 3],
+        ['/v1/projects/page-0/deployments', 2],
+        ['/v1/projects/page-0/functions/hello/versions', 2],
+        ['/v1/projects/page-0/functions', 1],
+      ] as const) {
         const whole = (await control.call('GET', `${path}?limit=1000`)).body;
         assert.equal(whole.next, null);
         const paged: unknown[] = [];
