@@ -20,7 +20,7 @@ export interface DeploymentOptions {
   kept?: ReadonlyMap<string, Built>;
   signal?: AbortSignal;
   /** What is going on, for people. */
-  progress: (text: string) => void;
+  progress: (phase: string, detail?: string) => void;
 }
 
 export interface Deployment {
@@ -42,7 +42,7 @@ export async function deployManifest(manifest: Manifest, options: DeploymentOpti
       cacheFolder: options.cacheFolder,
       fresh: options.fresh ?? false,
       only: names,
-      note: progress,
+      note: (text) => progress(text),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     const built = new Map<string, Built>(fresh.map((one) => [one.name, one]));
@@ -78,7 +78,7 @@ async function upload(built: readonly Built[], { client, progress, signal }: Dep
       bytes,
       signal,
       onProgress: ({ sentBytes, totalBytes }) =>
-        progress(`uploading ${name}: ${bar(sentBytes / totalBytes)} ${bytesText(sentBytes)} of ${bytesText(totalBytes)}`),
+        progress(`uploading ${name}`, `${bar(sentBytes / totalBytes)} ${bytesText(sentBytes)} of ${bytesText(totalBytes)}`),
     });
     uploadedBytes += bytes;
   }

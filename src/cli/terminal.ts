@@ -83,7 +83,8 @@ export class Terminal {
 }
 
 export class Progress implements Disposable {
-  #text: string;
+  #phase: string;
+  #detail = '';
   readonly #stream: TerminalStreams['err'] | undefined;
   readonly #startedAt = performance.now();
   #timer: NodeJS.Timeout | undefined;
@@ -92,7 +93,7 @@ export class Progress implements Disposable {
   #said = '';
 
   constructor(text: string, stream: TerminalStreams['err'] | undefined) {
-    this.#text = text;
+    this.#phase = text;
     this.#stream = stream;
     if (stream === undefined) return;
     this.#timer = setTimeout(() => {
@@ -101,9 +102,10 @@ export class Progress implements Disposable {
     }, QUIET_MS).unref();
   }
 
-  update(text: string): void {
-    this.#text = text;
-    // Into a file or a pipe each new phase is one line, without the moving figures of a phase.
+  /** `detail` are the moving figures of a phase; into a file or a pipe only the phase is said, once. */
+  update(phase: string, detail = ''): void {
+    this.#phase = phase;
+    this.#detail = detail;
     if (this.#stream !== undefined && !this.#stream.isTTY && this.#said !== '') this.#draw();
   }
 
@@ -115,14 +117,13 @@ export class Progress implements Disposable {
   #draw(): void {
     const stream = this.#stream!;
     if (!stream.isTTY) {
-      const phase = this.#text.replace(/:? .*\d.*$/, '');
-      if (phase !== this.#said) stream.write(`${phase} …\n`);
-      this.#said = phase;
+      if (this.#phase !== this.#said) stream.write(`${this.#phase} …\n`);
+      this.#said = this.#phase;
       return;
     }
     this.#drawn = true;
     const seconds = Math.floor((performance.now() - this.#startedAt) / 1_000);
-    const line = `${SPINNER[this.#frame++ % SPINNER.length]} ${this.#text} (${seconds} s)`;
+    const line = `${SPINNER[this.#frame++ % SPINNER.length]} ${this.#phase}${this.#detail === '' ? '' : ` ${this.#detail}`} (${seconds} s)`;
     stream.write(`\r\x1b[2K${line.slice(0, (stream.columns ?? 80) - 1)}`);
   }
 }

@@ -78,6 +78,8 @@ export class Call {
   /** Set when it has ended. */
   record: InvocationRecord | undefined;
   timer: NodeJS.Timeout | undefined;
+  /** Hears once that the client left; set by the engine. */
+  onAbandoned: (() => void) | undefined;
   /** Takes a queued call out of its queue; set while queued. */
   leaveQueue: (() => void) | undefined;
 
@@ -101,6 +103,7 @@ export class Call {
   abandon(): void {
     if (this.state === 'ended' || this.abandoned) return;
     this.abandoned = true;
+    this.onAbandoned?.();
     if (this.state === 'queued') this.leaveQueue?.();
     else this.host?.abandon(this);
   }

@@ -58,6 +58,7 @@ export class Engine {
     this.#sweep.unref();
   }
 
+  /** Calls whose clients still wait. */
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -68,6 +69,8 @@ export class Engine {
     const refused = this.#pool(request.version).accept(call);
     if (refused !== undefined) return refused;
     this.#inFlight++;
+    // Nobody waits for it any more: it does not hold up a drain.
+    call.onAbandoned = () => this.#oneLess();
     return call;
   }
 
@@ -207,9 +210,13 @@ export class Engine {
     }
   }
 
-  #onCallEnded(instance: Instance | undefined, call: Call): void {
+  #oneLess(): void {
     this.#inFlight--;
     if (this.#inFlight === 0) this.#idle?.();
+  }
+
+  #onCallEnded(instance: Instance | undefined, call: Call): void {
+    if (!call.abandoned) this.#oneLess();
     call.record = recordOf(call, instance);
     this.#recorder.invocation(call.record);
   }

@@ -80,15 +80,14 @@ test('every text comes back as it was, but for NUL and lone surrogates', async (
       const { rows } = await database.records.query<{ text: string; function: string }>('select text, function from log_lines order by id');
       await database.records.query('truncate log_lines');
       const expected = texts.map((text) => text.replaceAll('\0', '').toWellFormed());
-      // What stood around a NUL may form a pair once it is gone; both ways of counting it are right.
       assert.deepEqual(rows.map((row) => row.text), expected);
       assert.deepEqual(rows.map((row) => row.function), expected);
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   );
 });
 
-test('close writes tens of thousands of rows, in batches, and the event loop is never held for long', async () => {
+test('close writes tens of thousands of rows in several batches', async () => {
   await using database = await postgres.database();
   const recorder = new BatchRecorder({ connection: database.connection, bufferBytes: 64 * MIB });
   for (let i = 0; i < 15_000; i++) {

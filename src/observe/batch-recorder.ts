@@ -5,7 +5,6 @@
 // Invariant: a call costs a push and an addition; what waits, the batch being written included, is at most bufferBytes, and
 // what came beyond that is counted. While Postgres is away the batch at hand is tried again, with backoff, before any
 // newer one, so log lines are committed in the order of their ids: who follows them by id misses none.
-import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import { isUniqueViolation, writeBatch } from './copy-batch.ts';
@@ -199,7 +198,7 @@ export class BatchRecorder implements Recorder {
 
   /** At once, whatever it waits for: end() would wait for a server that may be hanging. */
   #disconnect(): void {
-    const client = this.#client as unknown as { connection: { stream: Duplex } } | undefined;
+    const client = this.#client;
     this.#client = undefined;
     client?.connection.stream.destroy();
   }

@@ -71,7 +71,7 @@ export default { async fetch() {
   attempt('shadow', () => readFileSync('/etc/shadow'));
   tries['root home'] = existsSync('/root') ? readdirSync('/root').join() : 'absent';
   tries['processes'] = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)).length < 6 ? 'few' : 'many';
-  tries['environment'] = Object.keys(process.env).filter((name) => /^(HOME|SHELL|VIRGA|SSH|npm_)/.test(name)).join();
+  tries['environment'] = Object.keys(process.env).filter((name) => /^(SHELL|USER|VIRGA|SSH|npm_)/.test(name)).join();
   tries['uid'] = String(process.getuid!());
   tries['loopback'] = await new Promise((resolve) => {
     const socket = connect(Number(process.env.PROBE_PORT ?? 8081), '127.0.0.1');

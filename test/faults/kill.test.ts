@@ -49,7 +49,8 @@ for (const role of ['edge', 'control', 'launcher', 'postgres']) {
     assert.equal(deployed.code, 0, deployed.stderr);
     await servesWithin(virga, 5_000);
     // A call that is running when the blow falls: its sandbox is the orphan to be.
-    const running = virga.fetch('p', '/stays').catch(() => {});
+    const leave = new AbortController();
+    const running = virga.fetch('p', '/stays', { signal: leave.signal }).catch(() => {});
     await new Promise((resolve) => setTimeout(resolve, 200));
     const before = virga.pids()[role]!;
     assert.ok(before.length > 0, `no process of ${role} among ${JSON.stringify(virga.pids())}`);
@@ -66,7 +67,8 @@ for (const role of ['edge', 'control', 'launcher', 'postgres']) {
       const guests = descendants(virga.process.pid!).filter(({ command }) => /guest\.(cjs|py)/.test(command) && !command.startsWith('bwrap'));
       assert.ok(guests.length <= 2, guests.map(({ command }) => command.slice(0, 150)).join('\n'));
     }
-    if (role === 'edge') await running;
+    leave.abort();
+    await running;
     await virga.stop();
     assert.deepEqual(leftovers(virga.dataFolder), []);
   });

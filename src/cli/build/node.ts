@@ -62,7 +62,8 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   }
   entries.push(...(await carriedFiles([...carried.values()], target)));
   const unique = new Map(entries.map((entry) => [entry.path, entry]));
-  const sources = [input, ...modules, ...fn.include.map((glob) => join(folder, staticPart(glob)))];
+  const settings = ['package.json', 'package-lock.json', 'tsconfig.json'].map((name) => join(folder, name));
+  const sources = [input, ...settings, ...modules, ...fn.include.map((glob) => join(folder, staticPart(glob)))];
   return {
     entries: [...unique.values()],
     handler: fn.handler === undefined ? file : `${file}#${fn.handler}`,

@@ -26,7 +26,7 @@ export const command: CommandDefinition<{ fresh?: boolean }> = {
       client,
       cacheFolder: settings.cacheFolder,
       fresh: options.fresh ?? false,
-      progress: (text) => progress.update(text),
+      progress: (phase, detail) => progress.update(phase, detail),
     });
     progress[Symbol.dispose]();
     const codeBytes = [...built.values()].reduce((sum, one) => sum + one.bytes, 0);

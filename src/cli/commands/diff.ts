@@ -22,7 +22,7 @@ export const command: CommandDefinition<{ exitCode?: boolean }> = {
       client,
       cacheFolder: settings.cacheFolder,
       dryRun: true,
-      progress: (text) => progress.update(text),
+      progress: (phase, detail) => progress.update(phase, detail),
     });
     progress[Symbol.dispose]();
     terminal.result(answer, () => changesText(answer, terminal));
