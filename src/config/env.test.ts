@@ -53,7 +53,11 @@ test('nothing given is a complete configuration that fits the machine', () => {
 });
 
 test('a flag wins over its variable, and paths become absolute', () => {
-  const { config } = readConfig({ data: 'mine', edgePort: '9000' }, { VIRGA_DATA: '/other', VIRGA_EDGE_PORT: 'broken', VIRGA_LIMIT_DRAIN_MS: '0' }, LAPTOP);
+  const { config } = readConfig(
+    { data: 'mine', edgePort: '9000' },
+    { VIRGA_DATA: '/other', VIRGA_EDGE_PORT: 'broken', VIRGA_LIMIT_DRAIN_MS: '0' },
+    LAPTOP,
+  );
   assert.deepEqual([config.dataFolder, config.edgePort, config.limits.drainMs], ['/srv/app/mine', 9000, 0]);
 });
 
@@ -83,18 +87,29 @@ test('a wrong database URL is reported without the password that it may hold', (
   const [problem] = problemsOf({}, { VIRGA_POSTGRES_URL: 'mysql://me:hunter2@host/db' });
   assert.match(problem!, /^VIRGA_POSTGRES_URL is not the URL of a PostgreSQL/);
   assert.doesNotMatch(problem!, /hunter2/);
-  assert.equal(readConfig({}, { VIRGA_POSTGRES_URL: 'postgresql:///virga?host=/run/pg' }, LAPTOP).config.postgresUrl, 'postgresql:///virga?host=/run/pg');
+  assert.equal(
+    readConfig({}, { VIRGA_POSTGRES_URL: 'postgresql:///virga?host=/run/pg' }, LAPTOP).config.postgresUrl,
+    'postgresql:///virga?host=/run/pg',
+  );
 });
 
 test('addresses and names of hosts pass, wrong addresses do not', () => {
   for (const good of ['0.0.0.0', '::', '::1', 'localhost', 'node-1.example']) {
     assert.deepEqual(problemsOf({}, { VIRGA_CONTROL_HOST: good }), [], good);
   }
-  for (const bad of ['256.1.1.1', '1.2.3', 'localhost:8080', '[::1]', '*', 'a b']) assert.equal(problemsOf({}, { VIRGA_CONTROL_HOST: bad }).length, 1, bad);
+  for (const bad of ['256.1.1.1', '1.2.3', 'localhost:8080', '[::1]', '*', 'a b'])
+    assert.equal(problemsOf({}, { VIRGA_CONTROL_HOST: bad }).length, 1, bad);
 });
 
 test('a variable that nobody reads is named with the one that was probably meant', () => {
-  const env = { VIRGA_LIMIT_REQUEST_BYTE: '1', VIRGA_ZZZZZZ: '', VIRGA_URL: 'http://x', VIRGA_TOKEN: 't', VIRGA_ROLE_CONFIG: '{}', VIRGANIA: '1' };
+  const env = {
+    VIRGA_LIMIT_REQUEST_BYTE: '1',
+    VIRGA_ZZZZZZ: '',
+    VIRGA_URL: 'http://x',
+    VIRGA_TOKEN: 't',
+    VIRGA_ROLE_CONFIG: '{}',
+    VIRGANIA: '1',
+  };
   assert.deepEqual(readConfig({}, env, LAPTOP).warnings, [
     'the variable VIRGA_LIMIT_REQUEST_BYTE means nothing to Virga and is ignored; did you mean VIRGA_LIMIT_REQUEST_BYTES?',
     'the variable VIRGA_ZZZZZZ means nothing to Virga and is ignored',
@@ -116,7 +131,10 @@ test('the run folder moves to a short path before a socket in it would exceed wh
 });
 
 test('start has a flag for each setting that says it has one', () => {
-  assert.deepEqual(startFlags().map(({ flags }) => flags), ['--data <folder>', '--edge-port <port>', '--control-port <port>', '--sandbox <driver>', '--log <format>']);
+  assert.deepEqual(
+    startFlags().map(({ flags }) => flags),
+    ['--data <folder>', '--edge-port <port>', '--control-port <port>', '--sandbox <driver>', '--log <format>'],
+  );
 });
 
 test('docs/reference/configuration.md is current (write it with: virga reference configuration)', async () => {

@@ -44,7 +44,9 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     if (given === undefined) return setting.default(machine);
     const parsed = setting.parse(given.text, machine);
     if ('value' in parsed) return parsed.value;
-    problems.push(setting.secret ? `${given.source} is ${parsed.problem}` : `${given.source} is '${given.text.slice(0, 200)}': ${parsed.problem}`);
+    problems.push(
+      setting.secret ? `${given.source} is ${parsed.problem}` : `${given.source} is '${given.text.slice(0, 200)}': ${parsed.problem}`,
+    );
     return setting.default(machine);
   };
   const table = NODE_SETTINGS;
@@ -62,8 +64,12 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     limits: Object.fromEntries(Object.entries(LIMIT_SETTINGS).map(([key, setting]) => [key, read(setting)])) as unknown as Limits,
   };
   if (config.edgePort === config.controlPort) {
-    const sources = [table.edgePort, table.controlPort].map((setting) => givenFor(setting, flags, env)?.source ?? `the default of ${setting.variable}`);
-    problems.push(`the edge and the control API cannot share port ${config.edgePort} (${sources.join(' and ')}): choose another for one of them, with --edge-port or --control-port`);
+    const sources = [table.edgePort, table.controlPort].map(
+      (setting) => givenFor(setting, flags, env)?.source ?? `the default of ${setting.variable}`,
+    );
+    problems.push(
+      `the edge and the control API cannot share port ${config.edgePort} (${sources.join(' and ')}): choose another for one of them, with --edge-port or --control-port`,
+    );
   }
   if (problems.length > 0) throw new ConfigurationError(problems);
   return { config, warnings: [...unknownVariables(env), ...strangeLimits(config, machine)] };
@@ -101,7 +107,9 @@ function unknownVariables(env: NodeJS.ProcessEnv): string[] {
 function strangeLimits({ limits }: Config, machine: Machine): string[] {
   if (limits.sandboxMemoryMiB <= machine.memoryMiB) return [];
   const { variable } = LIMIT_SETTINGS.sandboxMemoryMiB;
-  return [`${variable} is ${limits.sandboxMemoryMiB} MiB, but this machine has ${machine.memoryMiB} MiB: busy functions can run it out of memory`];
+  return [
+    `${variable} is ${limits.sandboxMemoryMiB} MiB, but this machine has ${machine.memoryMiB} MiB: busy functions can run it out of memory`,
+  ];
 }
 
 function thisMachine(): Machine {

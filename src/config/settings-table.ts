@@ -81,7 +81,8 @@ export const NODE_SETTINGS: NodeSettings = {
   },
   postgresUrl: {
     variable: 'VIRGA_POSTGRES_URL',
-    meaning: 'A PostgreSQL (14 or later) to use, `postgres://user:password@host/database`; without it Virga runs one of its own in the data folder.',
+    meaning:
+      'A PostgreSQL (14 or later) to use, `postgres://user:password@host/database`; without it Virga runs one of its own in the data folder.',
     default: () => null,
     defaultText: 'none',
     secret: true,
@@ -89,14 +90,18 @@ export const NODE_SETTINGS: NodeSettings = {
       const url = URL.parse(text);
       return url !== null && /^postgres(ql)?:$/.test(url.protocol)
         ? { value: text }
-        : { problem: 'not the URL of a PostgreSQL; give one like postgres://user:password@host:5432/database, or leave it out to use the embedded one' };
+        : {
+            problem:
+              'not the URL of a PostgreSQL; give one like postgres://user:password@host:5432/database, or leave it out to use the embedded one',
+          };
     },
   },
   sandboxDriver: {
     variable: 'VIRGA_SANDBOX',
     flag: 'sandbox',
     placeholder: 'driver',
-    meaning: 'What walls functions in: `bubblewrap` (Linux namespaces), `process` (no wall: only for code that you trust), or `auto`: bubblewrap where it works, else process.',
+    meaning:
+      'What walls functions in: `bubblewrap` (Linux namespaces), `process` (no wall: only for code that you trust), or `auto`: bubblewrap where it works, else process.',
     default: () => 'auto',
     parse: oneOf('auto', 'bubblewrap', 'process'),
   },
@@ -113,12 +118,27 @@ export const NODE_SETTINGS: NodeSettings = {
 export const LIMIT_SETTINGS: LimitSettings = {
   requestBytesMax: limit('REQUEST_BYTES', GIB, { unit: 'bytes', min: KIB, max: 1024 * GIB }, 'Body of one request to a function.'),
   // The payload and the result are held in memory, so this one stays small.
-  invokeBytesMax: limit('INVOKE_BYTES', 6 * MIB, { unit: 'bytes', min: KIB, max: 256 * MIB }, 'Payload, and result, of one direct invocation (`virga invoke`).'),
-  artifactBytesMax: limit('ARTIFACT_BYTES', 256 * MIB, { unit: 'bytes', min: KIB, max: 64 * GIB }, 'One artifact as it is uploaded (packed).'),
+  invokeBytesMax: limit(
+    'INVOKE_BYTES',
+    6 * MIB,
+    { unit: 'bytes', min: KIB, max: 256 * MIB },
+    'Payload, and result, of one direct invocation (`virga invoke`).',
+  ),
+  artifactBytesMax: limit(
+    'ARTIFACT_BYTES',
+    256 * MIB,
+    { unit: 'bytes', min: KIB, max: 64 * GIB },
+    'One artifact as it is uploaded (packed).',
+  ),
   artifactUnpackedBytesMax: limit('ARTIFACT_UNPACKED_BYTES', GIB, { unit: 'bytes', min: KIB, max: 256 * GIB }, 'One artifact unpacked.'),
   artifactFilesMax: limit('ARTIFACT_FILES', 50_000, { unit: 'files', min: 1, max: 10_000_000 }, 'Files in one artifact.'),
   sandboxMemoryMiB: {
-    ...limit('SANDBOX_MEMORY_MIB', 0, { unit: 'MiB', min: 64, max: 64 * 1024 * 1024 }, 'Sum of the memory limits of all sandboxes of this node.'),
+    ...limit(
+      'SANDBOX_MEMORY_MIB',
+      0,
+      { unit: 'MiB', min: 64, max: 64 * 1024 * 1024 },
+      'Sum of the memory limits of all sandboxes of this node.',
+    ),
     default: ({ memoryMiB }) => Math.max(64, Math.floor(memoryMiB * 0.7)),
     defaultText: '70 % of the memory',
   },
@@ -128,8 +148,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     default: ({ cores }) => Math.max(4, cores * 2),
     defaultText: 'twice the cores, at least 4',
   },
-  bootTimeoutMs: limit('BOOT_TIMEOUT_MS', 10_000, { unit: 'ms', min: 100, max: HOUR_MS }, 'A sandbox that has not said hello after this long is given up.'),
-  loadTimeoutMs: limit('LOAD_TIMEOUT_MS', 30_000, { unit: 'ms', min: 100, max: HOUR_MS }, 'Code that has not loaded after this long is given up.'),
+  bootTimeoutMs: limit(
+    'BOOT_TIMEOUT_MS',
+    10_000,
+    { unit: 'ms', min: 100, max: HOUR_MS },
+    'A sandbox that has not said hello after this long is given up.',
+  ),
+  loadTimeoutMs: limit(
+    'LOAD_TIMEOUT_MS',
+    30_000,
+    { unit: 'ms', min: 100, max: HOUR_MS },
+    'Code that has not loaded after this long is given up.',
+  ),
   drainMs: limit('DRAIN_MS', 25_000, { unit: 'ms', min: 0, max: HOUR_MS }, 'How long a stopping node waits for calls in flight.'),
   recordBufferBytes: limit(
     'RECORD_BUFFER_BYTES',
@@ -137,8 +167,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: 64 * KIB, max: 4 * GIB },
     'Records and log lines that wait for the database; beyond it new ones are dropped and counted.',
   ),
-  logBytesPerSecond: limit('LOG_BYTES_PER_SECOND', 64 * KIB, { unit: 'bytes', min: KIB, max: GIB }, 'Log of one instance a second, with a burst of ten times that; more is dropped and counted.'),
-  retentionHours: limit('RETENTION_HOURS', 168, { unit: 'hours', min: 1, max: 100 * 366 * 24 }, 'How long invocations and log lines are kept.'),
+  logBytesPerSecond: limit(
+    'LOG_BYTES_PER_SECOND',
+    64 * KIB,
+    { unit: 'bytes', min: KIB, max: GIB },
+    'Log of one instance a second, with a burst of ten times that; more is dropped and counted.',
+  ),
+  retentionHours: limit(
+    'RETENTION_HOURS',
+    168,
+    { unit: 'hours', min: 1, max: 100 * 366 * 24 },
+    'How long invocations and log lines are kept.',
+  ),
 };
 
 function limit(name: string, value: number, range: { unit: string; min: number; max: number }, meaning: string): Setting<number> {

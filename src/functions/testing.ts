@@ -27,7 +27,7 @@ const SETTINGS: VersionSettings = {
 };
 
 export function testVersion(settings: Partial<VersionSettings> = {}, name = 'f', number = 1): DeployedVersion {
-  return { project: 'p', function: name, version: number, artifact: 'a', settings: { ...SETTINGS, ...settings } };
+  return { project: 'p', function: name, version: number, artifact: 'a', settings: { ...SETTINGS, ...settings }, createdAt: 0 };
 }
 
 export interface GuestScript {

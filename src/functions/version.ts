@@ -7,10 +7,12 @@ export interface DeployedVersion {
   version: number;
   artifact: string;
   settings: VersionSettings;
+  /** Unix ms: tells version 1 of a project from version 1 of its namesake before it was removed. */
+  createdAt: number;
 }
 
-export function versionKey(v: { project: string; function: string; version: number }): string {
-  return `${v.project}/${v.function}@${v.version}`;
+export function versionKey(v: DeployedVersion): string {
+  return `${v.project}/${v.function}@${v.version}#${v.createdAt}`;
 }
 
 /** For messages: `function 'resize'`. */

@@ -11,13 +11,14 @@ interface Row {
   deployment: string;
   state: ProjectState;
   /** Function name → its current version. */
-  versions: { function: string; number: number; artifact: string; settings: VersionSettings }[];
+  versions: { function: string; number: number; artifact: string; settings: VersionSettings; createdAt: number }[];
 }
 
 export async function loadProjects(sql: Sql): Promise<{ projects: ServedProject[]; deployment: number }> {
   const { rows } = await sql.query<Row>(
     `select p.name as project, d.id as deployment, d.state,
-            coalesce((select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings))
+            coalesce((select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings,
+                                                           'createdAt', extract(epoch from v.created_at) * 1000))
                       from jsonb_each(d.state->'functions') f
                       join versions v on v.project = p.name and v.function = f.key and v.number = (f.value->>'version')::integer), '[]') as versions
        from projects p join deployments d on d.id = p.current_deployment`,
@@ -30,7 +31,7 @@ export async function loadProjects(sql: Sql): Promise<{ projects: ServedProject[
 function compile(row: Row): ServedProject {
   const functions = new Map<string, DeployedVersion>();
   for (const v of row.versions) {
-    functions.set(v.function, { project: row.project, function: v.function, version: v.number, artifact: v.artifact, settings: v.settings });
+    functions.set(v.function, { project: row.project, function: v.function, version: v.number, artifact: v.artifact, settings: v.settings, createdAt: v.createdAt });
   }
   const routes = row.state.routes.flatMap((route) => {
     const version = functions.get(route.function);
@@ -41,10 +42,10 @@ function compile(row: Row): ServedProject {
 
 /** A version that need not be current: for direct invocations that name one. */
 export async function loadVersion(sql: Sql, name: { project: string; function: string; version: number }): Promise<DeployedVersion | undefined> {
-  const { rows } = await sql.query<{ artifact: string; settings: VersionSettings }>(
-    'select artifact, settings from versions where project = $1 and function = $2 and number = $3',
+  const { rows } = await sql.query<{ artifact: string; settings: VersionSettings; createdAt: number }>(
+    'select artifact, settings, (extract(epoch from created_at) * 1000)::float8 as "createdAt" from versions where project = $1 and function = $2 and number = $3',
     [name.project, name.function, name.version],
   );
   const row = rows[0];
-  return row === undefined ? undefined : { ...name, artifact: row.artifact, settings: row.settings };
+  return row === undefined ? undefined : { ...name, ...row };
 }

@@ -26,15 +26,39 @@ const MIB = 1024 * 1024;
 
 function record(change: Partial<InvocationRecord> = {}): InvocationRecord {
   return {
-    id: newId('inv'), traceId: '0af7651916cd43dd8448eb211c80319c', project: 'tour', function: 'hello', version: 3, trigger: 'http', outcome: 'ok',
-    status: 200, request: 'GET /hello', error: null, startedAt: 1_790_000_000_000.25,
+    id: newId('inv'),
+    traceId: '0af7651916cd43dd8448eb211c80319c',
+    project: 'tour',
+    function: 'hello',
+    version: 3,
+    trigger: 'http',
+    outcome: 'ok',
+    status: 200,
+    request: 'GET /hello',
+    error: null,
+    startedAt: 1_790_000_000_000.25,
     receipt: { queueMs: 0.125, sandboxMs: 0, loadMs: 0, initMs: 0, handlerMs: 1.5, cold: false, billedMs: 2 },
-    peakMemoryBytes: 50 * MIB, bytesIn: 0, bytesOut: 5_000_000_000, instance: 'sbx_1', ...change,
+    peakMemoryBytes: 50 * MIB,
+    bytesIn: 0,
+    bytesOut: 5_000_000_000,
+    instance: 'sbx_1',
+    ...change,
   };
 }
 
 function line(text: string, change: Partial<LogLine> = {}): LogLine {
-  return { id: newId('log'), at: 1_790_000_000_000.5, project: 'tour', function: 'hello', version: 3, invocation: 'inv_1', instance: 'sbx_1', level: 'info', text, ...change };
+  return {
+    id: newId('log'),
+    at: 1_790_000_000_000.5,
+    project: 'tour',
+    function: 'hello',
+    version: 3,
+    invocation: 'inv_1',
+    instance: 'sbx_1',
+    level: 'info',
+    text,
+    ...change,
+  };
 }
 
 async function count(database: TestDatabase, table: 'invocations' | 'log_lines'): Promise<number> {
@@ -71,18 +95,35 @@ test('records and lines are readable shortly after they were left, without anyth
 
 test('every text comes back as it was, but for NUL and lone surrogates', async () => {
   await using database = await postgres.database();
-  const unit = fc.oneof(fc.constantFrom('\t', '\n', '\r', '\\', '\0', 'N', '.', '\ud800', '\udc00', 'é', '😀', '"'), fc.nat({ max: 0xffff }).map((code) => String.fromCharCode(code)));
+  const unit = fc.oneof(
+    fc.constantFrom('\t', '\n', '\r', '\\', '\0', 'N', '.', '\ud800', '\udc00', 'é', '😀', '"'),
+    fc.nat({ max: 0xffff }).map((code) => String.fromCharCode(code)),
+  );
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(unit, { maxLength: 30 }).map((units) => units.join('')), { minLength: 1, maxLength: 40 }), async (texts) => {
-      const recorder = new BatchRecorder({ connection: database.connection, bufferBytes: MIB });
-      for (const text of texts) recorder.log(line(text, { function: text }));
-      await recorder.close({ timeoutMs: 5_000 });
-      const { rows } = await database.records.query<{ text: string; function: string }>('select text, function from log_lines order by id');
-      await database.records.query('truncate log_lines');
-      const expected = texts.map((text) => text.replaceAll('\0', '').toWellFormed());
-      assert.deepEqual(rows.map((row) => row.text), expected);
-      assert.deepEqual(rows.map((row) => row.function), expected);
-    }),
+    fc.asyncProperty(
+      fc.array(
+        fc.array(unit, { maxLength: 30 }).map((units) => units.join('')),
+        { minLength: 1, maxLength: 40 },
+      ),
+      async (texts) => {
+        const recorder = new BatchRecorder({ connection: database.connection, bufferBytes: MIB });
+        for (const text of texts) recorder.log(line(text, { function: text }));
+        await recorder.close({ timeoutMs: 5_000 });
+        const { rows } = await database.records.query<{ text: string; function: string }>(
+          'select text, function from log_lines order by id',
+        );
+        await database.records.query('truncate log_lines');
+        const expected = texts.map((text) => text.replaceAll('\0', '').toWellFormed());
+        assert.deepEqual(
+          rows.map((row) => row.text),
+          expected,
+        );
+        assert.deepEqual(
+          rows.map((row) => row.function),
+          expected,
+        );
+      },
+    ),
     { numRuns: 25 },
   );
 });
@@ -120,13 +161,19 @@ test('what comes beyond the bound is dropped and counted, and lines leave room f
 test('a connection that is cut is replaced, and nothing is lost or written twice', async () => {
   await using database = await postgres.database();
   const said: string[] = [];
-  const recorder = new BatchRecorder({ connection: database.connection, bufferBytes: 16 * MIB, log: (_level, message) => said.push(message) });
+  const recorder = new BatchRecorder({
+    connection: database.connection,
+    bufferBytes: 16 * MIB,
+    log: (_level, message) => said.push(message),
+  });
   recorder.invocation(record());
   await eventually(() => recorder.status().written === 1);
   let left = 1;
   for (let round = 0; round < 5; round++) {
     for (let i = 0; i < 2_000; i++, left++) recorder.invocation(record());
-    await database.records.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()');
+    await database.records.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
     await sleep(40);
   }
   await recorder.close({ timeoutMs: 10_000 });
@@ -183,7 +230,11 @@ test('an id that exists already costs only its own row', async () => {
 
 test('without Postgres records wait within the bound, and close gives up in time and counts them', async () => {
   const said: string[] = [];
-  const recorder = new BatchRecorder({ connection: { host: join(postgres.folder, 'nowhere'), user: 'virga' }, bufferBytes: MIB, log: (level, message) => said.push(`${level}: ${message}`) });
+  const recorder = new BatchRecorder({
+    connection: { host: join(postgres.folder, 'nowhere'), user: 'virga' },
+    bufferBytes: MIB,
+    log: (level, message) => said.push(`${level}: ${message}`),
+  });
   recorder.invocation(record());
   recorder.log(line('lost'));
   await eventually(() => said.length === 1);

@@ -164,10 +164,13 @@ export class BatchRecorder implements Recorder {
           continue;
         }
         if (isRefusal(error)) {
-          this.#options.log?.('error', `${rowsOf(batch)} records and log lines cannot be written and are dropped`, { reason: reasonOf(error) });
+          this.#options.log?.('error', `${rowsOf(batch)} records and log lines cannot be written and are dropped`, {
+            reason: reasonOf(error),
+          });
           break;
         }
-        if (!troubled) this.#options.log?.('warn', 'records cannot be written; they are kept in memory and tried again', { reason: reasonOf(error) });
+        if (!troubled)
+          this.#options.log?.('warn', 'records cannot be written; they are kept in memory and tried again', { reason: reasonOf(error) });
         troubled = true;
         await this.#pause(failures);
       }
@@ -221,13 +224,19 @@ export class BatchRecorder implements Recorder {
     if (total === this.#reportedTotal || now < this.#reportedAt + REPORT_EVERY_MS) return;
     this.#reportedTotal = total;
     this.#reportedAt = now;
-    this.#options.log?.('warn', 'records were dropped since the start: Postgres is slower than they come', { invocations, logLines, bufferBytes: this.#options.bufferBytes });
+    this.#options.log?.('warn', 'records were dropped since the start: Postgres is slower than they come', {
+      invocations,
+      logLines,
+      bufferBytes: this.#options.bufferBytes,
+    });
   }
 
   /** Between two tries: 100 ms, 200 ms, … 5 s, of which a random half; short when closing, over when the time is. */
   async #pause(failures: number): Promise<void> {
     const closing = this.#closing.signal;
-    const delayMs = closing.aborted ? CLOSING_BACKOFF_MS : Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** failures) * (0.5 + Math.random() / 2);
+    const delayMs = closing.aborted
+      ? CLOSING_BACKOFF_MS
+      : Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** failures) * (0.5 + Math.random() / 2);
     const signal = closing.aborted ? this.#over.signal : closing;
     if (signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();

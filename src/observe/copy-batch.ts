@@ -38,11 +38,18 @@ export function isUniqueViolation(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === UNIQUE_VIOLATION;
 }
 
-async function copy<T>(client: pg.Client, table: string, columns: string, rows: T[], { row, again }: { row: (value: T) => string; again: boolean }): Promise<void> {
+async function copy<T>(
+  client: pg.Client,
+  table: string,
+  columns: string,
+  rows: T[],
+  { row, again }: { row: (value: T) => string; again: boolean },
+): Promise<void> {
   if (again) await client.query(`create temporary table staged_${table} (like ${table}) on commit drop`);
   const target = client.query(copyFrom(`copy ${again ? 'staged_' : ''}${table} (${columns}) from stdin`));
   await pipeline(Readable.from(slices(rows, row)), target);
-  if (again) await client.query(`insert into ${table} (${columns}) select ${columns} from staged_${table} order by id on conflict (id) do nothing`);
+  if (again)
+    await client.query(`insert into ${table} (${columns}) select ${columns} from staged_${table} order by id on conflict (id) do nothing`);
 }
 
 async function* slices<T>(rows: T[], row: (value: T) => string): AsyncGenerator<Buffer> {

@@ -41,7 +41,10 @@ test('what cannot be printed, what is huge, and a stream that is gone are no rea
   log('info', 'circle', { circle });
   log('info', 'x'.repeat(100_000));
   log('error', 'failed', { error: Object.assign(new Error('boom'), { code: 'EIO' }) });
-  const lines = text().trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+  const lines = text()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   assert.match(String(lines[0]!['fields']), /cannot be printed: /);
   assert.equal(lines[1]!['cut'], true);
   assert.equal((lines[2]!['error'] as { code: string }).code, 'EIO');

@@ -23,7 +23,10 @@ export function createPlatformLog(role: string, format: 'people' | 'json', out: 
     if (format === 'people' && level === 'debug') return;
     try {
       const now = new Date();
-      const line = format === 'json' ? jsonLine({ at: now.toISOString(), level, role, message }, fields) : peopleLine(level, `${role}: ${message}`, { now, fields, colours });
+      const line =
+        format === 'json'
+          ? jsonLine({ at: now.toISOString(), level, role, message }, fields)
+          : peopleLine(level, `${role}: ${message}`, { now, fields, colours });
       out.write(`${line}\n`);
     } catch {
       // The stream is gone; there is nowhere left to say so.
@@ -43,7 +46,11 @@ function jsonLine(line: { at: string; level: PlatformLogLevel; role: string; mes
   return text.length <= LINE_LENGTH_MAX ? text : json({ ...line, message: line.message.slice(0, LINE_LENGTH_MAX / 2), cut: true });
 }
 
-function peopleLine(level: PlatformLogLevel, text: string, { now, fields, colours }: { now: Date; fields: Record<string, unknown>; colours: boolean }): string {
+function peopleLine(
+  level: PlatformLogLevel,
+  text: string,
+  { now, fields, colours }: { now: Date; fields: Record<string, unknown>; colours: boolean },
+): string {
   const label = colours ? styleText(COLOURS[level], level.padEnd(5), { validateStream: false }) : level.padEnd(5);
   const rest = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
@@ -62,7 +69,11 @@ function printed(value: unknown): string {
 
 /** Errors with their stack, bigints as text. Throws for circles and the like. */
 function json(value: unknown): string {
-  return JSON.stringify(value, (_key, one: unknown) => (one instanceof Error ? errorFields(one) : typeof one === 'bigint' ? String(one) : one)) ?? String(value);
+  return (
+    JSON.stringify(value, (_key, one: unknown) =>
+      one instanceof Error ? errorFields(one) : typeof one === 'bigint' ? String(one) : one,
+    ) ?? String(value)
+  );
 }
 
 function unprintable(error: unknown): string {

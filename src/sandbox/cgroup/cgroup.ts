@@ -32,7 +32,7 @@ const CPU_PERIOD_US = 20_000;
 const CPU_QUOTA_US_MIN = 1_000;
 
 export class Cgroup {
-  #folders: { version: 1 | 2; controllers: Controller[]; folder: string }[] = [];
+  #folders: { version: 1 | 2; controllers: Controller[]; folder: string; above: string }[] = [];
 
   /** Makes the folders and sets the limits. Throws when a limit is not taken: then nothing is left behind. */
   static create(hierarchies: Hierarchy[], id: string, limits: CgroupLimits): Cgroup {
@@ -41,11 +41,11 @@ export class Cgroup {
       for (const hierarchy of hierarchies) {
         const folder = join(hierarchy.folder, id);
         mkdirSync(folder);
-        group.#folders.push({ ...hierarchy, folder });
+        group.#folders.push({ ...hierarchy, folder, above: hierarchy.folder });
         for (const controller of hierarchy.controllers) setLimit(hierarchy.version, controller, folder, limits);
       }
     } catch (error) {
-      for (const { folder } of group.#folders) removeEmpty(folder);
+      for (const { folder, above } of group.#folders) removeEmpty(folder) && removeEmpty(above);
       throw error;
     }
     return group;
@@ -79,7 +79,11 @@ export class Cgroup {
   /** Kills what is left and removes the folders; resolves false when that did not succeed within `withinMs`. */
   async destroy(options: { withinMs: number }): Promise<boolean> {
     let gone = true;
-    for (const { folder } of this.#folders) gone = (await destroyFolder(folder, options)) && gone;
+    for (const { folder, above } of this.#folders) {
+      gone = (await destroyFolder(folder, options)) && gone;
+      // The folder of all sandboxes goes with the last of them: an idle launcher that is killed leaves nothing.
+      removeEmpty(above);
+    }
     return gone;
   }
 }

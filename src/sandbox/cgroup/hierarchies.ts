@@ -58,6 +58,10 @@ export class Cgroups {
   }
 
   create(id: string, limits: CgroupLimits): Cgroup {
+    for (const { version, controllers, folder } of this.hierarchies) {
+      const made = mkdirSync(folder, { recursive: true }) !== undefined;
+      if (made && version === 2) enable(folder, controllers);
+    }
     return Cgroup.create(this.hierarchies, id, limits);
   }
 

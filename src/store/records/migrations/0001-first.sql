@@ -84,5 +84,6 @@ create table log_lines (
   level text not null,
   text text not null
 );
+create index log_lines_by_project on log_lines (project, id desc);
 create index log_lines_by_function on log_lines (project, function, id desc);
 create index log_lines_by_invocation on log_lines (invocation) where invocation <> '';
