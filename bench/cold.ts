@@ -18,6 +18,7 @@ import { digits, median, percentile, table } from './statistics.ts';
 import { deploy, heavyHandler, HELLO, launchVirga } from './virga.ts';
 
 const HEAVY_KIB = 1024;
+const PHASES = ['queue', 'sandbox', 'load', 'init', 'handler'];
 /** The functions that peers/serverless-offline/serverless.yml declares for this. */
 const OFFLINE_FUNCTIONS = 20;
 
@@ -90,8 +91,15 @@ function starts(contender: Contender, samples: number): Subject {
   };
 }
 
-function virgaFirstCalls(virga: Virga, options: { name: string; note: string; source: string; samples: number }): Subject {
-  const { name, note, source, samples } = options;
+/** ms by phase, of each sample, from the receipts in Server-Timing. */
+type Phases = Record<string, number[]>;
+
+function phasesOf(timing: string): [phase: string, ms: number][] {
+  return [...timing.matchAll(/(\w+);dur=([\d.]+)/g)].map((found) => [found[1]!, Number(found[2])]);
+}
+
+function virgaFirstCalls(virga: Virga, options: { name: string; note: string; source: string; samples: number; phases: Phases }): Subject {
+  const { name, note, source, samples, phases } = options;
   const project = name.replaceAll(/[^a-z0-9]+/g, '-');
   return {
     name,
@@ -108,6 +116,7 @@ function virgaFirstCalls(virga: Virga, options: { name: string; note: string; so
         if (status !== 200 || !text.startsWith('hello')) throw new Error(`${name} answers ${status} ${text.slice(0, 200)}`);
         if (!/cold/.test(timing)) throw new Error(`${name}: a call that should have been cold was not: ${timing}`);
         taken.push(ms);
+        for (const [phase, phaseMs] of phasesOf(timing)) (phases[phase] ??= []).push(phaseMs);
         await sleep(100);
       }
       agent.destroy();
@@ -148,11 +157,12 @@ export async function cold({ rounds, samples }: { rounds: number; samples: numbe
   all.defer(() => virga[Symbol.asyncDispose]());
 
   const includes = 'gateway, a sandbox in namespaces of its own with its limits, the code read and evaluated, the answer';
+  const [light, large]: [Phases, Phases] = [{}, {}];
   const subjects: Subject[] = [
     boots('node empty.js', 'from spawn to exit, outside any sandbox: the yardstick', empty, samples),
-    virgaFirstCalls(virga, { name: 'virga, light handler', note: includes, source: HELLO, samples }),
+    virgaFirstCalls(virga, { name: 'virga, light handler', note: includes, source: HELLO, samples, phases: light }),
     boots('node heavy.js', `the same with a module of ${HEAVY_KIB} KiB`, heavy, samples),
-    virgaFirstCalls(virga, { name: 'virga, 1 MiB handler', note: `${includes}; ${HEAVY_KIB} KiB of source`, source: heavyHandler(HEAVY_KIB), samples }),
+    virgaFirstCalls(virga, { name: 'virga, 1 MiB handler', note: `${includes}; ${HEAVY_KIB} KiB of source`, source: heavyHandler(HEAVY_KIB), samples, phases: large }),
     starts(functionsFramework, Math.ceil(samples / 2)),
     starts(workerd, Math.ceil(samples / 2)),
     offlineFirstCalls(samples),
@@ -182,8 +192,13 @@ export async function cold({ rounds, samples }: { rounds: number; samples: numbe
     body: [
       `The first call of a function that has no instance. Medians of ${rounds} interleaved rounds; p99 over all samples. One call at a time. The ratios are to the p50 of \`node empty.js\` in the same round.`,
       table(['', 'samples', 'p50 ms', 'p99 ms', 'p50 ratio', 'p99 ratio'], rows),
+      `Where Virga's time goes by the receipts, medians in ms (the rest of p50 is the gateway, the connection and the client):\n\n${table(['', ...PHASES], [phaseRow('light handler', light), phaseRow('1 MiB handler', large)])}`,
       `What each includes:\n\n${subjects.map(({ name, note }) => `- ${name}: ${note}.`).join('\n')}`,
     ],
-    measured: { rounds, samples, measuredMs: measured },
+    measured: { rounds, samples, measuredMs: measured, receiptsMs: { light, large } },
   });
+}
+
+function phaseRow(name: string, phases: Phases): string[] {
+  return [name, ...PHASES.map((phase) => digits(median(phases[phase] ?? [])))];
 }

@@ -22,7 +22,7 @@ export function writeReport({ name, title, body, measured }: Report): void {
     node: process.version,
     cpu: `${cpus().length} × ${cpus()[0]?.model.trim()}`,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
+    kernel: release().split('-')[0],
     generator: GENERATOR,
     'functions-framework': versionOf('@google-cloud/functions-framework'),
     workerd: versionOf('workerd'),

@@ -2,7 +2,7 @@
 // (bench/ has a package and a lockfile of its own), then runs one benchmark. Everything is on loopback, bounded, and ends
 // with the program. Not part of any test.
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -25,7 +25,19 @@ const rounds = count(values.rounds, { min: 3, max: 50 });
 const seconds = count(values.seconds, { min: 1, max: 60 });
 const samples = count(values.samples, { min: 2, max: 100 });
 
-if (!existsSync(join(import.meta.dirname, 'node_modules/.package-lock.json'))) {
+/** Whether every package of bench/package.json is there in its version. */
+function installed(): boolean {
+  const read = (file: string) => JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8')) as { version: string; dependencies: Record<string, string> };
+  return Object.entries(read('package.json').dependencies).every(([name, version]) => {
+    try {
+      return read(`node_modules/${name}/package.json`).version === version;
+    } catch {
+      return false;
+    }
+  });
+}
+
+if (!installed()) {
   console.error('installing the peers (npm ci in bench/; about a minute)');
   execFileSync('npm', ['ci', '--prefix', import.meta.dirname, '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] });
 }

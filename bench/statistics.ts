@@ -7,6 +7,7 @@ export function percentile(values: number[], share: number): number {
 
 export const median = (values: number[]): number => {
   const sorted = values.toSorted((a, b) => a - b);
+  if (sorted.length === 0) return Number.NaN;
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };

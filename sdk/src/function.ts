@@ -95,4 +95,11 @@ export interface ApiGatewayResponse {
 }
 
 /** A response, or any JSON value without `statusCode`: then it is the body of a 200. */
-export type ApiGatewayResult = ApiGatewayResponse | string | number | boolean | null | readonly unknown[] | { readonly [name: string]: unknown };
+export type ApiGatewayResult =
+  | ApiGatewayResponse
+  | string
+  | number
+  | boolean
+  | null
+  | readonly unknown[]
+  | { readonly [name: string]: unknown };

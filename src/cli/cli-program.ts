@@ -1,5 +1,5 @@
 // Commander's program: which commands there are, how their help looks, and that nothing of it ends the process.
-// Invariant: `virga --help` loads no command, and a command loads no other. Used by cli.ts.
+// Invariant: `virga --help` loads no command, and a command loads no other. Used by command-line.ts.
 import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
 import { COMMANDS } from './command-table.ts';

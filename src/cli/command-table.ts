@@ -1,5 +1,5 @@
 // The commands by name, with the line that `virga --help` shows, and where each lives. Invariant: loading this file loads
-// no command. Used by cli.ts and cli-program.ts.
+// no command. Used by command-line.ts and cli-program.ts.
 import type { CommandEntry } from './command.ts';
 
 const RUN = 'Run Virga:';

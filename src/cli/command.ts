@@ -1,5 +1,5 @@
 // What a command is. Each file of commands/ exports one as `command`; it is loaded only when it is the one that was asked
-// for, so its heavier parts cost the others nothing. cli.ts hands it to commander and runs it.
+// for, so its heavier parts cost the others nothing. command-line.ts hands it to commander and runs it.
 import type { Command } from 'commander';
 import type { ClientSettings } from '../config/client.ts';
 import type { Terminal } from './terminal.ts';

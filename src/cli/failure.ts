@@ -1,5 +1,5 @@
 // What a command ends with when it does not succeed: the exit status and the words. Invariant: 2 means that the command
-// was used wrongly and nothing was tried; 1 that the operation or the function failed. Used by cli.ts.
+// was used wrongly and nothing was tried; 1 that the operation or the function failed. Used by command-line.ts.
 import type { Terminal } from './terminal.ts';
 
 /** Wrong usage: exit 2. */

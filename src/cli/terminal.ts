@@ -1,6 +1,6 @@
 // Where a command says things. Invariant: stdout carries the result and nothing else (with --json one JSON document);
 // notes, progress and errors go to stderr. Colours and moving lines only where a person looks: on a terminal, and never
-// with NO_COLOR. Made by cli.ts, used by every command.
+// with NO_COLOR. Made by command-line.ts, used by every command.
 import { styleText } from 'node:util';
 import type { InspectColor } from 'node:util';
 
@@ -18,7 +18,7 @@ const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', 
 
 export class Terminal {
   readonly #streams: TerminalStreams;
-  /** Set by cli.ts once the options are known. */
+  /** Set by command-line.ts once the options are known. */
   json = false;
 
   constructor(streams: TerminalStreams) {

@@ -6,7 +6,7 @@
 import { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
 import { overloadError, waitedTooLongError } from './failures.ts';
-import { Instance } from './instance.ts';
+import type { Instance } from './instance.ts';
 import type { InstanceEvents } from './instance.ts';
 import { instancesToStart } from './start-rule.ts';
 import type { DeployedVersion } from './version.ts';

@@ -83,13 +83,14 @@ test('records and lines are readable shortly after they were left, without anyth
   recorder.invocation(ok);
   recorder.invocation(failed);
   recorder.log(line('hello\tworld'));
+  recorder.invocation({ ...ok, receipt: undefined } as unknown as InvocationRecord);
   assert.deepEqual([recorder.status().pending, recorder.status().written], [3, 0]);
   await eventually(() => recorder.status().written === 3);
   assert.deepEqual(await queryInvocation(database.records, 'tour', ok.id), ok);
   assert.deepEqual(await queryInvocation(database.records, 'tour', failed.id), failed);
   const [read] = await queryLogs(database.records, { project: 'tour' }, 10);
   assert.deepEqual([read!.text, read!.at], ['hello\tworld', 1_790_000_000_000.5]);
-  assert.deepEqual(recorder.status(), { pending: 0, pendingBytes: 0, written: 3, dropped: { invocations: 0, logLines: 0 } });
+  assert.deepEqual(recorder.status(), { pending: 0, pendingBytes: 0, written: 3, dropped: { invocations: 1, logLines: 0 } });
   await recorder.close({ timeoutMs: 1_000 });
 });
 
@@ -150,7 +151,7 @@ test('what comes beyond the bound is dropped and counted, and lines leave room f
   assert.equal(dropped.logLines + pending, 1_020);
   assert.ok(pendingBytes <= 100_000);
   for (let i = 0; i < 1_000; i++) recorder.invocation(record());
-  assert.ok(recorder.status().dropped.invocations > 900);
+  assert.ok(recorder.status().dropped.invocations > 800);
   assert.ok(recorder.status().pendingBytes <= 100_000);
   await recorder.close({ timeoutMs: 5_000 });
   assert.equal(recorder.status().written, 2_020 - recorder.status().dropped.invocations - recorder.status().dropped.logLines);

@@ -1,14 +1,16 @@
 // The recorder on PostgreSQL: what the hot path leaves here is written in batches, a moment later, over one connection.
 //
-//   invocation(), log() ─▶ arrays in memory, bounded ─▶ (200 ms, or 5,000 rows) ─▶ one batch at a time ─▶ one transaction
+//   invocation(), log() ─▶ rows of COPY text in memory, bounded ─▶ (200 ms, or 5,000 rows) ─▶ one transaction at a time
 //
-// Invariant: a call costs a push and an addition; what waits, the batch being written included, is at most bufferBytes, and
-// what came beyond that is counted. While Postgres is away the batch at hand is tried again, with backoff, before any
+// Invariant: a call costs 1 to 2 µs and never waits; what waits, the batch being written included, is at most bufferBytes,
+// and what came beyond that is counted. While Postgres is away the batch at hand is tried again, with backoff, before any
 // newer one, so log lines are committed in the order of their ids: who follows them by id misses none.
 import pg from 'pg';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import { isUniqueViolation, writeBatch } from './copy-batch.ts';
 import type { Batch } from './copy-batch.ts';
+import { CopyRows } from './copy-rows.ts';
+import { invocationRow, logRow } from './copy-text.ts';
 import type { Recorder, RecorderStatus } from './recorder.ts';
 
 export interface BatchRecorderOptions {
@@ -19,8 +21,6 @@ export interface BatchRecorderOptions {
 
 const FLUSH_AFTER_MS = 200;
 const FLUSH_ROWS = 5_000;
-const BATCH_ROWS_MAX = 10_000;
-const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A batch that takes longer than this is given up and tried again on a new connection. */
 const WRITE_TIMEOUT_MS = 30_000;
@@ -28,18 +28,15 @@ const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 5_000;
 const CLOSING_BACKOFF_MS = 50;
 const REPORT_EVERY_MS = 10_000;
-/** Heap of a record with its ids and numbers, and of a log line, without what is counted by length. */
-const RECORD_BYTES = 800;
-const LINE_BYTES = 400;
 /** Log lines may fill this part of the buffer; the rest is for invocations, which are fewer and worth more. */
 const LINES_PART = 0.75;
 
 export class BatchRecorder implements Recorder {
   readonly #options: BatchRecorderOptions;
-  #records: InvocationRecord[] = [];
-  #lines: LogLine[] = [];
+  #records = new CopyRows();
+  #lines = new CopyRows();
   #pendingBytes = 0;
-  /** Taken from the arrays and not yet written. */
+  /** Being written. */
   #batch: Batch | undefined;
   #written = 0;
   readonly #dropped = { invocations: 0, logLines: 0 };
@@ -59,31 +56,19 @@ export class BatchRecorder implements Recorder {
   }
 
   invocation(record: InvocationRecord): void {
-    const bytes = recordBytes(record);
-    if (this.#pendingBytes + bytes > this.#options.bufferBytes || this.#closed) {
-      this.#dropped.invocations++;
-      return;
-    }
-    this.#pendingBytes += bytes;
-    this.#records.push(record);
-    this.#arrived();
+    const { bufferBytes } = this.#options;
+    if (!this.#take(this.#records, () => invocationRow(record), bufferBytes)) this.#dropped.invocations++;
   }
 
   log(line: LogLine): void {
-    const bytes = lineBytes(line);
-    if (this.#pendingBytes + bytes > this.#options.bufferBytes * LINES_PART || this.#closed) {
-      this.#dropped.logLines++;
-      return;
-    }
-    this.#pendingBytes += bytes;
-    this.#lines.push(line);
-    this.#arrived();
+    const { bufferBytes } = this.#options;
+    if (!this.#take(this.#lines, () => logRow(line), bufferBytes * LINES_PART)) this.#dropped.logLines++;
   }
 
   status(): RecorderStatus {
     const inBatch = this.#batch === undefined ? 0 : rowsOf(this.#batch);
     return {
-      pending: this.#records.length + this.#lines.length + inBatch,
+      pending: this.#waiting + inBatch,
       pendingBytes: this.#pendingBytes,
       written: this.#written,
       dropped: { ...this.#dropped },
@@ -99,9 +84,31 @@ export class BatchRecorder implements Recorder {
     clearTimeout(timer);
   }
 
+  get #waiting(): number {
+    return this.#records.rows + this.#lines.rows;
+  }
+
+  /** false: it was dropped, since there is no room or it is no row. */
+  #take(rows: CopyRows, encode: () => string, bytesMax: number): boolean {
+    // While the buffer is full a drop costs next to nothing.
+    if (this.#pendingBytes >= bytesMax || this.#closed) return false;
+    let row: string;
+    try {
+      row = encode();
+    } catch {
+      return false;
+    }
+    const bytes = Buffer.byteLength(row);
+    if (this.#pendingBytes + bytes > bytesMax) return false;
+    rows.append(row, bytes);
+    this.#pendingBytes += bytes;
+    this.#arrived();
+    return true;
+  }
+
   #arrived(): void {
     if (this.#flushing !== undefined) return;
-    if (this.#records.length + this.#lines.length >= FLUSH_ROWS) void this.#start();
+    if (this.#waiting >= FLUSH_ROWS) void this.#start();
     else this.#timer ??= setTimeout(() => void this.#start(), FLUSH_AFTER_MS).unref();
   }
 
@@ -110,7 +117,7 @@ export class BatchRecorder implements Recorder {
     this.#timer = undefined;
     this.#flushing = this.#flush().finally(() => {
       this.#flushing = undefined;
-      if (this.#records.length + this.#lines.length > 0 && !this.#closed) this.#arrived();
+      if (this.#waiting > 0 && !this.#closed) this.#arrived();
     });
     return this.#flushing;
   }
@@ -118,33 +125,16 @@ export class BatchRecorder implements Recorder {
   /** Writes until few rows wait; when closing, until none does or the time is over. Never rejects. */
   async #flush(): Promise<void> {
     do {
-      if (this.#records.length + this.#lines.length === 0) return;
-      this.#batch = this.#take();
-      await this.#writeWithRetries(this.#batch);
-      this.#pendingBytes -= this.#batch.bytes;
+      if (this.#waiting === 0) return;
+      const batch = { records: this.#records, lines: this.#lines };
+      this.#batch = batch;
+      this.#records = new CopyRows();
+      this.#lines = new CopyRows();
+      await this.#writeWithRetries(batch);
+      this.#pendingBytes -= bytesOf(batch);
       this.#batch = undefined;
       this.#reportDropped();
-    } while (this.#closed || this.#records.length + this.#lines.length >= FLUSH_ROWS);
-  }
-
-  #take(): Batch {
-    const batch: Batch = { records: [], lines: [], bytes: 0 };
-    let room = BATCH_ROWS_MAX;
-    while (room > 0 && batch.records.length < this.#records.length && batch.bytes < BATCH_BYTES_MAX) {
-      const record = this.#records[batch.records.length]!;
-      batch.records.push(record);
-      batch.bytes += recordBytes(record);
-      room--;
-    }
-    while (room > 0 && batch.lines.length < this.#lines.length && batch.bytes < BATCH_BYTES_MAX) {
-      const line = this.#lines[batch.lines.length]!;
-      batch.lines.push(line);
-      batch.bytes += lineBytes(line);
-      room--;
-    }
-    this.#records = this.#records.slice(batch.records.length);
-    this.#lines = this.#lines.slice(batch.lines.length);
-    return batch;
+    } while (this.#closed || this.#waiting >= FLUSH_ROWS);
   }
 
   async #writeWithRetries(batch: Batch): Promise<void> {
@@ -175,8 +165,8 @@ export class BatchRecorder implements Recorder {
         await this.#pause(failures);
       }
     }
-    this.#dropped.invocations += batch.records.length;
-    this.#dropped.logLines += batch.lines.length;
+    this.#dropped.invocations += batch.records.rows;
+    this.#dropped.logLines += batch.lines.rows;
   }
 
   async #write(batch: Batch, again: boolean): Promise<void> {
@@ -208,11 +198,11 @@ export class BatchRecorder implements Recorder {
 
   #giveUp(): void {
     this.#over.abort();
-    this.#dropped.invocations += this.#records.length;
-    this.#dropped.logLines += this.#lines.length;
-    this.#records = [];
-    this.#lines = [];
-    this.#pendingBytes = this.#batch?.bytes ?? 0;
+    this.#dropped.invocations += this.#records.rows;
+    this.#dropped.logLines += this.#lines.rows;
+    this.#records = new CopyRows();
+    this.#lines = new CopyRows();
+    this.#pendingBytes = this.#batch === undefined ? 0 : bytesOf(this.#batch);
     this.#disconnect();
   }
 
@@ -249,21 +239,16 @@ export class BatchRecorder implements Recorder {
   }
 }
 
-function recordBytes(record: InvocationRecord): number {
-  return RECORD_BYTES + (record.request?.length ?? 0) + (record.error?.length ?? 0);
-}
-
-function lineBytes(line: LogLine): number {
-  return LINE_BYTES + line.text.length;
+function bytesOf(batch: Batch): number {
+  return batch.records.bytes + batch.lines.bytes;
 }
 
 function rowsOf(batch: Batch): number {
-  return batch.records.length + batch.lines.length;
+  return batch.records.rows + batch.lines.rows;
 }
 
-/** Wrong values (classes 22 and 23, or rows that are none) stay wrong however often they are tried; the rest may pass. */
+/** Wrong values (classes 22 and 23) stay wrong however often they are tried; the rest may pass. */
 function isRefusal(error: unknown): boolean {
-  if (error instanceof TypeError || error instanceof RangeError) return true;
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && /^2[23]...$/.test(code);
 }

@@ -10,6 +10,8 @@ import { DiskBlobs } from '../store/blobs/disk.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import { postgresConnection } from '../store/records/postgres.ts';
 
+type Log = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+
 export function connectionOf(config: Config): pg.ClientConfig {
   return postgresConnection(config);
 }
@@ -18,8 +20,8 @@ export function sandboxesOf(config: Config): Sandboxes {
   return new LauncherClient(config);
 }
 
-export function recorderOf(config: Config): Recorder {
-  return new BatchRecorder({ connection: connectionOf(config), bufferBytes: config.limits.recordBufferBytes });
+export function recorderOf(config: Config, log: Log): Recorder {
+  return new BatchRecorder({ connection: connectionOf(config), bufferBytes: config.limits.recordBufferBytes, log });
 }
 
 export function blobsOf(config: Config): Blobs {

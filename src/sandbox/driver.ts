@@ -53,5 +53,5 @@ export interface SandboxDriver {
   close(): Promise<void>;
 }
 
-/** Marks every process of one Virga's sandboxes: `VIRGA_SANDBOX=<scope>/<sandbox id>` in its first environment. */
-export const MARK_VARIABLE = 'VIRGA_SANDBOX';
+/** Marks every process of one Virga's sandboxes: `VIRGA_SANDBOX_MARK=<scope>/<sandbox id>` in its first environment. */
+export const MARK_VARIABLE = 'VIRGA_SANDBOX_MARK';

@@ -44,7 +44,7 @@ export interface Enforcement {
   isolation: 'namespaces' | null;
   memory: 'cgroup v2' | 'cgroup v1' | 'watcher' | null;
   cpus: 'cgroup v2' | 'cgroup v1' | null;
-  pids: 'cgroup v2' | 'cgroup v1' | null;
+  pids: 'cgroup v2' | 'cgroup v1' | 'rlimit' | null;
   tmp: 'tmpfs' | null;
   network: 'namespace' | null;
   /** Reasons for what is null, for people. */

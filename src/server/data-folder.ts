@@ -3,7 +3,7 @@
 // holds it, however that ends: no stale lock, no guessing by process id. Called by supervisor.ts first of all.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, realpath, statfs, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, realpath, statfs, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
@@ -24,9 +24,11 @@ export async function openDataFolder(config: { dataFolder: string; runFolder: st
   try {
     await mkdir(dataFolder, { recursive: true, mode: 0o700 });
     await mkdir(runFolder, { recursive: true, mode: 0o700 });
+    await checkOwner(runFolder);
     await chmod(dataFolder, 0o700);
     await chmod(runFolder, 0o700);
   } catch (error) {
+    if (error instanceof StartError) throw error;
     throw folderError(dataFolder, error);
   }
   const lock = await takeLock(dataFolder);
@@ -44,6 +46,16 @@ export async function openDataFolder(config: { dataFolder: string; runFolder: st
       await closed;
     },
   };
+}
+
+/**
+ * The run folder may lie in /tmp, where anybody can make a folder of that name first, and who owns the folder can reach
+ * every socket in it: Postgres and the launcher trust whoever comes that way.
+ */
+async function checkOwner(runFolder: string): Promise<void> {
+  const found = await lstat(runFolder);
+  if (found.isDirectory() && found.uid === process.getuid?.()) return;
+  throw new StartError(`the run folder ${runFolder} belongs to user ${found.uid}, who could reach the sockets in it; remove it, or start with a shorter --data (VIRGA_DATA)`);
 }
 
 async function takeLock(dataFolder: string): Promise<Server> {

@@ -21,7 +21,7 @@ import type { RunningRole } from './role.ts';
 export async function runEdge(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('edge', config.log);
   const sandboxes = sandboxesOf(config);
-  const recorder = recorderOf(config);
+  const recorder = recorderOf(config, log);
   const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
   const connection = connectionOf(config);

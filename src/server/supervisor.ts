@@ -64,7 +64,7 @@ export async function startSupervisor(config: Config, options: SupervisorOptions
     await writeEndpoint(config.dataFolder, urls);
     return { ...urls, stop: () => running.stop(), kill: () => running.kill() };
   } catch (error) {
-    running.kill();
+    // In order, not killed: a launcher that is killed leaves empty cgroups to the next start.
     await running.stop();
     throw error;
   }

@@ -69,7 +69,7 @@ for (const { args, code, says } of BAD) {
 }
 
 test('a manifest with mistakes, or code that does not build, changes nothing', async () => {
-  const before = (await virga.cli(['functions', '--project', 'good', '--json'])).stdout;
+  const served = (await virga.cli(['functions', '--project', 'good', '--json'])).stdout;
   const project = join(folder, 'broken');
   await mkdir(project);
   await writeFiles(project, { ...GOOD, 'virga.yaml': `${GOOD['virga.yaml']}    memroy: 5\n  other: { source: none.ts }\n` });
@@ -85,7 +85,7 @@ test('a manifest with mistakes, or code that does not build, changes nothing', a
   assert.match(build.stderr, /function 'hello' cannot be built:\n\s+hello\.ts:1:/);
   assert.match(build.stderr, /function 'failing' cannot be built: failing\.ts:1:\d+: the package 'not-installed' is not installed/);
   assert.deepEqual([manifest.code, manifest.stdout, build.code, build.stdout], [1, '', 1, '']);
-  assert.equal((await virga.cli(['functions', '--project', 'good', '--json'])).stdout, before);
+  assert.equal((await virga.cli(['functions', '--project', 'good', '--json'])).stdout, served);
 });
 
 test('a setting that no node could hold to is refused whole', async () => {

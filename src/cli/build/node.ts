@@ -94,6 +94,8 @@ async function bundle(
       },
       tsconfig: true,
       plugins: [own],
+      // A CommonJS module within an ES bundle still says __dirname, which ES modules do not have.
+      transform: { define: format === 'esm' ? { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' } : {} },
       moduleTypes: { '.txt': 'text', '.html': 'text', '.sql': 'text', '.md': 'text' },
     });
     const { output } = await build.generate({

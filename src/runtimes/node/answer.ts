@@ -7,7 +7,18 @@
 // that it did not ask for. The head and the chunks of one tick are staged: a small answer whose stream ends within the
 // tick that began it leaves as one frame, so that a stream of known length needs no case of its own.
 // Callers: web-call.ts, handler-call.ts; serve.ts for credits, cancelling and failures.
-import { BODY_CHUNK_MAX, CREDIT_WINDOW, FRAME_PAYLOAD_MAX, Flag, FrameType, HEADER_BYTES, encodeFrame, encodeHeader, encodeJsonFrame, encodeMetaFrame } from '../../protocol/frames.ts';
+import {
+  BODY_CHUNK_MAX,
+  CREDIT_WINDOW,
+  FRAME_PAYLOAD_MAX,
+  Flag,
+  FrameType,
+  HEADER_BYTES,
+  encodeFrame,
+  encodeHeader,
+  encodeJsonFrame,
+  encodeMetaFrame,
+} from '../../protocol/frames.ts';
 import type { GuestError, ResponseMeta } from '../../protocol/frames.ts';
 import type { Outlet, TickEnd } from './channel.ts';
 import { BadResponse, toGuestError } from './failure.ts';

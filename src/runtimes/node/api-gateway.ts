@@ -12,7 +12,8 @@ export interface GatewayResponse {
   body: Buffer;
 }
 
-const TEXT_TYPE = /^(?:text\/|application\/(?:[\w.+-]+\+)?(?:json|xml)\b|application\/(?:javascript|graphql|x-www-form-urlencoded|x-ndjson)\b)/i;
+const TEXT_TYPE =
+  /^(?:text\/|application\/(?:[\w.+-]+\+)?(?:json|xml)\b|application\/(?:javascript|graphql|x-www-form-urlencoded|x-ndjson)\b)/i;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** What HTTP allows in a value: no control characters but the tab, nothing outside Latin-1. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -34,7 +35,13 @@ export function toEvent(meta: HttpRequestMeta, body: Buffer): Record<string, unk
       apiId: url.hostname.split('.')[0],
       domainName: url.hostname,
       domainPrefix: url.hostname.split('.')[0],
-      http: { method: meta.method, path: url.pathname, protocol: 'HTTP/1.1', sourceIp: meta.client, userAgent: headers['user-agent'] ?? '' },
+      http: {
+        method: meta.method,
+        path: url.pathname,
+        protocol: 'HTTP/1.1',
+        sourceIp: meta.client,
+        userAgent: headers['user-agent'] ?? '',
+      },
       requestId: meta.id,
       routeKey,
       stage: '$default',
@@ -62,10 +69,12 @@ export function fromResult(result: unknown, toJson: (value: unknown) => string):
   }
   const { statusCode, headers, cookies, body, isBase64Encoded } = result as Record<string, unknown>;
   const status = Number(statusCode);
-  if (!Number.isInteger(status) || status < 200 || status > 599) throw new BadResponse(`its statusCode is ${show(statusCode)}; it must be a whole number from 200 to 599`);
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    throw new BadResponse(`its statusCode is ${show(statusCode)}; it must be a whole number from 200 to 599`);
   const flat: string[] = [];
   if (headers !== undefined && headers !== null) {
-    if (typeof headers !== 'object' || Array.isArray(headers)) throw new BadResponse(`its headers are ${show(headers)}; they must be an object of strings`);
+    if (typeof headers !== 'object' || Array.isArray(headers))
+      throw new BadResponse(`its headers are ${show(headers)}; they must be an object of strings`);
     for (const [name, value] of Object.entries(headers)) addHeader(flat, name, value);
   }
   if (cookies !== undefined && cookies !== null) {
@@ -76,7 +85,8 @@ export function fromResult(result: unknown, toJson: (value: unknown) => string):
     throw new BadResponse(`its body is ${show(body)}; it must be a string: use JSON.stringify(…), or base64 with isBase64Encoded: true`);
   }
   const bytes = Buffer.from(body ?? '', isBase64Encoded === true ? 'base64' : 'utf8');
-  if (bytes.length > 0 && !flat.some((text, i) => i % 2 === 0 && text.toLowerCase() === 'content-type')) flat.push('content-type', 'text/plain;charset=UTF-8');
+  if (bytes.length > 0 && !flat.some((text, i) => i % 2 === 0 && text.toLowerCase() === 'content-type'))
+    flat.push('content-type', 'text/plain;charset=UTF-8');
   return { status, headers: flat, body: bytes };
 }
 

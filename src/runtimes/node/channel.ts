@@ -36,7 +36,7 @@ const READ_BYTES = 64 * 1024;
 /** A process that exits waits at most this long for a slow host to take its last frames, ms. */
 const EXIT_FLUSH_MS = 500;
 // Taken now: what user code patches later (graceful-fs, fake timers) does not reach the channel.
-const { nextTick } = process;
+const nextTick = process.nextTick.bind(process);
 const write = writeSync;
 const writev = writevSync;
 
@@ -148,7 +148,9 @@ export class Channel implements Outlet {
     this.#queue = [];
     this.#queuedBytes = 0;
     this.#writeUntil(Buffer.concat(pieces), performance.now() + EXIT_FLUSH_MS);
-    this.#closed = true;
+    // What exit handlers after this one write goes straight out: the socket waits for no one any more.
+    this.#inSocket = undefined;
+    this.#socket = undefined;
   }
 
   #schedule(): void {

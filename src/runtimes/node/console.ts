@@ -29,17 +29,18 @@ export function installConsole(log: LogRecords): void {
     if (args.length > 0) info(...args);
     indent += INDENT;
   };
+  const trace = (...args: unknown[]): void => {
+    const at = { name: 'Trace', message: format(...args), stack: '' };
+    Error.captureStackTrace(at, trace);
+    debug(at.stack);
+  };
   const methods = {
     debug,
     log: info,
     info,
     warn: method('warn'),
     error,
-    trace(...args: unknown[]): void {
-      const at = { name: 'Trace', message: format(...args), stack: '' };
-      Error.captureStackTrace(at, methods.trace);
-      debug(at.stack);
-    },
+    trace,
     dir(value: unknown, options?: InspectOptions): void {
       record('info', inspect(value, { customInspect: false, ...options }));
     },

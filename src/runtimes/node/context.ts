@@ -57,7 +57,8 @@ export class Context {
 
   get log(): Record<LogLevelName, LogMethod> {
     const write = (level: LogLevelName): LogMethod => {
-      return (text, fields) => this.#host.log.write(this.#invocation.stream, level, fields === undefined ? String(text) : `${text} ${fieldsText(fields)}`);
+      return (text, fields) =>
+        this.#host.log.write(this.#invocation.stream, level, fields === undefined ? String(text) : `${text} ${fieldsText(fields)}`);
     };
     return (this.#log ??= { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') });
   }
@@ -66,7 +67,9 @@ export class Context {
   waitUntil(promise: Promise<unknown>): void {
     const { log } = this.#host;
     const { stream } = this.#invocation;
-    const settled = Promise.resolve(promise).catch((error: unknown) => log.write(stream, 'error', `a promise given to waitUntil was rejected: ${describe(error)}`));
+    const settled = Promise.resolve(promise).catch((error: unknown) =>
+      log.write(stream, 'error', `a promise given to waitUntil was rejected: ${describe(error)}`),
+    );
     this.#host.keepFor(settled);
   }
 

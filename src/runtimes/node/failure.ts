@@ -28,7 +28,11 @@ export function toGuestError(thrown: unknown): GuestError {
     const name = String(thrown.name).slice(0, NAME_MAX) || 'Error';
     return { name, message: String(thrown.message).slice(0, MESSAGE_MAX), stack: ownStack(thrown) ? '' : stackOf(thrown) };
   } catch (error) {
-    return { name: 'Error', message: `a value was thrown that cannot be read: ${error instanceof Error ? error.message : 'no reason given'}`, stack: '' };
+    return {
+      name: 'Error',
+      message: `a value was thrown that cannot be read: ${error instanceof Error ? error.message : 'no reason given'}`,
+      stack: '',
+    };
   }
 }
 
@@ -39,7 +43,11 @@ export function describe(thrown: unknown): string {
 }
 
 function isError(thrown: unknown): thrown is Error {
-  return thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]' || (typeof thrown === 'object' && thrown !== null && 'stack' in thrown && 'message' in thrown);
+  return (
+    thrown instanceof Error ||
+    Object.prototype.toString.call(thrown) === '[object Error]' ||
+    (typeof thrown === 'object' && thrown !== null && 'stack' in thrown && 'message' in thrown)
+  );
 }
 
 function ownStack(error: Error): boolean {

@@ -15,12 +15,13 @@ const cases = {
   async uncaught() { setTimeout(() => { throw new Error('in a timer'); }, 1); await sleep(1000); },
   async rejected() { setTimeout(() => Promise.reject(new Error('nobody waits')), 1); await sleep(1000); },
   nothing() { setTimeout(() => { throw null; }, 1); return sleep(1000); },
-  exit() { console.log('last'); process.stdout.write('unfinished'); process.on('exit', () => console.log('exit hook')); process.exit(3); },
+  exit() { console.log('last'); process.stdout.write('unfinished'); process.on('exit', () => { console.log('exit hook'); process.stdout.write('hook line\\n'); }); process.exit(3); },
+  async exitLater() { await sleep(20); process.exit(3); },
   async slow() { console.log('slow'); await sleep(30); },
   background(_, context) { context.waitUntil(sleep(20).then(() => console.log('background done'))); },
   hooks() { process.on('SIGTERM', () => { console.log('hook'); setTimeout(() => console.log('hook done'), 5); }); },
   ownHandler() { process.on('uncaughtException', (error) => console.log('own: ' + error.message)); setTimeout(() => { throw new Error('handled'); }, 1); return sleep(10); },
-  patched() { process.exit = () => {}; process.nextTick = () => {}; globalThis.Buffer = undefined; },
+  patched() { process.exit = () => {}; process.nextTick = () => {}; },
   loop() { console.log('looping'); setImmediate(() => { const end = Date.now() + 100; while (Date.now() < end); }); return sleep(200); },
 };
 export const handler = async (event, context) => { await cases[event.case](event, context); return 'x'.repeat(event.size ?? 4); };
@@ -36,7 +37,10 @@ describe('the end of a guest', { concurrency: true }, () => {
     await writeFile(join(folder, 'ends.mjs'), FUNCTION);
     await writeFile(join(folder, 'leaves.mjs'), 'console.log("leaving"); process.exit(7);');
     await writeFile(join(folder, 'interval.mjs'), 'setInterval(() => {}, 1000); export const handler = () => 1;');
-    await writeFile(join(folder, 'tick.mjs'), 'setTimeout(() => { throw new Error("in the background"); }, 5); export const handler = () => new Promise(() => {});');
+    await writeFile(
+      join(folder, 'tick.mjs'),
+      'setTimeout(() => { throw new Error("in the background"); }, 5); export const handler = () => new Promise(() => {});',
+    );
   });
   after(() => rm(folder, { recursive: true }));
 
@@ -50,9 +54,13 @@ describe('the end of a guest', { concurrency: true }, () => {
       const stop = (host: ScriptedHost) => host.write(encodeFrame(FrameType.STOP, {}));
       const ended = { code: 0, signal: null };
 
-      for (const [what, text] of [['uncaught', 'uncaught exception, the instance ends: Error: in a timer'], ['rejected', 'unhandled rejection, the instance ends: Error: nobody waits'], ['nothing', 'uncaught exception, the instance ends: Error: a value that is no Error was thrown: null']] as const) {
+      for (const [what, text] of [
+        ['uncaught', 'uncaught exception, the instance ends: Error: in a timer'],
+        ['rejected', 'unhandled rejection, the instance ends: Error: nobody waits'],
+        ['nothing', 'uncaught exception, the instance ends: Error: a value that is no Error was thrown: null'],
+      ] as const) {
         test(`${what}: it is logged with its stack under its invocation, and the guest exits 1`, async () => {
-          const host = await start();
+          await using host = await start();
           const other = host.event({ case: 'slow' });
           const call = host.event({ case: what });
           assert.deepEqual((await host.exited).code, 1);
@@ -68,32 +76,38 @@ describe('the end of a guest', { concurrency: true }, () => {
       }
 
       test('a throw outside of any invocation is logged for the instance', async () => {
-        const host = await start('tick.mjs');
+        await using host = await start('tick.mjs');
         assert.equal((await host.exited).code, 1);
         assert.match(host.logs.find(({ stream, level }) => stream === 0 && level === 'error')!.text, /in the background/);
       });
 
       test('a function with an uncaughtException handler of its own goes on', async () => {
-        const host = await start();
+        await using host = await start();
         assert.equal((await host.event({ case: 'ownHandler' }).ended).text, '"xxxx"');
-        assert.deepEqual(host.logs.map(({ text }) => text), ['own: handled']);
+        assert.deepEqual(
+          host.logs.map(({ text }) => text),
+          ['own: handled'],
+        );
         await host.close();
       });
 
       test('process.exit() by the function: what was logged before has arrived', async () => {
-        const host = await start();
+        await using host = await start();
         host.event({ case: 'exit' });
         assert.equal((await host.exited).code, 3);
-        assert.deepEqual(host.logs.map(({ text }) => text).sort(), ['exit hook', 'last', 'unfinished']);
-        const leaving = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+        assert.deepEqual(host.logs.map(({ text }) => text).sort(), ['exit hook', 'hook line', 'last', 'unfinished']);
+        await using leaving = new ScriptedHost(binary, join(folder, 'guest.cjs'));
         await assert.rejects(leaving.init(folder, 'leaves.mjs'), /code 7/);
-        assert.deepEqual(leaving.logs.map(({ text }) => text), ['leaving']);
+        assert.deepEqual(
+          leaving.logs.map(({ text }) => text),
+          ['leaving'],
+        );
       });
 
       test('frames that a slow host has not taken yet survive process.exit()', async () => {
-        const host = await start();
+        await using host = await start();
         const call = host.event({ case: 'answer', size: 200_000 });
-        const exiting = host.event({ case: 'exit' });
+        const exiting = host.event({ case: 'exitLater' });
         host.pause();
         await new Promise((resolve) => setTimeout(resolve, 50));
         host.resume();
@@ -103,7 +117,7 @@ describe('the end of a guest', { concurrency: true }, () => {
       });
 
       test('STOP: running calls and waitUntil finish, SIGTERM hooks run, then it exits 0', async () => {
-        const host = await start();
+        await using host = await start();
         await host.event({ case: 'hooks' }).ended;
         const slow = host.event({ case: 'slow' });
         const background = host.event({ case: 'background' });
@@ -111,34 +125,37 @@ describe('the end of a guest', { concurrency: true }, () => {
         assert.equal((await slow.ended).text, '"xxxx"');
         await background.ended;
         assert.deepEqual(await host.exited, ended);
-        assert.deepEqual(host.logs.map(({ text }) => text), ['slow', 'background done', 'hook', 'hook done']);
+        assert.deepEqual(
+          host.logs.map(({ text }) => text),
+          ['slow', 'background done', 'hook', 'hook done'],
+        );
       });
 
       test('STOP of an idle guest ends it at once, loaded or not, whatever its timers', async () => {
-        const idle = await start('interval.mjs');
+        await using idle = await start('interval.mjs');
         stop(idle);
         assert.deepEqual(await idle.exited, ended);
-        const blank = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+        await using blank = new ScriptedHost(binary, join(folder, 'guest.cjs'));
         await blank.hello();
         stop(blank);
         assert.deepEqual(await blank.exited, ended);
       });
 
       test('a host that is gone, or that breaks the protocol, ends the guest at once', async () => {
-        const host = await start('interval.mjs');
+        await using host = await start('interval.mjs');
         await host.close();
-        const busy = await start();
+        await using busy = await start();
         const call = busy.event({ case: 'loop' });
         call.ended.catch(() => {});
         await busy.log(({ text }) => text === 'looping');
         await busy.close();
-        const confused = await start();
+        await using confused = await start();
         confused.write(encodeHeader(FrameType.BODY, { length: 0x7fff_ffff }));
         assert.equal((await confused.exited).code, 1);
       });
 
       test('what the function does to globals does not reach the channel', async () => {
-        const host = await start();
+        await using host = await start();
         await host.event({ case: 'patched' }).ended;
         assert.equal((await host.event({ case: 'answer' }).ended).text, '"xxxx"');
         stop(host);

@@ -88,7 +88,11 @@ describe('handler-style functions', { concurrency: true }, () => {
         const { error } = await host.event({ fail: true }).ended;
         assert.deepEqual([error!.name, error!.message], ['RangeError', 'asked to']);
         assert.match(error!.stack, /handler\.mjs:\d+/);
-        for (const [result, message] of [['cycle', /cannot be sent as JSON: .*circular/i], ['bigint', /cannot be sent as JSON: .*BigInt/], ['function', /is a function, which JSON cannot hold/]] as const) {
+        for (const [result, message] of [
+          ['cycle', /cannot be sent as JSON: .*circular/i],
+          ['bigint', /cannot be sent as JSON: .*BigInt/],
+          ['function', /is a function, which JSON cannot hold/],
+        ] as const) {
           const refused = (await host.event({ result }).ended).error!;
           assert.equal(refused.name, 'BadResponse');
           assert.match(refused.message, message);
@@ -96,38 +100,62 @@ describe('handler-style functions', { concurrency: true }, () => {
       });
 
       test('an HTTP request is an API Gateway event of format 2.0', async () => {
-        const headers = ['Host', 'tour.localhost:8080', 'Accept', 'a', 'ACCEPT', 'b', 'Cookie', 'x=1; y=2', 'User-Agent', 'test', 'Content-Type', 'application/json'];
-        const call = host.http('/event?q=1&q=2&r=%20', { method: 'POST', headers, route: '/{name}', params: { name: 'event' } }, { body: '{"ü":1}' });
+        const headers = [
+          'Host',
+          'tour.localhost:8080',
+          'Accept',
+          'a',
+          'ACCEPT',
+          'b',
+          'Cookie',
+          'x=1; y=2',
+          'User-Agent',
+          'test',
+          'Content-Type',
+          'application/json',
+        ];
+        const call = host.http(
+          '/event?q=1&q=2&r=%20',
+          { method: 'POST', headers, route: '/{name}', params: { name: 'event' } },
+          { body: '{"ü":1}' },
+        );
         const event = JSON.parse((await call.ended).text);
         const { time, timeEpoch, ...requestContext } = event.requestContext;
         assert.match(time, /^\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000$/);
         assert.ok(Math.abs(timeEpoch - Date.now()) < 60_000);
-        assert.deepEqual({ ...event, requestContext }, {
-          version: '2.0',
-          routeKey: 'POST /{name}',
-          rawPath: '/event',
-          rawQueryString: 'q=1&q=2&r=%20',
-          cookies: ['x=1', 'y=2'],
-          headers: { host: 'tour.localhost:8080', accept: 'a,b', 'user-agent': 'test', 'content-type': 'application/json' },
-          queryStringParameters: { q: '1,2', r: ' ' },
-          pathParameters: { name: 'event' },
-          requestContext: {
-            accountId: 'anonymous',
-            apiId: 'tour',
-            domainName: 'tour.localhost',
-            domainPrefix: 'tour',
-            http: { method: 'POST', path: '/event', protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: 'test' },
-            requestId: `inv_${call.stream}`,
+        assert.deepEqual(
+          { ...event, requestContext },
+          {
+            version: '2.0',
             routeKey: 'POST /{name}',
-            stage: '$default',
+            rawPath: '/event',
+            rawQueryString: 'q=1&q=2&r=%20',
+            cookies: ['x=1', 'y=2'],
+            headers: { host: 'tour.localhost:8080', accept: 'a,b', 'user-agent': 'test', 'content-type': 'application/json' },
+            queryStringParameters: { q: '1,2', r: ' ' },
+            pathParameters: { name: 'event' },
+            requestContext: {
+              accountId: 'anonymous',
+              apiId: 'tour',
+              domainName: 'tour.localhost',
+              domainPrefix: 'tour',
+              http: { method: 'POST', path: '/event', protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: 'test' },
+              requestId: `inv_${call.stream}`,
+              routeKey: 'POST /{name}',
+              stage: '$default',
+            },
+            body: '{"ü":1}',
+            isBase64Encoded: false,
           },
-          body: '{"ü":1}',
-          isBase64Encoded: false,
-        });
+        );
       });
 
       test('a body that is not text is base64 in the event', async () => {
-        for (const [type, body, encoded] of [['image/png', Buffer.from([1, 2]), true], ['text/plain', Buffer.from([0xff, 0xfe]), true], ['application/x-www-form-urlencoded', Buffer.from('a=1'), false]] as const) {
+        for (const [type, body, encoded] of [
+          ['image/png', Buffer.from([1, 2]), true],
+          ['text/plain', Buffer.from([0xff, 0xfe]), true],
+          ['application/x-www-form-urlencoded', Buffer.from('a=1'), false],
+        ] as const) {
           const event = JSON.parse((await host.http('/event', { method: 'POST', headers: ['content-type', type] }, { body }).ended).text);
           assert.equal(event.isBase64Encoded, encoded, type);
           assert.deepEqual(Buffer.from(event.body, encoded ? 'base64' : 'utf8'), body);
@@ -138,7 +166,22 @@ describe('handler-style functions', { concurrency: true }, () => {
       test('a result with a statusCode is the response', async () => {
         const call = await get('/response');
         assert.deepEqual([call.meta!.status, call.text], [201, 'made']);
-        assert.deepEqual(call.meta!.headers, ['x-a', 'b', 'x-n', '7', 'x-list', '1', 'x-list', '2', 'set-cookie', 'a=1; Path=/', 'set-cookie', 'b=2', 'content-type', 'text/plain;charset=UTF-8']);
+        assert.deepEqual(call.meta!.headers, [
+          'x-a',
+          'b',
+          'x-n',
+          '7',
+          'x-list',
+          '1',
+          'x-list',
+          '2',
+          'set-cookie',
+          'a=1; Path=/',
+          'set-cookie',
+          'b=2',
+          'content-type',
+          'text/plain;charset=UTF-8',
+        ]);
         assert.deepEqual((await get('/typed')).header('content-type'), ['text/html']);
         assert.deepEqual((await get('/base64')).body, Buffer.from([0, 255, 128]));
         assert.deepEqual([(await get('/empty')).meta!.status, (await get('/empty')).bodyBytes], [204, 0]);
@@ -147,7 +190,13 @@ describe('handler-style functions', { concurrency: true }, () => {
       });
 
       test('a result without a statusCode is the body of a 200', async () => {
-        for (const [path, body] of [['/object', '{"a":1}'], ['/string', 'plain'], ['/number', '7'], ['/nothing', 'null'], ['/null', 'null']] as const) {
+        for (const [path, body] of [
+          ['/object', '{"a":1}'],
+          ['/string', 'plain'],
+          ['/number', '7'],
+          ['/nothing', 'null'],
+          ['/null', 'null'],
+        ] as const) {
           const call = await get(path);
           assert.deepEqual([call.meta!.status, call.text, call.header('content-type')], [200, body, ['application/json']], path);
         }
@@ -172,15 +221,18 @@ describe('handler-style functions', { concurrency: true }, () => {
       });
 
       test('the older forms answer by callback, promise or value', async () => {
-        const other = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+        await using other = new ScriptedHost(binary, join(folder, 'guest.cjs'));
         await other.init(folder, 'callbacks.cjs');
         assert.equal((await other.event({}).ended).text, '{"late":true}');
         assert.equal((await other.event({ promise: true }).ended).text, '"by promise"');
         assert.equal((await other.event({ error: true }).ended).error!.message, 'by callback');
         assert.equal((await other.event({ text: true }).ended).error!.message, 'only text');
         await other.close();
-        for (const [handler, text] of [['callbacks.cjs#sync', '{"sync":{"a":1}}'], ['callbacks.cjs#early', '"early"']] as const) {
-          const third = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+        for (const [handler, text] of [
+          ['callbacks.cjs#sync', '{"sync":{"a":1}}'],
+          ['callbacks.cjs#early', '"early"'],
+        ] as const) {
+          await using third = new ScriptedHost(binary, join(folder, 'guest.cjs'));
           await third.init(folder, handler);
           assert.equal((await third.event({ a: 1 }).ended).text, text);
           await third.close();

@@ -170,7 +170,10 @@ describe('streamed bodies', { concurrency: true }, () => {
 
       test('a source that fills the same memory again does not spoil what it gave before', async () => {
         const { body } = await host.http('/same-memory').ended;
-        assert.deepEqual([...body], Array.from({ length: 100 }, (_, i) => Math.floor(i / 10)));
+        assert.deepEqual(
+          [...body],
+          Array.from({ length: 100 }, (_, i) => Math.floor(i / 10)),
+        );
       });
 
       test('chunks leave as they come, those of one tick together', async () => {

@@ -70,8 +70,14 @@ describe('web-style functions', { concurrency: true }, () => {
     await bundle.write({ file: join(folder, 'guest.cjs'), format: 'cjs', codeSplitting: false });
     await bundle.close();
     await writeFile(join(folder, 'site.mjs'), FUNCTION);
-    await writeFile(join(folder, 'both.mjs'), 'export default { fetch: async (request) => Response.json([request.method, request.url, await request.json()]), event: (payload) => ({ got: payload }) };');
-    await writeFile(join(folder, 'posted.mjs'), 'export default { fetch: async (request) => Response.json([request.method, request.url, await request.json()], { status: 202 }) };');
+    await writeFile(
+      join(folder, 'both.mjs'),
+      'export default { fetch: async (request) => Response.json([request.method, request.url, await request.json()]), event: (payload) => ({ got: payload }) };',
+    );
+    await writeFile(
+      join(folder, 'posted.mjs'),
+      'export default { fetch: async (request) => Response.json([request.method, request.url, await request.json()], { status: 202 }) };',
+    );
   });
   after(() => rm(folder, { recursive: true }));
 
@@ -107,7 +113,12 @@ describe('web-style functions', { concurrency: true }, () => {
       });
 
       test('many calls at once are answered each with its own answer', async () => {
-        const calls = await Promise.all(Array.from({ length: 64 }, (_, i) => host.http('/echo', { method: 'POST', headers: ['Content-Type', `text/n${i}`] }, { body: `body ${i}` }).ended));
+        const calls = await Promise.all(
+          Array.from(
+            { length: 64 },
+            (_, i) => host.http('/echo', { method: 'POST', headers: ['Content-Type', `text/n${i}`] }, { body: `body ${i}` }).ended,
+          ),
+        );
         for (const [i, call] of calls.entries()) {
           assert.equal(call.text, `body ${i}`);
           assert.deepEqual(call.header('content-type'), [`text/n${i}`]);
@@ -115,13 +126,34 @@ describe('web-style functions', { concurrency: true }, () => {
       });
 
       test('the request is a standard Request in every respect', async () => {
-        const headers = ['Host', 'tour.localhost:8080', 'Accept', 'a', 'accept', 'b', 'Cookie', 'x=1', 'cookie', 'y=2', 'X-Latin', 'caf\u00e9', '__proto__', 'p'];
+        const headers = [
+          'Host',
+          'tour.localhost:8080',
+          'Accept',
+          'a',
+          'accept',
+          'b',
+          'Cookie',
+          'x=1',
+          'cookie',
+          'y=2',
+          'X-Latin',
+          'caf\u00e9',
+          '__proto__',
+          'p',
+        ];
         const call = await host.http('/request?q=%20', { method: 'PUT', headers }, { body: 'content' }).ended;
         assert.deepEqual(JSON.parse(call.text), {
           isRequest: true,
           method: 'PUT',
           url: 'http://tour.localhost:8080/request?q=%20',
-          headers: [['__proto__', 'p'], ['accept', 'a, b'], ['cookie', 'x=1; y=2'], ['host', 'tour.localhost:8080'], ['x-latin', 'caf\u00e9']],
+          headers: [
+            ['__proto__', 'p'],
+            ['accept', 'a, b'],
+            ['cookie', 'x=1; y=2'],
+            ['host', 'tour.localhost:8080'],
+            ['x-latin', 'caf\u00e9'],
+          ],
           body: true,
           cloned: 'content',
           derived: ['1', 'content'],
@@ -133,9 +165,14 @@ describe('web-style functions', { concurrency: true }, () => {
       test('bytes pass unharmed both ways, and a multipart form is read', async () => {
         const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
         assert.deepEqual((await get('/binary')).body, bytes);
-        assert.deepEqual((await host.http('/echo', { method: 'POST', headers: ['content-type', 'a/b'] }, { body: bytes }).ended).body, bytes);
-        const body = '--b\r\ncontent-disposition: form-data; name="name"\r\n\r\nfirst\r\n--b\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\ncontent-type: text/plain\r\n\r\nsecond\r\n--b--\r\n';
-        const call = await host.http('/form', { method: 'POST', headers: ['content-type', 'multipart/form-data; boundary=b'] }, { body }).ended;
+        assert.deepEqual(
+          (await host.http('/echo', { method: 'POST', headers: ['content-type', 'a/b'] }, { body: bytes }).ended).body,
+          bytes,
+        );
+        const body =
+          '--b\r\ncontent-disposition: form-data; name="name"\r\n\r\nfirst\r\n--b\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\ncontent-type: text/plain\r\n\r\nsecond\r\n--b--\r\n';
+        const call = await host.http('/form', { method: 'POST', headers: ['content-type', 'multipart/form-data; boundary=b'] }, { body })
+          .ended;
         assert.deepEqual(JSON.parse(call.text), ['first', 'second', 'a.txt']);
       });
 
@@ -181,13 +218,16 @@ describe('web-style functions', { concurrency: true }, () => {
 
       test('the other makers of responses work, and so does a Response of another implementation', async () => {
         assert.equal((await get('/json')).text, '{"a":1}');
-        assert.deepEqual([(await get('/redirect')).meta!.status, (await get('/redirect')).header('location')], [302, ['http://example.com/']]);
+        assert.deepEqual(
+          [(await get('/redirect')).meta!.status, (await get('/redirect')).header('location')],
+          [302, ['http://example.com/']],
+        );
         const foreign = await get('/foreign');
         assert.deepEqual([foreign.text, foreign.header('x-own')], ['ab', ['1']]);
         assert.equal((await get('/absent')).meta!.status, 404);
       });
 
-      test('a thrown error is answered with name, message and a stack of the user\'s frames and causes', async () => {
+      test("a thrown error is answered with name, message and a stack of the user's frames and causes", async () => {
         const { error } = await get('/throw');
         assert.deepEqual([error!.name, error!.message], ['TypeError', 'no such note']);
         assert.match(error!.stack, /TypeError: no such note\n\s+at .*site\.mjs:\d+:\d+/);
@@ -252,8 +292,11 @@ describe('web-style functions', { concurrency: true }, () => {
       });
 
       test('an event goes to `event`, or as a POST to `fetch`', async () => {
-        for (const [file, expected, status] of [['both.mjs', { got: { a: 1 } }, 200], ['posted.mjs', ['POST', 'http://hello.internal/', { a: 1 }], 202]] as const) {
-          const other = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+        for (const [file, expected, status] of [
+          ['both.mjs', { got: { a: 1 } }, 200],
+          ['posted.mjs', ['POST', 'http://hello.internal/', { a: 1 }], 202],
+        ] as const) {
+          await using other = new ScriptedHost(binary, join(folder, 'guest.cjs'));
           const { exports } = await other.init(folder, file);
           assert.deepEqual(exports, file === 'both.mjs' ? ['fetch', 'event'] : ['fetch']);
           const call = await other.event({ a: 1 }).ended;

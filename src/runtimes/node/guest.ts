@@ -29,7 +29,11 @@ const CHANNEL_FD = 3;
 function main(): void {
   const channel = new Channel(CHANNEL_FD);
   // First of all: the host does its part while the rest of the guest is made ready (2.5 ms, most of it `net`).
-  const hello: HelloPayload = { runtime: process.argv[2] ?? 'nodejs', runtimeVersion: process.version, bootMs: Math.round(performance.now() * 1000) / 1000 };
+  const hello: HelloPayload = {
+    runtime: process.argv[2] ?? 'nodejs',
+    runtimeVersion: process.version,
+    bootMs: Math.round(performance.now() * 1000) / 1000,
+  };
   channel.sendNow(encodeJsonFrame(FrameType.HELLO, hello));
 
   const log = new LogRecords(channel);

@@ -1,6 +1,7 @@
 // Handler style: `handler(event, context)` that returns a value or a promise, or AWS Lambda's older form with a
 // callback. Over HTTP the event and the result are API Gateway's (api-gateway.ts), else plain JSON.
 // Invariant: what cannot be sent as JSON is an error that says so, never an empty answer. Called by serve.ts.
+import { inspect } from 'node:util';
 import type { EventRequestMeta } from '../../protocol/frames.ts';
 import { fromResult, toEvent } from './api-gateway.ts';
 import type { Context } from './context.ts';
@@ -32,7 +33,7 @@ function settle(handler: Handler, event: unknown, context: Context): unknown {
   return new Promise((resolve, reject) => {
     const callback: LambdaCallback = (error, result) => {
       if (error === undefined || error === null) resolve(result);
-      else reject(error instanceof Error ? error : new Error(String(error)));
+      else reject(error instanceof Error ? error : new Error(typeof error === 'string' ? error : inspect(error)));
     };
     const returned = handler(event, context, callback);
     if (isThenable(returned) || returned !== undefined || handler.length < 3) resolve(returned);

@@ -77,5 +77,5 @@ export class Invocation {
 /** Requests made of this one (`new Request(request)`, `fetch(request)`) listen to the signal that undici gave it: request.ts. */
 function abortDerived(request: Request): void {
   const standard = Object.getPrototypeOf(Object.getPrototypeOf(request)) as Request;
-  (Reflect.get(standard, 'signal', request) as AbortSignal).dispatchEvent(new Event('abort'));
+  Reflect.get<Request, 'signal'>(standard, 'signal', request).dispatchEvent(new Event('abort'));
 }

@@ -40,7 +40,10 @@ export async function load(init: Pick<InitPayload, 'codeFolder' | 'handler'>): P
   });
   const target = find(namespace, file, name);
   const initMs = performance.now() - readAt;
-  return { target, ready: { loadMs: micros(readAt - startedAt), initMs: micros(initMs), exports: Object.keys(target) as ReadyPayload['exports'] } };
+  return {
+    target,
+    ready: { loadMs: micros(readAt - startedAt), initMs: micros(initMs), exports: Object.keys(target) as ReadyPayload['exports'] },
+  };
 }
 
 /** A function of its own, so that the bundler sees no literal that it could resolve. */
@@ -55,7 +58,9 @@ function readEntry(codeFolder: string, file: string, path: string): Buffer {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'EISDIR' && code !== 'ENOTDIR') throw error;
     const there = readdirSync(codeFolder).slice(0, NAMES_SHOWN).join(', ') || 'nothing';
-    throw new LoadError(`there is no file '${file}' in the function's code, which holds ${there}; set \`handler\` in virga.yaml to the file that exports it`);
+    throw new LoadError(
+      `there is no file '${file}' in the function's code, which holds ${there}; set \`handler\` in virga.yaml to the file that exports it`,
+    );
   }
 }
 
@@ -85,7 +90,9 @@ function find(namespace: Exports, file: string, name: string | undefined): Targe
       const target = !(name in place) ? undefined : name === 'fetch' ? webTarget(place) : targetOf(place[name], file, name);
       if (target !== undefined) return target;
     }
-    throw new LoadError(`${file} has no callable export '${name}': it exports ${describeExports(namespace)}; a handler is a function (event, context), or an object with fetch(request, context)`);
+    throw new LoadError(
+      `${file} has no callable export '${name}': it exports ${describeExports(namespace)}; a handler is a function (event, context), or an object with fetch(request, context)`,
+    );
   }
   for (const place of places) {
     const web = webTarget(place['default']) ?? webTarget(place);
@@ -114,7 +121,9 @@ function targetOf(value: unknown, file: string, name: string): Target | undefine
   if (web !== undefined) return web;
   if (typeof value !== 'function') return undefined;
   if (/^class\b/.test(Function.prototype.toString.call(value))) {
-    throw new LoadError(`${file} exports the class ${value.name || 'without a name'} as '${name}'; export an instance of it with a fetch method instead`);
+    throw new LoadError(
+      `${file} exports the class ${value.name || 'without a name'} as '${name}'; export an instance of it with a fetch method instead`,
+    );
   }
   return { handler: value as Handler };
 }

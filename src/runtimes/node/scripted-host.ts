@@ -6,8 +6,28 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { CREDIT_WINDOW, Flag, FrameReader, FrameType, LogLevel, decodeMeta, encodeFrame, encodeJsonFrame, encodeMetaFrame } from '../../protocol/frames.ts';
-import type { EventRequestMeta, Frame, GuestError, HelloPayload, HttpRequestMeta, InitPayload, LogLevelName, ReadyPayload, ResponseMeta } from '../../protocol/frames.ts';
+import {
+  CREDIT_WINDOW,
+  Flag,
+  FrameReader,
+  FrameType,
+  LogLevel,
+  decodeMeta,
+  encodeFrame,
+  encodeJsonFrame,
+  encodeMetaFrame,
+} from '../../protocol/frames.ts';
+import type {
+  EventRequestMeta,
+  Frame,
+  GuestError,
+  HelloPayload,
+  HttpRequestMeta,
+  InitPayload,
+  LogLevelName,
+  ReadyPayload,
+  ResponseMeta,
+} from '../../protocol/frames.ts';
 
 /** The Nodes that the guest must run on, from npm. */
 export const NODES = (['node', 'node24'] as const).map((alias) => {
@@ -45,7 +65,10 @@ export class ScriptedHost {
   #nextStream = 1;
 
   constructor(binary: string, guest: string, options: { flags?: string[]; env?: Record<string, string> } = {}) {
-    this.process = spawn(binary, [...(options.flags ?? []), guest, 'nodejs-test'], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], env: options.env ?? {} });
+    this.process = spawn(binary, [...(options.flags ?? []), guest, 'nodejs-test'], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      env: options.env ?? {},
+    });
     this.process.stderr!.on('data', (text: Buffer) => (this.stderr += text));
     this.exited = new Promise((resolve) => this.process.on('close', (code, signal) => resolve({ code, signal })));
     this.#channel = this.process.stdio[3] as Socket;
@@ -82,23 +105,33 @@ export class ScriptedHost {
   }
 
   http(path: string, overrides: Partial<HttpRequestMeta> = {}, options: CallOptions = {}): Call {
-    return this.#call({
-      kind: 'http',
-      id: `inv_${this.#nextStream}`,
-      trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
-      method: 'GET',
-      url: `http://tour.localhost:8080${path}`,
-      headers: ['Host', 'tour.localhost:8080', 'User-Agent', 'test'],
-      route: '/',
-      params: {},
-      client: '127.0.0.1',
-      ...overrides,
-    }, options);
+    return this.#call(
+      {
+        kind: 'http',
+        id: `inv_${this.#nextStream}`,
+        trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+        method: 'GET',
+        url: `http://tour.localhost:8080${path}`,
+        headers: ['Host', 'tour.localhost:8080', 'User-Agent', 'test'],
+        route: '/',
+        params: {},
+        client: '127.0.0.1',
+        ...overrides,
+      },
+      options,
+    );
   }
 
   event(payload: unknown, overrides: Partial<EventRequestMeta> = {}, options: CallOptions = {}): Call {
     const body = payload instanceof Uint8Array || typeof payload === 'string' ? payload : JSON.stringify(payload);
-    const meta: EventRequestMeta = { kind: 'event', id: `inv_${this.#nextStream}`, trace: '', trigger: 'invoke', contentType: 'application/json', ...overrides };
+    const meta: EventRequestMeta = {
+      kind: 'event',
+      id: `inv_${this.#nextStream}`,
+      trace: '',
+      trigger: 'invoke',
+      contentType: 'application/json',
+      ...overrides,
+    };
     return this.#call(meta, { body, ...options });
   }
 
@@ -112,7 +145,9 @@ export class ScriptedHost {
     if (there !== undefined) return Promise.resolve(there);
     return new Promise((found, failed) => {
       this.#waiting.push({ wanted, found });
-      void this.exited.then(({ code, signal }) => failed(new Error(`the guest ended (code ${code}, signal ${signal}) before the frame came; ${this.stderr}`)));
+      void this.exited.then(({ code, signal }) =>
+        failed(new Error(`the guest ended (code ${code}, signal ${signal}) before the frame came; ${this.stderr}`)),
+      );
     });
   }
 
@@ -136,12 +171,24 @@ export class ScriptedHost {
     await this.exited;
   }
 
+  /** For a test that fails half-way: whatever state the guest is in. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.close();
+  }
+
   #call(meta: HttpRequestMeta | EventRequestMeta, options: CallOptions): Call {
     const stream = this.#nextStream++;
     const call = new Call(this, stream, options.slow === true);
     this.#calls.set(stream, call);
     const body = options.body === undefined ? undefined : Buffer.from(options.body as string);
-    this.write(encodeMetaFrame(FrameType.REQUEST, meta, body, { flags: options.streamed === true ? 0 : Flag.END, stream, arg: options.timeoutMs ?? 30_000 }));
+    this.write(
+      encodeMetaFrame(FrameType.REQUEST, meta, body, {
+        flags: options.streamed === true ? 0 : Flag.END,
+        stream,
+        arg: options.timeoutMs ?? 30_000,
+      }),
+    );
     return call;
   }
 

@@ -32,7 +32,10 @@ export async function callFetch(fetch: FetchFunction, invocation: Invocation, co
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (!(value instanceof Uint8Array)) throw new BadResponse(`the body stream of its Response gave ${nameOf(value)}; its chunks must be Uint8Array (pipe text through a TextEncoderStream)`);
+      if (!(value instanceof Uint8Array))
+        throw new BadResponse(
+          `the body stream of its Response gave ${nameOf(value)}; its chunks must be Uint8Array (pipe text through a TextEncoderStream)`,
+        );
       const wait = answer.write(value);
       if (wait !== undefined) await wait;
     }
@@ -57,10 +60,14 @@ function asPost(meta: EventRequestMeta, name: string): HttpRequestMeta {
 
 /** Checks what fetch() returned. */
 function headOf(response: unknown): ResponseMeta {
-  if (!isResponse(response)) throw new BadResponse(`fetch() returned ${nameOf(response)}; it must return a Response, e.g. new Response('hello') or Response.json({ … })`);
+  if (!isResponse(response))
+    throw new BadResponse(
+      `fetch() returned ${nameOf(response)}; it must return a Response, e.g. new Response('hello') or Response.json({ … })`,
+    );
   const { status, body } = response;
   if (status < 200 || status > 599) throw new BadResponse(`fetch() returned a Response with status ${status}; it must be from 200 to 599`);
-  if (response.bodyUsed || body?.locked === true) throw new BadResponse('the body of its Response has been read already; return a Response with a body of its own');
+  if (response.bodyUsed || body?.locked === true)
+    throw new BadResponse('the body of its Response has been read already; return a Response with a body of its own');
   return { status, headers: flatHeaders(response) };
 }
 

@@ -163,11 +163,11 @@ test('a gigabyte of prints is dropped beyond the allowance, counted, and neither
 import resource, time
 def handler(event, context):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.monotonic()
+    start, cpu = time.monotonic(), time.process_time()
     line = "x" * (event["bytes"] - 1)
     for _ in range(event["lines"]):
         print(line)
-    return [time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]
+    return [time.monotonic() - start, time.process_time() - cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]
 `,
     init: { logBytesPerSecond: bytesPerSecond },
   });
@@ -177,11 +177,11 @@ def handler(event, context):
     [300_000, 20],
   ] as const) {
     const { body, logs } = await guest.invoke({ lines, bytes }).outcome;
-    const [seconds, grownKib] = JSON.parse(body.toString()) as [number, number];
-    assert.ok(seconds < 3, `${seconds} s`);
+    const [seconds, cpuSeconds, grownKib] = JSON.parse(body.toString()) as [number, number, number];
+    assert.ok(cpuSeconds < 3, `${cpuSeconds} s`);
     assert.ok(grownKib < 4096, `${grownKib} KiB`);
     const dropped = logs.filter((log) => /^\d+ log records? dropped: an instance may log 20000 bytes a second$/.test(log.text));
-    assert.ok(dropped.length >= 1 && dropped.length < 60);
+    assert.ok(dropped.length >= 1 && dropped.length < 3 + 12 * seconds);
     assert.equal(dropped.at(-1), logs.at(-1));
     const sent = logs.length - dropped.length;
     assert.equal(sent + dropped.reduce((sum, log) => sum + Number.parseInt(log.text), 0), lines);
@@ -215,6 +215,6 @@ def handler(event, context):
   const { logs, body } = await guest.invoke({}).outcome;
   const count = (text: string) => logs.filter((log) => log.text === text).length;
   const [ticks, lines] = JSON.parse(body.toString()) as [number, number];
-  assert.ok(ticks > 50 && lines > 50);
+  assert.ok(ticks > 5 && lines > 5);
   assert.deepEqual([count(`tick ${'t'.repeat(50)}`), count(`line ${'l'.repeat(50)}`), logs.length], [ticks, lines, ticks + lines]);
 });

@@ -5,10 +5,10 @@ instance.py). The launcher boots it, standard library only, on any Python from 3
 
     python3 -I -S -B -X utf8 /virga/guest.py python3
 
--S pays: without `site` Python boots in 5.8 ms instead of 8.3, and the machine's own packages stay out of sight.
+-S pays: without `site` Python boots in 6.3 ms instead of 9.0, and the machine's own packages stay out of sight.
 -I keeps PYTHON* variables and the user's site folder out (it implies -E). -B: nothing writes __pycache__ into code.
 -X utf8: text is UTF-8 in any locale. -X frozen_modules is the default where it exists, and gains nothing measurable.
-__pycache__ made beside these files beforehand (python3 -m compileall -q FOLDER) takes about 15 ms of CPU off each boot.
+__pycache__ made beside these files beforehand (python3 -m compileall -q FOLDER) takes 9 of 23 ms off what follows HELLO.
 
 Invariant: nothing is read from the environment, and stdout and stderr stay free for the runtime's dying words.
 """

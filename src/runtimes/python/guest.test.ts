@@ -293,8 +293,8 @@ def handler(event, context):
     {},
     'invoke',
   ]);
-  for (const ms of answer.slice(8, 10) as number[]) assert.ok(ms > 25_000 && ms <= 30_000);
-  assert.ok((answer[10] as number) > 25 && (answer[10] as number) <= 30);
+  for (const ms of answer.slice(8, 10) as number[]) assert.ok(ms > 20_000 && ms <= 30_000);
+  assert.ok((answer[10] as number) > 20 && (answer[10] as number) <= 30);
   assert.deepEqual(answer.slice(11), [false, '3', '256']);
 });
 
@@ -339,7 +339,7 @@ for (const [kind, code] of [
     guest.hangUp();
     const before = performance.now();
     assert.equal((await guest.exit).code, 0);
-    assert.ok(performance.now() - before < 1000);
+    assert.ok(performance.now() - before < 3000);
   });
 }
 

@@ -13,6 +13,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { Cgroups } from '../cgroup/hierarchies.ts';
 import type { Cgroup } from '../cgroup/cgroup.ts';
@@ -69,6 +70,8 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#wall = wall;
     const limits = cgroups.enforcement;
     const notes = [...cgroups.notes];
+    const pids = limits.pids ?? (processesCountPerNamespace() ? 'rlimit' : null);
+    if (limits.pids === null && pids !== null) notes.push('pids is held by RLIMIT_NPROC of the user namespace instead');
     if (limits.memory === null) notes.push('memory is watched ten times a second instead; files in /tmp do not count');
     const filter = seccompFilter();
     this.#filter = filter === null ? null : join(runFolder, 'seccomp.bpf');
@@ -76,7 +79,15 @@ export class BubblewrapDriver implements SandboxDriver {
     else notes.push(`there is no system call filter for ${process.arch}`);
     this.status = {
       driver: 'bubblewrap',
-      enforcement: { isolation: 'namespaces', ...limits, memory: limits.memory ?? 'watcher', tmp: 'tmpfs', network: 'namespace', notes },
+      enforcement: {
+        isolation: 'namespaces',
+        ...limits,
+        pids,
+        memory: limits.memory ?? 'watcher',
+        tmp: 'tmpfs',
+        network: 'namespace',
+        notes,
+      },
     };
     // $1… are the cgroups' entrances, then the contents of the files in /etc, then the command. The redirections outlive exec.
     const entrances = cgroups.hierarchies.length;
@@ -114,8 +125,10 @@ export class BubblewrapDriver implements SandboxDriver {
   ): Promise<LaunchedSandbox> {
     const wall = this.#wall;
     const uid = wall === null ? UID_INSIDE : wall.nextUid();
+    const byLimit = this.status.enforcement.pids === 'rlimit' ? ['prlimit', `--nproc=${launch.pids + OWN_PIDS}`, '--'] : [];
     const seen: Launch = {
       ...launch,
+      argv: [...byLimit, ...launch.argv],
       mounts: launch.mounts.map(({ source, target }) => ({ source: wall?.inside(source) ?? source, target })),
     };
     const args = bubblewrapArguments(seen, this.#system, { uid, sharedUserNamespace: wall !== null, filtered: this.#filter !== null });
@@ -178,4 +191,10 @@ export class BubblewrapDriver implements SandboxDriver {
     const exit = await (await this.start(launch, 'ignore', nobody)).exited;
     if (exit.code !== 0) throw new Error(exit.stderrTail.trim() || `a trial sandbox ended with ${exit.code ?? exit.signal}`);
   }
+}
+
+/** From Linux 5.14 RLIMIT_NPROC counts within a user namespace; before, it counts all processes that the user has anywhere. */
+function processesCountPerNamespace(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > 5 || (major === 5 && minor >= 14);
 }

@@ -45,7 +45,7 @@ export class Cgroup {
         for (const controller of hierarchy.controllers) setLimit(hierarchy.version, controller, folder, limits);
       }
     } catch (error) {
-      for (const { folder, above } of group.#folders) removeEmpty(folder) && removeEmpty(above);
+      for (const { folder, above } of group.#folders) if (removeEmpty(folder)) removeEmpty(above);
       throw error;
     }
     return group;

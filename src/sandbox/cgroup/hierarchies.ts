@@ -6,7 +6,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Enforcement } from '../sandbox.ts';
 import { Cgroup, destroyFolder, destroyFolderNow, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
 
 const CONTROLLERS: Controller[] = ['memory', 'cpu', 'pids'];
@@ -24,7 +23,7 @@ interface CgroupMount {
 
 export class Cgroups {
   readonly hierarchies: Hierarchy[];
-  readonly enforcement: Pick<Enforcement, 'memory' | 'cpus' | 'pids'>;
+  readonly enforcement: Record<'memory' | 'cpus' | 'pids', 'cgroup v2' | 'cgroup v1' | null>;
   /** Why something cannot be limited, for people. */
   readonly notes: string[];
 

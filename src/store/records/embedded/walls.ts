@@ -119,7 +119,9 @@ export async function handOver(folders: { cluster: string; sockets: string }): P
   }
   await chown(above, 0, gid);
   await chmod(above, 0o710);
-  await chown(folders.sockets, uid, gid);
+  // Root stays the owner of the run folder, which the next start checks.
+  await chown(folders.sockets, 0, gid);
+  await chmod(folders.sockets, 0o770);
   await chownTree(folders.cluster, uid, gid);
 }
 

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { clientSettings } from '../config/client.ts';
-import { main } from './cli.ts';
+import { runCommandLine } from './command-line.ts';
 import { closest } from './suggest.ts';
 
 const BIN = join(dirname(dirname(import.meta.dirname)), 'bin', 'virga');
@@ -139,7 +139,7 @@ async function virga(args: string[], options: { env?: Record<string, string>; in
       },
     });
   const input = Readable.from([Buffer.from(options.input ?? '')]) as unknown as NodeJS.ReadStream;
-  run.status = await main(args, { out: sink('stdout'), err: sink('stderr'), input, settings: clientSettings(env) });
+  run.status = await runCommandLine(args, { out: sink('stdout'), err: sink('stderr'), input, settings: clientSettings(env) });
   return run;
 }
 
