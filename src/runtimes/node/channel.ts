@@ -141,7 +141,7 @@ export class Channel implements Outlet {
     const pieces = this.#queue;
     if (this.#inSocket !== undefined) {
       // libuv has written a part of this one by itself; its handle knows how much is left.
-      const handle = (this.#socket as unknown as { _handle?: { writeQueueSize?: number } } | undefined)?._handle;
+      const handle = Reflect.get(this.#socket ?? {}, '_handle') as { writeQueueSize?: number } | null | undefined;
       const left = handle?.writeQueueSize ?? 0;
       pieces.unshift(this.#inSocket.subarray(this.#inSocket.length - left));
     }
@@ -185,7 +185,10 @@ export class Channel implements Outlet {
       const written = this.#write([rest]);
       rest = rest.subarray(written);
       if (written > 0) continue;
-      if (performance.now() > untilMs) return;
+      if (performance.now() > untilMs) {
+        this.#closed = true;
+        return;
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }
   }
