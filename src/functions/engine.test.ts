@@ -43,8 +43,14 @@ function setUp(script: GuestScript, limits: { sandboxMemoryMiB?: number } = {}) 
     const answer = new Answer();
     const id = `inv_${ids++}`;
     const made = engine.invoke({
-      version: v, meta: { kind: 'event', id, trace: '', trigger: 'invoke', contentType: 'application/json' },
-      traceId: '', body: Buffer.from('1'), bodyEnds: true, trigger: 'invoke', requestLine: null, sink: answer,
+      version: v,
+      meta: { kind: 'event', id, trace: '', trigger: 'invoke', contentType: 'application/json' },
+      traceId: '',
+      body: Buffer.from('1'),
+      bodyEnds: true,
+      trigger: 'invoke',
+      requestLine: null,
+      sink: answer,
     });
     return { answer, call: made };
   };
@@ -58,7 +64,13 @@ test('a cold call starts an instance, the next one reuses it, and both leave a r
   assert.equal(await call(testVersion()).answer.done, 'hi');
   assert.equal(await call(testVersion()).answer.done, 'hi');
   assert.equal(sandboxes.guests.length, 1);
-  assert.deepEqual(recorder.records.map((r) => [r.outcome, r.receipt.cold]), [['ok', true], ['ok', false]]);
+  assert.deepEqual(
+    recorder.records.map((r) => [r.outcome, r.receipt.cold]),
+    [
+      ['ok', true],
+      ['ok', false],
+    ],
+  );
   assert.ok(recorder.records[0]!.receipt.billedMs >= 1);
   await engine.close();
   assert.equal(sandboxes.alive, 0);
@@ -93,7 +105,9 @@ test('a call beyond the queue is refused at once and leaves no record', async ()
 
 test('a handler that never answers is timed out, its instance is killed, and the next call gets a new one', async () => {
   let requests = 0;
-  const { engine, call, sandboxes, recorder } = setUp({ onRequest: (guest, stream) => void (requests++ > 0 && guest.answer(stream, 'ok')) });
+  const { engine, call, sandboxes, recorder } = setUp({
+    onRequest: (guest, stream) => void (requests++ > 0 && guest.answer(stream, 'ok')),
+  });
   const v = testVersion({ timeoutMs: 100 });
   await assert.rejects(call(v).answer.done, failsWith('function_timeout'));
   assert.equal(await call(v).answer.done, 'ok');
@@ -120,9 +134,15 @@ test('calls beside one that times out go on in the same instance', async () => {
 test('an instance that is killed for its memory says so, and an exit is told apart from it', async () => {
   let outOfMemory = true;
   const { engine, call } = setUp({ onRequest: (guest) => guest.end(outOfMemory ? { signal: 'SIGKILL', outOfMemory: true } : { code: 3 }) });
-  await assert.rejects(call(testVersion()).answer.done, (error: VirgaError) => error.code === 'function_out_of_memory' && error.message.includes('100 MiB'));
+  await assert.rejects(
+    call(testVersion()).answer.done,
+    (error: VirgaError) => error.code === 'function_out_of_memory' && error.message.includes('100 MiB'),
+  );
   outOfMemory = false;
-  await assert.rejects(call(testVersion()).answer.done, (error: VirgaError) => error.code === 'function_crashed' && error.message.includes('code 3'));
+  await assert.rejects(
+    call(testVersion()).answer.done,
+    (error: VirgaError) => error.code === 'function_crashed' && error.message.includes('code 3'),
+  );
   await engine.close();
 });
 
@@ -133,7 +153,10 @@ test('code that does not load fails every call that waits for it, with the stack
   });
   const answers = [call(testVersion()), call(testVersion())].map((c) => c.answer.done);
   for (const answer of answers) {
-    await assert.rejects(answer, (error: VirgaError) => error.code === 'function_load_failed' && JSON.stringify(error.detail).includes('user.ts:3'));
+    await assert.rejects(
+      answer,
+      (error: VirgaError) => error.code === 'function_load_failed' && JSON.stringify(error.detail).includes('user.ts:3'),
+    );
   }
   assert.ok(sandboxes.guests.length <= 2);
   await engine.close();
@@ -144,8 +167,15 @@ test('a guest that breaks the protocol is ended and its call fails clearly', asy
     ['a frame that is too large', (guest) => guest.send(Buffer.from('ffffffff130000000100000000000000', 'hex'))],
     ['an unknown type', (guest, stream) => guest.send(encodeFrame(99 as never, { stream }))],
     ['a body before its head', (guest, stream) => guest.send(encodeFrame(FrameType.BODY, { stream, payload: Buffer.from('x') }))],
-    ['a status of 99', (guest, stream) => guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 99, headers: [] }, undefined, { flags: 1, stream, arg: 0 }))],
-    ['a head that is not JSON', (guest, stream) => guest.send(encodeFrame(FrameType.RESPONSE, { stream, payload: Buffer.from([2, 0, 0, 0, 123, 123]) }))],
+    [
+      'a status of 99',
+      (guest, stream) =>
+        guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 99, headers: [] }, undefined, { flags: 1, stream, arg: 0 })),
+    ],
+    [
+      'a head that is not JSON',
+      (guest, stream) => guest.send(encodeFrame(FrameType.RESPONSE, { stream, payload: Buffer.from([2, 0, 0, 0, 123, 123]) })),
+    ],
     ['an error that is not JSON', (guest, stream) => guest.send(encodeFrame(FrameType.ERROR, { stream, payload: Buffer.from('{') }))],
   ];
   for (const [name, attack] of attacks) {
@@ -229,7 +259,8 @@ test('instances.min are started when the version becomes current and replaced wh
 test('log lines carry the invocation, and a flood of them is cut and counted', async () => {
   const { engine, call, recorder } = setUp({
     onRequest: (guest, stream) => {
-      for (let i = 0; i < 100; i++) guest.send(encodeFrame(FrameType.LOG, { stream, arg: LogLevel.info, payload: Buffer.from('x'.repeat(1000)) }));
+      for (let i = 0; i < 100; i++)
+        guest.send(encodeFrame(FrameType.LOG, { stream, arg: LogLevel.info, payload: Buffer.from('x'.repeat(1000)) }));
       guest.answer(stream, 'done');
     },
   });

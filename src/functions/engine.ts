@@ -30,6 +30,8 @@ export interface RuntimeLimits {
 }
 
 const IDLE_SWEEP_MS = 250;
+/** What every function finds in its environment besides its own settings: nothing of the host's. */
+const BASE_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp', LANG: 'C.UTF-8', TZ: 'UTC' };
 
 export class Engine {
   readonly #sandboxes: Sandboxes;
@@ -194,7 +196,7 @@ export class Engine {
           version: version.version,
           codeFolder: sandbox.codeFolder,
           handler: settings.handler,
-          env: settings.env,
+          env: { ...BASE_ENVIRONMENT, ...settings.env },
           memoryMiB: settings.memoryMiB,
           timeoutMs: settings.timeoutMs,
           concurrency: settings.concurrency,
@@ -229,7 +231,11 @@ export class Engine {
     if (budget === undefined) {
       const ratePerS = this.#limits.logBytesPerSecond;
       // Twice what the guest itself keeps to: this one is for guests that do not.
-      budget = { bucket: new TokenBucket({ ratePerS: 2 * ratePerS, burst: 20 * ratePerS, nowMs: now }), droppedRecords: 0, droppedBytes: 0 };
+      budget = {
+        bucket: new TokenBucket({ ratePerS: 2 * ratePerS, burst: 20 * ratePerS, nowMs: now }),
+        droppedRecords: 0,
+        droppedBytes: 0,
+      };
       this.#logBudgets.set(source, budget);
     }
     if (!budget.bucket.take(text.length, now)) {

@@ -8,7 +8,10 @@ import { nameOf } from './version.ts';
 
 export function timeoutError(version: DeployedVersion): VirgaError {
   const { timeoutMs } = version.settings;
-  return new VirgaError('function_timeout', `${nameOf(version)} did not answer within its timeout of ${duration(timeoutMs)}; its instance was ended. Raise \`timeout\` in virga.yaml if it needs longer`);
+  return new VirgaError(
+    'function_timeout',
+    `${nameOf(version)} did not answer within its timeout of ${duration(timeoutMs)}; its instance was ended. Raise \`timeout\` in virga.yaml if it needs longer`,
+  );
 }
 
 export function loadError(version: DeployedVersion, error: GuestError): VirgaError {
@@ -20,24 +23,39 @@ export function loadError(version: DeployedVersion, error: GuestError): VirgaErr
 /** What the end of a sandbox means for the calls that it took along. */
 export function exitError(version: DeployedVersion, exit: SandboxExit, options: { starting: boolean }): VirgaError {
   if (exit.outOfMemory) {
-    return new VirgaError('function_out_of_memory', `${nameOf(version)} was killed at its ${version.settings.memoryMiB} MiB memory limit; raise \`memory\` in virga.yaml`);
+    return new VirgaError(
+      'function_out_of_memory',
+      `${nameOf(version)} was killed at its ${version.settings.memoryMiB} MiB memory limit; raise \`memory\` in virga.yaml`,
+    );
   }
   const how = exit.signal !== null ? `was ended by ${exit.signal}` : `exited with code ${exit.code ?? 'unknown'}`;
   const words = exit.stderrTail.trim().slice(-500);
   const tail = words === '' ? '' : `; its last words: ${words}`;
   if (options.starting) {
-    return new VirgaError('function_load_failed', `${nameOf(version)} could not be loaded: its process ${how}${tail}`, { detail: { stack: words } });
+    return new VirgaError('function_load_failed', `${nameOf(version)} could not be loaded: its process ${how}${tail}`, {
+      detail: { stack: words },
+    });
   }
   // What it wrote last may hold secrets of the function: it goes into the logs, not to the client.
-  return new VirgaError('function_crashed', `${nameOf(version)} crashed: its process ${how} during the call; see virga logs ${version.function}`, { cause: `process ${how}${tail}` });
+  return new VirgaError(
+    'function_crashed',
+    `${nameOf(version)} crashed: its process ${how} during the call; see virga logs ${version.function}`,
+    { cause: `process ${how}${tail}` },
+  );
 }
 
 export function overloadError(version: DeployedVersion): VirgaError {
-  return new VirgaError('function_overloaded', `${nameOf(version)} is busy with ${version.settings.instances.max} instances and ${version.settings.queue} calls wait already; try again later, or raise \`instances.max\` or \`queue\` in virga.yaml`);
+  return new VirgaError(
+    'function_overloaded',
+    `${nameOf(version)} is busy with ${version.settings.instances.max} instances and ${version.settings.queue} calls wait already; try again later, or raise \`instances.max\` or \`queue\` in virga.yaml`,
+  );
 }
 
 export function waitedTooLongError(version: DeployedVersion, waitedMs: number): VirgaError {
-  return new VirgaError('function_overloaded', `no instance of ${nameOf(version)} was free for ${duration(waitedMs)}; try again later, or raise \`instances.max\` or \`concurrency\` in virga.yaml`);
+  return new VirgaError(
+    'function_overloaded',
+    `no instance of ${nameOf(version)} was free for ${duration(waitedMs)}; try again later, or raise \`instances.max\` or \`concurrency\` in virga.yaml`,
+  );
 }
 
 function duration(ms: number): string {

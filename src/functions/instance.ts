@@ -6,7 +6,19 @@
 // Invariant: every call given to `run` ends exactly once, whatever the guest does: a guest is hostile until proven
 // otherwise, so a malformed or unexpected frame ends the instance, and nothing here grows with what a guest sends.
 // Owned by version-pool.ts, which hears `onSlotFree`, `onDead`.
-import { BODY_CHUNK_MAX, CREDIT_WINDOW, Flag, FrameReader, FrameType, LOG_LINE_MAX, decodeMeta, encodeFrame, encodeHeader, encodeJsonFrame, encodeMetaFrame } from '../protocol/frames.ts';
+import {
+  BODY_CHUNK_MAX,
+  CREDIT_WINDOW,
+  Flag,
+  FrameReader,
+  FrameType,
+  LOG_LINE_MAX,
+  decodeMeta,
+  encodeFrame,
+  encodeHeader,
+  encodeJsonFrame,
+  encodeMetaFrame,
+} from '../protocol/frames.ts';
 import type { Frame, GuestError, HelloPayload, InitPayload, ReadyPayload, ResponseMeta } from '../protocol/frames.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
@@ -81,14 +93,26 @@ export class Instance implements CallHost {
 
   /** Waits for the runtime, hands it the code, waits until that is loaded. Fails with the VirgaError to give the caller. */
   async start(init: InitPayload, options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number }): Promise<void> {
-    await this.#await<HelloPayload>((done) => (this.#hello = done), options.bootTimeoutMs, () =>
-      new VirgaError('sandbox_unavailable', `a sandbox for function '${this.version.function}' did not boot within ${options.bootTimeoutMs} ms`),
+    await this.#await<HelloPayload>(
+      (done) => (this.#hello = done),
+      options.bootTimeoutMs,
+      () =>
+        new VirgaError(
+          'sandbox_unavailable',
+          `a sandbox for function '${this.version.function}' did not boot within ${options.bootTimeoutMs} ms`,
+        ),
     );
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
     this.#write(encodeJsonFrame(FrameType.INIT, init));
-    const ready = await this.#await<ReadyPayload>((done) => (this.#ready = done), options.loadTimeoutMs, () =>
-      new VirgaError('function_load_failed', `function '${this.version.function}' did not finish loading within ${options.loadTimeoutMs} ms; move slow work out of the module's top level`),
+    const ready = await this.#await<ReadyPayload>(
+      (done) => (this.#ready = done),
+      options.loadTimeoutMs,
+      () =>
+        new VirgaError(
+          'function_load_failed',
+          `function '${this.version.function}' did not finish loading within ${options.loadTimeoutMs} ms; move slow work out of the module's top level`,
+        ),
     );
     const initMs = Math.max(0, Number(ready.initMs) || 0);
     this.cold.initMs = initMs;
@@ -286,8 +310,15 @@ export class Instance implements CallHost {
     this.#fail(
       call,
       bad
-        ? new VirgaError('function_bad_response', `function '${this.version.function}' gave an answer that is not a response: ${error.message.slice(0, 500)}`)
-        : new VirgaError('function_error', `function '${this.version.function}' threw an error; its stack is in the logs (virga logs ${this.version.function})`, { cause: what }),
+        ? new VirgaError(
+            'function_bad_response',
+            `function '${this.version.function}' gave an answer that is not a response: ${error.message.slice(0, 500)}`,
+          )
+        : new VirgaError(
+            'function_error',
+            `function '${this.version.function}' threw an error; its stack is in the logs (virga logs ${this.version.function})`,
+            { cause: what },
+          ),
     );
     if (bad) call.errorMessage = what;
   }
@@ -338,7 +369,12 @@ export class Instance implements CallHost {
 
   #protocolError(message: string): void {
     this.#events.log(this, undefined, 'error', `the instance was ended: it broke the protocol with ${message}`);
-    this.kill(new VirgaError('function_crashed', `function '${this.version.function}' broke the protocol between its runtime and Virga: ${message}`));
+    this.kill(
+      new VirgaError(
+        'function_crashed',
+        `function '${this.version.function}' broke the protocol between its runtime and Virga: ${message}`,
+      ),
+    );
   }
 
   #onChannelClosed(): void {

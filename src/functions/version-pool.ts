@@ -239,10 +239,13 @@ export class VersionPool {
     while (toStart > 0 && this.#startOne()) toStart--;
     // Waiting was judged cheaper, or there is no room: judge again when a start would have been done.
     if (this.#recheck === undefined && this.#queue.length > 0) {
-      this.#recheck = setTimeout(() => {
-        this.#recheck = undefined;
-        this.#startMore();
-      }, Math.max(5, this.#startMs));
+      this.#recheck = setTimeout(
+        () => {
+          this.#recheck = undefined;
+          this.#startMore();
+        },
+        Math.max(5, this.#startMs),
+      );
     }
   }
 
@@ -271,7 +274,8 @@ export class VersionPool {
     } catch (error) {
       this.#starting--;
       this.#delayMin();
-      const failure = error instanceof VirgaError ? error : new VirgaError('internal', `starting failed: ${String(error)}`, { cause: error });
+      const failure =
+        error instanceof VirgaError ? error : new VirgaError('internal', `starting failed: ${String(error)}`, { cause: error });
       if (instance === undefined) {
         this.#unregistered--;
         this.#host.release(this);

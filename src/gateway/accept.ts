@@ -37,8 +37,9 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options;
     // requestTimeout 0: an upload may take as long as it takes; the function's own timeout bounds it.
-    this.server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) =>
-      this.#accept(request, response, false),
+    this.server = createServer(
+      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
+      (request, response) => this.#accept(request, response, false),
     );
     this.server.on('connection', (socket) => {
       this.#openConnections++;
@@ -113,7 +114,16 @@ export class Gateway {
     if (response.destroyed) return;
     const trace = continueTrace(head.traceparent);
     const client = request.socket.remoteAddress ?? '';
-    head.headers.push('traceparent', trace.traceparent, 'x-request-id', exchange.requestId, 'x-forwarded-for', client, 'x-forwarded-proto', 'http');
+    head.headers.push(
+      'traceparent',
+      trace.traceparent,
+      'x-request-id',
+      exchange.requestId,
+      'x-forwarded-for',
+      client,
+      'x-forwarded-proto',
+      'http',
+    );
     const method = request.method ?? 'GET';
     const call = this.#options.engine.invoke({
       version: routed.version,

@@ -62,7 +62,10 @@ export class CollectedAnswer implements CallSink {
     if (this.error !== undefined) return;
     this.#bytes += chunk.length;
     if (this.#bytes > this.#bytesMax) {
-      this.error = new VirgaError('function_bad_response', `the answer is larger than the ${this.#bytesMax} bytes that a direct invocation returns (VIRGA_LIMIT_INVOKE_BYTES); call it over HTTP, where answers stream`);
+      this.error = new VirgaError(
+        'function_bad_response',
+        `the answer is larger than the ${this.#bytesMax} bytes that a direct invocation returns (VIRGA_LIMIT_INVOKE_BYTES); call it over HTTP, where answers stream`,
+      );
       this.#chunks.length = 0;
       if (!end) this.call?.abandon();
       this.#resolve();

@@ -80,7 +80,12 @@ export class Exchange implements CallSink {
     this.#over = true;
     // Half an answer must not look like a whole one: the connection is broken off.
     if (headSent) this.response.destroy();
-    else respondError(this.response, error, { requestId: this.requestId, close: !this.request.complete, ...(this.call === undefined ? {} : { call: this.call }) });
+    else
+      respondError(this.response, error, {
+        requestId: this.requestId,
+        close: !this.request.complete,
+        ...(this.call === undefined ? {} : { call: this.call }),
+      });
     this.#discardRequest();
   }
 
@@ -123,5 +128,8 @@ export class Exchange implements CallSink {
 }
 
 export function tooLarge(bytesMax: number): VirgaError {
-  return new VirgaError('request_too_large', `the request's body is larger than the ${bytesMax} bytes that this node accepts (VIRGA_LIMIT_REQUEST_BYTES)`);
+  return new VirgaError(
+    'request_too_large',
+    `the request's body is larger than the ${bytesMax} bytes that this node accepts (VIRGA_LIMIT_REQUEST_BYTES)`,
+  );
 }

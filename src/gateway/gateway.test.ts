@@ -16,7 +16,10 @@ import { Gateway } from './accept.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 
-async function setUp(script: GuestScript, options: { settings?: Partial<VersionSettings>; routes?: Route[]; requestBytesMax?: number } = {}) {
+async function setUp(
+  script: GuestScript,
+  options: { settings?: Partial<VersionSettings>; routes?: Route[]; requestBytesMax?: number } = {},
+) {
   const sandboxes = new ScriptedSandboxes(script);
   const recorder = new MemoryRecorder();
   const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
@@ -42,8 +45,19 @@ async function setUp(script: GuestScript, options: { settings?: Partial<VersionS
   };
 }
 
-async function call(port: number, path: string, init: { method?: string; headers?: Record<string, string | string[]>; body?: Buffer | string } = {}) {
-  const request = httpRequest({ port, host: '127.0.0.1', path, method: init.method ?? 'GET', headers: { host: 'p.localhost', ...init.headers }, agent: false });
+async function call(
+  port: number,
+  path: string,
+  init: { method?: string; headers?: Record<string, string | string[]>; body?: Buffer | string } = {},
+) {
+  const request = httpRequest({
+    port,
+    host: '127.0.0.1',
+    path,
+    method: init.method ?? 'GET',
+    headers: { host: 'p.localhost', ...init.headers },
+    agent: false,
+  });
   request.end(init.body);
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   const chunks: Buffer[] = [];
@@ -54,7 +68,13 @@ async function call(port: number, path: string, init: { method?: string; headers
 function echo(guest: Guest, stream: number, meta: unknown, body: Buffer): void {
   const { kind: _, ...rest } = meta as HttpRequestMeta;
   const answer = JSON.stringify({ ...rest, body: body.toString('base64') });
-  guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['content-type', 'application/json'] }, Buffer.from(answer), { flags: Flag.END, stream, arg: 0 }));
+  guest.send(
+    encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['content-type', 'application/json'] }, Buffer.from(answer), {
+      flags: Flag.END,
+      stream,
+      arg: 0,
+    }),
+  );
 }
 
 const json = (body: Buffer): Record<string, string> => JSON.parse(body.toString()) as Record<string, string>;
@@ -92,7 +112,21 @@ test('hop-by-hop headers stay here in both directions, forged forwarding headers
       guest.send(
         encodeMetaFrame(
           FrameType.RESPONSE,
-          { status: 201, headers: ['set-cookie', 'a=1', 'set-cookie', 'b=2', 'connection', 'x-secret', 'keep-alive', 'timeout=1', 'x-request', JSON.stringify(headers)] },
+          {
+            status: 201,
+            headers: [
+              'set-cookie',
+              'a=1',
+              'set-cookie',
+              'b=2',
+              'connection',
+              'x-secret',
+              'keep-alive',
+              'timeout=1',
+              'x-request',
+              JSON.stringify(headers),
+            ],
+          },
           undefined,
           { flags: Flag.END, stream, arg: 0 },
         ),
@@ -100,7 +134,15 @@ test('hop-by-hop headers stay here in both directions, forged forwarding headers
     },
   });
   const answer = await edge.get('/x', {
-    headers: { connection: 'x-drop, close', 'x-drop': '1', te: 'trailers', 'x-forwarded-for': '6.6.6.6', cookie: 'c=d; e=f', 'x-many': ['1', '2'], 'x-request-id': 'mine-1' },
+    headers: {
+      connection: 'x-drop, close',
+      'x-drop': '1',
+      te: 'trailers',
+      'x-forwarded-for': '6.6.6.6',
+      cookie: 'c=d; e=f',
+      'x-many': ['1', '2'],
+      'x-request-id': 'mine-1',
+    },
   });
   assert.equal(answer.status, 201);
   assert.deepEqual(answer.headers['set-cookie'], ['a=1', 'b=2']);
@@ -127,7 +169,10 @@ test('a trace is continued with a parent id of our own, a malformed one begins a
 
 test('the receipt is in Server-Timing, cold at first, warm afterwards', async () => {
   await using edge = await setUp({ onRequest: echo });
-  assert.match(String((await edge.get('/x')).headers['server-timing']), /^cold, queue;dur=[\d.]+, sandbox;dur=[\d.]+, load;dur=[\d.]+, init;dur=[\d.]+, handler;dur=[\d.]+$/);
+  assert.match(
+    String((await edge.get('/x')).headers['server-timing']),
+    /^cold, queue;dur=[\d.]+, sandbox;dur=[\d.]+, load;dur=[\d.]+, init;dur=[\d.]+, handler;dur=[\d.]+$/,
+  );
   assert.match(String((await edge.get('/x')).headers['server-timing']), /^warm, queue;dur=[\d.]+, handler;dur=[\d.]+$/);
 });
 
@@ -149,7 +194,8 @@ test('binary bodies of every size arrive intact both ways', async () => {
       guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, undefined, { flags: 0, stream: frame.stream, arg: 0 }));
       // In two parts, within the window that a guest has without credit.
       const back = whole.subarray(0, 200_000);
-      for (let at = 0; at < back.length; at += 60_000) guest.send(encodeFrame(FrameType.BODY, { stream: frame.stream, payload: back.subarray(at, at + 60_000) }));
+      for (let at = 0; at < back.length; at += 60_000)
+        guest.send(encodeFrame(FrameType.BODY, { stream: frame.stream, payload: back.subarray(at, at + 60_000) }));
       guest.send(encodeFrame(FrameType.BODY, { stream: frame.stream, flags: Flag.END }));
     },
   });
@@ -176,7 +222,14 @@ test('HEAD has the headers and no body', async () => {
 
 test('an answer that HTTP cannot carry becomes a 502 that says so', async () => {
   await using edge = await setUp({
-    onRequest: (guest, stream) => guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['x-bad', 'a\r\nb: c'] }, undefined, { flags: Flag.END, stream, arg: 0 })),
+    onRequest: (guest, stream) =>
+      guest.send(
+        encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['x-bad', 'a\r\nb: c'] }, undefined, {
+          flags: Flag.END,
+          stream,
+          arg: 0,
+        }),
+      ),
   });
   const answer = await edge.get('/x');
   assert.equal(answer.status, 502);
@@ -212,10 +265,14 @@ test('an answer that breaks off midway is seen by the client as broken, not as w
 
 test('a client that leaves abandons its call', async () => {
   const cancelled = Promise.withResolvers<void>();
-  await using edge = await setUp({ onRequest: () => {}, onFrame: (_, frame) => void (frame.type === FrameType.CANCEL && cancelled.resolve()) });
+  await using edge = await setUp({
+    onRequest: () => {},
+    onFrame: (_, frame) => void (frame.type === FrameType.CANCEL && cancelled.resolve()),
+  });
   const socket = connect(edge.port, '127.0.0.1');
   socket.write('GET /x HTTP/1.1\r\nhost: p.localhost\r\n\r\n');
-  while (edge.sandboxes.guests[0]?.seen.some((frame) => frame.type === FrameType.REQUEST) !== true) await new Promise((resolve) => setImmediate(resolve));
+  while (edge.sandboxes.guests[0]?.seen.some((frame) => frame.type === FrameType.REQUEST) !== true)
+    await new Promise((resolve) => setImmediate(resolve));
   socket.destroy();
   await cancelled.promise;
 });

@@ -31,7 +31,14 @@ export async function loadProjects(sql: Sql): Promise<{ projects: ServedProject[
 function compile(row: Row): ServedProject {
   const functions = new Map<string, DeployedVersion>();
   for (const v of row.versions) {
-    functions.set(v.function, { project: row.project, function: v.function, version: v.number, artifact: v.artifact, settings: v.settings, createdAt: v.createdAt });
+    functions.set(v.function, {
+      project: row.project,
+      function: v.function,
+      version: v.number,
+      artifact: v.artifact,
+      settings: v.settings,
+      createdAt: v.createdAt,
+    });
   }
   const routes = row.state.routes.flatMap((route) => {
     const version = functions.get(route.function);
@@ -41,7 +48,10 @@ function compile(row: Row): ServedProject {
 }
 
 /** A version that need not be current: for direct invocations that name one. */
-export async function loadVersion(sql: Sql, name: { project: string; function: string; version: number }): Promise<DeployedVersion | undefined> {
+export async function loadVersion(
+  sql: Sql,
+  name: { project: string; function: string; version: number },
+): Promise<DeployedVersion | undefined> {
   const { rows } = await sql.query<{ artifact: string; settings: VersionSettings; createdAt: number }>(
     'select artifact, settings, (extract(epoch from created_at) * 1000)::float8 as "createdAt" from versions where project = $1 and function = $2 and number = $3',
     [name.project, name.function, name.version],

@@ -27,7 +27,10 @@ export function readHead(request: IncomingMessage): RequestHead {
     switch (name) {
       case 'connection':
         if (value.length > 10 || (value !== 'keep-alive' && value.toLowerCase() !== 'close')) {
-          named = value.toLowerCase().split(',').map((token) => token.trim());
+          named = value
+            .toLowerCase()
+            .split(',')
+            .map((token) => token.trim());
         }
         continue;
       case 'transfer-encoding':

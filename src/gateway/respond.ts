@@ -7,7 +7,16 @@ import { ERRORS, errorBody } from '../protocol/errors.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'transfer-encoding', 'te', 'trailer', 'upgrade']);
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+]);
 
 /** The function's headers without those of the connection, then ours. */
 export function answerHeaders(headers: FlatHeaders, call: Call, requestId: string, fixedLength: number | undefined): FlatHeaders {
@@ -40,16 +49,28 @@ function ms(value: number): string {
   return String(Math.round(value * 1000) / 1000);
 }
 
-export function respondError(response: ServerResponse, error: VirgaError, options: { requestId: string; allow?: string[]; close?: boolean; call?: Call }): void {
+export function respondError(
+  response: ServerResponse,
+  error: VirgaError,
+  options: { requestId: string; allow?: string[]; close?: boolean; call?: Call },
+): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
     return;
   }
   const body = Buffer.from(JSON.stringify(errorBody(error, options.requestId)));
-  const headers: FlatHeaders = ['content-type', 'application/json', 'content-length', String(body.length), 'x-request-id', options.requestId];
+  const headers: FlatHeaders = [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(body.length),
+    'x-request-id',
+    options.requestId,
+  ];
   if (options.allow !== undefined) headers.push('allow', options.allow.join(', '));
   if (ERRORS[error.code].retry === 'later' && error.status !== 409) headers.push('retry-after', '1');
-  if (options.call !== undefined) headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
+  if (options.call !== undefined)
+    headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
   if (options.close === true) headers.push('connection', 'close');
   response.writeHead(error.status, headers);
   response.end(body);

@@ -5,7 +5,9 @@ import type { Route } from '../protocol/settings.ts';
 import { RouteTable, segmentsOf } from './route-table.ts';
 
 function table(...routes: [string, Route['methods'], string][]): RouteTable {
-  return new RouteTable(routes.map(([path, methods, name]) => ({ route: { path, methods, function: name }, version: testVersion({}, name) })));
+  return new RouteTable(
+    routes.map(([path, methods, name]) => ({ route: { path, methods, function: name }, version: testVersion({}, name) })),
+  );
 }
 
 function match(t: RouteTable, method: string, path: string): string {

@@ -41,7 +41,12 @@ export class RouteTable {
     const allow = new Set<string>();
     const found = find(this.#root, segments, 0, values, method, allow);
     if (found !== undefined) {
-      return { kind: 'found', version: found.version, route: found.route, params: found.params.length === 0 ? NO_PARAMS : zip(found.params, values) };
+      return {
+        kind: 'found',
+        version: found.version,
+        route: found.route,
+        params: found.params.length === 0 ? NO_PARAMS : zip(found.params, values),
+      };
     }
     if (allow.size === 0) return { kind: 'none' };
     allow.add('OPTIONS');

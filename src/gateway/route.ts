@@ -35,11 +35,15 @@ export function route(model: ReadModel, request: { method: string; target: strin
   } else {
     projectName = projectOfHost(request.host);
     if (projectName === undefined) {
-      return failed('project_not_found', `the host '${request.host.slice(0, 200)}' names no project; call http://<project>.localhost:<port>/ or /@<project>/`);
+      return failed(
+        'project_not_found',
+        `the host '${request.host.slice(0, 200)}' names no project; call http://<project>.localhost:<port>/ or /@<project>/`,
+      );
     }
   }
   const project = model.project(projectName);
-  if (project === undefined) return failed('project_not_found', `there is no project '${projectName.slice(0, 100)}' here; \`virga projects\` lists them`);
+  if (project === undefined)
+    return failed('project_not_found', `there is no project '${projectName.slice(0, 100)}' here; \`virga projects\` lists them`);
   const query = target.indexOf('?');
   const path = query < 0 ? target : target.slice(0, query);
   let segments = segmentsOf(path);
@@ -60,10 +64,16 @@ export function route(model: ReadModel, request: { method: string; target: strin
       return {
         kind: 'failed',
         allow: match.allow,
-        error: new VirgaError('method_not_allowed', `${request.method} is not allowed on ${path.slice(0, 200)}; allowed: ${match.allow.join(', ')}`),
+        error: new VirgaError(
+          'method_not_allowed',
+          `${request.method} is not allowed on ${path.slice(0, 200)}; allowed: ${match.allow.join(', ')}`,
+        ),
       };
     case 'none':
-      return failed('route_not_found', `no route of project '${projectName}' matches ${path.slice(0, 200)}; \`virga functions\` lists the routes`);
+      return failed(
+        'route_not_found',
+        `no route of project '${projectName}' matches ${path.slice(0, 200)}; \`virga functions\` lists the routes`,
+      );
   }
 }
 

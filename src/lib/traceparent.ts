@@ -19,7 +19,13 @@ export function continueTrace(incoming: string | undefined): Trace {
   if (incoming !== undefined) {
     const match = PATTERN.exec(incoming);
     // Version ff is forbidden; version 00 has exactly four fields; a higher one may have more.
-    if (match !== null && match[1] !== 'ff' && match[2] !== ZERO_TRACE && match[3] !== ZERO_PARENT && (match[1] !== '00' || match[5] === undefined)) {
+    if (
+      match !== null &&
+      match[1] !== 'ff' &&
+      match[2] !== ZERO_TRACE &&
+      match[3] !== ZERO_PARENT &&
+      (match[1] !== '00' || match[5] === undefined)
+    ) {
       const traceId = match[2]!;
       return { traceId, traceparent: `00-${traceId}-${randomHex(8)}-${match[4]!}` };
     }

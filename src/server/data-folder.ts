@@ -55,11 +55,16 @@ export async function openDataFolder(config: { dataFolder: string; runFolder: st
 async function checkOwner(runFolder: string): Promise<void> {
   const found = await lstat(runFolder);
   if (found.isDirectory() && found.uid === process.getuid?.()) return;
-  throw new StartError(`the run folder ${runFolder} belongs to user ${found.uid}, who could reach the sockets in it; remove it, or start with a shorter --data (VIRGA_DATA)`);
+  throw new StartError(
+    `the run folder ${runFolder} belongs to user ${found.uid}, who could reach the sockets in it; remove it, or start with a shorter --data (VIRGA_DATA)`,
+  );
 }
 
 async function takeLock(dataFolder: string): Promise<Server> {
-  const name = `\0virga-${createHash('sha256').update(await realpath(dataFolder)).digest('hex').slice(0, 32)}`;
+  const name = `\0virga-${createHash('sha256')
+    .update(await realpath(dataFolder))
+    .digest('hex')
+    .slice(0, 32)}`;
   const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.end(String(process.pid));
@@ -71,7 +76,9 @@ async function takeLock(dataFolder: string): Promise<Server> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     const holder = await askHolder(name);
-    throw new StartError(`another Virga${holder} already runs on the data folder ${dataFolder}; stop it, or start this one with another --data (VIRGA_DATA)`);
+    throw new StartError(
+      `another Virga${holder} already runs on the data folder ${dataFolder}; stop it, or start this one with another --data (VIRGA_DATA)`,
+    );
   }
   // The lock alone must not keep a process alive.
   server.unref();
@@ -93,7 +100,9 @@ async function checkSpace(dataFolder: string): Promise<void> {
   const disk = await statfs(dataFolder);
   const free = disk.bavail * disk.bsize;
   if (free < FREE_BYTES_MIN) {
-    throw new StartError(`the disk with the data folder ${dataFolder} is full: ${Math.floor(free / 1024 / 1024)} MiB are free, at least ${FREE_BYTES_MIN / 1024 / 1024} MiB are needed; free some space, or start with another --data`);
+    throw new StartError(
+      `the disk with the data folder ${dataFolder} is full: ${Math.floor(free / 1024 / 1024)} MiB are free, at least ${FREE_BYTES_MIN / 1024 / 1024} MiB are needed; free some space, or start with another --data`,
+    );
   }
 }
 
@@ -113,13 +122,19 @@ async function checkLayout(dataFolder: string): Promise<void> {
   }
   const layout = Number(text.trim());
   if (!Number.isInteger(layout) || layout < 1) {
-    throw new StartError(`${file} says '${text.trim().slice(0, 40)}', which is no layout of a Virga data folder: it is damaged, or too old for this version. Restore it from a backup, or start with another --data`);
+    throw new StartError(
+      `${file} says '${text.trim().slice(0, 40)}', which is no layout of a Virga data folder: it is damaged, or too old for this version. Restore it from a backup, or start with another --data`,
+    );
   }
   if (layout > LAYOUT) {
-    throw new StartError(`the data folder ${dataFolder} has layout ${layout}, this Virga knows up to ${LAYOUT}: it is too new. Install the version of Virga that made it, or start with another --data`);
+    throw new StartError(
+      `the data folder ${dataFolder} has layout ${layout}, this Virga knows up to ${LAYOUT}: it is too new. Install the version of Virga that made it, or start with another --data`,
+    );
   }
   if (layout < LAYOUT) {
-    throw new StartError(`the data folder ${dataFolder} has layout ${layout}, this Virga needs ${LAYOUT}: it is too old. Start it once with the version between, or start with another --data`);
+    throw new StartError(
+      `the data folder ${dataFolder} has layout ${layout}, this Virga needs ${LAYOUT}: it is too old. Start it once with the version between, or start with another --data`,
+    );
   }
 }
 

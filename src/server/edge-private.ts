@@ -63,13 +63,22 @@ async function sync(options: EdgePrivateOptions, deployment: number, response: S
   response.end();
 }
 
-async function invoke(options: EdgePrivateOptions, query: URLSearchParams, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function invoke(
+  options: EdgePrivateOptions,
+  query: URLSearchParams,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const version = await findVersion(options, query);
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > options.invokeBytesMax) throw new VirgaError('request_too_large', `the payload is larger than the ${options.invokeBytesMax} bytes of a direct invocation (VIRGA_LIMIT_INVOKE_BYTES)`);
+    if (bytes > options.invokeBytesMax)
+      throw new VirgaError(
+        'request_too_large',
+        `the payload is larger than the ${options.invokeBytesMax} bytes of a direct invocation (VIRGA_LIMIT_INVOKE_BYTES)`,
+      );
     chunks.push(chunk);
   }
   const trace = continueTrace(request.headers['traceparent']?.toString());
@@ -77,7 +86,13 @@ async function invoke(options: EdgePrivateOptions, query: URLSearchParams, reque
   const answer = new CollectedAnswer({ payload: Buffer.concat(chunks), bytesMax: options.invokeBytesMax });
   const call = options.engine.invoke({
     version,
-    meta: { kind: 'event', id: newId('inv'), trace: trace.traceparent, trigger: 'invoke', contentType: request.headers['content-type'] ?? 'application/json' },
+    meta: {
+      kind: 'event',
+      id: newId('inv'),
+      trace: trace.traceparent,
+      trigger: 'invoke',
+      contentType: request.headers['content-type'] ?? 'application/json',
+    },
     traceId: trace.traceId,
     body: undefined,
     bodyEnds: false,
@@ -97,7 +112,10 @@ async function invoke(options: EdgePrivateOptions, query: URLSearchParams, reque
     invocation: call.record ?? recordOf(call, undefined),
     logs,
     result: error === undefined ? resultOf(answer) : null,
-    error: error === undefined ? null : { code: error.code, message: error.message, ...(error.detail === undefined ? {} : { detail: error.detail }) },
+    error:
+      error === undefined
+        ? null
+        : { code: error.code, message: error.message, ...(error.detail === undefined ? {} : { detail: error.detail }) },
   };
   send(response, 200, body);
 }
@@ -112,9 +130,11 @@ async function findVersion(options: EdgePrivateOptions, query: URLSearchParams):
   if (wanted !== null && Number(wanted) !== current?.version) {
     const version = await options.version({ project, function: name, version: Number(wanted) });
     if (version !== undefined) return version;
-    if (current !== undefined) throw new VirgaError('version_not_found', `function '${name}' has no version ${wanted}; \`virga versions ${name}\` lists them`);
+    if (current !== undefined)
+      throw new VirgaError('version_not_found', `function '${name}' has no version ${wanted}; \`virga versions ${name}\` lists them`);
   }
-  if (current === undefined) throw new VirgaError('function_not_found', `project '${project}' has no function '${name}'; \`virga functions\` lists them`);
+  if (current === undefined)
+    throw new VirgaError('function_not_found', `project '${project}' has no function '${name}'; \`virga functions\` lists them`);
   return current;
 }
 

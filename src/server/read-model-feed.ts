@@ -78,7 +78,9 @@ export class ReadModelFeed {
         await client.connect();
         this.#client = client;
         client.on('notification', () => {
-          this.refresh().catch((error: unknown) => this.#options.log('warn', 'the read model could not be refreshed', { error: String(error) }));
+          this.refresh().catch((error: unknown) =>
+            this.#options.log('warn', 'the read model could not be refreshed', { error: String(error) }),
+          );
         });
         await client.query(`listen ${CHANNEL}`);
         await this.refresh();

@@ -120,7 +120,8 @@ export async function serveRole(name: RoleName, run: (config: Config) => Promise
     role = await run(config);
   } catch (error) {
     const message: FromRole = { failed: error instanceof Error ? error.message : String(error) };
-    if (!(error instanceof StartError)) process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    if (!(error instanceof StartError))
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     process.send(message, () => process.exit(1));
     return;
   }

@@ -7,7 +7,10 @@ import { startSupervisor } from './supervisor.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** Resolves with the exit code. `onReady` hears of it after the ready line. */
-export async function runStart(config: Config, options: { onReady?: (supervisor: Supervisor) => void | Promise<void> } = {}): Promise<number> {
+export async function runStart(
+  config: Config,
+  options: { onReady?: (supervisor: Supervisor) => void | Promise<void> } = {},
+): Promise<number> {
   const log = createPlatformLog('supervisor', config.log);
   const signalled = Promise.withResolvers<NodeJS.Signals>();
   let supervisor: Supervisor | undefined;

@@ -122,7 +122,10 @@ class Running {
         await client.connect();
       } catch (error) {
         if (this.#config.postgresUrl === null) throw error;
-        throw new StartError(`PostgreSQL at VIRGA_POSTGRES_URL cannot be reached: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+        throw new StartError(
+          `PostgreSQL at VIRGA_POSTGRES_URL cannot be reached: ${error instanceof Error ? error.message : String(error)}`,
+          { cause: error },
+        );
       }
       const { applied } = await migrate(client);
       if (applied.length > 0) this.#log('info', `migrations applied: ${applied.join(', ')}`);
@@ -136,7 +139,8 @@ class Running {
     this.#embedded ??= await prepareEmbedded({
       cluster: join(dataFolder, 'postgres'),
       socketFolder: runFolder,
-      onLog: (severity, text) => this.#log(/^(?:ERROR|FATAL|PANIC|WARNING)$/.test(severity) ? 'warn' : 'debug', `postgres: ${severity}: ${text}`),
+      onLog: (severity, text) =>
+        this.#log(/^(?:ERROR|FATAL|PANIC|WARNING)$/.test(severity) ? 'warn' : 'debug', `postgres: ${severity}: ${text}`),
     });
     const server = await this.#embedded.start();
     this.#postgres = server;

@@ -36,7 +36,7 @@ function fill(): () => void {
   const file = join(disk, 'filler');
   const fd = openSync(file, 'w');
   const block = Buffer.alloc(1024 * 1024);
-  for (let size = block.length; size >= 512; ) {
+  for (let size = block.length; size >= 512;) {
     try {
       writeSync(fd, block, 0, size);
     } catch {

@@ -64,7 +64,9 @@ for (const role of ['edge', 'control', 'launcher', 'postgres']) {
     await servesWithin(virga, 5_000);
     await controlAnswersWithin(virga, 5_000);
     if (role === 'edge' || role === 'launcher') {
-      const guests = descendants(virga.process.pid!).filter(({ command }) => /guest\.(cjs|py)/.test(command) && !command.startsWith('bwrap'));
+      const guests = descendants(virga.process.pid!).filter(
+        ({ command }) => /guest\.(cjs|py)/.test(command) && !command.startsWith('bwrap'),
+      );
       assert.ok(guests.length <= 2, guests.map(({ command }) => command.slice(0, 150)).join('\n'));
     }
     leave.abort();

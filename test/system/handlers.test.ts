@@ -123,12 +123,28 @@ after(async () => {
 const json = async (response: Response): Promise<Record<string, unknown>> => (await response.json()) as Record<string, unknown>;
 
 test('web style: a standard Request in, a standard Response out, on both Nodes', async () => {
-  for (const [prefix, node] of [['/web', 'v26'], ['/web24', 'v24']] as const) {
+  for (const [prefix, node] of [
+    ['/web', 'v26'],
+    ['/web24', 'v24'],
+  ] as const) {
     const body = await json(await virga.fetch('styles', `${prefix}/a/b%20c?x=1&y=2`));
-    assert.deepEqual({ ...body, trace: undefined }, {
-      booted: 'yes', method: 'GET', path: `${prefix}/a/b%20c`, query: '?x=1&y=2', node, project: 'styles', function: prefix.slice(1), version: 1,
-      params: { rest: 'a/b c' }, remaining: true, trace: undefined, standard: true,
-    });
+    assert.deepEqual(
+      { ...body, trace: undefined },
+      {
+        booted: 'yes',
+        method: 'GET',
+        path: `${prefix}/a/b%20c`,
+        query: '?x=1&y=2',
+        node,
+        project: 'styles',
+        function: prefix.slice(1),
+        version: 1,
+        params: { rest: 'a/b c' },
+        remaining: true,
+        trace: undefined,
+        standard: true,
+      },
+    );
     assert.match(String(body['trace']), /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/);
   }
 });
@@ -152,7 +168,9 @@ test('handler style gets the API Gateway event and its answer is understood', as
   assert.equal(got.headers.get('x-greeting'), 'hello');
   assert.deepEqual(got.headers.getSetCookie(), ['c=3']);
   assert.deepEqual(await json(got), { id: '7', q: { a: 'b' }, method: 'GET', body: null, base64: false });
-  const posted = await json(await virga.fetch('styles', '/handler/8', { method: 'POST', body: '{"k":1}', headers: { 'content-type': 'application/json' } }));
+  const posted = await json(
+    await virga.fetch('styles', '/handler/8', { method: 'POST', body: '{"k":1}', headers: { 'content-type': 'application/json' } }),
+  );
   assert.equal(posted['body'], '{"k":1}');
   const refused = await virga.fetch('styles', '/handler/8', { method: 'DELETE' });
   assert.equal(refused.status, 405);
@@ -164,7 +182,10 @@ test('CommonJS, a named export, Python, async Python', async () => {
   assert.match(await (await virga.fetch('styles', '/named')).text(), /from other/);
   assert.deepEqual(await json(await virga.fetch('styles', '/python/9')), { id: '9', shout: 'HI!', version: 1 });
   const answers = await Promise.all([1, 2, 3, 4].map(async () => json(await virga.fetch('styles', '/pyasync'))));
-  assert.deepEqual(answers, Array.from({ length: 4 }, () => ({ slept: true })));
+  assert.deepEqual(
+    answers,
+    Array.from({ length: 4 }, () => ({ slept: true })),
+  );
 });
 
 test('virga invoke calls the event export, the handler, and Python with the payload', async () => {
@@ -184,7 +205,9 @@ test('module state lives between calls of one instance', async () => {
 
 test('log lines carry the id of their invocation, also with several at once in one instance', async () => {
   const names = ['ann', 'bob', 'cid', 'dan', 'eve'];
-  const ids = await Promise.all(names.map(async (name) => (await virga.fetch('styles', `/chatty/${name}`)).headers.get('x-virga-invocation')));
+  const ids = await Promise.all(
+    names.map(async (name) => (await virga.fetch('styles', `/chatty/${name}`)).headers.get('x-virga-invocation')),
+  );
   for (const [i, name] of names.entries()) {
     const lines = await eventually(async () => {
       const logs = await virga.cli(['logs', 'chatty', '--project', 'styles', '--invocation', ids[i]!, '--json']);
@@ -193,7 +216,10 @@ test('log lines carry the id of their invocation, also with several at once in o
       return texts.length >= 4 ? texts : undefined;
     });
     assert.equal(lines.length, 4);
-    assert.ok(lines.every((line) => line.includes(name)), JSON.stringify(lines));
+    assert.ok(
+      lines.every((line) => line.includes(name)),
+      JSON.stringify(lines),
+    );
   }
 });
 
@@ -203,7 +229,11 @@ test('every call leaves a record with its receipt', async () => {
     const result = await virga.cli(['invocations', 'counter', '--project', 'styles', '--json']);
     assert.equal(result.code, 0, result.stderr);
     const items = result.json<{ items?: unknown[] } | unknown[]>();
-    const records = (Array.isArray(items) ? items : (items.items ?? [])) as { outcome: string; receipt: { cold: boolean; billedMs: number }; request: string }[];
+    const records = (Array.isArray(items) ? items : (items.items ?? [])) as {
+      outcome: string;
+      receipt: { cold: boolean; billedMs: number };
+      request: string;
+    }[];
     return records.length >= 3 ? records : undefined;
   });
   assert.ok(list.every((record) => record.outcome === 'ok' && record.request === 'GET /counter' && record.receipt.billedMs >= 1));

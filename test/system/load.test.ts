@@ -91,10 +91,18 @@ test('a thousand mixed calls at concurrency 32 all get their own answer', async 
       const response = await virga.fetch('load', `/double/${i}`);
       assert.deepEqual([response.status, await response.json()], [200, { n: i * 2 }]);
     } else if (i % 3 === 1) {
-      const response = await virga.fetch('load', '/sum', { method: 'POST', body: JSON.stringify([i, 1, 2]), headers: { 'content-type': 'application/json' } });
+      const response = await virga.fetch('load', '/sum', {
+        method: 'POST',
+        body: JSON.stringify([i, 1, 2]),
+        headers: { 'content-type': 'application/json' },
+      });
       assert.deepEqual([response.status, await response.json()], [200, { sum: i + 3 }]);
     } else {
-      const response = await virga.fetch('load', '/both', { method: 'POST', body: 'x'.repeat(i), headers: { 'content-type': 'text/plain' } });
+      const response = await virga.fetch('load', '/both', {
+        method: 'POST',
+        body: 'x'.repeat(i),
+        headers: { 'content-type': 'text/plain' },
+      });
       assert.deepEqual([response.status, await response.json()], [200, { length: i }]);
     }
   });

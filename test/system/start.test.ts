@@ -24,7 +24,10 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 /** A start that is expected to fail: no free ports are needed, nothing may be left. */
 async function failingStart(args: string[], env: Record<string, string> = {}): Promise<{ code: number; stdout: string; stderr: string }> {
-  return await runCli(['start', '--edge-port', String(await freePort()), '--control-port', String(await freePort()), ...args], { cwd: folder, env });
+  return await runCli(['start', '--edge-port', String(await freePort()), '--control-port', String(await freePort()), ...args], {
+    cwd: folder,
+    env,
+  });
 }
 
 async function refusedConnection(url: string): Promise<boolean> {
@@ -59,7 +62,17 @@ test('the first start makes a closed data folder, later ones find it again, and 
 
 test('stdout has the one ready line with both URLs, stderr is JSON lines with --log json', async () => {
   const [edgePort, controlPort] = [await freePort(), await freePort()];
-  const args = ['start', '--data', join(folder, 'lines'), '--edge-port', String(edgePort), '--control-port', String(controlPort), '--log', 'json'];
+  const args = [
+    'start',
+    '--data',
+    join(folder, 'lines'),
+    '--edge-port',
+    String(edgePort),
+    '--control-port',
+    String(controlPort),
+    '--log',
+    'json',
+  ];
   const child = spawn(BIN, args, { cwd: folder, env: cleanEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
@@ -69,7 +82,10 @@ test('stdout has the one ready line with both URLs, stderr is JSON lines with --
   child.kill('SIGINT'); // as Ctrl-C does
   await closed;
   assert.equal(child.exitCode, 0, stderr);
-  assert.match(stdout, new RegExp(`^Virga is ready[^\n]*http://127\\.0\\.0\\.1:${edgePort}[^\n]*http://127\\.0\\.0\\.1:${controlPort}[^\n]*\n$`));
+  assert.match(
+    stdout,
+    new RegExp(`^Virga is ready[^\n]*http://127\\.0\\.0\\.1:${edgePort}[^\n]*http://127\\.0\\.0\\.1:${controlPort}[^\n]*\n$`),
+  );
   const lines = stderr.trim().split('\n');
   assert.ok(lines.length > 1);
   for (const line of lines) {
@@ -97,7 +113,10 @@ test('a taken port is refused before anything is made, naming the port, the flag
     assert.match(edge.stderr, new RegExp(`port ${port} .*taken.*--edge-port.*VIRGA_EDGE_PORT`));
     const control = await failingStart(['--data', dataFolder], { VIRGA_CONTROL_PORT: port });
     assert.equal(control.code, 0 + 1);
-    assert.match((await failingStart(['--data', dataFolder, '--control-port', port])).stderr, new RegExp(`port ${port} .*taken.*--control-port.*VIRGA_CONTROL_PORT`));
+    assert.match(
+      (await failingStart(['--data', dataFolder, '--control-port', port])).stderr,
+      new RegExp(`port ${port} .*taken.*--control-port.*VIRGA_CONTROL_PORT`),
+    );
     assert.equal(existsSync(join(dataFolder, 'postgres')), false);
   } finally {
     holder.close();

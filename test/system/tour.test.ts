@@ -49,7 +49,11 @@ test('the statistics of a real CSV are right', async () => {
 
 test('the thumbnail of a real JPEG is a WebP of the width asked for', async () => {
   const photo = await readFile(join(TOUR, 'data', 'photo.jpg'));
-  const response = await virga.fetch('tour', '/thumbnail?width=120', { method: 'POST', body: photo, headers: { 'content-type': 'image/jpeg' } });
+  const response = await virga.fetch('tour', '/thumbnail?width=120', {
+    method: 'POST',
+    body: photo,
+    headers: { 'content-type': 'image/jpeg' },
+  });
   assert.equal(response.status, 200, await response.clone().text());
   assert.equal(response.headers.get('content-type'), 'image/webp');
   const webp = Buffer.from(await response.arrayBuffer());

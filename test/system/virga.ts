@@ -73,7 +73,18 @@ export async function startVirga(options: StartOptions = {}): Promise<Virga> {
   const startedAt = performance.now();
   const child = spawn(
     BIN,
-    ['start', '--data', dataFolder, '--edge-port', String(edgePort), '--control-port', String(controlPort), '--log', 'json', ...(options.args ?? [])],
+    [
+      'start',
+      '--data',
+      dataFolder,
+      '--edge-port',
+      String(edgePort),
+      '--control-port',
+      String(controlPort),
+      '--log',
+      'json',
+      ...(options.args ?? []),
+    ],
     { cwd: own ?? dirname(dataFolder), env: { ...cleanEnvironment(), ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let stdout = '';
@@ -89,7 +100,9 @@ export async function startVirga(options: StartOptions = {}): Promise<Virga> {
     });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      reject(Object.assign(new Error(`virga start ended with ${code ?? signal} before it was ready:\n${stdout}${stderr}`), { code, stderr }));
+      reject(
+        Object.assign(new Error(`virga start ended with ${code ?? signal} before it was ready:\n${stdout}${stderr}`), { code, stderr }),
+      );
     });
   });
   try {
@@ -160,7 +173,9 @@ export function runCli(args: string[], options: { cwd?: string; input?: string; 
 /** The environment without anything that would change what Virga does. */
 export function cleanEnvironment(): Record<string, string> {
   const { PATH, HOME, LANG, TMPDIR } = process.env;
-  return Object.fromEntries(Object.entries({ PATH, HOME, LANG, TMPDIR }).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries({ PATH, HOME, LANG, TMPDIR }).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 interface ProcessLine {

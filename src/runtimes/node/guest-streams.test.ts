@@ -109,6 +109,7 @@ describe('streamed bodies', { concurrency: true }, () => {
         const call = post('/held');
         call.send(Buffer.alloc(CREDIT_WINDOW));
         await host.log((record) => record.text === 'held');
+        assert.equal(call.credit, 0);
         assert.equal((await host.http('/open').ended).text, 'opened');
         await call.until(() => call.credit > 0);
         call.send('', true);
