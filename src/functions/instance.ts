@@ -19,12 +19,13 @@ import {
   encodeJsonFrame,
   encodeMetaFrame,
 } from '../protocol/frames.ts';
-import type { Frame, GuestError, HelloPayload, InitPayload, ReadyPayload, ResponseMeta } from '../protocol/frames.ts';
+import type { Frame, GuestError, InitPayload, ResponseMeta } from '../protocol/frames.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
 import { loadError, exitError, timeoutError } from './failures.ts';
+import { Handshake } from './handshake.ts';
 import type { DeployedVersion } from './version.ts';
 
 /** Whose log line it is: an instance, or a pool (with an empty id) when there is none. */
@@ -61,11 +62,9 @@ export class Instance implements CallHost {
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
   readonly #reader: FrameReader;
+  readonly #handshake: Handshake;
   #nextStream = 1;
   #corked = false;
-  #hello: ((payload: HelloPayload) => void) | undefined;
-  #ready: ((payload: ReadyPayload) => void) | undefined;
-  #startFailed: ((error: VirgaError) => void) | undefined;
   #killed = false;
   /** Why we killed it, for the calls that it takes along. */
   #killReason: VirgaError | undefined;
@@ -74,6 +73,7 @@ export class Instance implements CallHost {
     this.version = version;
     this.sandbox = sandbox;
     this.#events = events;
+    this.#handshake = new Handshake(version);
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
     channel.on('data', (chunk: Buffer) => this.#onBytes(chunk));
@@ -93,27 +93,11 @@ export class Instance implements CallHost {
 
   /** Waits for the runtime, hands it the code, waits until that is loaded. Fails with the VirgaError to give the caller. */
   async start(init: InitPayload, options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number }): Promise<void> {
-    await this.#await<HelloPayload>(
-      (done) => (this.#hello = done),
-      options.bootTimeoutMs,
-      () =>
-        new VirgaError(
-          'sandbox_unavailable',
-          `a sandbox for function '${this.version.function}' did not boot within ${options.bootTimeoutMs} ms`,
-        ),
-    );
+    await this.#handshake.hello(options.bootTimeoutMs);
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
     this.#write(encodeJsonFrame(FrameType.INIT, init));
-    const ready = await this.#await<ReadyPayload>(
-      (done) => (this.#ready = done),
-      options.loadTimeoutMs,
-      () =>
-        new VirgaError(
-          'function_load_failed',
-          `function '${this.version.function}' did not finish loading within ${options.loadTimeoutMs} ms; move slow work out of the module's top level`,
-        ),
-    );
+    const ready = await this.#handshake.ready(options.loadTimeoutMs);
     const initMs = Math.max(0, Number(ready.initMs) || 0);
     this.cold.initMs = initMs;
     // The guest's own figure leaves out the way there and back; what remains of the wall time is the platform's.
@@ -241,16 +225,11 @@ export class Instance implements CallHost {
         // The rest of the request's body is not wanted: it is read from the client and thrown away.
         return;
       case FrameType.HELLO:
-        this.#hello?.(JSON.parse(frame.payload.toString()) as HelloPayload);
-        this.#hello = undefined;
-        return;
+        return this.#handshake.onHello(frame.payload);
       case FrameType.READY:
-        this.#ready?.(JSON.parse(frame.payload.toString()) as ReadyPayload);
-        this.#ready = undefined;
-        return;
+        return this.#handshake.onReady(frame.payload);
       case FrameType.FAILED:
-        this.#startFailed?.(loadError(this.version, readGuestError(frame.payload)));
-        return;
+        return this.#handshake.fail(loadError(this.version, readGuestError(frame.payload)));
       default:
         throw new Error(`an unknown frame type ${frame.type}`);
     }
@@ -387,28 +366,14 @@ export class Instance implements CallHost {
   #onExit(exit: SandboxExit): void {
     if (this.state === 'dead') return;
     this.state = 'dead';
-    const error = this.#killReason ?? exitError(this.version, exit, { starting: this.#startFailed !== undefined });
-    this.#startFailed?.(error);
+    const error = this.#killReason ?? exitError(this.version, exit, { starting: this.#handshake.waiting });
+    this.#handshake.fail(error);
     for (const call of this.calls.values()) {
       this.#events.log(this, call, 'error', error.message);
       this.#fail(call, error);
     }
     this.sandbox.channel.destroy();
     this.#events.dead(this);
-  }
-
-  async #await<T>(arm: (done: (value: T) => void) => void, timeoutMs: number, timedOut: () => VirgaError): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      return await new Promise<T>((resolve, reject) => {
-        timer = setTimeout(() => reject(timedOut()), timeoutMs);
-        this.#startFailed = reject;
-        arm(resolve);
-      });
-    } finally {
-      clearTimeout(timer);
-      this.#startFailed = undefined;
-    }
   }
 }
 

@@ -16,7 +16,7 @@ const cases = {
   async rejected() { setTimeout(() => Promise.reject(new Error('nobody waits')), 1); await sleep(1000); },
   nothing() { setTimeout(() => { throw null; }, 1); return sleep(1000); },
   exit() { console.log('last'); process.stdout.write('unfinished'); process.on('exit', () => { console.log('exit hook'); process.stdout.write('hook line\\n'); }); process.exit(3); },
-  async exitLater() { await sleep(20); process.exit(3); },
+  async exitLater() { await sleep(20); process.on('exit', () => console.log('exit hook')); process.exit(3); },
   async slow() { console.log('slow'); await sleep(30); },
   background(_, context) { context.waitUntil(sleep(20).then(() => console.log('background done'))); },
   hooks() { process.on('SIGTERM', () => { console.log('hook'); setTimeout(() => console.log('hook done'), 5); }); },
@@ -115,6 +115,7 @@ describe('the end of a guest', { concurrency: true }, () => {
         assert.equal((await host.exited).code, 3);
         for (const call of calls) assert.equal((await call.ended).text, `"${'x'.repeat(4000)}"`);
         exiting.ended.catch(() => {});
+        assert.equal(host.logs.at(-1)!.text, 'exit hook');
       });
 
       test('STOP: running calls and waitUntil finish, SIGTERM hooks run, then it exits 0', async () => {
@@ -125,7 +126,10 @@ describe('the end of a guest', { concurrency: true }, () => {
         stop(host);
         assert.equal((await slow.ended).text, '"xxxx"');
         await background.ended;
+        const endedAt = performance.now();
         assert.deepEqual(await host.exited, ended);
+        // As soon as nothing is left to do, not when the time for hooks is over.
+        assert.ok(performance.now() - endedAt < 1000);
         assert.deepEqual(
           host.logs.map(({ text }) => text),
           ['slow', 'background done', 'hook', 'hook done'],

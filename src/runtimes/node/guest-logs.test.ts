@@ -28,6 +28,7 @@ const cases = {
   flood({ mib }) { const line = 'z'.repeat(1024 * 8); for (let i = 0; i < mib * 128; i++) console.log(line); },
   async drip({ mib }) { const line = 'z'.repeat(1024 * 64); for (let i = 0; i < mib * 16; i++) { console.log(line); if (i % 64 === 0) await sleep(0); } },
   quiet() {},
+  throws() { process.stdout.write('half a line'); throw new Error('then this'); },
   bufferedThenLoops() { console.log('before the loop'); for (;;); },
 };
 export const handler = async (event, context) => { await cases[event.case](event, context); return 'done'; };
@@ -100,6 +101,13 @@ describe('logs', { concurrency: true }, () => {
           ['info', 'unfinished'],
         ]);
         await host.close();
+      });
+
+      test('what a failing call logged belongs to it', async () => {
+        await using host = await start();
+        const call = await host.event({ case: 'throws' }).ended;
+        assert.equal(call.error!.message, 'then this');
+        assert.deepEqual(host.logs.at(-1), { stream: call.stream, level: 'info', text: 'half a line' });
       });
 
       test('records of calls at the same time belong each to its own', async () => {
