@@ -17,6 +17,7 @@ import { newId } from '../lib/ids.ts';
 import { FrameReader, FrameType, encodeJsonFrame, type Frame, type HelloPayload, type InitPayload } from '../protocol/frames.ts';
 import { RUNTIMES, type RuntimeName } from '../protocol/settings.ts';
 import { LauncherClient } from '../sandbox/launcher/client.ts';
+import { MARK_VARIABLE } from '../sandbox/driver.ts';
 import { isAlive, markedProcesses } from '../sandbox/process-tree.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { DiskBlobs } from '../store/blobs/disk.ts';
@@ -146,9 +147,9 @@ test('sandboxes die with a launcher that is killed with -9; the next one removes
   await until(() => markedProcesses(`${scope}/`).length === 0);
 
   // Worse than what happens: something that did not die, in a cgroup and out of it; a folder half unpacked.
-  const mark = { VIRGA_SANDBOX: `${scope}/sbx_orphan` };
+  const mark = { [MARK_VARIABLE]: `${scope}/sbx_orphan` };
   const orphan = spawn('sleep', ['1000'], { env: mark, stdio: 'ignore', detached: true });
-  const stranger = spawn('sleep', ['1000'], { env: { VIRGA_SANDBOX: '0123456789ab/sbx_other' }, stdio: 'ignore', detached: true });
+  const stranger = spawn('sleep', ['1000'], { env: { [MARK_VARIABLE]: '0123456789ab/sbx_other' }, stdio: 'ignore', detached: true });
   await Promise.all([once(orphan, 'spawn'), once(stranger, 'spawn')]);
   const orphanEnds = once(orphan, 'exit');
   for (const path of cgroups()) mkdirSync(join(path, 'sbx_orphan'));
