@@ -42,7 +42,14 @@ function call(url: string, agent: Agent): Promise<Answer> {
     const request = get(url, { agent }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.once('end', () => resolve({ ms: performance.now() - beginMs, status: response.statusCode ?? 0, text, timing: String(response.headers['server-timing'] ?? '') }));
+      response.once('end', () =>
+        resolve({
+          ms: performance.now() - beginMs,
+          status: response.statusCode ?? 0,
+          text,
+          timing: String(response.headers['server-timing'] ?? ''),
+        }),
+      );
     });
     request.once('error', reject);
     request.setTimeout(30_000, () => request.destroy(new Error(`${url} does not answer within 30 s`)));
@@ -105,7 +112,10 @@ function virgaFirstCalls(virga: Virga, options: { name: string; note: string; so
     name,
     note,
     async round(index) {
-      const functions = Array.from({ length: samples }, (_, n) => `  f${n}: { source: handler.mjs, memory: 64 MiB, idle: 1s, env: { ROUND: ${index} }, http: GET /f${n} }`);
+      const functions = Array.from(
+        { length: samples },
+        (_, n) => `  f${n}: { source: handler.mjs, memory: 64 MiB, idle: 1s, env: { ROUND: ${index} }, http: GET /f${n} }`,
+      );
       await deploy(virga, { 'virga.yaml': `project: ${project}\nfunctions:\n${functions.join('\n')}\n`, 'handler.mjs': source });
       await sleep(1_000);
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -162,7 +172,13 @@ export async function cold({ rounds, samples }: { rounds: number; samples: numbe
     boots('node empty.js', 'from spawn to exit, outside any sandbox: the yardstick', empty, samples),
     virgaFirstCalls(virga, { name: 'virga, light handler', note: includes, source: HELLO, samples, phases: light }),
     boots('node heavy.js', `the same with a module of ${HEAVY_KIB} KiB`, heavy, samples),
-    virgaFirstCalls(virga, { name: 'virga, 1 MiB handler', note: `${includes}; ${HEAVY_KIB} KiB of source`, source: heavyHandler(HEAVY_KIB), samples, phases: large }),
+    virgaFirstCalls(virga, {
+      name: 'virga, 1 MiB handler',
+      note: `${includes}; ${HEAVY_KIB} KiB of source`,
+      source: heavyHandler(HEAVY_KIB),
+      samples,
+      phases: large,
+    }),
     starts(functionsFramework, Math.ceil(samples / 2)),
     starts(workerd, Math.ceil(samples / 2)),
     offlineFirstCalls(samples),
@@ -175,7 +191,9 @@ export async function cold({ rounds, samples }: { rounds: number; samples: numbe
       const subject = subjects[(turn + round) % subjects.length]!;
       const taken = await subject.round(round);
       (measured[subject.name] ??= []).push(taken);
-      console.error(`round ${round + 1}/${rounds} ${subject.name}: p50 ${digits(percentile(taken, 0.5))} ms, max ${digits(Math.max(...taken))} ms, ${taken.length} samples`);
+      console.error(
+        `round ${round + 1}/${rounds} ${subject.name}: p50 ${digits(percentile(taken, 0.5))} ms, max ${digits(Math.max(...taken))} ms, ${taken.length} samples`,
+      );
     }
   }
 
@@ -184,7 +202,14 @@ export async function cold({ rounds, samples }: { rounds: number; samples: numbe
     const runs = measured[name]!;
     const of = (share: number) => runs.map((taken) => percentile(taken, share));
     const ratio = (share: number) => median(of(share).map((ms, round) => ms / floor[round]!));
-    return [name, String(runs.flat().length), digits(median(of(0.5))), digits(percentile(runs.flat(), 0.99)), digits(ratio(0.5)), digits(percentile(runs.flat(), 0.99) / median(floor))];
+    return [
+      name,
+      String(runs.flat().length),
+      digits(median(of(0.5))),
+      digits(percentile(runs.flat(), 0.99)),
+      digits(ratio(0.5)),
+      digits(percentile(runs.flat(), 0.99) / median(floor)),
+    ];
   });
   writeReport({
     name: 'cold',

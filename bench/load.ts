@@ -28,7 +28,11 @@ export async function load(url: string, options: { connections: number; seconds:
 }
 
 async function withWrk(wrk: string, url: string, { connections, seconds }: { connections: number; seconds: number }): Promise<Load> {
-  const text = await output(wrk, ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=10s', '--latency', url], seconds);
+  const text = await output(
+    wrk,
+    ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=10s', '--latency', url],
+    seconds,
+  );
   const field = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
   const us = (share: string): number => {
     const found = new RegExp(`^\\s+${share}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(text);
@@ -36,12 +40,21 @@ async function withWrk(wrk: string, url: string, { connections, seconds }: { con
   };
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
   const broken = sockets ? sockets.slice(1).reduce((sum, count) => sum + Number(count), 0) : 0;
-  return { requestsPerSecond: field(/Requests\/sec:\s+([\d.]+)/), p50Us: us('50'), p99Us: us('99'), failed: field(/Non-2xx or 3xx responses: (\d+)/) + broken };
+  return {
+    requestsPerSecond: field(/Requests\/sec:\s+([\d.]+)/),
+    p50Us: us('50'),
+    p99Us: us('99'),
+    failed: field(/Non-2xx or 3xx responses: (\d+)/) + broken,
+  };
 }
 
 async function withAutocannon(url: string, { connections, seconds }: { connections: number; seconds: number }): Promise<Load> {
   const program = join(import.meta.dirname, 'node_modules/autocannon/autocannon.js');
-  const text = await output(process.execPath, [program, '--json', '--no-progress', '-c', String(connections), '-d', String(seconds), url], seconds);
+  const text = await output(
+    process.execPath,
+    [program, '--json', '--no-progress', '-c', String(connections), '-d', String(seconds), url],
+    seconds,
+  );
   const { requests, latency, errors, non2xx } = JSON.parse(text) as {
     requests: { average: number };
     latency: { p50: number; p99: number };
@@ -59,6 +72,8 @@ function output(command: string, args: string[], seconds: number): Promise<strin
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
     child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`${command} ended with ${code}: ${complaint.slice(-500)}`))));
+    child.on('close', (code) =>
+      code === 0 ? resolve(text) : reject(new Error(`${command} ended with ${code}: ${complaint.slice(-500)}`)),
+    );
   });
 }

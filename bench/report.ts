@@ -30,7 +30,9 @@ export function writeReport({ name, title, body, measured }: Report): void {
   };
   const folder = join(import.meta.dirname, 'results');
   mkdirSync(folder, { recursive: true });
-  const conditionsLine = Object.entries(conditions).map(([key, value]) => `${key} ${value}`).join(', ');
+  const conditionsLine = Object.entries(conditions)
+    .map(([key, value]) => `${key} ${value}`)
+    .join(', ');
   const text = [`# ${title}`, ...body, `Conditions: ${conditionsLine}.`].join('\n\n') + '\n';
   writeFileSync(join(folder, `${name}.md`), text);
   writeFileSync(join(folder, `${name}.json`), `${JSON.stringify({ conditions, ...measured }, null, 2)}\n`);

@@ -19,7 +19,11 @@ function count(text: string, range: { min: number; max: number }): number {
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '5' }, samples: { type: 'string', default: '20' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '5' },
+    samples: { type: 'string', default: '20' },
+  },
 });
 const rounds = count(values.rounds, { min: 3, max: 50 });
 const seconds = count(values.seconds, { min: 1, max: 60 });
@@ -27,7 +31,8 @@ const samples = count(values.samples, { min: 2, max: 100 });
 
 /** Whether every package of bench/package.json is there in its version. */
 function installed(): boolean {
-  const read = (file: string) => JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8')) as { version: string; dependencies: Record<string, string> };
+  const read = (file: string) =>
+    JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8')) as { version: string; dependencies: Record<string, string> };
   return Object.entries(read('package.json').dependencies).every(([name, version]) => {
     try {
       return read(`node_modules/${name}/package.json`).version === version;

@@ -26,7 +26,10 @@ export async function deploy(virga: Virga, files: Record<string, string>): Promi
 export function heavyHandler(kilobytes: number): string {
   const body = "  const words = text.split(' ');\n  return words.length > n ? words.slice(0, n).join('-') : text + n;\n";
   const one = (n: number) => {
-    const steps = Array.from({ length: 5 }, (_, step) => `  if (text.length === ${n * 7 + step}) return text.slice(${step}) + '${n}:${step}';`).join('\n');
+    const steps = Array.from(
+      { length: 5 },
+      (_, step) => `  if (text.length === ${n * 7 + step}) return text.slice(${step}) + '${n}:${step}';`,
+    ).join('\n');
     return `function part${n}(text, n) {\n${steps}\n${body}}`;
   };
   const count = Math.ceil((kilobytes * 1024) / one(1_000).length);

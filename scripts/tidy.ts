@@ -78,13 +78,16 @@ function parse(file: string, text: string): Source {
     code = code.slice(0, comment.start) + text.slice(comment.start, comment.end).replace(/[^\n]/g, ' ') + code.slice(comment.end);
   }
   for (const node of nodesOf(program)) {
-    const specifier = node.type === 'ImportExpression' || node.type === 'TSImportType' ? (node['source'] as { value?: unknown }).value : undefined;
+    const specifier =
+      node.type === 'ImportExpression' || node.type === 'TSImportType' ? (node['source'] as { value?: unknown }).value : undefined;
     if (typeof specifier === 'string') imports.push({ specifier, at: node.start });
   }
   const onlyReexports =
     program.body.length > 0 &&
     program.body.every(
-      (node) => node.type === 'ExportAllDeclaration' || (node.type === 'ExportNamedDeclaration' && node.source !== null && node.declaration === null),
+      (node) =>
+        node.type === 'ExportAllDeclaration' ||
+        (node.type === 'ExportNamedDeclaration' && node.source !== null && node.declaration === null),
     );
   return { file, text, imports, code, onlyReexports };
 }
@@ -122,7 +125,8 @@ function checkName(file: string, problems: Problem[]): void {
 function checkSource(source: Source, sources: Map<string, Source>, problems: Problem[]): void {
   const { file, text, code } = source;
   const isTest = TEST.test(file);
-  const add = (rule: string, at: number, message: string) => problems.push({ file, line: text.slice(0, at).split('\n').length, rule, message });
+  const add = (rule: string, at: number, message: string) =>
+    problems.push({ file, line: text.slice(0, at).split('\n').length, rule, message });
 
   const lines = text.split('\n').length - 1;
   if (lines > LINES_MAX && !isTest) add('size', 0, `${lines} lines, at most ${LINES_MAX}: are there two reasons to change in it?`);
@@ -132,10 +136,13 @@ function checkSource(source: Source, sources: Map<string, Source>, problems: Pro
   if (source.onlyReexports || (/\/index\.tsx?$/.test(file) && !file.startsWith('examples/'))) {
     add('barrel', 0, 'import from the file that defines the thing, not through a barrel');
   }
-  for (const match of code.matchAll(/\bprocess\s*(?:\??\.\s*env\b|\[\s*['"]env['"]\s*\])|import\s*\{[^}]*\benv\b[^}]*\}\s*from\s*['"](?:node:)?process['"]/g)) {
+  for (const match of code.matchAll(
+    /\bprocess\s*(?:\??\.\s*env\b|\[\s*['"]env['"]\s*\])|import\s*\{[^}]*\benv\b[^}]*\}\s*from\s*['"](?:node:)?process['"]/g,
+  )) {
     add('environment', match.index, 'only config/env.ts reads the environment; take what you need as an argument');
   }
-  for (const match of code.matchAll(new RegExp(LONE_TEST, 'g'))) add('lone-test', match.index, `'${match[0]}' switches other tests off, or this one`);
+  for (const match of code.matchAll(new RegExp(LONE_TEST, 'g')))
+    add('lone-test', match.index, `'${match[0]}' switches other tests off, or this one`);
   for (const { specifier, at } of source.imports) checkImport(source, specifier, sources, (message) => add('import', at, message));
 }
 
@@ -151,7 +158,8 @@ function checkImport(source: Source, specifier: string, sources: Map<string, Sou
     if (room.npm?.includes(name) || (isTest && TESTS_MAY.npm.includes(name)) || excepted('import', source.file, name)) return;
     return add(`room '${room.name}' may not import the package '${name}'`);
   }
-  if (/\.test\.tsx?$/.test(target) || (TEST.test(target) && !isTest && source.file.startsWith('src/'))) return add(`'${target}' is there for tests; move what is shared into a file of its own`);
+  if (/\.test\.tsx?$/.test(target) || (TEST.test(target) && !isTest && source.file.startsWith('src/')))
+    return add(`'${target}' is there for tests; move what is shared into a file of its own`);
   const other = roomOf(target);
   if (!other) return add(`'${target}' is in no room of scripts/import-table.ts`);
   if (other === room && room.siblings !== false) return;
@@ -173,7 +181,9 @@ function targetOf(from: string, specifier: string, sources: Map<string, Source>)
 
 function excepted(rule: string, file: string, of?: string): boolean {
   const fits = (exception: Exception) =>
-    exception.rule === rule && matchesGlob(file, exception.files) && (exception.of === undefined ? of === undefined : of !== undefined && matchesGlob(of, exception.of));
+    exception.rule === rule &&
+    matchesGlob(file, exception.files) &&
+    (exception.of === undefined ? of === undefined : of !== undefined && matchesGlob(of, exception.of));
   return EXCEPTIONS.some(fits);
 }
 
@@ -190,7 +200,13 @@ function checkCycles(sources: Map<string, Source>, problems: Problem[]): void {
       if (target === null || target === file) continue;
       const from = path.indexOf(target);
       if (from === -1) visit(target);
-      else problems.push({ file, line: source.text.slice(0, at).split('\n').length, rule: 'cycle', message: [...path.slice(from), target].join(' → ') });
+      else
+        problems.push({
+          file,
+          line: source.text.slice(0, at).split('\n').length,
+          rule: 'cycle',
+          message: [...path.slice(from), target].join(' → '),
+        });
     }
     path.pop();
     done.add(file);
@@ -212,10 +228,15 @@ function checkDependencies(root: string, problems: Problem[]): void {
   for (const file of ['package.json', 'bench/package.json', 'examples/tour/package.json']) {
     const text = read(file);
     if (text === '') continue;
-    const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = JSON.parse(text) as Record<string, Record<string, string>>;
+    const {
+      dependencies = {},
+      devDependencies = {},
+      optionalDependencies = {},
+    } = JSON.parse(text) as Record<string, Record<string, string>>;
     for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
       const line = text.split('\n').findIndex((content) => content.includes(`"${name}"`)) + 1;
-      if (!argued.includes(`\`${name}\``)) problems.push({ file, line, rule: 'dependency', message: `'${name}' has no line in ${document} that says why it is here` });
+      if (!argued.includes(`\`${name}\``))
+        problems.push({ file, line, rule: 'dependency', message: `'${name}' has no line in ${document} that says why it is here` });
       if (!/^(\d+\.\d+\.\d+|npm:.+@\d+\.\d+\.\d+)(-[\w.]+)?$/.test(version)) {
         problems.push({ file, line, rule: 'dependency', message: `'${name}' is not pinned: '${version}'` });
       }

@@ -17,7 +17,6 @@ export function logLineText(line: LogLine, terminal: Terminal, options: { short?
 }
 
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return stripVTControlCharacters(text).replace(
     /[\x00-\x08\x0b-\x1f\x7f]/g,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,

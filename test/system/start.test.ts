@@ -111,12 +111,9 @@ test('a taken port is refused before anything is made, naming the port, the flag
     assert.equal(edge.code, 1);
     assert.equal(edge.stdout, '');
     assert.match(edge.stderr, new RegExp(`port ${port} .*taken.*--edge-port.*VIRGA_EDGE_PORT`));
-    const control = await failingStart(['--data', dataFolder], { VIRGA_CONTROL_PORT: port });
-    assert.equal(control.code, 0 + 1);
-    assert.match(
-      (await failingStart(['--data', dataFolder, '--control-port', port])).stderr,
-      new RegExp(`port ${port} .*taken.*--control-port.*VIRGA_CONTROL_PORT`),
-    );
+    const control = await failingStart(['--data', dataFolder, '--control-port', port]);
+    assert.equal(control.code, 1);
+    assert.match(control.stderr, new RegExp(`port ${port} .*taken.*--control-port.*VIRGA_CONTROL_PORT`));
     assert.equal(existsSync(join(dataFolder, 'postgres')), false);
   } finally {
     holder.close();

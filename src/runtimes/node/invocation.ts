@@ -1,5 +1,6 @@
 // One invocation as the guest sees it: its request, its body, its answer, its deadline, its abort signal.
-// Invariant: the signal and its timer exist only once user code has asked for them. `running` tells which invocation the present line of code belongs to.
+// Invariant: the signal and its timer exist only once user code has asked for them. `running` tells which invocation the
+// present line of code belongs to.
 // Created by serve.ts; read by context.ts, request.ts, console.ts.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RequestMeta } from '../../protocol/frames.ts';
