@@ -46,6 +46,7 @@ export interface InstanceEvents {
 }
 
 const LEVELS: LogLevelName[] = ['debug', 'info', 'warn', 'error'];
+const ENDED_CALLS_MAX = 32;
 /** A guest that closed its channel has this long to end by itself, ms. */
 const EXIT_GRACE_MS = 500;
 /** A guest that was told to stop has this long before it is killed, ms. */
@@ -63,6 +64,8 @@ export class Instance implements CallHost {
   readonly #events: InstanceEvents;
   readonly #reader: FrameReader;
   readonly #handshake: Handshake;
+  /** The last few that ended, oldest first: what they log afterwards (context.waitUntil) is still theirs. */
+  readonly #endedCalls = new Map<number, Call>();
   #nextStream = 1;
   #corked = false;
   #killed = false;
@@ -274,7 +277,7 @@ export class Instance implements CallHost {
 
   #onLog(frame: Frame): void {
     const text = frame.payload.toString('utf8', 0, Math.min(frame.payload.length, LOG_LINE_MAX + 64));
-    const call = frame.stream === 0 ? undefined : this.calls.get(frame.stream);
+    const call = frame.stream === 0 ? undefined : (this.calls.get(frame.stream) ?? this.#endedCalls.get(frame.stream));
     this.#events.log(this, call, LEVELS[frame.arg] ?? 'info', text);
   }
 
@@ -337,6 +340,8 @@ export class Instance implements CallHost {
     call.state = 'ended';
     call.host = undefined;
     this.calls.delete(call.stream);
+    this.#endedCalls.set(call.stream, call);
+    if (this.#endedCalls.size > ENDED_CALLS_MAX) this.#endedCalls.delete(this.#endedCalls.keys().next().value!);
   }
 
   #afterCall(): void {

@@ -93,6 +93,7 @@ test('what is not served is answered with the error body: project, route, method
     ['/y', {}, 404, 'route_not_found'],
     ['/x', { method: 'POST' }, 405, 'method_not_allowed'],
     ['/%E0%A4%A', {}, 400, 'invalid_request'],
+    ['/x', { headers: { host: 'user:word@p.localhost' } }, 400, 'invalid_request'],
   ];
   for (const [path, init, status, code] of cases) {
     const answer = await edge.get(path, init);
@@ -100,7 +101,7 @@ test('what is not served is answered with the error body: project, route, method
     const { error } = JSON.parse(answer.body.toString()) as { error: { code: string; requestId: string } };
     assert.equal(error.code, code);
     assert.equal(error.requestId, answer.headers['x-request-id']);
-    if (status === 405) assert.equal(answer.headers.allow, 'GET, HEAD, OPTIONS');
+    if (status === 405 && path === '/x') assert.equal(answer.headers.allow, 'GET, HEAD, OPTIONS');
   }
   assert.equal((await edge.get('/x', { method: 'OPTIONS' })).status, 204);
 });

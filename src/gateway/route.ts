@@ -16,9 +16,15 @@ export interface Routed {
 
 export type RouteResult = Routed | { kind: 'options'; allow: string[] } | { kind: 'failed'; error: VirgaError; allow?: string[] };
 
+const HOST = /^(?:[A-Za-z0-9._~-]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/;
+/** Methods that the Fetch standard forbids: no function could see such a request. */
+const REFUSED_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK']);
 const PROJECT_HOST = /^([a-z0-9-]+)\.localhost$/;
 
 export function route(model: ReadModel, request: { method: string; target: string; host: string }): RouteResult {
+  if (REFUSED_METHODS.has(request.method)) return failed('method_not_allowed', `${request.method} is not served here`);
+  // What would not survive as the authority of a URL: user info, spaces, slashes.
+  if (!HOST.test(request.host)) return failed('invalid_request', `the Host header '${request.host.slice(0, 200)}' is not a host`);
   let target = request.target;
   if (!target.startsWith('/')) {
     // absolute-form (RFC 9112, section 3.2.2); anything else is not for us.
@@ -91,6 +97,6 @@ function indexOfAny(text: string, from: number): number {
   return text.length;
 }
 
-function failed(code: 'invalid_request' | 'project_not_found' | 'route_not_found', message: string): RouteResult {
+function failed(code: 'invalid_request' | 'method_not_allowed' | 'project_not_found' | 'route_not_found', message: string): RouteResult {
   return { kind: 'failed', error: new VirgaError(code, message) };
 }

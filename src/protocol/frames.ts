@@ -141,7 +141,7 @@ export interface EventRequestMeta {
 export type RequestMeta = HttpRequestMeta | EventRequestMeta;
 
 export interface ResponseMeta {
-  /** For kind `event` always 200; the body is the JSON result. */
+  /** For kind `event` 200 with the JSON result as body; a web style function without `event` answers as it would over HTTP. */
   status: number;
   headers: FlatHeaders;
 }

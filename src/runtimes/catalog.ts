@@ -96,7 +96,7 @@ export class RuntimeCatalog {
  */
 function nodeFlags(memoryMiB: number): string[] {
   const heapMiB = Math.max(16, Math.floor(Math.min(memoryMiB * 0.75, memoryMiB - 16)));
-  const semiSpaceMiB = Math.min(16, Math.max(1, Math.floor(memoryMiB / 64)));
+  const semiSpaceMiB = Math.min(16, Math.max(1, Math.floor(memoryMiB / 32)));
   return [
     `--max-old-space-size=${heapMiB}`,
     `--max-semi-space-size=${semiSpaceMiB}`,
