@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { VirgaError } from '../protocol/errors.ts';
@@ -79,7 +80,8 @@ class Running {
   readonly #backoff = new Backoff();
   #embedded: EmbeddedPostgres | undefined;
   #postgres: PostgresServer | undefined;
-  #stopping = false;
+  #restarting: Promise<void> | undefined;
+  readonly #stopping = new AbortController();
 
   constructor(config: Config, folder: DataFolder, log: PlatformLog) {
     this.#config = config;
@@ -99,10 +101,12 @@ class Running {
   }
 
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#stopping.abort();
     await this.roles.get('edge')?.stop(this.#config.limits.drainMs + ROLE_STOP_MS);
     await this.roles.get('control')?.stop(ROLE_STOP_MS);
     await this.roles.get('launcher')?.stop(ROLE_STOP_MS);
+    // A server that is just being started again would otherwise come up after this, and stay.
+    await this.#restarting;
     await this.#postgres?.stop();
     await rm(join(this.#config.dataFolder, 'endpoint.json'), { force: true });
     if (!this.#config.runFolder.startsWith(this.#config.dataFolder)) await rm(this.#config.runFolder, { recursive: true, force: true });
@@ -110,7 +114,7 @@ class Running {
   }
 
   kill(): void {
-    this.#stopping = true;
+    this.#stopping.abort();
     for (const role of this.roles.values()) role.kill();
   }
 
@@ -144,16 +148,16 @@ class Running {
     });
     const server = await this.#embedded.start();
     this.#postgres = server;
-    void server.exited.then(({ code, signal }) => this.#onPostgresExit(signal ?? `code ${code}`));
+    void server.exited.then(({ code, signal }) => (this.#restarting = this.#onPostgresExit(signal ?? `code ${code}`)));
   }
 
   /** The roles keep what they know and reconnect by themselves; only the server has to come back. */
   async #onPostgresExit(how: string): Promise<void> {
-    while (!this.#stopping) {
+    while (!this.#stopping.signal.aborted) {
       const delayMs = this.#backoff.next();
       this.#log('error', `Postgres ended unexpectedly (${how}); it is started again in ${delayMs} ms`);
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
-      if (this.#stopping) return;
+      await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      if (this.#stopping.signal.aborted) return;
       try {
         await this.#startEmbedded();
         this.#backoff.succeeded();

@@ -240,6 +240,21 @@ test('a call that outlives the drain is cut off, and a second signal does not wa
   await noneLeft(hasty.dataFolder);
 });
 
+test('a stop while Postgres is being started again leaves nothing running', async () => {
+  await using virga = await startVirga();
+  for (const pid of virga.pids()['postgres'] ?? assert.fail('no Postgres')) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // it went with its parent
+    }
+  }
+  while (!/Postgres ended unexpectedly/.test(virga.log())) await once(virga.process.stderr!, 'data');
+  await virga.stop();
+  assert.equal(virga.process.exitCode, 0);
+  assert.deepEqual(leftovers(virga.dataFolder), []);
+});
+
 test('bin/virga works through a symlink, from any folder, and says what is missing when npm ci was not run', async () => {
   const link = join(folder, 'virga-link');
   await symlink(BIN, link);

@@ -28,13 +28,19 @@ export async function migrate(client: pg.ClientBase, folder: string = MIGRATIONS
   const server = await client.query<{ version: number }>(`select current_setting('server_version_num')::integer as version`);
   const serverVersion = server.rows[0]!.version;
   if (serverVersion < SERVER_VERSION_MIN) {
-    throw new MigrationError(`PostgreSQL ${Math.floor(serverVersion / 10_000)} is too old: Virga needs 14 or later; upgrade it, or leave VIRGA_POSTGRES_URL out to use the embedded one`);
+    throw new MigrationError(
+      `PostgreSQL ${Math.floor(serverVersion / 10_000)} is too old: Virga needs 14 or later; upgrade it, or leave VIRGA_POSTGRES_URL out to use the embedded one`,
+    );
   }
   const migrations = await readMigrations(folder);
   await client.query('select pg_advisory_lock($1)', [LOCK]);
   try {
-    await client.query('create table if not exists schema_migrations (number integer primary key, name text not null, hash text not null, applied_at timestamptz not null default now())');
-    const { rows } = await client.query<{ number: number; name: string; hash: string }>('select number, name, hash from schema_migrations order by number');
+    await client.query(
+      'create table if not exists schema_migrations (number integer primary key, name text not null, hash text not null, applied_at timestamptz not null default now())',
+    );
+    const { rows } = await client.query<{ number: number; name: string; hash: string }>(
+      'select number, name, hash from schema_migrations order by number',
+    );
     checkHistory(rows, migrations);
     const applied: string[] = [];
     for (const migration of migrations.slice(rows.length)) {
@@ -63,10 +69,14 @@ function checkHistory(rows: { number: number; name: string; hash: string }[], mi
   for (const row of rows) {
     const known = migrations[row.number - 1];
     if (known === undefined) {
-      throw new MigrationError(`the data folder is newer than this Virga: its database has the migration ${row.name}, which this version does not know. Install the version of Virga that made it, or start with another --data`);
+      throw new MigrationError(
+        `the data folder is newer than this Virga: its database has the migration ${row.name}, which this version does not know. Install the version of Virga that made it, or start with another --data`,
+      );
     }
     if (known.hash !== row.hash) {
-      throw new MigrationError(`the migration ${row.name} was applied with another text than this version of Virga has. Install the version that made the data folder, or start with another --data`);
+      throw new MigrationError(
+        `the migration ${row.name} was applied with another text than this version of Virga has. Install the version that made the data folder, or start with another --data`,
+      );
     }
   }
 }
@@ -75,10 +85,16 @@ async function apply(client: pg.ClientBase, migration: Migration): Promise<void>
   await client.query('begin');
   try {
     await client.query(migration.sql);
-    await client.query('insert into schema_migrations (number, name, hash) values ($1, $2, $3)', [migration.number, migration.name, migration.hash]);
+    await client.query('insert into schema_migrations (number, name, hash) values ($1, $2, $3)', [
+      migration.number,
+      migration.name,
+      migration.hash,
+    ]);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => {});
-    throw new MigrationError(`the migration ${migration.name} failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new MigrationError(`the migration ${migration.name} failed: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }

@@ -20,7 +20,14 @@ export interface PostgresBinaries {
 
 export const MAJOR_MIN = 14;
 /** Where Debian and Red Hat keep one folder per version, then the usual places of a single one. */
-const SYSTEM_FOLDERS = ['/usr/lib/postgresql/*/bin', '/usr/pgsql-*/bin', '/usr/bin', '/usr/local/bin', '/usr/local/pgsql/bin', '/opt/homebrew/bin'];
+const SYSTEM_FOLDERS = [
+  '/usr/lib/postgresql/*/bin',
+  '/usr/pgsql-*/bin',
+  '/usr/bin',
+  '/usr/local/bin',
+  '/usr/local/pgsql/bin',
+  '/opt/homebrew/bin',
+];
 const VERSION_TIMEOUT_MS = 10_000;
 
 /** `major`: that of an existing data folder; undefined takes the first that works. */
@@ -90,6 +97,9 @@ async function probe(folder: string): Promise<Probed> {
     if (version === null) return { version: undefined, reason: `postgres --version says '${stdout.trim()}'` };
     return { version: version[0], major: Number(version[1]) };
   } catch (error) {
-    return { version: undefined, reason: `postgres does not run: ${((error as { stderr?: string }).stderr || (error as Error).message).trim()}` };
+    return {
+      version: undefined,
+      reason: `postgres does not run: ${((error as { stderr?: string }).stderr || (error as Error).message).trim()}`,
+    };
   }
 }

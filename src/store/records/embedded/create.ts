@@ -15,7 +15,13 @@ const TIMEOUT_MS = 120_000;
 
 export async function createCluster(
   cluster: string,
-  { binaries, walls, sync, lockFile, socketFolder }: { binaries: PostgresBinaries; walls: Walls; sync: boolean; lockFile: string; socketFolder: string },
+  {
+    binaries,
+    walls,
+    sync,
+    lockFile,
+    socketFolder,
+  }: { binaries: PostgresBinaries; walls: Walls; sync: boolean; lockFile: string; socketFolder: string },
 ): Promise<void> {
   const attempt = `${cluster}.new`;
   await rm(attempt, { recursive: true, force: true });
@@ -32,7 +38,11 @@ export async function createCluster(
   }
   if (code !== 0) {
     await rm(attempt, { recursive: true, force: true });
-    if (/No space left on device/.test(output)) throw new VirgaError('disk_full', `the database could not be created in ${cluster}: the disk is full. Free some space, then start again`);
+    if (/No space left on device/.test(output))
+      throw new VirgaError(
+        'disk_full',
+        `the database could not be created in ${cluster}: the disk is full. Free some space, then start again`,
+      );
     throw new VirgaError('unavailable', `the database could not be created in ${cluster}: initdb ended with ${code}: ${lastLines(output)}`);
   }
   await rename(attempt, cluster);

@@ -73,7 +73,9 @@ test('the server ends with the process that started it, however that ends, and t
     const embedded = await prepareEmbedded({ cluster: process.argv[1] + '/postgres', socketFolder: process.argv[1], fsync: false, onLog: () => {} });
     const server = await embedded.start();
     console.log(server.pid);`;
-  const owner = spawn(process.execPath, ['--input-type=module-typescript', '-e', program, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const owner = spawn(process.execPath, ['--input-type=module-typescript', '-e', program, folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [line] = (await once(owner.stdout, 'data')) as [Buffer];
   const pid = Number(line.toString());
   process.kill(pid, 0); // alive
@@ -92,7 +94,9 @@ test('the server ends with the process that started it, however that ends, and t
 
 test('whoever still holds the cluster of an earlier Virga is killed', async () => {
   // It says so once it has the lock.
-  const leftover = spawn('flock', ['--no-fork', join(folder, 'postgres.lock'), 'sh', '-c', 'echo held; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const leftover = spawn('flock', ['--no-fork', join(folder, 'postgres.lock'), 'sh', '-c', 'echo held; exec sleep 600'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   await once(leftover.stdout, 'data');
   const ended = once(leftover, 'exit');
   const server = await embedded.start();
@@ -104,25 +108,29 @@ test('whoever still holds the cluster of an earlier Virga is killed', async () =
   );
 });
 
-test('behind its walls the server reaches no network, no file of the host, and is not root', { skip: process.platform !== 'linux' }, async () => {
-  assert.equal(embedded.walls, 'bubblewrap');
-  const server = await embedded.start();
-  const client = new pg.Client(postgresConnection({ postgresUrl: null, runFolder: folder }));
-  await client.connect();
-  try {
-    const shell = `id -u; cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d " "; ls ${import.meta.dirname} /root /home 2>&1 | grep -c "No such file"; touch /usr/x 2>&1 | grep -c Read-only`;
-    await client.query('create temporary table seen (line text)');
-    await client.query(`copy seen from program '${shell}'`);
-    const { rows } = await client.query<{ line: string }>('select line from seen');
-    assert.deepEqual(
-      rows.map(({ line }) => line),
-      ['65534', 'lo', '3', '1'],
-    );
-  } finally {
-    await client.end();
-    await server.stop();
-  }
-});
+test(
+  'behind its walls the server reaches no network, no file of the host, and is not root',
+  { skip: process.platform !== 'linux' },
+  async () => {
+    assert.equal(embedded.walls, 'bubblewrap');
+    const server = await embedded.start();
+    const client = new pg.Client(postgresConnection({ postgresUrl: null, runFolder: folder }));
+    await client.connect();
+    try {
+      const shell = `id -u; cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d " "; ls ${import.meta.dirname} /boot /etc/shadow 2>&1 | grep -c "No such file"; touch /usr/x 2>&1 | grep -c Read-only`;
+      await client.query('create temporary table seen (line text)');
+      await client.query(`copy seen from program '${shell}'`);
+      const { rows } = await client.query<{ line: string }>('select line from seen');
+      assert.deepEqual(
+        rows.map(({ line }) => line),
+        ['65534', 'lo', '3', '1'],
+      );
+    } finally {
+      await client.end();
+      await server.stop();
+    }
+  },
+);
 
 test('a cluster of another major version is refused, naming both and the remedy', async () => {
   const old = await mkdtemp(join(tmpdir(), 'virga-embedded-'));
@@ -147,7 +155,10 @@ test('without bubblewrap root gives the server to another user, or says which fo
   const place = join(outer, 'data');
   await mkdir(place, { mode: 0o700 });
   try {
-    await assert.rejects(prepare(place, true), { code: 'unavailable', message: new RegExp(`cannot reach ${place}: ${outer} is closed to it`) });
+    await assert.rejects(prepare(place, true), {
+      code: 'unavailable',
+      message: new RegExp(`cannot reach ${place}: ${outer} is closed to it`),
+    });
     await chmod(outer, 0o711);
     const direct = await prepare(place, true);
     assert.equal(direct.walls, 'direct');

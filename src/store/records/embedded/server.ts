@@ -68,9 +68,16 @@ export class PostgresServer {
   static async #startOnce(options: ServerOptions): Promise<PostgresServer> {
     const { binaries, walls, cluster, socketFolder } = options;
     const settings = settingsFor({ major: binaries.major, socketFolder, fsync: options.fsync });
-    const { command, args } = walls.command(join(binaries.folder, 'postgres'), ['-D', cluster, ...settings], { writable: [cluster, socketFolder], pidFd: 3 });
+    const { command, args } = walls.command(join(binaries.folder, 'postgres'), ['-D', cluster, ...settings], {
+      writable: [cluster, socketFolder],
+      pidFd: 3,
+    });
     // A session of its own: Ctrl-C in the terminal is for the supervisor, which stops Postgres last.
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], detached: true, env: { LC_ALL: 'C', PATH: '/usr/bin:/bin' } });
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: { LC_ALL: 'C', PATH: '/usr/bin:/bin' },
+    });
     const ready = Promise.withResolvers<void>();
     const tail: string[] = [];
     const splitter = new LineSplitter(
@@ -107,7 +114,10 @@ export class PostgresServer {
     } catch (error) {
       child.kill('SIGKILL');
       if ((error as Error).message !== 'timeout') throw error;
-      throw new VirgaError('unavailable', `Postgres did not accept connections within ${(options.readyTimeoutMs ?? READY_TIMEOUT_MS) / 1_000} s: ${lastLines(tail.join('\n'))}`);
+      throw new VirgaError(
+        'unavailable',
+        `Postgres did not accept connections within ${(options.readyTimeoutMs ?? READY_TIMEOUT_MS) / 1_000} s: ${lastLines(tail.join('\n'))}`,
+      );
     } finally {
       clearTimeout(timer);
     }
@@ -120,7 +130,10 @@ export class PostgresServer {
 
   /** Rolls back what runs, writes everything out, ends. Harder when it does not. Resolves when it is gone. */
   async stop(): Promise<void> {
-    for (const [signal, patienceMs] of [['SIGINT', FAST_MS], ['SIGQUIT', IMMEDIATE_MS]] as const) {
+    for (const [signal, patienceMs] of [
+      ['SIGINT', FAST_MS],
+      ['SIGQUIT', IMMEDIATE_MS],
+    ] as const) {
       this.#signal(signal);
       if (await this.#goneWithin(patienceMs)) return;
     }
@@ -161,7 +174,10 @@ function startFailure(exit: PostgresExit, said: string, { cluster, binaries }: S
   if (/No space left on device/.test(said)) {
     return new VirgaError('disk_full', `Postgres cannot start: the disk with ${cluster} is full. Free some space; nothing is lost`);
   }
-  return new VirgaError('unavailable', `Postgres ${binaries.version} (${binaries.folder}) ended with ${exit.code ?? exit.signal ?? 'an error'} before it was ready: ${lastLines(said)}`);
+  return new VirgaError(
+    'unavailable',
+    `Postgres ${binaries.version} (${binaries.folder}) ended with ${exit.code ?? exit.signal ?? 'an error'} before it was ready: ${lastLines(said)}`,
+  );
 }
 
 /** `LOG:  text` → severity and text. Lines that do not look so are the shell's or bubblewrap's. */

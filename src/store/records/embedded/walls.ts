@@ -35,17 +35,27 @@ export async function chooseWalls(options: WallsOptions): Promise<Walls> {
   if (process.platform !== 'linux') return direct([]);
   const { lockFile } = options;
   const [bubblewrap, flock, setpriv] = await Promise.all([
-    options.direct === true ? false : works('bwrap', [...namespaces(dirname(options.programs)), '--', join(options.programs, 'postgres'), '--version']),
+    options.direct === true
+      ? false
+      : works('bwrap', [...namespaces(dirname(options.programs)), '--', join(options.programs, 'postgres'), '--version']),
     works('flock', ['--version']),
     works('setpriv', ['--version']),
   ]);
-  const lock = flock ? ['flock', '--exclusive', '--wait', String(LOCK_WAIT_S), '--conflict-exit-code', String(LOCK_BUSY), '--no-fork', lockFile] : [];
+  const lock = flock
+    ? ['flock', '--exclusive', '--wait', String(LOCK_WAIT_S), '--conflict-exit-code', String(LOCK_BUSY), '--no-fork', lockFile]
+    : [];
   // Inside a pid namespace of its own, Postgres' own check of postmaster.pid is blind: without flock there would be none.
   if (bubblewrap && flock) return behindBubblewrap(lock, options.programs);
   const drop = setpriv ? ['setpriv', '--pdeathsig', 'KILL'] : [];
   const user = process.getuid?.() === 0 ? await unprivilegedUser() : undefined;
   if (user === undefined) return direct([...lock, ...drop, ...(drop.length > 0 ? ['--'] : [])]);
-  if (!setpriv) throw new VirgaError('unavailable', 'Virga runs as root, and Postgres must not: install bubblewrap, or util-linux (setpriv), or run Virga as another user');
+  if (!setpriv)
+    throw new VirgaError(
+      'unavailable',
+      'Virga runs as root, and Postgres must not: install bubblewrap, or util-linux (setpriv), or run Virga as another user',
+    );
+  const closed = await closedFolderAbove(options.programs, user);
+  if (closed !== undefined) throw unreachable(options.programs, closed, user.name);
   return direct([...lock, ...drop, `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--']);
 }
 
@@ -63,7 +73,18 @@ function behindBubblewrap(lock: string[], programs: string): Walls {
 
 function namespaces(prefix: string): string[] {
   return [
-    ...['--unshare-user', '--uid', '65534', '--gid', '65534', '--unshare-pid', '--unshare-ipc', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try'],
+    ...[
+      '--unshare-user',
+      '--uid',
+      '65534',
+      '--gid',
+      '65534',
+      '--unshare-pid',
+      '--unshare-ipc',
+      '--unshare-net',
+      '--unshare-uts',
+      '--unshare-cgroup-try',
+    ],
     ...['--cap-drop', 'ALL', '--clearenv', '--die-with-parent', '--as-pid-1'],
     ...READABLE.flatMap((path) => ['--ro-bind-try', path, path]),
     ...['--dev', '/dev', '--proc', '/proc', '--tmpfs', '/tmp'],
@@ -90,6 +111,23 @@ async function works(program: string, args: string[]): Promise<boolean> {
   }
 }
 
+/** The first folder above `path` that this user may not pass through; undefined when all are open. */
+async function closedFolderAbove(path: string, { uid, gid }: { uid: number; gid: number }): Promise<string | undefined> {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const { mode, uid: owner, gid: group } = await stat(folder);
+    const passable = owner === uid ? mode & 0o100 : group === gid ? mode & 0o010 : mode & 0o001;
+    if (passable === 0) return folder;
+    if (dirname(folder) === folder) return undefined;
+  }
+}
+
+function unreachable(path: string, closed: string, user: string): VirgaError {
+  return new VirgaError(
+    'unavailable',
+    `Virga runs as root, so Postgres runs as user '${user}', who cannot reach ${path}: ${closed} is closed to it. Install bubblewrap (then nothing needs to change), choose another folder, or run chmod o+x ${closed}`,
+  );
+}
+
 /** `postgres` if there is such a user, else `nobody`. */
 async function unprivilegedUser(): Promise<{ name: string; uid: number; gid: number }> {
   const lines = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => line.split(':'));
@@ -106,17 +144,8 @@ export async function handOver(folders: { cluster: string; sockets: string }): P
   const above = dirname(folders.cluster);
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return;
   const { name, uid, gid } = await unprivilegedUser();
-  for (let folder = dirname(above); ; folder = dirname(folder)) {
-    const { mode, uid: owner, gid: group } = await stat(folder);
-    const passable = owner === uid ? mode & 0o100 : group === gid ? mode & 0o010 : mode & 0o001;
-    if (passable === 0) {
-      throw new VirgaError(
-        'unavailable',
-        `Virga runs as root, so Postgres runs as user '${name}', who cannot reach ${above}: ${folder} is closed to it. Install bubblewrap (then nothing needs to change), choose another folder with --data, or run chmod o+x ${folder}`,
-      );
-    }
-    if (dirname(folder) === folder) break;
-  }
+  const closed = await closedFolderAbove(above, { uid, gid });
+  if (closed !== undefined) throw unreachable(above, closed, name);
   await chown(above, 0, gid);
   await chmod(above, 0o710);
   // Root stays the owner of the run folder, which the next start checks.
@@ -128,7 +157,8 @@ export async function handOver(folders: { cluster: string; sockets: string }): P
 async function chownTree(path: string, uid: number, gid: number): Promise<void> {
   const found = await stat(path);
   if (found.uid === uid && found.gid === gid) return; // made by that user: so is all that is in it
-  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) await lchown(join(entry.parentPath, entry.name), uid, gid);
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true }))
+    await lchown(join(entry.parentPath, entry.name), uid, gid);
   await chown(path, uid, gid);
 }
 
