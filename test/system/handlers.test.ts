@@ -1,7 +1,7 @@
 // Every way to write a function, deployed from source and called over HTTP and by `virga invoke`.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { startVirga } from './virga.ts';
+import { eventually, startVirga } from './virga.ts';
 import type { Virga } from './virga.ts';
 
 const PROJECT = {
@@ -239,14 +239,3 @@ test('every call leaves a record with its receipt', async () => {
   assert.ok(list.every((record) => record.outcome === 'ok' && record.request === 'GET /counter' && record.receipt.billedMs >= 1));
   assert.equal(list.filter((record) => record.receipt.cold).length, 1);
 });
-
-/** Records are written in batches a fraction of a second later: asks until they are there, at most 5 s. */
-async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  const until = Date.now() + 5_000;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (Date.now() > until) throw new Error('it did not come about within 5 s');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}

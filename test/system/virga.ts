@@ -224,3 +224,14 @@ export function leftovers(dataFolder: string): string[] {
   for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) if (line.includes(dataFolder)) left.push(`mount ${line}`);
   return left;
 }
+
+/** Records are written in batches a fraction of a second later: asks until they are there, at most 5 s. */
+export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  const until = Date.now() + 5_000;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > until) throw new Error('it did not come about within 5 s');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
