@@ -2,10 +2,13 @@
 // it, with the machine and the versions that it was measured on. Callers: warm.ts, cold.ts.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { versionOf } from './contenders.ts';
 import { GENERATOR } from './load.ts';
+
+/** What else ran on the machine when the benchmark began; well above 0.5 the figures are noise. */
+const loadBefore = loadavg()[0]!;
 
 export interface Report {
   name: 'warm' | 'cold';
@@ -23,6 +26,7 @@ export function writeReport({ name, title, body, measured }: Report): void {
     cpu: `${cpus().length} × ${cpus()[0]?.model.trim()}`,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release().split('-')[0],
+    'load before': loadBefore.toFixed(1),
     generator: GENERATOR,
     'functions-framework': versionOf('@google-cloud/functions-framework'),
     workerd: versionOf('workerd'),

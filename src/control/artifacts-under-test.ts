@@ -1,4 +1,4 @@
-// Cases of control.test.ts. Uploads, whole and broken, and the housekeeping that removes what nothing needs.
+// Cases of control.integration.test.ts. Uploads, whole and broken, and the housekeeping that removes what nothing needs.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-// Cases of control.test.ts. Deploys, rollbacks and what they leave: versions, history, projects, pages.
+// Cases of control.integration.test.ts. Deploys, rollbacks and what they leave: versions, history, projects, pages.
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Cases of control.test.ts. Records, log lines, followers, direct invocations.
+// Cases of control.integration.test.ts. Records, log lines, followers, direct invocations.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { newId } from '../lib/ids.ts';

@@ -1,4 +1,4 @@
-// Cases of control.test.ts. What holds for every operation: tokens, request ids, unknown paths, malformed requests, faults of the platform.
+// Cases of control.integration.test.ts. What holds for every operation: tokens, request ids, unknown paths, malformed requests, faults of the platform.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';

@@ -1,4 +1,4 @@
-// Cases of control.test.ts. The life of the operator token.
+// Cases of control.integration.test.ts. The life of the operator token.
 import assert from 'node:assert/strict';
 import { chmod, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What every sandbox driver must do, as a suite that runs over each of them (drivers.test.ts). A driver declares what it
+// What every sandbox driver must do, as a suite that runs over each of them (drivers.integration.test.ts). A driver declares what it
 // is no wall against; it cannot leave out the rest. Guests here are small scripts of /bin/sh and Node.
 // Invariant: after each test no process, cgroup or file of it is left; the suite itself checks for that.
 import assert from 'node:assert/strict';

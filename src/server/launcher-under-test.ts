@@ -1,4 +1,4 @@
-// The launcher role as a process of its own, for launcher.test.ts to kill: configuration as JSON in argv, one line on
+// The launcher role as a process of its own, for launcher.integration.test.ts to kill: configuration as JSON in argv, one line on
 // stdout when it serves, SIGTERM closes it.
 import type { Config } from '../config/config.ts';
 import { runLauncher } from './launcher.ts';
