@@ -86,7 +86,7 @@ export const ROOMS: Room[] = [
   {
     name: 'cli',
     files: ['src/cli/**'],
-    may: ['sdk', 'config', 'protocol', 'frames', 'cli: start and dev'],
+    may: ['sdk', 'config', 'cli: start and dev', ...CONTRACTS],
     npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'zod'],
   },
   { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start and dev', 'server', 'config'] },

@@ -11,7 +11,6 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { clientSettings } from '../config/client.ts';
 import { runCommandLine } from './command-line.ts';
-import { closest } from './suggest.ts';
 
 const BIN = join(dirname(dirname(import.meta.dirname)), 'bin', 'virga');
 const TOKEN = 'vrg_test-token';
@@ -279,12 +278,6 @@ test('the program itself keeps stdout, stderr and the exit status apart', () => 
   assert.match(stdout, /Examples:\n {2}virga logs\n/);
   assert.deepEqual(run('projects').slice(0, 2), [1, '']);
   assert.deepEqual(run('nonsense').slice(0, 2), [2, '']);
-});
-
-test('the nearest word is suggested, and no far one', () => {
-  assert.equal(closest('sorce', ['source', 'runtime']), 'source');
-  assert.equal(closest('teh', ['the']), 'the');
-  assert.equal(closest('xyz', ['source', 'runtime']), undefined);
 });
 
 test('the published reference is current (bin/virga reference cli > docs/reference/cli.md)', async () => {

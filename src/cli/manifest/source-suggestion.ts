@@ -2,7 +2,7 @@
 // four folders deep. Used by manifest.ts.
 import { readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { closest } from '../suggest.ts';
+import { closestWord } from '../../lib/closest-word.ts';
 
 const FILES_MAX = 2_000;
 const DEPTH_MAX = 4;
@@ -15,7 +15,7 @@ export function sourceSuggestion(folder: string, source: string): string {
   const near =
     files.find((file) => basename(file) === basename(source)) ??
     files.find((file) => stem(file) === stem(source)) ??
-    closest(source, files);
+    closestWord(source, files);
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }
 
