@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { descendants, leftovers, startVirga, temporaryFolder } from '../system/virga.ts';
+import { descendants, leftovers, processes, startVirga, temporaryFolder } from '../system/virga.ts';
 import type { Virga } from '../system/virga.ts';
 
 const PROJECT = {
@@ -122,5 +122,10 @@ test('after kill -9 of the supervisor alone everything it started ends within a 
       }
     });
   while (alive().length > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.deepEqual(alive(), []);
+  assert.deepEqual(
+    processes()
+      .filter(({ pid }) => alive().includes(pid))
+      .map(({ pid, command }) => `${pid} ${command.slice(0, 200)}`),
+    [],
+  );
 });
