@@ -1,7 +1,7 @@
 // `npm test`: every test of the project in three phases (unit; system, each file with a Virga of its own; faults, one
 // file at a time, since they fill disks and kill processes), told as one run with node's closing lines at the end.
 // Invariant: the run leaves nothing behind. All temporary files go to one folder; what is still there afterwards (a
-// file, a process or a mount that names it) fails the run and is removed. Exit code 0 when all passed and nothing was left.
+// file, a process or a mount that names it, or a cgroup) fails the run and is removed. Exit code 0 when all passed and nothing was left.
 //   test.ts [--phase unit|system|faults] [part of a file name …]
 import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -92,8 +92,18 @@ function leftovers(folder: string): { processes: number[]; lines: string[] } {
   }
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   for (const line of mounts) if (line.includes(folder)) lines.push(`mount: ${line.split(' ')[4]}`);
+  for (const cgroup of cgroups()) if (!cgroupsBefore.has(cgroup)) lines.push(`cgroup: ${cgroup}`);
   for (const name of readdirSync(folder)) lines.push(`file: ${join(folder, name)}`);
   return { processes, lines };
+}
+
+/** Cgroups that a Virga made: named `virga-<hash of its data folder>` in each hierarchy. */
+function cgroups(): Set<string> {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .filter((line) => /^\S+ \S+ cgroup2? /.test(line))
+    .map((line) => line.split(' ')[1]!);
+  return new Set(mounts.flatMap((mount) => globSync('virga-*', { cwd: mount }).map((name) => join(mount, name))));
 }
 
 function cwd(pid: string): string {
@@ -112,6 +122,7 @@ if (phases.length === 0) {
   process.exit(2);
 }
 
+const cgroupsBefore = cgroups();
 // Short, since sockets live below it and their paths are limited to 107 bytes.
 const folder = mkdtempSync(join(tmpdir(), 'vt-'));
 process.env['TMPDIR'] = folder;

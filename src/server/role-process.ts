@@ -18,6 +18,8 @@ export type RoleName = (typeof ROLES)[number];
 type ToRole = { config: Config };
 type FromRole = { ready: true } | { failed: string };
 
+/** A launcher whose supervisor is gone has this long to end its sandboxes and remove their cgroups, ms. */
+const ORPHAN_CLOSE_MS = 800;
 const MAIN = join(import.meta.dirname, '..', 'main.ts');
 
 export class RoleProcess {
@@ -110,12 +112,17 @@ export class RoleProcess {
 /** The role's side: runs until SIGTERM. Never returns normally. */
 export async function serveRole(name: RoleName, run: (config: Config) => Promise<RunningRole>): Promise<void> {
   if (process.send === undefined) throw new StartError(`the role ${name} is started by \`virga start\`, not by hand`);
-  process.on('disconnect', () => process.exit(1));
+  let role: RunningRole | undefined;
+  process.on('disconnect', () => {
+    // The launcher alone has something to put away that the kernel does not: its sandboxes' cgroups.
+    if (name !== 'launcher' || role === undefined) process.exit(1);
+    setTimeout(() => process.exit(1), ORPHAN_CLOSE_MS);
+    void role.close().finally(() => process.exit(1));
+  });
   process.on('SIGINT', () => {});
   const [{ config }] = (await once(process, 'message')) as [ToRole];
   const stopping = Promise.withResolvers<void>();
   process.on('SIGTERM', () => stopping.resolve());
-  let role: RunningRole;
   try {
     role = await run(config);
   } catch (error) {

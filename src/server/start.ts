@@ -20,8 +20,8 @@ export async function runStart(
     if (signals === 1) signalled.resolve(signal);
     else {
       log('warn', 'stopping at once');
-      supervisor?.kill();
-      process.exit(130);
+      if (signals > 2 || supervisor === undefined) process.exit(130);
+      void supervisor.kill().finally(() => process.exit(130));
     }
   };
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);

@@ -41,11 +41,12 @@ export interface Supervisor {
   controlUrl: string;
   /** Drains and stops everything. */
   stop(): Promise<void>;
-  /** Ends everything at once. */
-  kill(): void;
+  /** Ends everything at once; resolves when nothing but Postgres is left, which goes with this process. */
+  kill(): Promise<void>;
 }
 
 const ROLE_STOP_MS = 5_000;
+const LAUNCHER_KILL_MS = 1_000;
 
 export async function startSupervisor(config: Config, options: SupervisorOptions): Promise<Supervisor> {
   const { log } = options;
@@ -113,9 +114,12 @@ class Running {
     await this.#folder.release().catch(() => {});
   }
 
-  kill(): void {
+  /** The launcher is asked, not killed: it has cgroups to remove, which takes it some ms. */
+  async kill(): Promise<void> {
     this.#stopping.abort();
-    for (const role of this.roles.values()) role.kill();
+    this.roles.get('edge')?.kill();
+    this.roles.get('control')?.kill();
+    await this.roles.get('launcher')?.stop(LAUNCHER_KILL_MS);
   }
 
   async #migrate(): Promise<void> {
