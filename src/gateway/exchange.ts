@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Call, CallSink } from '../functions/call.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
-import { answerHeaders, respondError } from './respond.ts';
+import { answerHeaders, endWith, respondError } from './respond.ts';
 
 export class Exchange implements CallSink {
   readonly request: IncomingMessage;
@@ -60,7 +60,8 @@ export class Exchange implements CallSink {
     }
     if (end) {
       this.#over = true;
-      response.end(noBody ? undefined : body);
+      if (noBody) response.end();
+      else endWith(response, body);
       this.#discardRequest();
     } else if (body.length > 0) this.#write(body);
     else response.flushHeaders();
