@@ -269,3 +269,22 @@ test('log lines carry the invocation, and a flood of them is cut and counted', a
   assert.equal(recorder.lines[0]!.invocation, recorder.records[0]!.id);
   await engine.close();
 });
+
+test('an idle instance goes after idleMs, down to instances.min, and a later call is cold again', async () => {
+  const { engine, call, sandboxes, recorder } = setUp({ onRequest: (guest, stream) => guest.answer(stream, 'x') });
+  const v = testVersion({ idleMs: 20 });
+  await call(v).answer.done;
+  while (sandboxes.alive > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  await call(v).answer.done;
+  assert.deepEqual(
+    recorder.records.map(({ receipt }) => receipt.cold),
+    [true, true],
+  );
+  const kept = testVersion({ idleMs: 20, instances: { min: 1, max: 2 } }, 'kept');
+  engine.setCurrent([kept]);
+  await Promise.all([call(kept).answer.done, call(kept).answer.done]);
+  const idle = (): number => engine.stats().find((one) => one.function === 'kept')!.idle;
+  while (idle() !== 1) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(idle(), 1);
+  await engine.close();
+});
