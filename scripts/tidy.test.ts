@@ -119,7 +119,7 @@ const PLANTED: Record<string, [files: Record<string, string>, expected: string]>
   'a file that is too long': [{ 'src/lib/long.ts': HEADER + 'export {};\n'.repeat(LINES_MAX) }, 'size src/lib/long.ts:1'],
   'a file without a header': [{ 'src/lib/a.ts': 'export const a = 1;\n' }, 'header src/lib/a.ts:1'],
   'a path of one machine': [{ 'src/lib/a.ts': `${HEADER}export const a = '/home/someone/virga';\n` }, 'machine-path src/lib/a.ts:2'],
-  'the host of a registry': [{ 'docs/a.md': `from registry.${'npm'}js.org\n` }, 'machine-path docs/a.md:1'],
+  'the host of a registry': [{ 'docs/a.md': `from ${['registry', 'somejs', 'org'].join('.')}\n` }, 'machine-path docs/a.md:1'],
   'a test that runs alone': [
     { 'src/lib/a.test.ts': "import { test } from 'node:test';\ntest.only('a', () => {});\n" },
     'lone-test src/lib/a.test.ts:2',
