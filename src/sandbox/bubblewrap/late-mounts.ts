@@ -30,7 +30,7 @@ export function mountThread(namespaceFd: number): MountPort {
     send: (request) => worker.postMessage(request),
     listen: (onAnswer, onEnd) => {
       worker.on('message', onAnswer);
-      worker.on('error', (error) => onEnd(error));
+      worker.on('error', (error) => onEnd(error as Error));
       worker.on('exit', () => onEnd(new Error('the thread that mounts has ended')));
     },
     close: () => void worker.terminate(),
@@ -40,7 +40,7 @@ export function mountThread(namespaceFd: number): MountPort {
 /** A process that `enter` puts into the namespaces. It ends when this one does. */
 export function mountProcess(enter: string[]): MountPort {
   const [program, ...args] = [...enter, process.execPath, ...NODE_FLAGS, '--max-old-space-size=32', PROGRAM.pathname];
-  const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], cwd: '/', detached: true });
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], cwd: '/', detached: true });
   child.unref();
   child.channel?.unref();
   return {
