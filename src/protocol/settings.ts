@@ -5,6 +5,13 @@
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
 export type RuntimeName = (typeof RUNTIMES)[number];
 
+/**
+ * standard: the walls of the node's own driver, in front of the kernel of the host. strong: a kernel of the sandbox's own, so that
+ * what the host's kernel gets wrong is out of reach.
+ */
+export const ISOLATIONS = ['standard', 'strong'] as const;
+export type Isolation = (typeof ISOLATIONS)[number];
+
 /** Everything about a version but its code. Two deploys with equal settings and an equal artifact make no new version. */
 export interface VersionSettings {
   runtime: RuntimeName;
@@ -21,6 +28,7 @@ export interface VersionSettings {
   tmpMiB: number;
   /** Processes and threads in the sandbox at most. */
   pids: number;
+  isolation: Isolation;
   /** Invocations that may wait for an instance; the next one gets 429. */
   queue: number;
   /** How long an idle instance is kept, ms. */

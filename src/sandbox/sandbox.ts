@@ -3,7 +3,7 @@
 // The engine (functions/) calls it; sandbox/launcher implements it by asking the launcher role, which starts sandboxes
 // through one of the drivers (bubblewrap/, process/).
 import type { Duplex } from 'node:stream';
-import type { RuntimeName } from '../protocol/settings.ts';
+import type { Isolation, RuntimeName } from '../protocol/settings.ts';
 
 /** Everything about a sandbox that is fixed when it boots: blanks of equal shape are as good as each other. */
 export interface SandboxShape {
@@ -13,6 +13,7 @@ export interface SandboxShape {
   cpus: number | null;
   tmpMiB: number;
   pids: number;
+  isolation: Isolation;
 }
 
 export interface SandboxSpec extends SandboxShape {
@@ -75,7 +76,11 @@ export interface Enforcement {
 }
 
 export interface SandboxDriverStatus {
-  driver: 'bubblewrap' | 'process';
+  driver: 'bubblewrap' | 'oci' | 'process';
+  /** Of the oci driver: which runtime; null with the others. */
+  runtime: string | null;
+  /** What functions may ask for here. */
+  isolations: Isolation[];
   /** Whether a sandbox that runs can be given its files: without it there are no blanks. */
   lateFiles: boolean;
   enforcement: Enforcement;

@@ -13,22 +13,26 @@ export class UserWall implements Wall {
   readonly userNamespaceFd = null;
   readonly folders: SharedFolders;
   readonly enter: string[];
+  /** What enters is root already; each sandbox has a user namespace of its own further in. */
+  readonly enterAsRoot: string[];
+  readonly rootUid = process.getuid!();
   readonly #fds: number[];
 
   private constructor(fds: number[], enter: string[], folders: SharedFolders) {
     this.#fds = fds;
     this.enter = enter;
+    this.enterAsRoot = enter;
     this.folders = folders;
   }
 
   /** Throws with the words of the tool that failed. */
-  static async open(folders: string[]): Promise<UserWall> {
-    const plan = SharedFolders.plan(folders);
+  static async open(folders: string[], work: string | null = null): Promise<UserWall> {
+    const plan = SharedFolders.plan(folders, work);
     const argv = ['--user', '--map-root-user', '--mount', '--propagation', 'private', '--', ...plan.command];
     const fds = await namespacesOf(argv, ['user', 'mnt']);
     const [user, mount] = fds.map((fd) => `/proc/${process.pid}/fd/${fd}`);
     const enter = ['nsenter', '--preserve-credentials', `--user=${user}`, `--mount=${mount}`, '--'];
-    return new UserWall(fds, enter, new SharedFolders(plan, mountProcess(enter)));
+    return new UserWall(fds, enter, new SharedFolders(plan, () => mountProcess(enter)));
   }
 
   nextUid(): number {

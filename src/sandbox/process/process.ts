@@ -43,6 +43,8 @@ export class ProcessDriver implements SandboxDriver {
     const memory = watched ? 'watcher' : null;
     this.status = {
       driver: 'process',
+      runtime: null,
+      isolations: ['standard'],
       lateFiles: true,
       enforcement: { isolation: null, memory, cpus: null, pids: null, tmp: null, network: null, notes },
     };
