@@ -19,6 +19,8 @@ export interface BundleParts {
   /** Folders that are filled later, by mounts that propagate. */
   slots: Mount[];
   filter: SystemCallFilter;
+  /** Processes and threads that its uid may have; null: other sandboxes have the same uid. */
+  pids: number | null;
   /** Whether the runtime is in the container's network already; else it makes an empty one. */
   networkJoined: boolean;
 }
@@ -60,7 +62,7 @@ export function bundleConfig(parts: BundleParts): object {
       cwd: launch.cwd,
       noNewPrivileges: true,
       capabilities: { bounding: none, effective: none, permitted: none, inheritable: none, ambient: none },
-      rlimits: [{ type: 'RLIMIT_CORE', soft: CORE_BYTES, hard: CORE_BYTES }],
+      rlimits: [rlimit('RLIMIT_CORE', CORE_BYTES), ...(parts.pids === null ? [] : [rlimit('RLIMIT_NPROC', parts.pids)])],
     },
     root: { path: root, readonly: true },
     hostname: 'sandbox',
@@ -78,19 +80,14 @@ export function bundleConfig(parts: BundleParts): object {
   };
 }
 
-/**
- * The runtime's own pid namespace is the sandbox's: its process 1 is the runtime, so that a guest is an ordinary process, to
- * which signals do what they do, and of which orphans are reaped.
- */
 function namespacesOf({ runtime, networkJoined }: BundleParts): { type: string }[] {
-  const types = ['mount', 'ipc', 'uts', ...(networkJoined ? [] : ['network']), ...(runtime === 'runsc' ? ['pid'] : ['cgroup'])];
+  const types = ['mount', 'pid', 'ipc', 'uts', ...(networkJoined ? [] : ['network']), ...(runtime === 'runsc' ? [] : ['cgroup'])];
   return types.map((type) => ({ type }));
 }
 
 function linuxMounts(parts: BundleParts): OciMount[] {
   return [
-    // With hidepid a guest sees of the runtime that shares its namespace nothing at all.
-    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'nodev', 'noexec', 'hidepid=2'] },
+    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'nodev', 'noexec'] },
     bind(parts.devices, '/dev', ['ro', 'nosuid', 'nodev', 'noexec']),
     ...DEVICES.map((device) => bind(device, device, ['nosuid', 'noexec'])),
     ...files(parts),
@@ -113,6 +110,10 @@ function files({ launch, view, passwd, mounts }: BundleParts): OciMount[] {
     bind(passwd, '/etc/passwd', readOnly),
     ...mounts.map(({ source, target }) => bind(source, target, readOnly)),
   ];
+}
+
+function rlimit(type: string, value: number): { type: string; soft: number; hard: number } {
+  return { type, soft: value, hard: value };
 }
 
 function bind(source: string, destination: string, options: string[]): OciMount {

@@ -1,9 +1,9 @@
 // The OCI driver: a sandbox is a container of crun, runc or gVisor's runsc, run in the foreground. There is no daemon, no
-// image and no state outside of the run folder. The chain of one start, each but the last two replacing the one before:
+// image and no state outside of the run folder. The chain of one start, each replacing the one before up to unshare:
 //
 //   sh (enters the cgroups)  →  nsenter (the wall: namespaces in which it is root, and nobody on the host)
 //     →  setpriv (is to die with the launcher)  →  unshare (waits; its child is process 1 of a new pid namespace)
-//     →  the runtime, process 1  →  the guest
+//     →  the runtime, that process 1  →  sh, process 1 of the container (runtimes.ts)  →  the guest
 //
 // Invariant: when process 1 dies, the kernel ends everything in the sandbox, whatever the runtime did; it dies with `unshare`, and
 // that with the launcher. The runtime never has rights on the host: what escapes from a container into it has escaped to
@@ -37,6 +37,10 @@ const CLEAN_UP_WITHIN_MS = 5_000;
 const UID_INSIDE = 0;
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const MIB = 1024 * 1024;
+/** Where a sandbox has a user namespace of its own: it is to be the last. */
+const FORBID_USER_NAMESPACES = ['/bin/sh', '-c', 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', 'sh'];
+/** The shell in front of the guest. */
+const PIDS_INSIDE = 1;
 
 export interface OciOptions {
   scope: string;
@@ -225,13 +229,16 @@ export class OciDriver implements SandboxDriver {
       mounts: launch.mounts.map(({ source, target }) => ({ source: seen(source), target })),
       slots,
       filter: this.#filter,
+      pids: wall.userNamespaceFd === null ? null : launch.pids + PIDS_INSIDE,
       networkJoined: false,
     });
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
     const run = runCommand(this.#runtime, { id: launch.id, bundle: seen(bundle), state: seen(state), networkJoined: false });
-    const namespaces = ['--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'slave'];
-    if (wall.userNamespaceFd === null) namespaces.push('--user', '--map-root-user');
-    return [...wall.enterAsRoot, 'setpriv', '--pdeathsig', 'KILL', '--', 'unshare', ...namespaces, '--', ...run];
+    const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'slave'];
+    const shared = wall.userNamespaceFd !== null;
+    if (!shared) unshare.push('--user', '--map-root-user');
+    const forbid = shared || this.#runtime.name === 'runsc' ? [] : FORBID_USER_NAMESPACES;
+    return [...wall.enterAsRoot, 'setpriv', '--pdeathsig', 'KILL', '--', ...unshare, '--', ...forbid, ...run];
   }
 
   /** Runs `true` in a sandbox. */

@@ -1,7 +1,7 @@
 // The root file system that all containers of one launcher share, and see read-only: links and empty places to mount on,
 // and the files of /etc that are the same for all. What is in a sandbox beside them is mounted by its own bundle.
 // Invariant: nothing here belongs to one sandbox but the names of its mount targets. Caller: oci.ts.
-import { closeSync, mkdirSync, openSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DEVICES, DEVICE_LINKS, etcFiles, type SystemView } from '../system-view.ts';
 
@@ -15,7 +15,9 @@ export class RootFolder {
   constructor(folder: string, view: SystemView) {
     this.path = join(folder, 'root');
     this.devices = join(folder, 'dev');
-    for (const place of ['proc', 'dev', 'tmp', 'etc', 'sys']) mkdirSync(join(this.path, place), { recursive: true });
+    for (const place of ['proc', 'dev', 'tmp', 'etc']) mkdirSync(join(this.path, place), { recursive: true });
+    // runc gives what it mounts the mode of what was there.
+    chmodSync(join(this.path, 'tmp'), 0o1777);
     for (const [holds, at] of view.links) symlinkSync(holds, join(this.path, at));
     for (const path of view.binds) this.#place(path, statSync(path).isDirectory());
     for (const [at, contents] of etcFiles(0)) writeFileSync(join(this.path, at), contents, { mode: 0o644 });

@@ -23,8 +23,8 @@ export interface RunArguments {
 
 const SEARCH_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
-/** Processes and threads of the runtime itself (and of `unshare`, see oci.ts), which count against the limit beside those of the guest. */
-export const OWN_PIDS: Record<OciRuntimeName, number> = { crun: 3, runc: 24, runsc: 256 };
+/** Processes and threads of the runtime itself (and of what is around it, see oci.ts), which count against the limit beside those of the guest. */
+export const OWN_PIDS: Record<OciRuntimeName, number> = { crun: 4, runc: 24, runsc: 256 };
 
 /**
  * What the runtime itself holds and the kernel therefore counts as the sandbox's. crun 1.8: 1 MiB. runc 1.1: 8 MiB. runsc: its
@@ -53,14 +53,16 @@ export function runCommand({ name, program }: OciRuntime, { id, bundle, state, n
   return [program, root, `--network=${networkJoined ? 'host' : 'none'}`, '--ignore-cgroups', 'run', `--bundle=${bundle}`, id];
 }
 
-/**
- * The guest's fd 3. runsc of 2022 passes nothing but stdio on, so there the channel comes as stdin and a shell of the
- * sandbox moves it before it becomes the guest.
- */
+/** runsc of 2022 passes nothing but stdio on, so there the channel comes as stdin. */
 export const CHANNEL_AS_STDIN: Record<OciRuntimeName, boolean> = { crun: false, runc: false, runsc: true };
 
+/**
+ * With a shell as process 1 of the container, a guest is an ordinary process, to which signals do what they do, and orphans are
+ * reaped. In gVisor process 1 is ordinary as well; there the shell moves the channel.
+ */
 export function guestCommand(name: OciRuntimeName, argv: string[]): string[] {
-  return CHANNEL_AS_STDIN[name] ? ['/bin/sh', '-c', 'exec "$@" 3<&0 </dev/null', 'sh', ...argv] : argv;
+  const script = CHANNEL_AS_STDIN[name] ? 'exec "$@" 3<&0 </dev/null' : '"$@"; exit $?';
+  return ['/bin/sh', '-c', script, 'sh', ...argv];
 }
 
 function isExecutable(path: string): boolean {
