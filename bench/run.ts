@@ -29,6 +29,12 @@ const BENCHES: Record<string, Bench> = {
     quick: { rounds: 1, seconds: 2, samples: 8 },
     load: async () => (await import('./cold.ts')).cold,
   },
+  'cold-rate': {
+    asks: 'the same when first calls arrive at 1 to 100 a second',
+    defaults: { rounds: 3, seconds: 3, samples: 1 },
+    quick: { rounds: 1, seconds: 2, samples: 1 },
+    load: async () => (await import('./cold-rate.ts')).coldRate,
+  },
   burst: {
     asks: 'what happens when hundreds of functions that are scaled to zero are called at once',
     defaults: { rounds: 3, seconds: 4, samples: 500 },
@@ -64,7 +70,7 @@ const BENCHES: Record<string, Bench> = {
 const USAGE = `npm run bench -- NAME [--quick]\n${Object.entries(BENCHES)
   .map(
     ([name, { asks, defaults }]) =>
-      `  ${name.padEnd(9)} ${asks}\n            [--rounds ${defaults.rounds}] [--seconds ${defaults.seconds}] [--samples ${defaults.samples}]`,
+      `  ${name.padEnd(10)} ${asks}\n             [--rounds ${defaults.rounds}] [--seconds ${defaults.seconds}] [--samples ${defaults.samples}]`,
   )
   .join('\n')}`;
 /** Even at the most generous settings nothing here runs longer. */

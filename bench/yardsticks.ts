@@ -2,7 +2,11 @@
 // exit, and how many boots a second all cores manage, bare and in bubblewrap. Callers: cold.ts, cold-rate.ts, burst.ts.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+
+/** The machine's own, as Virga takes it: not a wrapper that PATH may name first, which costs ten times as much. */
+export const PYTHON_PATH = ['/usr/bin/python3', '/usr/local/bin/python3'].find(existsSync) ?? 'python3';
 
 /** From spawn to exit. */
 export async function processMs(command: string, args: string[]): Promise<number> {
