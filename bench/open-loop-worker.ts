@@ -5,12 +5,24 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { openLoop } from './open-loop.ts';
 import type { OpenLoop, Shot } from './open-loop.ts';
 
-export function openLoopAside(options: OpenLoop): Promise<Shot[]> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: options });
+export interface LoopAside {
+  shots: Promise<Shot[]>;
+  /** No call leaves after this; those under way still count. */
+  stop(): void;
+}
+
+export function openLoopAside(options: OpenLoop): LoopAside {
+  const worker = new Worker(new URL(import.meta.url), { workerData: options });
+  const shots = new Promise<Shot[]>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
   });
+  return { shots, stop: () => worker.postMessage('stop') };
 }
 
-if (!isMainThread && workerData !== null) parentPort!.postMessage(await openLoop(workerData as OpenLoop));
+if (!isMainThread && workerData !== null) {
+  const stopped = new AbortController();
+  parentPort!.once('message', () => stopped.abort());
+  parentPort!.postMessage(await openLoop({ ...(workerData as OpenLoop), signal: stopped.signal }));
+  parentPort!.close();
+}

@@ -13,6 +13,8 @@ export interface OpenLoop {
   paths: string[];
   inFlightMax?: number;
   timeoutMs?: number;
+  /** Aborted: no further call leaves; those under way still count. */
+  signal?: AbortSignal;
 }
 
 export interface Shot {
@@ -54,6 +56,7 @@ export async function openLoop({
   paths,
   inFlightMax = IN_FLIGHT_MAX,
   timeoutMs = TIMEOUT_MS,
+  signal,
 }: OpenLoop): Promise<Shot[]> {
   const client = new HttpClient(port);
   await client.open(1);
@@ -83,6 +86,11 @@ export async function openLoop({
     };
     let next = 0;
     const turn = (): void => {
+      if (signal?.aborted) {
+        left -= scheduleMs.length - next;
+        if (left === 0) resolve();
+        return;
+      }
       const nowMs = performance.now() - beginMs;
       while (next < scheduleMs.length && scheduleMs[next]! <= nowMs) fire(next++);
       if (next === scheduleMs.length) return;
