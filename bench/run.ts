@@ -49,7 +49,7 @@ const BENCHES: Record<string, Bench> = {
   },
   noisy: {
     asks: 'what does a function notice of hostile neighbours',
-    defaults: { rounds: 3, seconds: 5, samples: 1 },
+    defaults: { rounds: 3, seconds: 4, samples: 1 },
     quick: { rounds: 1, seconds: 3, samples: 1 },
     load: async () => (await import('./noisy.ts')).noisy,
   },

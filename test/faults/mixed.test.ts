@@ -156,7 +156,8 @@ async function callOnce(virga: Virga, n: number, i: number, tally: Tally): Promi
   } catch (error) {
     // Only an answer that had begun may break off.
     if (status === 200 && kindOf(n) === 'stream' && (error as Error).name !== 'TimeoutError') tally.brokenOff++;
-    else tally.wrong.push(`f${n} (${kindOf(n)}) call ${i}: ${String(error)} ${String((error as Error).cause ?? '')}`);
+    else
+      tally.wrong.push(`f${n} (${kindOf(n)}) call ${i}: ${String(error)} ${((error as Error).cause as Error | undefined)?.message ?? ''}`);
   }
 }
 
