@@ -55,6 +55,8 @@ export interface TreeUse {
   all: Memory;
   /** All but the sandboxes: supervisor, edge, control, launcher, postgres. */
   platform: Memory;
+  /** PSS of the platform by role, MiB; what carries no role's name is `postgres`. */
+  rolesMiB: Record<string, number>;
   sandboxes: SandboxUse[];
 }
 
@@ -79,10 +81,18 @@ export function sandboxesOf(root: number): Map<string, number[]> {
 export function useOf(root: number): TreeUse {
   const sandboxes = sandboxesOf(root);
   const inside = new Set([...sandboxes.values()].flat());
-  const all = descendants(root).map(({ pid }) => pid);
+  const family = descendants(root);
+  const all = family.map(({ pid }) => pid);
+  const rolesMiB: Record<string, number> = {};
+  for (const { pid, command } of family) {
+    if (inside.has(pid)) continue;
+    const role = pid === root ? 'supervisor' : (/main\.ts role (\w+)/.exec(command)?.[1] ?? 'postgres');
+    rolesMiB[role] = (rolesMiB[role] ?? 0) + memoryOf([pid]).pssMiB;
+  }
   return {
     all: memoryOf(all),
     platform: memoryOf(all.filter((pid) => !inside.has(pid))),
+    rolesMiB,
     sandboxes: [...sandboxes].map(([id, pids]) => ({ id, ...memoryOf(pids), cgroupMiB: cgroupMiB(pids.at(-1)!) })),
   };
 }
