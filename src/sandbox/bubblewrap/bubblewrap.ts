@@ -19,7 +19,7 @@ import { Cgroups } from '../cgroup/hierarchies.ts';
 import type { Cgroup } from '../cgroup/cgroup.ts';
 import { ChildSandbox } from '../child-sandbox.ts';
 import { MARK_VARIABLE } from '../driver.ts';
-import type { Launch, LaunchedSandbox, OutputSink, SandboxDriver } from '../driver.ts';
+import type { Launch, LaunchedSandbox, Mount, OutputSink, SandboxDriver } from '../driver.ts';
 import { closeInheritedDescriptors } from '../inherited-descriptors.ts';
 import { MemoryWatcher } from '../memory-watcher.ts';
 import { descendants, killAll, markedProcesses, signal } from '../process-tree.ts';
@@ -27,6 +27,8 @@ import type { SandboxDriverStatus } from '../sandbox.ts';
 import { ETC_FD_FIRST, bubblewrapArguments, etcContents, systemArguments } from './arguments.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { RootWall } from './root-wall.ts';
+import { UserWall } from './user-wall.ts';
+import type { Wall } from './wall.ts';
 import { seccompFilter } from './seccomp.ts';
 
 const CLEAN_UP_WITHIN_MS = 5_000;
@@ -40,7 +42,7 @@ export class BubblewrapDriver implements SandboxDriver {
   readonly status: SandboxDriverStatus;
   readonly #scope: string;
   readonly #cgroups: Cgroups;
-  readonly #wall: RootWall | null;
+  readonly #wall: Wall | null;
   readonly #system = systemArguments();
   readonly #script: string;
   /** Path of the system call filter; null where there is none for this processor. */
@@ -56,7 +58,7 @@ export class BubblewrapDriver implements SandboxDriver {
     const cgroups = await Cgroups.open(options.scope);
     let driver: BubblewrapDriver | undefined;
     try {
-      const wall = process.getuid?.() === 0 ? await RootWall.open(options.scope, options.folders) : null;
+      const wall = await openWall(options);
       driver = new BubblewrapDriver(options, cgroups, wall);
       await driver.#prove();
       return driver;
@@ -66,7 +68,7 @@ export class BubblewrapDriver implements SandboxDriver {
     }
   }
 
-  private constructor({ scope, runFolder }: { scope: string; runFolder: string }, cgroups: Cgroups, wall: RootWall | null) {
+  private constructor({ scope, runFolder }: { scope: string; runFolder: string }, cgroups: Cgroups, wall: Wall | null) {
     this.#scope = scope;
     this.#cgroups = cgroups;
     this.#wall = wall;
@@ -79,8 +81,10 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#filter = filter === null ? null : join(runFolder, 'seccomp.bpf');
     if (filter !== null) writeFileSync(this.#filter!, filter, { mode: 0o600 });
     else notes.push(`there is no system call filter for ${process.arch}`);
+    if (wall === null) notes.push('no sandboxes are booted ahead: this user may not mount in a namespace of its own');
     this.status = {
       driver: 'bubblewrap',
+      lateFiles: wall !== null,
       enforcement: {
         isolation: 'namespaces',
         ...limits,
@@ -100,7 +104,12 @@ export class BubblewrapDriver implements SandboxDriver {
 
   async start(launch: Launch, channel: Socket | 'ignore', output: OutputSink): Promise<LaunchedSandbox> {
     const limitBytes = launch.memoryMiB * 1024 * 1024;
-    const cgroup = this.#cgroups.create(launch.id, { memoryBytes: limitBytes, cpus: launch.cpus, pids: launch.pids + OWN_PIDS });
+    const cgroup = this.#cgroups.create(launch.id, {
+      memoryBytes: limitBytes,
+      cpus: launch.cpus,
+      pids: launch.pids + OWN_PIDS,
+      background: launch.background,
+    });
     try {
       return await this.#spawn(launch, channel, output, cgroup, limitBytes);
     } catch (error) {
@@ -126,20 +135,24 @@ export class BubblewrapDriver implements SandboxDriver {
     limitBytes: number,
   ): Promise<LaunchedSandbox> {
     const wall = this.#wall;
+    const userNamespaceFd = wall?.userNamespaceFd ?? null;
     const uid = wall === null ? UID_INSIDE : wall.nextUid();
     const byLimit = this.status.enforcement.pids === 'rlimit' ? ['prlimit', `--nproc=${launch.pids + OWN_PIDS}`, '--'] : [];
-    const seen: Launch = {
-      ...launch,
-      argv: [...byLimit, ...launch.argv],
-      mounts: launch.mounts.map(({ source, target }) => ({ source: wall?.inside(source) ?? source, target })),
-    };
-    const args = bubblewrapArguments(seen, this.#system, { uid, sharedUserNamespace: wall !== null, filtered: this.#filter !== null });
+    const slots = launch.lateTargets.length === 0 ? [] : await wall!.folders.lateMounts.slot(launch.id, launch.lateTargets);
+    const inWall = ({ source, target }: Mount): Mount => ({ source: wall?.folders.inside(source) ?? source, target });
+    const seen: Launch = { ...launch, argv: [...byLimit, ...launch.argv], mounts: [...launch.mounts.map(inWall), ...slots] };
+    const shown: Mount[] = [];
+    const args = bubblewrapArguments(seen, this.#system, {
+      uid,
+      sharedUserNamespace: userNamespaceFd !== null,
+      filtered: this.#filter !== null,
+    });
     const command = [...(wall?.enter ?? []), 'bwrap', ...args];
     const filterFd = this.#filter === null ? null : openSync(this.#filter, 'r');
     const mark = `${this.#scope}/${launch.id}`;
     const child = spawn('/bin/sh', ['-c', this.#script, 'sh', ...cgroup.entrances, ...etcContents(uid), ...command], {
       // 3 the channel, 4 USER_NAMESPACE_FD, 5 SECCOMP_FD.
-      stdio: ['ignore', 'pipe', 'pipe', channel, wall?.userNamespaceFd ?? 'ignore', filterFd ?? 'ignore'],
+      stdio: ['ignore', 'pipe', 'pipe', channel, userNamespaceFd ?? 'ignore', filterFd ?? 'ignore'],
       env: { PATH: SEARCH_PATH, [MARK_VARIABLE]: mark },
       // Its own session: Ctrl-C in the terminal of Virga is for Virga, which drains first.
       detached: true,
@@ -157,7 +170,17 @@ export class BubblewrapDriver implements SandboxDriver {
         : new MemoryWatcher({ limitBytes, pids: () => descendants(pid), kill: () => signal(pid, 'SIGKILL') });
     return new ChildSandbox({
       child,
-      cwd: launch.cwd,
+      controls: cgroup.controls,
+      inside: (path) => path,
+      show: async (mounts) => {
+        const onSlots = mounts.map((mount) => ({
+          source: inWall(mount).source,
+          target: slots.find((slot) => slot.target === mount.target)!.source,
+        }));
+        shown.push(...onSlots);
+        await wall!.folders.lateMounts.show(onSlots);
+      },
+      promote: () => cgroup.promote(),
       output,
       signalsAsCodes: true,
       killTree: () => {
@@ -167,6 +190,7 @@ export class BubblewrapDriver implements SandboxDriver {
       },
       cleanUp: async () => {
         watcher?.stop();
+        if (slots.length > 0) await removeSlot(wall!, launch.id, shown);
         const outOfMemory = watcher?.exceeded === true || cgroup.outOfMemory();
         if (cgroup.entrances.length > 0) await cgroup.destroy({ withinMs: CLEAN_UP_WITHIN_MS });
         // The kernel is killing them; without a cgroup only their mark tells when it is done.
@@ -184,7 +208,9 @@ export class BubblewrapDriver implements SandboxDriver {
       argv: ['/bin/true'],
       env: {},
       mounts: [],
+      lateTargets: [],
       cwd: '/',
+      background: false,
       memoryMiB: 64,
       cpus: null,
       tmpMiB: 1,
@@ -193,6 +219,18 @@ export class BubblewrapDriver implements SandboxDriver {
     const exit = await (await this.start(launch, 'ignore', nobody)).exited;
     if (exit.code !== 0) throw new Error(exit.stderrTail.trim() || `a trial sandbox ended with ${exit.code ?? exit.signal}`);
   }
+}
+
+/** Without one (an old kernel, an unusual mount) sandboxes work all the same, but cannot be shown files when they run. */
+async function openWall({ scope, folders }: { scope: string; folders: string[] }): Promise<Wall | null> {
+  if (process.getuid?.() === 0) return await RootWall.open(scope, folders);
+  return await UserWall.open(folders).catch(() => null);
+}
+
+async function removeSlot(wall: Wall, id: string, shown: Mount[]): Promise<void> {
+  const targets = shown.map(({ target }) => target);
+  // What fails here is gone with the namespace; a sandbox that ended has ended all the same.
+  await wall.folders.lateMounts.remove(id, targets).catch(() => {});
 }
 
 /** From Linux 5.14 RLIMIT_NPROC counts within a user namespace; before, it counts all processes that the user has anywhere. */
