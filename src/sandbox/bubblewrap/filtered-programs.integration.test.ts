@@ -288,6 +288,8 @@ async function run(argv: string[], mounts: Launch['mounts'] = []): Promise<strin
     argv,
     env: { PATH: '/runtime:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp' },
     mounts: [{ source: code, target: '/code' }, ...mounts],
+    lateTargets: [],
+    background: false,
     cwd: '/code',
     memoryMiB: 512,
     cpus: null,
