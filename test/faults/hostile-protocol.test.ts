@@ -14,7 +14,7 @@ import type { Neighbourhood } from './neighbour.ts';
 const MIB = 1024 * 1024;
 const MANIFEST = `
 project: hostile
-defaults: { timeout: 4s, memory: 256 MiB }
+defaults: { timeout: 3s, memory: 256 MiB }
 functions:
   protocol: { source: protocol.ts, http: [{ path: '/protocol/{name}', methods: [GET, POST] }] }
   late: { source: protocol.ts, timeout: 500ms, concurrency: 2, http: [{ path: '/late/{name}' }] }
