@@ -125,23 +125,23 @@ suite('attacks on the protocol', () => {
   });
 
   test('endless: a body without credit, to a client that does not read, ends the instance and not the edge', async () => {
-    const before = edgeMemory();
+    const bytesBefore = edgeMemory();
     const client = rawClient('GET', '/endless/endless');
     await neighbourhood.beside(() =>
       eventually(async () => /more of an answer than it had credit for/.test(await logs('hostile', 'endless')) || undefined),
     );
     client.destroy();
-    assert.ok(edgeMemory() - before < 64 * MIB, `the edge has grown by ${((edgeMemory() - before) / MIB).toFixed(0)} MiB`);
+    assert.ok(edgeMemory() - bytesBefore < 64 * MIB, `the edge has grown by ${((edgeMemory() - bytesBefore) / MIB).toFixed(0)} MiB`);
   });
 
   test('credit-lie: credit for what it never reads does not pull a client’s upload into the edge', async () => {
-    const before = edgeMemory();
+    const bytesBefore = edgeMemory();
     let peak = 0;
     const watch = setInterval(() => (peak = Math.max(peak, edgeMemory())), 20);
     const body = Buffer.alloc(150 * MIB);
     assert.match(await outcome('/protocol/credit-lie', { method: 'POST', body }), /credit for bytes that it has not read/);
     clearInterval(watch);
-    assert.ok(peak - before < 64 * MIB, `the edge has grown by ${((peak - before) / MIB).toFixed(0)} MiB`);
+    assert.ok(peak - bytesBefore < 64 * MIB, `the edge has grown by ${((peak - bytesBefore) / MIB).toFixed(0)} MiB`);
   });
 
   test('split: bytes beyond the content-length do not become the next answer on the connection', async () => {

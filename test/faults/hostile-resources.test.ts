@@ -46,10 +46,10 @@ suite('attacks on what all share', () => {
 
   for (const [name, { tries, holds }] of Object.entries(ATTACKS)) {
     test(`${name}: ${tries}`, async () => {
-      const before = edgeMemory();
+      const bytesBefore = edgeMemory();
       const path = holds === TIMED_OUT || holds === BROKEN_OFF ? 'brief' : 'resources';
       assert.match(await outcome(`/${path}/${name}`), holds);
-      assert.ok(edgeMemory() - before < 100 * MIB, `the edge has grown by ${((edgeMemory() - before) / MIB).toFixed(0)} MiB`);
+      assert.ok(edgeMemory() - bytesBefore < 100 * MIB, `the edge has grown by ${((edgeMemory() - bytesBefore) / MIB).toFixed(0)} MiB`);
     });
   }
 

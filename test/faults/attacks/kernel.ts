@@ -12,7 +12,7 @@ export interface Attack {
   tries: string;
   /** Reads the outcome: what a call returned, or the name of its error. */
   holds: RegExp;
-  run(): unknown;
+  run: () => unknown;
   /** Why it is not run outside of a sandbox: it fails there in the same way, or would change the machine. Then only `holds` speaks. */
   notCompared?: string;
 }

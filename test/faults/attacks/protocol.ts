@@ -72,7 +72,7 @@ export interface ProtocolAttack {
   tries: string;
   /** Reads `STATUS CODE MESSAGE` of an error, else `STATUS BODY`. */
   holds: RegExp;
-  run(): unknown;
+  run: () => unknown;
 }
 
 export const ATTACKS: Record<string, ProtocolAttack> = {

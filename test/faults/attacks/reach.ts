@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface ReachAttack {
   tries: string;
   holds: RegExp;
-  run(target: string): unknown;
+  run: (target: string) => unknown;
 }
 
 const NOTHING = /^nothing$/;
@@ -38,7 +38,7 @@ export const ATTACKS: Record<string, ReachAttack> = {
     run: () =>
       fs
         .readdirSync('/code/../../..')
-        .filter((name) => !/^lib/.test(name))
+        .filter((name) => !name.startsWith('lib'))
         .sort()
         .join(),
   },

@@ -11,7 +11,7 @@ export interface ResourceAttack {
   tries: string;
   /** Reads `STATUS CODE MESSAGE` of an error, `STATUS BODY` of an answer, `0` of a broken connection. */
   holds: RegExp;
-  run(): unknown;
+  run: () => unknown;
 }
 
 const OUT_OF_MEMORY = /^502 function_out_of_memory .*128 MiB/;
@@ -236,7 +236,7 @@ function socketBomb(): Promise<string> {
 }
 
 async function microtasks(): Promise<void> {
-  for (;;) await null;
+  for (;;) await Promise.resolve();
 }
 
 function ignoreEnd(): Promise<void> {

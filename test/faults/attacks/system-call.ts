@@ -81,7 +81,7 @@ export function systemCallByNumber(number: number, ...args: Argument[]): bigint 
   const [a, b, c, d, e, f] = raw as [bigint, bigint, bigint, bigint, bigint, bigint];
   const result = functions.syscall(BigInt(number), a, b, c, d, e, f);
   if (result !== -1n) return result;
-  return getSystemErrorName(-ffi.getInt32(functions.__errno_location()!, 0));
+  return getSystemErrorName(-ffi.getInt32(functions['__errno_location'](), 0));
 }
 
 export function addressOf(bytes: Buffer): bigint {
