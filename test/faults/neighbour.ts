@@ -45,7 +45,9 @@ export interface Neighbourhood extends AsyncDisposable {
 
 /** `hostile`: the files of project `hostile`. */
 export async function startNeighbourhood(hostile: Record<string, string>, options: StartOptions = {}): Promise<Neighbourhood> {
-  const virga = await startVirga(options);
+  // The suite holds for every driver that isolates: VIRGA_SANDBOX chooses another one.
+  const { VIRGA_SANDBOX } = process.env;
+  const virga = await startVirga({ ...options, env: { ...(VIRGA_SANDBOX === undefined ? {} : { VIRGA_SANDBOX }), ...options.env } });
   let asked = 0;
   const victimAnswers = async (): Promise<void> => {
     const n = ++asked;

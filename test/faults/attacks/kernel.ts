@@ -194,14 +194,19 @@ export const ATTACKS: Record<string, Attack> = {
     run: () => written('/sys/fs/cgroup/cgroup.procs', ''),
     notCompared: OF_THE_MACHINE,
   },
-  'other-numbers': {
-    tries: 'the system calls of a 32-bit program, under which filters have been passed by',
-    holds: /^SIGSYS$/,
-    run: () => programEnds(EXIT_42_BY_INT80),
-  },
-  x32: { tries: 'the numbers of the x32 ABI', holds: /^SIGSYS$/, run: () => programEnds(EXIT_42_AFTER_X32) },
   'new-calls': { tries: 'calls that are newer than the list', holds: ENOSYS, run: () => systemCallByNumber(463, 0, 0) },
 };
+
+if (process.arch === 'x64') {
+  Object.assign(ATTACKS, {
+    'other-numbers': {
+      tries: 'the system calls of a 32-bit program, under which filters have been passed by',
+      holds: /^SIGSYS$/,
+      run: () => programEnds(EXIT_42_BY_INT80),
+    },
+    x32: { tries: 'the numbers of the x32 ABI', holds: /^SIGSYS$/, run: () => programEnds(EXIT_42_AFTER_X32) },
+  } satisfies typeof ATTACKS);
+}
 
 /** The child ends at once. */
 function cloned(flags: number): bigint | string {
@@ -248,7 +253,6 @@ function program(code: Buffer): Buffer {
 }
 
 function programEnds(code: Buffer): string {
-  if (process.arch !== 'x64') return 'SIGSYS';
   mkdirSync('/tmp/program', { recursive: true });
   writeFileSync('/tmp/program/run', program(code));
   chmodSync('/tmp/program/run', 0o755);
