@@ -31,6 +31,16 @@ const EXIT_42_AFTER_X32 = Buffer.from('b8270000400f05b83c000000bf2a0000000f05', 
 const INITIAL_NAMESPACE = 'rights in the first user namespace are asked for';
 const OF_THE_MACHINE = 'it would change the machine';
 
+/** Only x86-64 has a second and a third set of numbers. */
+const FOREIGN_NUMBERS: Record<string, Attack> = {
+  'other-numbers': {
+    tries: 'the system calls of a 32-bit program, under which filters have been passed by',
+    holds: /^SIGSYS$/,
+    run: () => programEnds(EXIT_42_BY_INT80),
+  },
+  x32: { tries: 'the numbers of the x32 ABI', holds: /^SIGSYS$/, run: () => programEnds(EXIT_42_AFTER_X32) },
+};
+
 export const ATTACKS: Record<string, Attack> = {
   'mount-tmpfs': { tries: 'to mount a file system', holds: EPERM, run: () => systemCall('mount', 'x', '/tmp', 'tmpfs') },
   'mount-proc': { tries: 'to mount a fresh /proc', holds: EPERM, run: () => systemCall('mount', 'x', '/tmp', 'proc') },
@@ -194,19 +204,9 @@ export const ATTACKS: Record<string, Attack> = {
     run: () => written('/sys/fs/cgroup/cgroup.procs', ''),
     notCompared: OF_THE_MACHINE,
   },
+  ...(process.arch === 'x64' ? FOREIGN_NUMBERS : {}),
   'new-calls': { tries: 'calls that are newer than the list', holds: ENOSYS, run: () => systemCallByNumber(463, 0, 0) },
 };
-
-if (process.arch === 'x64') {
-  Object.assign(ATTACKS, {
-    'other-numbers': {
-      tries: 'the system calls of a 32-bit program, under which filters have been passed by',
-      holds: /^SIGSYS$/,
-      run: () => programEnds(EXIT_42_BY_INT80),
-    },
-    x32: { tries: 'the numbers of the x32 ABI', holds: /^SIGSYS$/, run: () => programEnds(EXIT_42_AFTER_X32) },
-  } satisfies typeof ATTACKS);
-}
 
 /** The child ends at once. */
 function cloned(flags: number): bigint | string {
