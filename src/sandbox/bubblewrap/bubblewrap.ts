@@ -26,6 +26,7 @@ import { descendants, killAll, markedProcesses, signal } from '../process-tree.t
 import type { SandboxDriverStatus } from '../sandbox.ts';
 import { etcFiles } from '../system-view.ts';
 import { ETC_FD_FIRST, bubblewrapArguments, systemArguments } from './arguments.ts';
+import { forbidCoreDumps } from './core-dumps.ts';
 import { RootWall } from './root-wall.ts';
 import { UserWall } from './user-wall.ts';
 import type { Wall } from './wall.ts';
@@ -54,6 +55,7 @@ export class BubblewrapDriver implements SandboxDriver {
    */
   static async open(options: { scope: string; folders: string[]; runFolder: string }): Promise<BubblewrapDriver> {
     closeInheritedDescriptors();
+    await forbidCoreDumps();
     const cgroups = await Cgroups.open(options.scope);
     let driver: BubblewrapDriver | undefined;
     try {
