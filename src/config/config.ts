@@ -14,7 +14,9 @@ export interface Config {
   log: 'people' | 'json';
   /** Set: use this server instead of the embedded one. */
   postgresUrl: string | null;
-  sandboxDriver: 'auto' | 'bubblewrap' | 'process';
+  sandboxDriver: 'auto' | 'bubblewrap' | 'oci' | 'process';
+  /** A name, or the absolute path of a container runtime. */
+  ociRuntime: string;
   limits: Limits;
 }
 

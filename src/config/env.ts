@@ -61,6 +61,7 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     log: read(table.log),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),
+    ociRuntime: read(table.ociRuntime),
     limits: Object.fromEntries(Object.entries(LIMIT_SETTINGS).map(([key, setting]) => [key, read(setting)])) as unknown as Limits,
   };
   if (config.edgePort === config.controlPort) {

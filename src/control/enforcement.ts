@@ -2,14 +2,23 @@
 // nothing (its setting is the default) is taken, with a warning that says what does not hold. Called by apply-state.ts.
 import { VirgaError } from '../protocol/errors.ts';
 import { SETTING_LIMITS } from '../protocol/settings.ts';
-import type { VersionSettings } from '../protocol/settings.ts';
-import type { EdgeStats } from '../protocol/stats.ts';
+import type { Isolation, VersionSettings } from '../protocol/settings.ts';
+import type { DriverStats, EdgeStats } from '../protocol/stats.ts';
 
 type Sandbox = NonNullable<EdgeStats['sandbox']>;
 type Limit = 'memory' | 'cpus' | 'pids' | 'tmp';
 
+interface Refused {
+  function: string;
+  setting: string;
+  value: number | string;
+  reason: string;
+  remedy?: string;
+}
+
 interface Asked {
   function: string;
+  isolation: Isolation;
   setting: keyof VersionSettings;
   limit: Limit;
   value: number;
@@ -21,7 +30,7 @@ export function checkEnforcement(
   versions: { function: string; settings: VersionSettings }[],
   node: { sandbox: Sandbox | null | undefined; sandboxMemoryMiB: number },
 ): string | undefined {
-  const refused = versions
+  const refused: Refused[] = versions
     .filter(({ settings }) => settings.memoryMiB > node.sandboxMemoryMiB)
     .map(({ function: fn, settings }) => ({
       function: fn,
@@ -36,33 +45,55 @@ export function checkEnforcement(
     if (!asked.some((ask) => ask.explicit)) return undefined;
     return 'the edge does not answer, so it is not known whether this node can enforce all settings; the functions start only if it can';
   }
-  const unheld = asked.filter((ask) => sandbox.enforcement[ask.limit] === null);
-  const reason = sandbox.enforcement.notes.join('; ') || `the ${sandbox.driver} sandbox has no means for it here`;
+  if (sandbox.strong === null) refused.push(...versions.flatMap((version) => strongOf(version, sandbox.strongReason)));
+  const driverOf = (ask: Asked): DriverStats => (ask.isolation === 'strong' ? (sandbox.strong ?? sandbox) : sandbox);
+  const unheld = asked.filter((ask) => driverOf(ask).enforcement[ask.limit] === null);
   for (const ask of unheld) {
-    if (ask.explicit) refused.push({ function: ask.function, setting: ask.setting, value: ask.value, reason });
+    if (ask.explicit) refused.push({ function: ask.function, setting: ask.setting, value: ask.value, reason: reasonOf(driverOf(ask)) });
   }
   refuse(refused);
-  if (unheld.length === 0) return undefined;
+  const first = unheld[0];
+  if (first === undefined) return undefined;
   const limits = [...new Set(unheld.map((ask) => ask.limit))].join(', ');
-  return `this node holds functions to no limit of ${limits} (${sandbox.driver} sandbox: ${reason})`;
+  return `this node holds functions to no limit of ${limits} (${driverOf(first).driver} sandbox: ${reasonOf(driverOf(first))})`;
+}
+
+/** Never run with less than it asks for: see node-driver.ts for one that was deployed before gVisor went away. */
+function strongOf({ function: fn, settings }: { function: string; settings: VersionSettings }, reason: string | null): Refused[] {
+  if (settings.isolation !== 'strong') return [];
+  const remedy = 'remedy that on the node, or set isolation to standard in virga.yaml';
+  return [{ function: fn, setting: 'isolation', value: 'strong', reason: reason ?? 'it has no such sandboxes', remedy }];
+}
+
+function reasonOf(driver: DriverStats): string {
+  return driver.enforcement.notes.join('; ') || `the ${driver.driver} sandbox has no means for it here`;
 }
 
 function askedBy(fn: string, settings: VersionSettings): Asked[] {
   const asks: Asked[] = [];
+  const { isolation } = settings;
   const ask = (setting: 'memoryMiB' | 'pids' | 'tmpMiB', limit: Limit): void => {
-    asks.push({ function: fn, setting, limit, value: settings[setting], explicit: settings[setting] !== SETTING_LIMITS[setting].default });
+    asks.push({
+      function: fn,
+      isolation,
+      setting,
+      limit,
+      value: settings[setting],
+      explicit: settings[setting] !== SETTING_LIMITS[setting].default,
+    });
   };
   ask('memoryMiB', 'memory');
   ask('pids', 'pids');
   ask('tmpMiB', 'tmp');
-  if (settings.cpus !== null) asks.push({ function: fn, setting: 'cpus', limit: 'cpus', value: settings.cpus, explicit: true });
+  if (settings.cpus !== null) asks.push({ function: fn, isolation, setting: 'cpus', limit: 'cpus', value: settings.cpus, explicit: true });
   return asks;
 }
 
-function refuse(refused: { function: string; setting: string; value: number; reason: string }[]): void {
+function refuse(refused: Refused[]): void {
   const first = refused[0];
   if (first === undefined) return;
   const more = refused.length > 1 ? ` (and ${refused.length - 1} more, see detail)` : '';
-  const message = `function '${first.function}' asks for ${first.setting} ${first.value}, which this node cannot enforce: ${first.reason}${more}; remove the setting from virga.yaml or lower it`;
+  const remedy = first.remedy ?? 'remove the setting from virga.yaml or lower it';
+  const message = `function '${first.function}' asks for ${first.setting} ${first.value}, which this node cannot enforce: ${first.reason}${more}; ${remedy}`;
   throw new VirgaError('setting_not_enforceable', message, { detail: { refused } });
 }

@@ -7,7 +7,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
-import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256_PATTERN } from '../protocol/settings.ts';
+import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256_PATTERN } from '../protocol/settings.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -64,6 +64,7 @@ export const settings = z
     cpus: z.number().min(cpus.min).max(cpus.max).nullable(),
     tmpMiB: between(tmpMiB),
     pids: between(pids),
+    isolation: z.enum(ISOLATIONS),
     queue: between(queue),
     idleMs: between(idleMs),
     env,

@@ -335,6 +335,6 @@ export class Engine {
 }
 
 function shapeOf({ settings }: DeployedVersion): SandboxShape {
-  const { runtime, memoryMiB, cpus, tmpMiB, pids } = settings;
-  return { runtime, memoryMiB, cpus, tmpMiB, pids };
+  const { runtime, memoryMiB, cpus, tmpMiB, pids, isolation } = settings;
+  return { runtime, memoryMiB, cpus, tmpMiB, pids, isolation };
 }

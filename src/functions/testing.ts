@@ -8,7 +8,7 @@ import type { Frame, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
-import type { Assignment, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { Assignment, Sandbox, NodeSandboxStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -21,6 +21,7 @@ const SETTINGS: VersionSettings = {
   cpus: null,
   tmpMiB: 1,
   pids: 16,
+  isolation: 'standard',
   queue: 10,
   idleMs: 60_000,
   env: {},
@@ -92,7 +93,7 @@ export class ScriptedSandboxes implements Sandboxes {
   compiledFolder: string | null = null;
   readonly prepared: string[] = [];
   /** Without it there are no blanks. */
-  driver: SandboxDriverStatus | undefined;
+  driver: NodeSandboxStatus | undefined;
 
   constructor(script: GuestScript) {
     this.#script = script;
@@ -128,7 +129,7 @@ export class ScriptedSandboxes implements Sandboxes {
     return sandbox;
   }
 
-  status(): SandboxDriverStatus | undefined {
+  status(): NodeSandboxStatus | undefined {
     return this.driver;
   }
 

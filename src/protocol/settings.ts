@@ -36,6 +36,20 @@ export interface VersionSettings {
   env: Record<string, string>;
 }
 
+/** Settings that came after the first versions were stored, as those are meant. */
+const LATER_SETTINGS = { isolation: 'standard' } satisfies Partial<VersionSettings>;
+
+/** The settings of a version as it was stored, perhaps by an earlier Virga. */
+export function completeSettings(stored: Omit<VersionSettings, keyof typeof LATER_SETTINGS> & Partial<VersionSettings>): VersionSettings {
+  return { ...LATER_SETTINGS, ...stored };
+}
+
+/** Without what says no more than its absence: a version stored before a setting existed is equal to one deployed after. */
+export function essentialSettings(settings: VersionSettings): Partial<VersionSettings> {
+  const later = Object.entries(LATER_SETTINGS);
+  return Object.fromEntries(Object.entries(settings).filter(([key, value]) => !later.some((one) => one[0] === key && one[1] === value)));
+}
+
 export const SETTING_LIMITS = {
   memoryMiB: { min: 32, max: 65_536, default: 256 },
   timeoutMs: { min: 100, max: 900_000, default: 30_000 },

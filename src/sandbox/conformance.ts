@@ -75,6 +75,7 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
         lateTargets: [],
         cwd: '/code',
         background: false,
+        isolation: 'standard',
         memoryMiB: 128,
         cpus: null,
         tmpMiB: 8,

@@ -1,9 +1,10 @@
 // The driver contract inside the sandbox port: how the launcher starts one sandbox on this machine. Drivers are
-// siblings (bubblewrap/, process/) and pass one suite, conformance.ts.
+// siblings (bubblewrap/, oci/, process/) and pass one suite, conformance.ts.
 // Invariant: when `exited` resolves, nothing of the sandbox is left: no process, no cgroup, no mount. A driver knows
 // neither runtimes nor artifacts: it is given an argv and the folders that must be visible.
 // Caller: launcher/service.ts.
 import type { Socket } from 'node:net';
+import type { Isolation } from '../protocol/settings.ts';
 import type { SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
 
 /** A file or folder of the host, shown read-only at `target`. */
@@ -25,6 +26,7 @@ export interface Launch {
   cwd: string;
   /** Boot with what the machine has to spare, until promote(). */
   background: boolean;
+  isolation: Isolation;
   memoryMiB: number;
   cpus: number | null;
   tmpMiB: number;

@@ -26,7 +26,7 @@ import { DiskBlobs } from '../store/blobs/disk.ts';
 const dataFolder = realpathSync(mkdtempSync(join(tmpdir(), 'virga-launcher-role-')));
 const scope = createHash('sha256').update(dataFolder).digest('hex').slice(0, 12);
 const limits = { sandboxesMax: 10, sandboxMemoryMiB: 4_000, startsInFlightMax: 2, artifactUnpackedBytesMax: 1e6, artifactFilesMax: 100 };
-const config = { dataFolder, runFolder: join(dataFolder, 'run'), log: 'json', sandboxDriver: 'auto', limits } as Config;
+const config = { dataFolder, runFolder: join(dataFolder, 'run'), log: 'json', sandboxDriver: 'auto', ociRuntime: 'auto', limits } as Config;
 let artifact: string;
 let client: LauncherClient;
 let launcher: ChildProcess;
@@ -67,7 +67,10 @@ async function startLauncher(): Promise<ChildProcess> {
 }
 
 async function startSandbox(runtime: RuntimeName): Promise<{ sandbox: Sandbox; next: (type: number) => Promise<Frame> }> {
-  const sandbox = await client.start({ id: newId('sbx'), runtime, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 }, { artifact });
+  const sandbox = await client.start(
+    { id: newId('sbx'), runtime, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64, isolation: 'standard' },
+    { artifact },
+  );
   const frames: Frame[] = [];
   const waiting: { type: number; take: (frame: Frame) => void }[] = [];
   const reader = new FrameReader((frame) => {
@@ -132,6 +135,7 @@ test('an artifact that was never stored is named in the refusal', async () => {
     cpus: null,
     tmpMiB: 8,
     pids: 64,
+    isolation: 'standard',
   } as const;
   await assert.rejects(client.start(spec, { artifact: 'f'.repeat(64) }), { code: 'artifact_not_found', message: /fff/ });
 });

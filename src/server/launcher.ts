@@ -13,17 +13,16 @@ import type { Config } from '../config/config.ts';
 import { blobsOf } from '../profiles/embedded.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { CODE, COMPILED, RuntimeCatalog } from '../runtimes/catalog.ts';
-import { BubblewrapDriver } from '../sandbox/bubblewrap/bubblewrap.ts';
 import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
-import type { Launch, Mount, SandboxDriver } from '../sandbox/driver.ts';
+import type { Launch, Mount } from '../sandbox/driver.ts';
 import { LauncherService } from '../sandbox/launcher/service.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from '../sandbox/launcher/wire.ts';
-import { ProcessDriver } from '../sandbox/process/process.ts';
 import { killAll, markedProcesses } from '../sandbox/process-tree.ts';
 import type { Assignment, SandboxSpec } from '../sandbox/sandbox.ts';
 import { removeAbandoned } from '../store/abandoned.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { CompiledCode } from './compiled-code.ts';
+import { openDrivers } from './drivers.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { PlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
@@ -51,8 +50,12 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
     await chmod(folder, 0o755);
   }
   const artifacts = new ArtifactFolders({ folder: artifactsFolder, compiledFolder, blobs: blobsOf(config), limits: config.limits });
-  const driver = await openDriver(config, { scope, folders: [artifactsFolder, compiledFolder, ...catalog.folders] });
-  log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
+  const driver = await openDrivers(config, {
+    scope,
+    folders: [artifactsFolder, compiledFolder, ...catalog.folders],
+    runFolder: config.runFolder,
+  });
+  log('info', `sandboxes are started by ${driver.status.driver}`, { ...driver.status });
   const compiled = new CompiledCode({ config, driver, catalog, artifacts, folder: compiledFolder, log });
   await compiled.sweep(artifactsFolder);
   const service = new LauncherService({
@@ -87,9 +90,10 @@ function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateT
       'sandbox_unavailable',
       `this node has no runtime '${spec.runtime}'; run scripts/prepare.ts to install what is missing`,
     );
-  const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
+  const { id, isolation, memoryMiB, cpus, tmpMiB, pids } = spec;
   return {
     id,
+    isolation,
     memoryMiB,
     cpus,
     tmpMiB,
@@ -109,20 +113,6 @@ async function filesOf(
   const code = { source: await from.artifacts.ensure(artifact), target: CODE };
   const compiled = from.compiled.find(artifact, runtime);
   return compiled === null ? [code] : [code, { source: compiled, target: COMPILED }];
-}
-
-/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */
-async function openDriver(config: Config, options: { scope: string; folders: string[] }): Promise<SandboxDriver> {
-  const openProcess = (reason: string): Promise<SandboxDriver> =>
-    ProcessDriver.open({ scope: options.scope, reason, warn: (text) => process.stderr.write(text) });
-  if (config.sandboxDriver === 'process') return openProcess('the configuration asks for it');
-  try {
-    return await BubblewrapDriver.open({ ...options, runFolder: config.runFolder });
-  } catch (error) {
-    const reason = (error as Error).message;
-    if (config.sandboxDriver === 'auto') return openProcess(`bubblewrap does not work here: ${reason}`);
-    throw new StartError(`the sandbox driver 'bubblewrap' does not work here: ${reason}`);
-  }
 }
 
 async function sweep(scope: string, folders: string[], log: PlatformLog): Promise<void> {

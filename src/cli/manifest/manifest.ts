@@ -251,6 +251,7 @@ function settingsOf(input: SettingsInput, source: string): Omit<VersionSettings,
     cpus: input.cpus ?? limits.cpus.default,
     tmpMiB: mib(input.tmp, limits.tmpMiB.default),
     pids: input.pids ?? limits.pids.default,
+    isolation: input.isolation ?? 'standard',
     queue: input.queue ?? limits.queue.default,
     idleMs: durationMs(input.idle ?? '') ?? limits.idleMs.default,
   };

@@ -1,6 +1,6 @@
 // docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
 // `virga reference manifest` prints it; a test holds the file to it.
-import { SETTING_LIMITS } from '../../protocol/settings.ts';
+import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
 import { durationText, sizeText } from './units.ts';
 
@@ -27,6 +27,7 @@ const BOUNDS: Record<string, string> = {
   cpus: `${cpus.min} to ${cpus.max}`,
   tmp: `${sizeText(tmpMiB.min)} to ${sizeText(tmpMiB.max)}`,
   pids: `${pids.min} to ${pids.max}`,
+  isolation: ISOLATIONS.map((one) => `\`${one}\``).join(' or '),
   queue: `${queue.min} to ${queue.max}`,
   idle: `${durationText(idleMs.min)} to ${durationText(idleMs.max)}`,
   env: `at most ${envBytes.max} bytes in all`,
@@ -41,6 +42,7 @@ const DEFAULTS: Record<string, string> = {
   cpus: 'no quota',
   tmp: sizeText(tmpMiB.default),
   pids: String(pids.default),
+  isolation: '`standard`',
   queue: String(queue.default),
   idle: durationText(idleMs.default),
 };

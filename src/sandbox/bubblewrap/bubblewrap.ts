@@ -86,7 +86,6 @@ export class BubblewrapDriver implements SandboxDriver {
     this.status = {
       driver: 'bubblewrap',
       runtime: null,
-      isolations: ['standard'],
       lateFiles: wall !== null,
       enforcement: {
         isolation: 'namespaces',
@@ -218,6 +217,7 @@ export class BubblewrapDriver implements SandboxDriver {
       lateTargets: [],
       cwd: '/',
       background: false,
+      isolation: 'standard',
       memoryMiB: 64,
       cpus: null,
       tmpMiB: 1,

@@ -291,6 +291,7 @@ async function run(argv: string[], mounts: Launch['mounts'] = []): Promise<strin
     lateTargets: [],
     background: false,
     cwd: '/code',
+    isolation: 'standard',
     memoryMiB: 512,
     cpus: null,
     tmpMiB: 32,

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
-import type { Assignment, Sandbox, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import type { Assignment, Sandbox, SandboxControls, NodeSandboxStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -48,7 +48,7 @@ export class LauncherClient implements Sandboxes {
   #onOutput: (id: string, text: string) => void = () => {};
   readonly #tenancies = new Map<string, Tenancy>();
   #socket: Socket | undefined;
-  #status: SandboxDriverStatus | undefined;
+  #status: NodeSandboxStatus | undefined;
   #arrival = Promise.withResolvers<void>();
   #delayMs = RECONNECT_MS_FIRST;
   #retry: NodeJS.Timeout | undefined;
@@ -61,7 +61,7 @@ export class LauncherClient implements Sandboxes {
     this.#connect();
   }
 
-  status(): SandboxDriverStatus | undefined {
+  status(): NodeSandboxStatus | undefined {
     return this.#status;
   }
 

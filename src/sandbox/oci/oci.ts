@@ -101,7 +101,6 @@ export class OciDriver implements SandboxDriver {
     this.status = {
       driver: 'oci',
       runtime: runtime.name,
-      isolations: [runtime.name === 'runsc' ? 'strong' : 'standard'],
       // gVisor's kernel keeps its own table of mounts, which those of the host do not reach.
       lateFiles: runtime.name !== 'runsc',
       enforcement: { isolation: 'namespaces', ...limits, memory: limits.memory ?? 'watcher', tmp: 'tmpfs', network: 'namespace', notes },
@@ -252,6 +251,7 @@ export class OciDriver implements SandboxDriver {
       lateTargets: [],
       cwd: '/',
       background: false,
+      isolation: 'standard',
       memoryMiB: 64,
       cpus: null,
       tmpMiB: 1,

@@ -44,7 +44,6 @@ export class ProcessDriver implements SandboxDriver {
     this.status = {
       driver: 'process',
       runtime: null,
-      isolations: ['standard'],
       lateFiles: true,
       enforcement: { isolation: null, memory, cpus: null, pids: null, tmp: null, network: null, notes },
     };
