@@ -83,6 +83,8 @@ export class Instance implements CallHost {
     // A dead peer shows as 'close'; an error before it says no more than that.
     channel.on('error', () => {});
     channel.on('close', () => this.#onChannelClosed());
+    // Of a blank: it was at rest until it got its version.
+    channel.resume();
     void sandbox.exited.then((exit) => this.#onExit(exit));
   }
 
@@ -94,9 +96,12 @@ export class Instance implements CallHost {
     return this.state === 'live' ? this.version.settings.concurrency - this.calls.size : 0;
   }
 
-  /** Waits for the runtime, hands it the code, waits until that is loaded. Fails with the VirgaError to give the caller. */
-  async start(init: InitPayload, options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number }): Promise<void> {
-    await this.#handshake.hello(options.bootTimeoutMs);
+  /** Waits for the runtime unless that has `booted`, hands it the code, waits until that is loaded. Fails with the VirgaError to give the caller. */
+  async start(
+    init: InitPayload,
+    options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number; booted: boolean },
+  ): Promise<void> {
+    if (!options.booted) await this.#handshake.hello(options.bootTimeoutMs);
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
     this.#write(encodeJsonFrame(FrameType.INIT, init));

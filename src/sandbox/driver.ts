@@ -20,7 +20,11 @@ export interface Launch {
   /** The whole environment: nothing is added but what the driver must set. */
   env: Record<string, string>;
   mounts: Mount[];
+  /** Folders inside that are empty at first, for show() to fill: targets of mounts to come. Only where the status says lateFiles. */
+  lateTargets: string[];
   cwd: string;
+  /** Boot with what the machine has to spare, until promote(). */
+  background: boolean;
   memoryMiB: number;
   cpus: number | null;
   tmpMiB: number;
@@ -36,8 +40,12 @@ export interface OutputSink {
 export interface LaunchedSandbox {
   /** Of the outermost process. */
   readonly pid: number;
-  /** Where `Launch.cwd` really is, as the guest sees it. */
-  readonly cwd: string;
+  /** Where a path of `Launch`, or of a mount that was shown since, is for the guest. */
+  inside(path: string): string;
+  /** Fills late targets: read-only, without copying, visible when it resolves. */
+  show(mounts: Mount[]): Promise<void>;
+  /** Its CPU share is that of any sandbox from now on. */
+  promote(): void;
   readonly exited: Promise<SandboxExit>;
   /** Ends everything in it at once; resolves with `exited`. Safe to call twice. */
   kill(): Promise<void>;

@@ -20,6 +20,8 @@ export interface CgroupLimits {
   memoryBytes: number;
   cpus: number | null;
   pids: number;
+  /** Gets what CPU the others leave, until promote(). */
+  background: boolean;
 }
 
 /**
@@ -30,6 +32,8 @@ const ENTRANCE_V1 = 'tasks';
 /** Quotas are counted in short periods: with the usual 100 ms one, a call can stall for as long as 100 ms - quota. */
 const CPU_PERIOD_US = 20_000;
 const CPU_QUOTA_US_MIN = 1_000;
+/** Of 100 (v2) or 1024 (v1), the share of any other. */
+const SHARE = { 1: { file: 'cpu.shares', usual: 1_024, background: 2 }, 2: { file: 'cpu.weight', usual: 100, background: 1 } } as const;
 
 export class Cgroup {
   #folders: { version: 1 | 2; controllers: Controller[]; folder: string; above: string }[] = [];
@@ -54,6 +58,12 @@ export class Cgroup {
   /** A process of one thread enters by writing 0 into each of these. */
   get entrances(): string[] {
     return this.#folders.map(({ version, folder }) => join(folder, version === 1 ? ENTRANCE_V1 : 'cgroup.procs'));
+  }
+
+  promote(): void {
+    for (const { version, controllers, folder } of this.#folders) {
+      if (controllers.includes('cpu')) writeFileSync(join(folder, SHARE[version].file), String(SHARE[version].usual));
+    }
   }
 
   /** Whether the kernel has killed something in here at the memory limit. */
@@ -139,7 +149,11 @@ function setLimit(version: 1 | 2, controller: Controller, folder: string, limits
     }
   } else if (controller === 'pids') {
     set('pids.max', limits.pids);
-  } else if (limits.cpus !== null) {
+    return;
+  }
+  if (controller !== 'cpu') return;
+  if (limits.background) set(SHARE[version].file, SHARE[version].background);
+  if (limits.cpus !== null) {
     const quotaUs = Math.max(CPU_QUOTA_US_MIN, Math.round(limits.cpus * CPU_PERIOD_US));
     if (version === 2) {
       set('cpu.max', `${quotaUs} ${CPU_PERIOD_US}`);

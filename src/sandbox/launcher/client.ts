@@ -11,7 +11,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import type { Assignment, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -28,7 +28,8 @@ const LOST: SandboxExit = {
 };
 
 interface Tenancy {
-  started: PromiseWithResolvers<{ codeFolder: string }>;
+  /** Of the start, then of the assignment. */
+  answered: PromiseWithResolvers<{ codeFolder: string | null }>;
   exited: PromiseWithResolvers<SandboxExit>;
   channel: Duplex | undefined;
 }
@@ -67,20 +68,20 @@ export class LauncherClient implements Sandboxes {
     if (this.#status === undefined) await this.#arrival.promise;
   }
 
-  async start(spec: SandboxSpec): Promise<Sandbox> {
+  async start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox> {
     if (this.#status === undefined) throw away('is not connected; it is being started or restarted');
-    const tenancy: Tenancy = { started: Promise.withResolvers(), exited: Promise.withResolvers(), channel: undefined };
+    const tenancy: Tenancy = { answered: Promise.withResolvers(), exited: Promise.withResolvers(), channel: undefined };
     this.#tenancies.set(spec.id, tenancy);
     const expected = this.#door.expect(spec.id);
     const late = setTimeout(
-      () => tenancy.started.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)),
+      () => tenancy.answered.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)),
       START_TIMEOUT_MS,
     );
-    this.#send({ op: 'start', spec });
+    this.#send({ op: 'start', spec, assignment });
     let channel: Duplex;
-    let codeFolder: string;
+    let codeFolder: string | null;
     try {
-      [channel, { codeFolder }] = await Promise.all([expected.channel, tenancy.started.promise]);
+      [channel, { codeFolder }] = await Promise.all([expected.channel, tenancy.answered.promise]);
     } catch (error) {
       expected.cancel();
       this.#tenancies.delete(spec.id);
@@ -90,13 +91,22 @@ export class LauncherClient implements Sandboxes {
       clearTimeout(late);
     }
     tenancy.channel = channel;
-    const exited = tenancy.exited.promise;
-    const kill = async (): Promise<void> => {
-      if (this.#tenancies.has(spec.id)) this.#send({ op: 'kill', id: spec.id });
-      await exited;
-      channel.destroy();
-    };
-    return { id: spec.id, channel, codeFolder, exited, kill };
+    return new LaunchedByClient(spec.id, { channel, codeFolder, exited: tenancy.exited.promise }, this);
+  }
+
+  /** Of LaunchedByClient alone. */
+  async assign(id: string, assignment: Assignment): Promise<string> {
+    const tenancy = this.#tenancies.get(id);
+    if (tenancy === undefined) throw away('ended the sandbox before it was given its version');
+    tenancy.answered = Promise.withResolvers();
+    this.#send({ op: 'assign', id, assignment });
+    const { codeFolder } = await tenancy.answered.promise;
+    return codeFolder!;
+  }
+
+  /** Of LaunchedByClient alone. */
+  kill(id: string): void {
+    if (this.#tenancies.has(id)) this.#send({ op: 'kill', id });
   }
 
   async close(): Promise<void> {
@@ -145,10 +155,13 @@ export class LauncherClient implements Sandboxes {
     }
     const tenancy = this.#tenancies.get(message.id);
     if (tenancy === undefined) return;
-    if (message.op === 'started') tenancy.started.resolve({ codeFolder: message.codeFolder });
-    else if (message.op === 'refused') tenancy.started.reject(new VirgaError(message.code, message.message));
+    if (message.op === 'started' || message.op === 'assigned') tenancy.answered.resolve({ codeFolder: message.codeFolder });
+    else if (message.op === 'refused') tenancy.answered.reject(new VirgaError(message.code, message.message));
     else {
       this.#tenancies.delete(message.id);
+      // Nobody may be waiting for it any more.
+      tenancy.answered.promise.catch(() => {});
+      tenancy.answered.reject(away('ended the sandbox before it was given its version'));
       tenancy.exited.resolve(message.exit);
     }
   }
@@ -160,11 +173,38 @@ export class LauncherClient implements Sandboxes {
     const tenancies = [...this.#tenancies.values()];
     this.#tenancies.clear();
     for (const tenancy of tenancies) {
-      tenancy.started.reject(away('ended while the sandbox was being started'));
+      tenancy.answered.promise.catch(() => {});
+      tenancy.answered.reject(away('ended while the sandbox was being started'));
       tenancy.exited.resolve(LOST);
       // A guest of a driver whose sandboxes do not die with the launcher ends by this.
       tenancy.channel?.destroy();
     }
+  }
+}
+
+class LaunchedByClient implements Sandbox {
+  readonly id: string;
+  readonly channel: Duplex;
+  readonly exited: Promise<SandboxExit>;
+  codeFolder: string | null;
+  readonly #client: LauncherClient;
+
+  constructor(id: string, parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'>, client: LauncherClient) {
+    this.id = id;
+    this.channel = parts.channel;
+    this.codeFolder = parts.codeFolder;
+    this.exited = parts.exited;
+    this.#client = client;
+  }
+
+  async assign(assignment: Assignment): Promise<void> {
+    this.codeFolder = await this.#client.assign(this.id, assignment);
+  }
+
+  async kill(): Promise<void> {
+    this.#client.kill(this.id);
+    await this.exited;
+    this.channel.destroy();
   }
 }
 
