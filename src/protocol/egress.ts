@@ -1,7 +1,8 @@
 // What a function may reach: `internet`, `none`, or a list of names, addresses and ranges, each with a port if wanted.
 // Invariant: a text that parses means the same on the client, the server and the node; what does not parse comes back
 // as a sentence that says why and what to write. Pure. Callers: cli/manifest, control/schemas.ts, sandbox/network.
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import type { BlockList } from 'node:net';
 import { blockListOf, bytesOf, reservedAs } from './reserved-addresses.ts';
 
 export type Egress = 'internet' | 'none' | string[];

@@ -40,6 +40,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       artifactFolders: new ArtifactFolders({ folder: join(config.dataFolder, 'artifacts'), blobs, limits: config.limits }),
       edge,
       limits,
+      egressPrivate: config.egressPrivate,
       urls: urlsOf(config),
       log,
       now: Date.now,

@@ -74,9 +74,10 @@ export class RootWall {
     }
   }
 
-  /** What to put before the command of a sandbox: enters the mount namespace and drops the groups of root. */
-  get enter(): string[] {
-    return ['nsenter', `--mount=/proc/${process.pid}/fd/${this.#mountNamespaceFd}`, '--setgid', '0', '--'];
+  /** What to put before the command of a sandbox: enters the namespaces and drops the groups of root. */
+  enter(network: string | null): string[] {
+    const net = network === null ? [] : [`--net=${network}`];
+    return ['nsenter', `--mount=/proc/${process.pid}/fd/${this.#mountNamespaceFd}`, ...net, '--setgid', '0', '--'];
   }
 
   /** A uid, as counted inside. Not used again until all others have been: nothing of an earlier sandbox can be met. */

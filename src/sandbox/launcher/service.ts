@@ -13,18 +13,20 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Launch, LaunchedSandbox, Mount, SandboxDriver } from '../driver.ts';
+import type { Launch, LaunchedSandbox, Mount, Network, SandboxDriver } from '../driver.ts';
 import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { EdgeLink } from './edge-link.ts';
 
 export interface LauncherServiceOptions {
   driver: SandboxDriver;
   /** How a sandbox of this shape boots, without files. Fails with VirgaError. */
-  boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background'>;
+  boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background' | 'network'>;
   /** The files of a version; the first is its code. Fails with VirgaError. */
   files(assignment: Assignment, spec: SandboxSpec): Promise<Mount[]>;
   /** Every target that `files` may name. */
   fileTargets: string[];
+  /** null: sandboxes have no network. */
+  networks: { take(): Promise<Network> } | null;
   socketPath: string;
   channelsPath: string;
   limits: { sandboxesMax: number; startsInFlightMax: number };
@@ -42,6 +44,7 @@ interface Lease {
   assignment: Assignment | null;
   link: EdgeLink;
   sandbox: LaunchedSandbox | undefined;
+  network: Network | null;
   /** kill came, or the edge left, before there was a sandbox to kill. */
   unwanted: boolean;
   over: Promise<void>;
@@ -103,7 +106,7 @@ export class LauncherService {
       refuse(link, spec, error);
       return;
     }
-    const lease: Lease = { spec, assignment, link, sandbox: undefined, unwanted: false, over: Promise.resolve() };
+    const lease: Lease = { spec, assignment, link, sandbox: undefined, network: null, unwanted: false, over: Promise.resolve() };
     this.#leases.set(spec.id, lease);
     lease.over = this.#live(lease).finally(() => this.#leases.delete(spec.id));
   }
@@ -116,6 +119,7 @@ export class LauncherService {
     try {
       sandbox = await this.#launch(lease);
     } catch (error) {
+      lease.network?.release();
       refuse(link, spec, error);
       return;
     } finally {
@@ -125,7 +129,9 @@ export class LauncherService {
     const codeFolder = lease.assignment === null ? null : sandbox.inside(this.#codeTarget);
     link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder });
     if (lease.unwanted) void sandbox.kill();
-    link.send({ op: 'exited', id: spec.id, exit: await sandbox.exited });
+    const exit = await sandbox.exited;
+    lease.network?.release();
+    link.send({ op: 'exited', id: spec.id, exit });
   }
 
   async #launch(lease: Lease): Promise<LaunchedSandbox> {
@@ -135,7 +141,10 @@ export class LauncherService {
     if (assignment === null && !late) throw new VirgaError('sandbox_unavailable', 'this node has no blank sandboxes');
     const files = assignment === null ? [] : await this.#options.files(assignment, spec);
     const lateTargets = assignment === null ? this.#options.fileTargets : [];
-    const launch: Launch = { ...boot, mounts: [...boot.mounts, ...files], lateTargets, background: assignment === null };
+    lease.network = (await this.#options.networks?.take()) ?? null;
+    if (assignment !== null) connectNetwork(lease, assignment);
+    const mounts = [...boot.mounts, ...files];
+    const launch: Launch = { ...boot, mounts, lateTargets, network: lease.network?.path ?? null, background: assignment === null };
     if (lease.unwanted) throw new VirgaError('sandbox_unavailable', `sandbox ${spec.id} was killed before it started`);
     const channel = await connectChannel(this.#options.channelsPath, spec.id);
     try {
@@ -154,6 +163,7 @@ export class LauncherService {
     try {
       if (lease.assignment !== null) throw new VirgaError('conflict', `sandbox ${id} holds a version already`);
       lease.assignment = assignment;
+      connectNetwork(lease, assignment);
       lease.sandbox.promote();
       await lease.sandbox.show(await this.#options.files(assignment, lease.spec));
       link.send({ op: 'assigned', id, codeFolder: lease.sandbox.inside(this.#codeTarget) });
@@ -198,6 +208,10 @@ export class LauncherService {
     if (next === undefined) this.#starting--;
     else next();
   }
+}
+
+function connectNetwork({ network, link, spec }: Lease, assignment: Assignment): void {
+  network?.assign(assignment.network, (level, text) => link.send({ op: 'log', id: spec.id, level, text }));
 }
 
 function refuse(link: EdgeLink, spec: SandboxSpec, error: unknown): void {

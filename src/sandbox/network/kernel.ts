@@ -65,6 +65,6 @@ export function originalDestination(fd: number, family: 4 | 6): { address: Buffe
 
 function checked(call: string, result: number): number {
   if (result !== -1) return result;
-  const errno = getInt32(libc.__errno_location());
+  const errno = getInt32(libc['__errno_location']());
   throw new Error(`${call} failed: ${getSystemErrorName(-errno)}`);
 }

@@ -13,7 +13,7 @@ import { serveDnsOverTcp } from './dns-over-tcp.ts';
 import type { Namespaces } from './namespaces.ts';
 import { destinationOf } from './original-destination.ts';
 import type { Resolver } from './resolver.ts';
-import { Tenant } from './tenant.ts';
+import type { Tenant } from './tenant.ts';
 
 const TENANT_WITHIN_MS = 1_000;
 const QUERIES_MAX = 100;

@@ -7,24 +7,16 @@
 // descriptors of this process alone: when it ends in any way, they are gone, and so is the relay. A relay that dies is
 // started again and told everything. take() waits for nothing while there are spares. Caller: server/launcher.ts.
 import { closeSync, openSync } from 'node:fs';
+import type { Network } from '../driver.ts';
+import type { NetworkPolicy } from '../sandbox.ts';
 import { RelayProcess } from './relay-process.ts';
-import type { FromRelay, LogLevel, NetworkPolicy, RelayOptions } from './wire.ts';
+import type { FromRelay, LogLevel, RelayOptions } from './wire.ts';
 
 export interface SandboxNetworksOptions extends RelayOptions {
   /** How many are kept ready, and how many there are at most. */
   spare: number;
   max: number;
   log: (level: 'info' | 'warn' | 'error', text: string) => void;
-}
-
-/** One namespace, held by one sandbox. */
-export interface Network {
-  /** Of the namespace, for as long as this process lives. */
-  readonly path: string;
-  /** From now on its connections go where this allows. Once; waits for nothing. `log` is for the function's log. */
-  assign(policy: NetworkPolicy, log: (level: LogLevel, text: string) => void): void;
-  /** The sandbox has ended: everything of it is cut. Safe to call twice. */
-  release(): void;
 }
 
 interface Slot {

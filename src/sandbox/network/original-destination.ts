@@ -6,7 +6,7 @@ import { originalDestination } from './kernel.ts';
 /** null: it is gone already, or nobody redirected it. */
 export function destinationOf(socket: Socket): { address: string; port: number } | null {
   // Node has no public name for the descriptor of a socket; this one has been there since 2011.
-  const fd = (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
+  const fd = (socket as unknown as { _handle: { fd: number } | null })['_handle']?.fd ?? -1;
   const peer = socket.remoteAddress;
   if (fd < 0 || peer === undefined) return null;
   const found = originalDestination(fd, peer.startsWith('::ffff:') || !peer.includes(':') ? 4 : 6);

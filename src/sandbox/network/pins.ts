@@ -30,7 +30,7 @@ export class Pins {
       : [...names]
           .filter(([, until]) => until > nowMs)
           .map(([name]) => name)
-          .reverse();
+          .toReversed();
   }
 }
 

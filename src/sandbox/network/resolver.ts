@@ -124,11 +124,11 @@ function reply(asked: Packet, rcode: number): Buffer {
 function isReverseOfReserved(name: string): boolean {
   const four = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
   if (four !== null) {
-    const bytes = four.slice(1).map(Number).reverse();
+    const bytes = four.slice(1).map(Number).toReversed();
     return bytes.some((byte) => byte > 255) || reservedAs(bytes.join('.')) !== null;
   }
   const six = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name);
   if (six === null) return name.endsWith('.arpa');
-  const digits = six[1]!.replaceAll('.', '').split('').reverse().join('');
+  const digits = six[1]!.replaceAll('.', '').split('').toReversed().join('');
   return reservedAs(digits.match(/.{4}/g)!.join(':')) !== null;
 }

@@ -2,10 +2,11 @@
 // Invariant: after end() nothing of it goes on: every connection is cut, every answer that comes late is dropped.
 // Callers: namespace.ts, connection.ts, resolver.ts.
 import type { Socket } from 'node:net';
+import type { NetworkPolicy } from '../sandbox.ts';
 import { Policy } from './policy.ts';
 import type { NodeNetwork, Verdict } from './policy.ts';
 import { Refusals } from './refusals.ts';
-import type { LogLevel, NetworkPolicy } from './wire.ts';
+import type { LogLevel } from './wire.ts';
 
 export class Tenant {
   readonly policy: Policy;

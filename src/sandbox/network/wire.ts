@@ -1,7 +1,7 @@
 // What the launcher and the relay say to each other over the relay's IPC channel.
 // Invariant: bounded. A lease is one tenancy of a namespace: what comes with an old one is ignored.
 // Callers: network.ts (in the launcher), relay.ts.
-import type { Egress } from '../../protocol/egress.ts';
+import type { NetworkPolicy } from '../sandbox.ts';
 
 export interface RelayOptions {
   /** Connections of one sandbox, and of all, at the same time. */
@@ -13,14 +13,6 @@ export interface RelayOptions {
   openPort: number | null;
   /** Null: those of this machine's /etc/resolv.conf. Else `address` or `address:port`. */
   resolvers: string[] | null;
-}
-
-/** Whose connections they are. */
-export interface NetworkPolicy {
-  project: string;
-  function: string;
-  version: number;
-  egress: Egress;
 }
 
 export type LogLevel = 'warn' | 'info';
