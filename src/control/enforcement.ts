@@ -14,6 +14,7 @@ interface Refused {
   setting: string;
   value: number | string;
   reason: string;
+  remedy?: string;
 }
 
 interface Asked {
@@ -80,7 +81,9 @@ function privateOf(fn: string, { egress }: VersionSettings, opened: readonly str
   if (typeof egress === 'string') return [];
   return egress.flatMap((entry) => {
     const problem = privateEgress(entry, opened);
-    return problem === undefined ? [] : [{ function: fn, setting: 'egress', value: entry, reason: `it ${problem}` }];
+    return problem === undefined
+      ? []
+      : [{ function: fn, setting: 'egress', value: entry, reason: `it ${problem.why}`, remedy: problem.remedy }];
   });
 }
 
@@ -88,6 +91,7 @@ function refuse(refused: Refused[]): void {
   const first = refused[0];
   if (first === undefined) return;
   const more = refused.length > 1 ? ` (and ${refused.length - 1} more, see detail)` : '';
-  const message = `function '${first.function}' asks for ${first.setting} ${first.value}, which this node cannot enforce: ${first.reason}${more}; remove the setting from virga.yaml or lower it`;
+  const remedy = first.remedy ?? 'remove the setting from virga.yaml or lower it';
+  const message = `function '${first.function}' asks for ${first.setting} ${first.value}, which this node cannot enforce: ${first.reason}${more}; ${remedy}`;
   throw new VirgaError('setting_not_enforceable', message, { detail: { refused } });
 }

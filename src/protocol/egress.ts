@@ -49,16 +49,19 @@ export function parseEgressEntry(text: string): EgressRule | string {
   return below ? { kind: 'below', name: bare, port: portNumber } : { kind: 'name', name: bare, port: portNumber };
 }
 
-/** A string says why an entry that parses is given to nobody, unless the operator has opened what it names. */
-export function privateEgress(text: string, opened: readonly string[]): string | undefined {
+/** Why an entry that parses is given to nobody, unless the operator has opened what it names; undefined: it may be. */
+export function privateEgress(text: string, opened: readonly string[]): { why: string; remedy: string } | undefined {
   const rule = parseEgressEntry(text);
   if (typeof rule === 'string' || rule.kind !== 'range') return undefined;
   const [first, last] = boundsOf(rule.range);
   const what = reservedAs(first);
   // A range that reaches beyond a reserved one is fine: the reserved part stays closed at each connection.
-  if (what === null || reservedAs(last) === null) return undefined;
+  if (what === null || reservedAs(last) !== what) return undefined;
   if (covers(blockListOf(opened), first) && covers(blockListOf(opened), last)) return undefined;
-  return `is not on the internet (${what}), and functions are kept out of such networks; remove it, or let the operator of the node open it with VIRGA_EGRESS_PRIVATE`;
+  return {
+    why: `is not on the internet (${what}), and functions are kept out of such networks`,
+    remedy: 'remove it from virga.yaml, or let the operator of the node open it with VIRGA_EGRESS_PRIVATE',
+  };
 }
 
 export function covers(list: BlockList, address: string): boolean {

@@ -56,7 +56,8 @@ export function bubblewrapArguments(launch: Launch, system: string[], identity: 
     args.push('--unshare-user', '--disable-userns');
   }
   args.push('--uid', String(identity.uid), '--gid', String(identity.uid), '--hostname', 'sandbox');
-  args.push('--new-session', '--die-with-parent', '--clearenv');
+  // From a user namespace in which it is root (its own, or that of the networks) bubblewrap would leave the bounding set full.
+  args.push('--cap-drop', 'ALL', '--new-session', '--die-with-parent', '--clearenv');
   if (identity.filtered) args.push('--seccomp', String(SECCOMP_FD));
   for (const [name, value] of Object.entries(launch.env)) args.push('--setenv', name, value);
   args.push(...system);

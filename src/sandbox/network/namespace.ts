@@ -7,6 +7,7 @@
 // Owned by relay.ts.
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { closeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { forward } from './connection.ts';
 import { serveDnsOverTcp } from './dns-over-tcp.ts';
@@ -72,6 +73,12 @@ export class RelayedNamespace {
     for (const socket of this.#connections) socket.resetAndDestroy();
     this.#tenant = undefined;
     this.#arrival = Promise.withResolvers();
+  }
+
+  /** Lets go of the namespace, which ends when the launcher does the same. */
+  drop(): void {
+    this.release();
+    closeSync(this.#fd);
   }
 
   async #accept(inner: Socket): Promise<void> {

@@ -5,7 +5,10 @@ import { Worker } from 'node:worker_threads';
 import type { ThreadAnswer, ThreadRequest } from './namespace-thread.ts';
 
 export class Namespaces {
-  readonly #worker = new Worker(new URL('namespace-thread.ts', import.meta.url));
+  readonly #worker = new Worker(new URL('namespace-thread.ts', import.meta.url), {
+    // It makes system calls and nothing else.
+    resourceLimits: { maxOldGenerationSizeMb: 32 },
+  });
   readonly #waiting: PromiseWithResolvers<ThreadAnswer>[] = [];
 
   constructor() {

@@ -2,6 +2,7 @@
 // and the relay (relay.ts) that is the only way out of them.
 //
 //   making ──made──▶ opening ──ready──▶ spare ──take──▶ taken ──release──▶ opening
+//                                 └──▶ dropped (there are spares in plenty)
 //
 // Invariant: a namespace is spare only when nothing of its last tenant is left (connections cut, sockets new). They live by
 // descriptors of this process alone: when it ends in any way, they are gone, and so is the relay. A relay that dies is
@@ -27,6 +28,8 @@ interface Slot {
   taken: boolean;
 }
 
+/** After a burst this many times the spares are kept; each costs the kernel some hundred KiB. */
+const IDLE_PER_SPARE = 4;
 const MAKE_WITHIN_MS = 10_000;
 /** After a namespace could not be made; the next attempt comes with the next need. */
 const FAILED_MAKES_MAX = 3;
@@ -193,9 +196,16 @@ export class SandboxNetworks {
     } else if (message.op === 'unmade') this.#unmade(slot, message.reason);
     else if (!slot.taken && slot.fd !== -1) {
       const waiting = this.#waiting.shift();
-      if (waiting === undefined) this.#spare.add(slot);
-      else waiting.resolve(slot);
+      if (waiting !== undefined) waiting.resolve(slot);
+      else if (this.#spare.size < this.#options.spare * IDLE_PER_SPARE || this.#spare.has(slot)) this.#spare.add(slot);
+      else this.#drop(slot);
     }
+  }
+
+  #drop(slot: Slot): void {
+    this.#slots.delete(slot.id);
+    this.#relay!.send({ op: 'drop', id: slot.id });
+    closeSync(slot.fd);
   }
 
   #unmade(slot: Slot, reason: string): void {

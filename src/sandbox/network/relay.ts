@@ -46,7 +46,11 @@ process.on('message', (message: ToRelay) => {
       const namespace = served.get(message.id);
       namespace?.release();
       if (namespace !== undefined) void listen(message.id, namespace);
+      return;
     }
+    case 'drop':
+      served.get(message.id)?.drop();
+      served.delete(message.id);
   }
 });
 

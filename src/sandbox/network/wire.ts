@@ -22,7 +22,9 @@ export type ToRelay =
   | { op: 'open'; options: RelayOptions; namespaces: { id: number; fd: number }[] }
   | { op: 'make'; id: number }
   | { op: 'assign'; id: number; lease: number; policy: NetworkPolicy }
-  | { op: 'release'; id: number };
+  | { op: 'release'; id: number }
+  /** It is no longer needed at all. */
+  | { op: 'drop'; id: number };
 
 export type FromRelay =
   /** It runs, and waits for `open`. */
