@@ -33,8 +33,8 @@ import { StartError } from './start-error.ts';
 /** How long an earlier launcher, whose supervisor has died, may take to notice. */
 const PREDECESSOR_MS = 1_500;
 const SWEEP_MS = 5_000;
-/** Networks kept ready for sandboxes to come: as many as blanks may be booted in a burst. */
-const NETWORKS_SPARE = 16;
+/** Networks kept ready for sandboxes to come: they are made several times faster than sandboxes boot. */
+const NETWORKS_SPARE = 8;
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
 export async function runLauncher(config: Config): Promise<RunningRole> {
