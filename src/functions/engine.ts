@@ -230,7 +230,7 @@ export class Engine {
     const shape = shapeOf(version);
     const { project, function: fn, version: number, settings } = version;
     const assignment = { artifact: version.artifact, network: { project, function: fn, version: number, egress: settings.egress } };
-    const blank = this.blanks.take(shape);
+    const blank = await this.blanks.take(shape);
     if (blank === undefined) return { sandbox: await this.#sandboxes.start({ ...shape, id: newId('sbx') }, assignment), booted: false };
     try {
       await blank.assign(assignment);
@@ -302,7 +302,10 @@ export class Engine {
 
   #expireIdle(): void {
     const now = performance.now();
-    for (const pool of this.#pools.values()) pool.expireIdle(now);
+    for (const pool of this.#pools.values()) {
+      pool.expireIdle(now);
+      pool.freezeIdle(now);
+    }
   }
 
   #onPoolEmpty(pool: VersionPool): void {

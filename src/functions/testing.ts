@@ -8,7 +8,7 @@ import type { Frame, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
-import type { Assignment, Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { Assignment, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -89,6 +89,8 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly #script: GuestScript;
   alive = 0;
   refuse: VirgaError | undefined;
+  /** Without it there are no blanks. */
+  driver: SandboxDriverStatus | undefined;
 
   constructor(script: GuestScript) {
     this.#script = script;
@@ -114,13 +116,17 @@ export class ScriptedSandboxes implements Sandboxes {
       codeFolder: assignment === null ? null : '/code',
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
+      promote: (): void => {},
+      freeze: (): boolean => false,
+      thaw: (): void => {},
+      memoryBytes: (): number | null => null,
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;
   }
 
-  status(): undefined {
-    return undefined;
+  status(): SandboxDriverStatus | undefined {
+    return this.driver;
   }
 
   outputTo(): void {}

@@ -86,6 +86,10 @@ export class LauncherService {
     const link = new EdgeLink(socket, {
       start: (spec, assignment) => this.#start(spec, assignment, link),
       assign: (id, assignment) => void this.#assign(id, assignment, link),
+      promote: (id) => {
+        const lease = this.#leases.get(id);
+        if (lease?.link === link) lease.sandbox?.promote();
+      },
       kill: (id) => {
         const lease = this.#leases.get(id);
         if (lease?.link === link) this.#end(lease);
@@ -127,7 +131,7 @@ export class LauncherService {
     }
     lease.sandbox = sandbox;
     const codeFolder = lease.assignment === null ? null : sandbox.inside(this.#codeTarget);
-    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder });
+    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder, controls: sandbox.controls });
     if (lease.unwanted) void sandbox.kill();
     const exit = await sandbox.exited;
     lease.network?.release();
