@@ -41,7 +41,7 @@ test('what is no entry is told why, and what to write', () => {
     ['fe80::1%eth0', /has a zone/],
     ['x'.repeat(301), /more than 300 characters/],
   ];
-  for (const [text, problem] of problems) assert.match(String(parseEgressEntry(text)), problem, text);
+  for (const [text, problem] of problems) assert.match(parseEgressEntry(text) as string, problem, text);
 });
 
 test('an entry that names what is not public is refused, unless the operator opened all of it', () => {

@@ -306,8 +306,8 @@ describe('the network of sandboxes', { skip: reason }, () => {
   });
 
   test('a relay that is killed is replaced, and sandboxes that run go on reaching the network', async () => {
-    const before = relays();
-    assert.equal(before.length, 1);
+    const old = relays();
+    assert.equal(old.length, 1);
     const network = await networks.take();
     network.assign(tenant([FIRST]), () => {});
     const { sandbox, output } = await start(
@@ -316,26 +316,26 @@ describe('the network of sandboxes', { skip: reason }, () => {
        console.log('up'); process.stdout.write('', () => setTimeout(go, 300));`,
     );
     while (output() === '') await sleep(5);
-    process.kill(before[0]!, 'SIGKILL');
+    process.kill(old[0]!, 'SIGKILL');
     await sandbox.exited;
     network.release();
     assert.equal(output(), `up\nhello from ${FIRST}\n`);
-    assert.notDeepEqual(relays(), before);
+    assert.notDeepEqual(relays(), old);
     assert.match(log.join('\n'), /error the relay of sandboxes' connections ended \(SIGKILL\)/);
     assert.deepEqual((await run('internet', [{ connect: FIRST, port: 443 }])).answers, [`hello from ${FIRST}`]);
   });
 
   test('when the networks are closed, nothing of them is left', async () => {
     const options = { connectionsPerSandboxMax: 1, connectionsMax: 1, opened: [], openPort: null, resolvers: null };
-    const before = networkDescriptors();
+    const held = networkDescriptors();
     const other = await SandboxNetworks.open({ ...options, spare: 3, max: 3, log: () => {} });
     await other.take();
-    assert.ok(networkDescriptors() > before);
+    assert.ok(networkDescriptors() > held);
     const mine = relays();
     assert.equal(mine.length, 2);
     await other.close();
     assert.equal(relays().length, 1);
-    assert.equal(networkDescriptors(), before);
+    assert.equal(networkDescriptors(), held);
     await assert.rejects(other.take());
   });
 
