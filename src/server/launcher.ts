@@ -48,11 +48,13 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   const artifactsFolder = join(config.dataFolder, 'artifacts');
   await waitForPredecessor(socketPath);
   await sweep(scope, [runtimesFolder, artifactsFolder, join(config.dataFolder, 'blobs', 'incoming')], log);
+  // Beside the catalog: each takes as long as the other.
+  const opening = config.sandboxDriver === 'process' ? null : openNetworks(config, log);
   const catalog = await RuntimeCatalog.open(runtimesFolder);
   await mkdir(artifactsFolder, { recursive: true });
   await chmod(artifactsFolder, 0o755);
   const artifacts = new ArtifactFolders({ folder: artifactsFolder, blobs: blobsOf(config), limits: config.limits });
-  const { driver, networks } = await openDriver(config, { scope, folders: [artifactsFolder, ...catalog.folders] }, log);
+  const { driver, networks } = await openDriver(config, { scope, folders: [artifactsFolder, ...catalog.folders] }, opening);
   log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
   const service = new LauncherService({
     driver,
@@ -113,14 +115,18 @@ interface Opened {
 }
 
 /** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */
-async function openDriver(config: Config, options: { scope: string; folders: string[] }, log: PlatformLog): Promise<Opened> {
+async function openDriver(
+  config: Config,
+  options: { scope: string; folders: string[] },
+  networks: Promise<SandboxNetworks> | null,
+): Promise<Opened> {
   const openProcess = async (reason: string): Promise<Opened> => ({
     driver: await ProcessDriver.open({ scope: options.scope, reason, warn: (text) => process.stderr.write(text) }),
     networks: null,
   });
-  if (config.sandboxDriver === 'process') return openProcess('the configuration asks for it');
+  if (networks === null) return openProcess('the configuration asks for it');
   try {
-    return await openBubblewrap({ ...options, runFolder: config.runFolder }, await openNetworks(config, log));
+    return await openBubblewrap({ ...options, runFolder: config.runFolder }, await networks);
   } catch (error) {
     const reason = (error as Error).message;
     if (config.sandboxDriver === 'auto') return openProcess(`bubblewrap does not work here: ${reason}`);

@@ -12,6 +12,8 @@ import { boundSocket, enterNetwork, leaveForNewNetwork } from './kernel.ts';
 const RELAY_PORT = 1;
 /** Flows that the kernel keeps track of in one namespace; the next is refused. They cost the host about 300 bytes each. */
 const FLOWS_MAX = 4_096;
+/** Connections, and DNS queries, of one namespace a second; beyond, the kernel refuses them at the cost of who makes them. */
+const RATE = '500/second burst 1000 packets';
 const SEARCH_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
 
 export type ThreadRequest = { op: 'make' } | { op: 'listen'; fd: number };
@@ -36,6 +38,8 @@ const RULES = `table inet virga {
   chain refused { type filter hook output priority 0;
     meta l4proto tcp ct state new ct count over ${FLOWS_MAX} reject with tcp reset
     ct state new ct count over ${FLOWS_MAX} reject with icmpx port-unreachable
+    tcp dport ${RELAY_PORT} ct state new limit rate over ${RATE} reject with tcp reset
+    udp dport ${RELAY_PORT} limit rate over ${RATE} reject with icmpx port-unreachable
     ip daddr 127.0.0.0/8 accept
     ip6 daddr ::1 accept
     reject with icmpx port-unreachable
@@ -43,8 +47,18 @@ const RULES = `table inet virga {
 }
 `;
 
-/** How long the kernel remembers a flow that is over, seconds: its defaults (120, 30) let a busy function run into FLOWS_MAX. */
-const REMEMBERED_S = { tcp_timeout_time_wait: 2, tcp_timeout_close: 2, tcp_timeout_last_ack: 5, udp_timeout: 5, udp_timeout_stream: 10 };
+const SYSCTLS = {
+  // How long the kernel remembers a flow that is over, seconds: its defaults (120, 30) let a busy function run into FLOWS_MAX.
+  'netfilter/nf_conntrack_tcp_timeout_time_wait': '2',
+  'netfilter/nf_conntrack_tcp_timeout_close': '2',
+  'netfilter/nf_conntrack_tcp_timeout_last_ack': '5',
+  'netfilter/nf_conntrack_udp_timeout': '5',
+  'netfilter/nf_conntrack_udp_timeout_stream': '10',
+  // Bytes that may wait in a socket: what lies on the relay's side is the host's memory, and over loopback there is no
+  // distance that more would bridge.
+  'ipv4/tcp_rmem': '4096 65536 262144',
+  'ipv4/tcp_wmem': '4096 65536 262144',
+};
 
 parentPort?.on('message', (request: ThreadRequest) => {
   let answer: ThreadAnswer;
@@ -65,9 +79,8 @@ function make(): number {
     // Where the machine has no IPv6, its line alone fails, and there is nothing to keep anybody from.
     run('ip', { package: 'iproute2', args: ['-force', '-batch', '-'], input: ROUTES, mayFail: 3 });
     run('nft', { package: 'nftables', args: ['-f', '-'], input: RULES });
-    for (const [name, seconds] of Object.entries(REMEMBERED_S)) {
-      writeFileSync(`/proc/sys/net/netfilter/nf_conntrack_${name}`, String(seconds));
-    }
+    // As the rest of /proc/sys/net, these are of the namespace that the writing thread is in.
+    for (const [name, value] of Object.entries(SYSCTLS)) setUnlessUnknown(`/proc/sys/net/${name}`, value);
     return fd;
   } catch (error) {
     closeSync(fd);
@@ -84,6 +97,14 @@ function listen(fd: number): { tcp: number; udp: number; family: 4 | 6 } {
   } catch (error) {
     closeSync(tcp.fd);
     throw error;
+  }
+}
+
+function setUnlessUnknown(path: string, value: string): void {
+  try {
+    writeFileSync(path, value);
+  } catch {
+    // A kernel that has no such setting, or keeps it to the host, goes by its defaults: bounds are wider, no wall is lower.
   }
 }
 

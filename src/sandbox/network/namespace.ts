@@ -18,6 +18,8 @@ import type { Tenant } from './tenant.ts';
 
 const TENANT_WITHIN_MS = 1_000;
 const QUERIES_MAX = 100;
+/** Of all sandboxes; each has a socket. */
+const QUERIES_IN_ALL_MAX = 1_000;
 const DNS_PORT = 53;
 
 export interface NamespaceShares {
@@ -26,6 +28,7 @@ export interface NamespaceShares {
   limits: { connectionsPerSandboxMax: number; connectionsMax: number };
   /** Of all namespaces. */
   connections: { open: number };
+  queries: { open: number };
 }
 
 export class RelayedNamespace {
@@ -116,13 +119,16 @@ export class RelayedNamespace {
   }
 
   async #resolve(query: Buffer, tenant: Tenant, transport: 'tcp' | 'udp'): Promise<Buffer | null> {
-    if (tenant.queries >= QUERIES_MAX) return this.#shares.resolver.busy(query);
+    const { resolver, queries } = this.#shares;
+    if (tenant.queries >= QUERIES_MAX || queries.open >= QUERIES_IN_ALL_MAX) return resolver.busy(query);
     tenant.queries++;
+    queries.open++;
     try {
-      const answer = await this.#shares.resolver.answer(query, tenant, transport);
+      const answer = await resolver.answer(query, tenant, transport);
       return tenant.ended ? null : answer;
     } finally {
       tenant.queries--;
+      queries.open--;
     }
   }
 

@@ -293,6 +293,23 @@ describe('the network of sandboxes', { skip: reason }, () => {
     assert.match(said.join('\n'), /4 connections are open, the most that one sandbox may have/);
   });
 
+  test('a flood of queries or connections is refused by the kernel, and the network goes on for others', async () => {
+    const [flooder, other] = [await networks.take(), await networks.take()];
+    for (const network of [flooder, other]) network.assign(tenant('internet'), () => {});
+    const flood = `
+      const socket = require('dgram').createSocket('udp4');
+      let [refused, left] = [0, 20000];
+      const one = (error) => { if (error) refused++; if (--left === 0) { console.log(refused > 10000 ? 'refused' : refused); process.exit(0); } };
+      for (let i = 0; i < 20000; i++) socket.send('noise', 53, '127.0.0.1', one);`;
+    const { sandbox, output } = await start(flooder, flood);
+    const calm = await start(other, GUEST, JSON.stringify([{ lookup: 'api.wild.test' }, { connect: FIRST, port: 443 }]));
+    await Promise.all([sandbox.exited, calm.sandbox.exited]);
+    flooder.release();
+    other.release();
+    assert.equal(output().trim(), 'refused');
+    assert.equal(calm.output(), `"${SECOND}"\n"hello from ${FIRST}"\n`);
+  });
+
   test('a namespace is used again, and nothing of its last tenant is left', async () => {
     const paths = new Set<string>();
     for (let n = 0; n < 12; n++) {

@@ -93,6 +93,7 @@ function composed(options: RelayOptions): { node: NodeNetwork; shares: Namespace
       resolver: new Resolver(new Upstream(options.resolvers), () => own.hasIpv6()),
       limits: { connectionsPerSandboxMax, connectionsMax },
       connections: { open: 0 },
+      queries: { open: 0 },
     },
   };
 }

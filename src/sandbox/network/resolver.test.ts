@@ -98,6 +98,7 @@ test('names in another spelling than the plain one, several questions, other opc
     (await ask(encode({ type: 'query', id: 1, questions: [question('good.example.com'), question('good.example.com')] })))!.rcode,
     'FORMERR',
   );
+  assert.equal((await ask(question('new\nline.example.com')))!.rcode, 'FORMERR');
   const update = Buffer.from(plain);
   update[2] = 5 << 3;
   assert.equal((await ask(update))!.rcode, 'NOTIMP');

@@ -80,8 +80,9 @@ function isAddress(record: Answer): record is Answer & { type: 'A' | 'AAAA'; dat
   return (record.type === 'A' || record.type === 'AAAA') && typeof record.data === 'string';
 }
 
-/** Whether the name is written in the one way there is: no pointer, no dot inside of a label, no bytes that are no text. */
+/** Whether the name is written in the one way there is (no pointer, no dot inside of a label), and in characters that show. */
 function isPlain(question: Question, query: Buffer): boolean {
+  if (!/^[\x21-\x7e]*$/.test(question.name)) return false;
   const plain = encode({ type: 'query', questions: [question] }).subarray(12);
   return plain.equals(query.subarray(12, 12 + plain.length));
 }
