@@ -1,12 +1,13 @@
 // A setting which this node cannot enforce is refused at deploy with the reason, never ignored. A function that asks for
 // nothing (its setting is the default) is taken, with a warning that says what does not hold. Called by apply-state.ts.
+import { EGRESS_DEFAULT, egressText, privateEgress } from '../protocol/egress.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { SETTING_LIMITS } from '../protocol/settings.ts';
 import type { Isolation, VersionSettings } from '../protocol/settings.ts';
 import type { DriverStats, EdgeStats } from '../protocol/stats.ts';
 
 type Sandbox = NonNullable<EdgeStats['sandbox']>;
-type Limit = 'memory' | 'cpus' | 'pids' | 'tmp';
+type Limit = 'memory' | 'cpus' | 'pids' | 'tmp' | 'network';
 
 interface Refused {
   function: string;
@@ -21,14 +22,14 @@ interface Asked {
   isolation: Isolation;
   setting: keyof VersionSettings;
   limit: Limit;
-  value: number;
+  value: number | string;
   explicit: boolean;
 }
 
 /** Returns a warning about what does not hold; undefined when all does. Fails with `setting_not_enforceable`. */
 export function checkEnforcement(
   versions: { function: string; settings: VersionSettings }[],
-  node: { sandbox: Sandbox | null | undefined; sandboxMemoryMiB: number },
+  node: { sandbox: Sandbox | null | undefined; sandboxMemoryMiB: number; egressPrivate: readonly string[] },
 ): string | undefined {
   const refused: Refused[] = versions
     .filter(({ settings }) => settings.memoryMiB > node.sandboxMemoryMiB)
@@ -38,6 +39,7 @@ export function checkEnforcement(
       value: settings.memoryMiB,
       reason: `the sandboxes of this node have ${node.sandboxMemoryMiB} MiB in all (VIRGA_LIMIT_SANDBOX_MEMORY_MIB)`,
     }));
+  refused.push(...versions.flatMap(({ function: fn, settings }) => privateOf(fn, settings, node.egressPrivate)));
   const asked = versions.flatMap(({ function: fn, settings }) => askedBy(fn, settings));
   const { sandbox } = node;
   if (sandbox === undefined || sandbox === null) {
@@ -47,15 +49,25 @@ export function checkEnforcement(
   }
   if (sandbox.strong === null) refused.push(...versions.flatMap((version) => strongOf(version, sandbox.strongReason)));
   const driverOf = (ask: Asked): DriverStats => (ask.isolation === 'strong' ? (sandbox.strong ?? sandbox) : sandbox);
-  const unheld = asked.filter((ask) => driverOf(ask).enforcement[ask.limit] === null);
+  const unheld = asked.filter((ask) => !holds(driverOf(ask), ask));
   for (const ask of unheld) {
     if (ask.explicit) refused.push({ function: ask.function, setting: ask.setting, value: ask.value, reason: reasonOf(driverOf(ask)) });
   }
   refuse(refused);
   const first = unheld[0];
   if (first === undefined) return undefined;
-  const limits = [...new Set(unheld.map((ask) => ask.limit))].join(', ');
-  return `this node holds functions to no limit of ${limits} (${driverOf(first).driver} sandbox: ${reasonOf(driverOf(first))})`;
+  const { driver } = driverOf(first);
+  const because = `${driver} sandbox: ${reasonOf(driverOf(first))}`;
+  const unlimited = unheld.filter((ask) => ask.limit !== 'network' || driverOf(ask).enforcement.network === null);
+  if (unlimited.length === 0) return `functions reach nothing on the network from this node (${because})`;
+  const limits = [...new Set(unlimited.map((ask) => ask.limit))].join(', ');
+  return `this node holds functions to no limit of ${limits} (${because})`;
+}
+
+function holds({ enforcement }: DriverStats, ask: Asked): boolean {
+  // `none` holds where nothing is reached at all.
+  if (ask.limit === 'network' && ask.value !== 'none') return enforcement.network === 'relay';
+  return enforcement[ask.limit] !== null;
 }
 
 /** Never run with less than it asks for: see node-driver.ts for one that was deployed before gVisor went away. */
@@ -86,7 +98,26 @@ function askedBy(fn: string, settings: VersionSettings): Asked[] {
   ask('pids', 'pids');
   ask('tmpMiB', 'tmp');
   if (settings.cpus !== null) asks.push({ function: fn, isolation, setting: 'cpus', limit: 'cpus', value: settings.cpus, explicit: true });
+  const { egress } = settings;
+  asks.push({
+    function: fn,
+    isolation,
+    setting: 'egress',
+    limit: 'network',
+    value: egressText(egress),
+    explicit: egress !== EGRESS_DEFAULT,
+  });
   return asks;
+}
+
+function privateOf(fn: string, { egress }: VersionSettings, opened: readonly string[]): Refused[] {
+  if (typeof egress === 'string') return [];
+  return egress.flatMap((entry) => {
+    const problem = privateEgress(entry, opened);
+    return problem === undefined
+      ? []
+      : [{ function: fn, setting: 'egress', value: entry, reason: `it ${problem.why}`, remedy: problem.remedy }];
+  });
 }
 
 function refuse(refused: Refused[]): void {

@@ -2,6 +2,9 @@
 // Invariant: these shapes are what the records store and what the control API takes; the manifest of the CLI
 // (virga.yaml, with its defaults and units) is turned into them on the client. Used by cli, control, gateway, functions.
 
+import { EGRESS_DEFAULT } from './egress.ts';
+import type { Egress } from './egress.ts';
+
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
 export type RuntimeName = (typeof RUNTIMES)[number];
 
@@ -34,10 +37,12 @@ export interface VersionSettings {
   /** How long an idle instance is kept, ms. */
   idleMs: number;
   env: Record<string, string>;
+  /** What it may reach beyond the machine. */
+  egress: Egress;
 }
 
 /** Settings that came after the first versions were stored, as those are meant. */
-const LATER_SETTINGS = { isolation: 'standard' } satisfies Partial<VersionSettings>;
+const LATER_SETTINGS = { egress: EGRESS_DEFAULT, isolation: 'standard' } satisfies Partial<VersionSettings>;
 
 /** The settings of a version as it was stored, perhaps by an earlier Virga. */
 export function completeSettings(stored: Omit<VersionSettings, keyof typeof LATER_SETTINGS> & Partial<VersionSettings>): VersionSettings {

@@ -74,6 +74,7 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
         ],
         lateTargets: [],
         cwd: '/code',
+        network: null,
         background: false,
         isolation: 'standard',
         memoryMiB: 128,
@@ -266,7 +267,7 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
           `for f in /home /root /var /srv /boot ${options.ownKernel === true ? '' : '/sys'} /run /etc/shadow /etc/ssh /etc/hostname; do [ ! -e $f ] || echo $f; done; cd /etc; printf "%s\\n" *; cd /proc; echo [0-9]* | wc -w`,
         ),
       );
-      assert.match(output, /^(alternatives|hosts|ld\.so\.cache|localtime|nsswitch\.conf|passwd|pki|ssl|\n)+\d\n$/);
+      assert.match(output, /^(alternatives|hosts|ld\.so\.cache|localtime|nsswitch\.conf|passwd|pki|resolv\.conf|ssl|\n)+\d\n$/);
     });
 
     test('a guest is nobody: no host root, no capabilities, no groups, no new privileges', wall, async () => {

@@ -5,7 +5,7 @@
 // Caller: launcher/service.ts.
 import type { Socket } from 'node:net';
 import type { Isolation } from '../protocol/settings.ts';
-import type { SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
+import type { NetworkPolicy, SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
 
 /** A file or folder of the host, shown read-only at `target`. */
 export interface Mount {
@@ -24,6 +24,8 @@ export interface Launch {
   /** Folders inside that are empty at first, for show() to fill: targets of mounts to come. Only where the status says lateFiles. */
   lateTargets: string[];
   cwd: string;
+  /** Path of a network namespace to join; null: a new and empty one. */
+  network: string | null;
   /** Boot with what the machine has to spare, until promote(). */
   background: boolean;
   isolation: Isolation;
@@ -31,6 +33,24 @@ export interface Launch {
   cpus: number | null;
   tmpMiB: number;
   pids: number;
+}
+
+/**
+ * Where launches name networks: the user namespace from which those can be joined (null: from the launcher's) and one to try it with.
+ */
+export interface Networking {
+  userNamespace: string | null;
+  trial: string;
+}
+
+/** A network namespace with a way out of it, for one sandbox (network/network.ts). */
+export interface Network {
+  /** Of the namespace, for as long as this process lives. */
+  readonly path: string;
+  /** From now on its connections go where this allows. Once; waits for nothing. `log` is for the function's log. */
+  assign(policy: NetworkPolicy, log: (level: 'info' | 'warn', text: string) => void): void;
+  /** The sandbox has ended: everything of it is cut. Safe to call twice. */
+  release(): void;
 }
 
 /** Takes raw output; answers whether more is welcome now. When it was not, `onceWelcome` is called once it is again. */

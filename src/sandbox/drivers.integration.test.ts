@@ -8,7 +8,11 @@ import { OciDriver } from './oci/oci.ts';
 import { RUNTIME_NAMES, type OciRuntimeName } from './oci/runtimes.ts';
 import { ProcessDriver } from './process/process.ts';
 
-sandboxDriverConformance({ name: 'bubblewrap', isolates: true, open: (options) => BubblewrapDriver.open(options) });
+sandboxDriverConformance({
+  name: 'bubblewrap',
+  isolates: true,
+  open: (options) => BubblewrapDriver.open({ ...options, networking: null }),
+});
 sandboxDriverConformance({
   name: 'process',
   isolates: false,
@@ -20,7 +24,7 @@ for (const runtime of RUNTIME_NAMES) {
     isolates: true,
     ownKernel: runtime === 'runsc',
     skip: await whyNot(runtime),
-    open: (options) => OciDriver.open({ ...options, runtime }),
+    open: (options) => OciDriver.open({ ...options, runtime, networking: null }),
   });
 }
 
@@ -28,7 +32,7 @@ for (const runtime of RUNTIME_NAMES) {
 async function whyNot(runtime: OciRuntimeName): Promise<string | undefined> {
   const runFolder = mkdtempSync(join(tmpdir(), 'virga-sandbox-'));
   try {
-    await (await OciDriver.open({ scope: 'fedcba987654', folders: [], runFolder, runtime })).close();
+    await (await OciDriver.open({ scope: 'fedcba987654', folders: [], runFolder, runtime, networking: null })).close();
     return undefined;
   } catch (error) {
     return `${runtime} does not work here: ${(error as Error).message}`;

@@ -24,6 +24,11 @@ export class NodeDriver implements SandboxDriver {
     return this.#of(isolation).status.lateFiles;
   }
 
+  /** Whether its sandboxes join networks (network/network.ts). */
+  joinsNetworks(isolation: Isolation): boolean {
+    return this.#of(isolation).status.enforcement.network === 'relay';
+  }
+
   start(launch: Launch, channel: Socket, output: OutputSink): Promise<LaunchedSandbox> {
     return this.#of(launch.isolation).start(launch, channel, output);
   }

@@ -47,5 +47,6 @@ export function etcFiles(uid: number): (readonly [at: string, contents: string])
     ['/etc/passwd', `root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:${uid}:${uid}:sandbox:/tmp:/bin/sh\n`],
     ['/etc/hosts', '127.0.0.1 localhost\n::1 localhost\n127.0.0.1 sandbox\n'],
     ['/etc/nsswitch.conf', 'passwd: files\nhosts: files dns\n'],
+    ['/etc/resolv.conf', 'nameserver 127.0.0.1\n'],
   ];
 }

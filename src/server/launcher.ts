@@ -17,6 +17,7 @@ import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
 import type { Launch, Mount } from '../sandbox/driver.ts';
 import { LauncherService } from '../sandbox/launcher/service.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from '../sandbox/launcher/wire.ts';
+import { SandboxNetworks } from '../sandbox/network/network.ts';
 import { killAll, markedProcesses } from '../sandbox/process-tree.ts';
 import type { Assignment, SandboxSpec } from '../sandbox/sandbox.ts';
 import { removeAbandoned } from '../store/abandoned.ts';
@@ -31,6 +32,9 @@ import { StartError } from './start-error.ts';
 /** How long an earlier launcher, whose supervisor has died, may take to notice. */
 const PREDECESSOR_MS = 1_500;
 const SWEEP_MS = 5_000;
+/** Networks kept ready for sandboxes to come: they are made several times faster than sandboxes boot. */
+const NETWORKS_SPARE = 8;
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
 export async function runLauncher(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('launcher', config.log);
@@ -44,17 +48,16 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   const compiledFolder = join(config.dataFolder, 'compiled');
   await waitForPredecessor(socketPath);
   await sweep(scope, [runtimesFolder, artifactsFolder, compiledFolder, join(config.dataFolder, 'blobs', 'incoming')], log);
+  // Beside the catalog: each takes as long as the other.
+  const opening = config.sandboxDriver === 'process' ? null : openNetworks(config, log);
   const catalog = await RuntimeCatalog.open(runtimesFolder);
   for (const folder of [artifactsFolder, compiledFolder]) {
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o755);
   }
   const artifacts = new ArtifactFolders({ folder: artifactsFolder, compiledFolder, blobs: blobsOf(config), limits: config.limits });
-  const driver = await openDrivers(config, {
-    scope,
-    folders: [artifactsFolder, compiledFolder, ...catalog.folders],
-    runFolder: config.runFolder,
-  });
+  const folders = [artifactsFolder, compiledFolder, ...catalog.folders];
+  const { driver, networks } = await openDrivers(config, { scope, folders, runFolder: config.runFolder }, opening);
   log('info', `sandboxes are started by ${driver.status.driver}`, { ...driver.status });
   const compiled = new CompiledCode({ config, driver, catalog, artifacts, folder: compiledFolder, log });
   await compiled.sweep(artifactsFolder);
@@ -65,13 +68,17 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
     fileTargets: [CODE, COMPILED],
     prepare: (artifact, runtime) => compiled.prepare(artifact, runtime),
     discardCompiled: (artifact, runtime) => compiled.discard(artifact, runtime),
+    networks,
     socketPath,
     channelsPath: join(config.runFolder, CHANNELS_SOCKET),
     limits: config.limits,
   });
   await service.listen();
   // A supervisor that was killed ends this process without a close(): see serveRole.
-  const closeNow = (): void => driver.closeNow();
+  const closeNow = (): void => {
+    driver.closeNow();
+    networks?.closeNow();
+  };
   process.once('exit', closeNow);
   return {
     close: async () => {
@@ -79,11 +86,12 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
       await service.close();
       await compiled.close();
       await driver.close();
+      await networks?.close();
     },
   };
 }
 
-function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateTargets' | 'background'> {
+function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateTargets' | 'background' | 'network'> {
   const boot = catalog.boot(spec.runtime, { memoryMiB: spec.memoryMiB });
   if (boot === null)
     throw new VirgaError(
@@ -113,6 +121,20 @@ async function filesOf(
   const code = { source: await from.artifacts.ensure(artifact), target: CODE };
   const compiled = from.compiled.find(artifact, runtime);
   return compiled === null ? [code] : [code, { source: compiled, target: COMPILED }];
+}
+
+function openNetworks(config: Config, log: PlatformLog): Promise<SandboxNetworks> {
+  const { limits, edgeHost, edgePort } = config;
+  return SandboxNetworks.open({
+    spare: NETWORKS_SPARE,
+    max: limits.sandboxesMax + NETWORKS_SPARE,
+    connectionsPerSandboxMax: limits.egressConnectionsPerSandboxMax,
+    connectionsMax: limits.egressConnectionsMax,
+    opened: config.egressPrivate,
+    openPort: LOOPBACK.test(edgeHost) ? null : edgePort,
+    resolvers: config.egressResolvers,
+    log,
+  });
 }
 
 async function sweep(scope: string, folders: string[], log: PlatformLog): Promise<void> {

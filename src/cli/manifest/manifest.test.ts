@@ -77,6 +77,7 @@ functions:
       isolation: 'standard',
       queue: 1_000,
       idleMs: 300_000,
+      egress: 'internet',
       env: { MODE: 'test', LEVEL: 'debug' },
     },
   });

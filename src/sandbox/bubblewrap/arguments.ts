@@ -29,7 +29,9 @@ export function systemArguments(): string[] {
 }
 
 export function bubblewrapArguments(launch: Launch, system: string[], identity: Identity): string[] {
-  const args = ['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup'];
+  // What it joined (see `enter`) is the network it stays in.
+  const network = launch.network === null ? ['--unshare-net'] : [];
+  const args = ['--unshare-pid', ...network, '--unshare-ipc', '--unshare-uts', '--unshare-cgroup'];
   if (identity.sharedUserNamespace) {
     // As --sync-fd it is closed before the guest runs; as --userns alone it would be passed on.
     args.push('--userns', String(USER_NAMESPACE_FD), '--sync-fd', String(USER_NAMESPACE_FD));
@@ -37,7 +39,8 @@ export function bubblewrapArguments(launch: Launch, system: string[], identity: 
     args.push('--unshare-user', '--disable-userns');
   }
   args.push('--uid', String(identity.uid), '--gid', String(identity.uid), '--hostname', 'sandbox');
-  args.push('--new-session', '--die-with-parent', '--clearenv');
+  // From a user namespace in which it is root (its own, or that of the networks) bubblewrap would leave the bounding set full.
+  args.push('--cap-drop', 'ALL', '--new-session', '--die-with-parent', '--clearenv');
   if (identity.filtered) args.push('--seccomp', String(SECCOMP_FD));
   for (const [name, value] of Object.entries(launch.env)) args.push('--setenv', name, value);
   args.push(...system);

@@ -267,7 +267,12 @@ before(async () => {
   writeFileSync(join(code, 'features.mjs'), NODE_FEATURES);
   writeFileSync(join(code, 'features.py'), PYTHON_FEATURES);
   const scope = Math.random().toString(16).slice(2, 14).padEnd(12, '0');
-  driver = await BubblewrapDriver.open({ scope, folders: [code, ...nodes().map(({ binaries }) => binaries)], runFolder: folder });
+  driver = await BubblewrapDriver.open({
+    scope,
+    folders: [code, ...nodes().map(({ binaries }) => binaries)],
+    runFolder: folder,
+    networking: null,
+  });
 });
 
 after(async () => {
@@ -289,6 +294,7 @@ async function run(argv: string[], mounts: Launch['mounts'] = []): Promise<strin
     env: { PATH: '/runtime:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp' },
     mounts: [{ source: code, target: '/code' }, ...mounts],
     lateTargets: [],
+    network: null,
     background: false,
     cwd: '/code',
     isolation: 'standard',

@@ -49,10 +49,11 @@ export class RootWall implements Wall {
     const rootUid = UID_FIRST + ((parseInt(scope.slice(0, 8), 16) % RANGES) + RANGES * (containers?.range ?? 0)) * RANGE;
     if (work !== null) chownSync(work, rootUid, rootUid);
     const plan = SharedFolders.plan(folders, work);
-    const [user] = await namespacesOf(['--user', '--', '/bin/sh', '-ec', 'echo ready; read -r _'], ['user'], async (pid) => {
+    const prepare = async (pid: number): Promise<void> => {
       await writeFile(`/proc/${pid}/uid_map`, `0 ${rootUid} ${RANGE}`);
       await writeFile(`/proc/${pid}/gid_map`, `0 ${rootUid} ${RANGE}`);
-    });
+    };
+    const [user] = await namespacesOf(['--user', '--', '/bin/sh', '-ec', 'echo ready; read -r _'], ['user'], { prepare });
     try {
       if (containers?.nested !== true) await forbidFurtherUserNamespaces(user!);
       const [mount] = await namespacesOf(['--mount', '--propagation', 'private', '--', ...plan.command], ['mnt']);
@@ -63,14 +64,15 @@ export class RootWall implements Wall {
     }
   }
 
-  /** Enters the mount namespace and drops the groups of root. */
-  get enter(): string[] {
-    return ['nsenter', `--mount=/proc/${process.pid}/fd/${this.#mountNamespaceFd}`, '--setgid', '0', '--'];
+  /** Enters the namespaces and drops the groups of root. */
+  enter(network: string | null): string[] {
+    const net = network === null ? [] : [`--net=${network}`];
+    return ['nsenter', `--mount=/proc/${process.pid}/fd/${this.#mountNamespaceFd}`, ...net, '--setgid', '0', '--'];
   }
 
-  get enterAsRoot(): string[] {
-    const [mount, user] = [this.#mountNamespaceFd, this.userNamespaceFd].map((fd) => `/proc/${process.pid}/fd/${fd}`);
-    return ['nsenter', `--mount=${mount}`, `--user=${user}`, '--setuid', '0', '--setgid', '0', '--'];
+  enterAsRoot(network: string | null): string[] {
+    const [enter, ...rest] = this.enter(network);
+    return [enter!, `--user=/proc/${process.pid}/fd/${this.userNamespaceFd}`, '--setuid', '0', ...rest];
   }
 
   /** Not used again until all others have been: nothing of an earlier sandbox can be met. */

@@ -12,27 +12,38 @@ const UID_INSIDE = 1000;
 export class UserWall implements Wall {
   readonly userNamespaceFd = null;
   readonly folders: SharedFolders;
-  readonly enter: string[];
-  /** What enters is root already; each sandbox has a user namespace of its own further in. */
-  readonly enterAsRoot: string[];
   readonly rootUid = process.getuid!();
+  readonly #enter: string[];
   readonly #fds: number[];
 
   private constructor(fds: number[], enter: string[], folders: SharedFolders) {
     this.#fds = fds;
-    this.enter = enter;
-    this.enterAsRoot = enter;
+    this.#enter = enter;
     this.folders = folders;
   }
 
-  /** Throws with the words of the tool that failed. */
-  static async open(folders: string[], work: string | null = null): Promise<UserWall> {
+  /**
+   * `within`: path of a user namespace to use, whose root this user is, instead of a new one: networks can be joined only from
+   * theirs. `work`: see SharedFolders.plan. Throws with the words of the tool that failed.
+   */
+  static async open(folders: string[], { within, work = null }: { within: string | null; work?: string | null }): Promise<UserWall> {
     const plan = SharedFolders.plan(folders, work);
-    const argv = ['--user', '--map-root-user', '--mount', '--propagation', 'private', '--', ...plan.command];
-    const fds = await namespacesOf(argv, ['user', 'mnt']);
+    const before = within === null ? [] : ['nsenter', '--preserve-credentials', `--user=${within}`, '--'];
+    const own = within === null ? ['--user', '--map-root-user'] : [];
+    const argv = [...own, '--mount', '--propagation', 'private', '--', ...plan.command];
+    const fds = await namespacesOf(argv, ['user', 'mnt'], { before });
     const [user, mount] = fds.map((fd) => `/proc/${process.pid}/fd/${fd}`);
-    const enter = ['nsenter', '--preserve-credentials', `--user=${user}`, `--mount=${mount}`, '--'];
-    return new UserWall(fds, enter, new SharedFolders(plan, () => mountProcess(enter)));
+    const enter = ['nsenter', '--preserve-credentials', `--user=${user}`, `--mount=${mount}`];
+    return new UserWall(fds, enter, new SharedFolders(plan, () => mountProcess([...enter, '--'])));
+  }
+
+  enter(network: string | null): string[] {
+    return [...this.#enter, ...(network === null ? [] : [`--net=${network}`]), '--'];
+  }
+
+  /** What enters is root already; each sandbox has a user namespace of its own further in. */
+  enterAsRoot(network: string | null): string[] {
+    return this.enter(network);
   }
 
   nextUid(): number {

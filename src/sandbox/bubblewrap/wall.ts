@@ -12,10 +12,10 @@ import { LateMounts, type MountPort } from './late-mounts.ts';
 export interface Wall {
   /** The user namespace that each sandbox joins; null: each has one of its own. */
   readonly userNamespaceFd: number | null;
-  /** What to put before the command of a sandbox. */
-  readonly enter: string[];
+  /** What to put before the command of a sandbox; `network` is the path of a network namespace to join. */
+  enter(network: string | null): string[];
   /** The same for a container runtime, which is to be root of the user namespace, and so nobody on the host. */
-  readonly enterAsRoot: string[];
+  enterAsRoot(network: string | null): string[];
   /** As the host counts it, the uid of that root. */
   readonly rootUid: number;
   readonly folders: SharedFolders;
@@ -99,15 +99,16 @@ export class SharedFolders {
 }
 
 /**
- * Runs `unshare ARGV` until it says `ready`, lets `prepare` act on it from outside, takes hold of its namespaces of these
+ * Runs `unshare ARGV` (after what `before` puts in front of it) until it says `ready`, lets `prepare` act on it from outside, takes hold of its namespaces of these
  * kinds and ends it. The namespaces then live by the returned descriptors.
  */
 export async function namespacesOf(
   argv: string[],
   kinds: ('user' | 'mnt')[],
-  prepare: (pid: number) => Promise<void> = async () => {},
+  { before = [], prepare = async () => {} }: { before?: string[]; prepare?: (pid: number) => Promise<void> } = {},
 ): Promise<number[]> {
-  const child = spawn('unshare', argv, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const [program, ...args] = [...before, 'unshare', ...argv];
+  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   try {
     await saysReady(child);
     await prepare(child.pid!);

@@ -14,6 +14,7 @@ import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { forbidCoreDumps } from '../bubblewrap/core-dumps.ts';
 import { RootWall } from '../bubblewrap/root-wall.ts';
 import { UserWall } from '../bubblewrap/user-wall.ts';
 import type { Wall } from '../bubblewrap/wall.ts';
@@ -21,7 +22,7 @@ import type { Cgroup } from '../cgroup/cgroup.ts';
 import { Cgroups } from '../cgroup/hierarchies.ts';
 import { ChildSandbox } from '../child-sandbox.ts';
 import { MARK_VARIABLE } from '../driver.ts';
-import type { Launch, LaunchedSandbox, Mount, OutputSink, SandboxDriver } from '../driver.ts';
+import type { Launch, LaunchedSandbox, Mount, Networking, OutputSink, SandboxDriver } from '../driver.ts';
 import { closeInheritedDescriptors } from '../inherited-descriptors.ts';
 import { MemoryWatcher } from '../memory-watcher.ts';
 import { descendants, killAll, markedProcesses, signal } from '../process-tree.ts';
@@ -49,6 +50,8 @@ export interface OciOptions {
   runFolder: string;
   /** A name of RUNTIME_NAMES, or the path of one. */
   runtime: string;
+  /** null: launches name no networks. */
+  networking: Networking | null;
 }
 
 export class OciDriver implements SandboxDriver {
@@ -71,6 +74,7 @@ export class OciDriver implements SandboxDriver {
     const runtime = findRuntime(options.runtime);
     if (runtime === null) throw new Error(`${options.runtime} is not installed`);
     closeInheritedDescriptors();
+    await forbidCoreDumps();
     const cgroups = await Cgroups.open(options.scope);
     let driver: OciDriver | undefined;
     try {
@@ -78,7 +82,7 @@ export class OciDriver implements SandboxDriver {
       rmSync(folder, { recursive: true, force: true });
       mkdirSync(folder, { mode: 0o700 });
       driver = new OciDriver(options, runtime, { folder, cgroups, wall: await openWall(options, runtime, folder) });
-      await driver.#prove();
+      await driver.#prove(options.networking?.trial ?? null);
       return driver;
     } catch (error) {
       await (driver ?? cgroups).close();
@@ -86,7 +90,7 @@ export class OciDriver implements SandboxDriver {
     }
   }
 
-  private constructor({ scope }: OciOptions, runtime: OciRuntime, parts: { folder: string; cgroups: Cgroups; wall: Wall }) {
+  private constructor({ scope, networking }: OciOptions, runtime: OciRuntime, parts: { folder: string; cgroups: Cgroups; wall: Wall }) {
     this.#runtime = runtime;
     this.#scope = scope;
     this.#folder = parts.folder;
@@ -98,12 +102,13 @@ export class OciDriver implements SandboxDriver {
     const limits = parts.cgroups.enforcement;
     const notes = [...parts.cgroups.notes, ...(note === null ? [] : [note])];
     if (limits.memory === null) notes.push('memory is watched ten times a second instead; files in /tmp do not count');
+    const network = networking === null ? 'namespace' : 'relay';
     this.status = {
       driver: 'oci',
       runtime: runtime.name,
       // gVisor's kernel keeps its own table of mounts, which those of the host do not reach.
       lateFiles: runtime.name !== 'runsc',
-      enforcement: { isolation: 'namespaces', ...limits, memory: limits.memory ?? 'watcher', tmp: 'tmpfs', network: 'namespace', notes },
+      enforcement: { isolation: 'namespaces', ...limits, memory: limits.memory ?? 'watcher', tmp: 'tmpfs', network, notes },
     };
   }
 
@@ -229,19 +234,24 @@ export class OciDriver implements SandboxDriver {
       slots,
       filter: this.#filter,
       pids: wall.userNamespaceFd === null ? null : launch.pids + PIDS_INSIDE,
-      networkJoined: false,
+      networkJoined: launch.network !== null,
     });
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
-    const run = runCommand(this.#runtime, { id: launch.id, bundle: seen(bundle), state: seen(state), networkJoined: false });
+    const run = runCommand(this.#runtime, {
+      id: launch.id,
+      bundle: seen(bundle),
+      state: seen(state),
+      networkJoined: launch.network !== null,
+    });
     const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'slave'];
     const shared = wall.userNamespaceFd !== null;
     if (!shared) unshare.push('--user', '--map-root-user');
     const forbid = shared || this.#runtime.name === 'runsc' ? [] : FORBID_USER_NAMESPACES;
-    return [...wall.enterAsRoot, 'setpriv', '--pdeathsig', 'KILL', '--', ...unshare, '--', ...forbid, ...run];
+    return [...wall.enterAsRoot(launch.network), 'setpriv', '--pdeathsig', 'KILL', '--', ...unshare, '--', ...forbid, ...run];
   }
 
   /** Runs `true` in a sandbox. */
-  async #prove(): Promise<void> {
+  async #prove(network: string | null): Promise<void> {
     const nobody: OutputSink = { write: () => true, onceWelcome: (resume) => resume() };
     const launch: Launch = {
       id: 'probe',
@@ -250,6 +260,7 @@ export class OciDriver implements SandboxDriver {
       mounts: [],
       lateTargets: [],
       cwd: '/',
+      network,
       background: false,
       isolation: 'standard',
       memoryMiB: 64,
@@ -262,8 +273,8 @@ export class OciDriver implements SandboxDriver {
   }
 }
 
-function openWall({ scope, folders }: OciOptions, { name }: OciRuntime, work: string): Promise<Wall> {
-  if (process.getuid?.() !== 0) return UserWall.open(folders, work);
+function openWall({ scope, folders, networking }: OciOptions, { name }: OciRuntime, work: string): Promise<Wall> {
+  if (process.getuid?.() !== 0) return UserWall.open(folders, { within: networking?.userNamespace ?? null, work });
   const range = name === 'runsc' ? 1 : 0;
   // runsc makes a user namespace of its own; what its guests ask for, it answers itself, from inside a filter of its own.
   return RootWall.open({ scope, folders, containers: { work, range, nested: name === 'runsc' } });
