@@ -18,14 +18,14 @@ export interface BundleParts {
   mounts: Mount[];
   /** Folders that are filled later, by mounts that propagate. */
   slots: Mount[];
-  filter: SystemCallFilter;
+  filter: SystemCallFilter | null;
   /** Processes and threads that its uid may have; null: other sandboxes have the same uid. */
   pids: number | null;
   /** Whether the runtime is in the container's network already; else it makes an empty one. */
   networkJoined: boolean;
 }
 
-/** Both fields as the specification has them; see seccomp-section.ts. */
+/** Both fields as the specification has them; see system-call-filter.ts. */
 export interface SystemCallFilter {
   annotations: Record<string, string>;
   seccomp: object | undefined;
@@ -67,7 +67,7 @@ export function bundleConfig(parts: BundleParts): object {
     root: { path: root, readonly: true },
     hostname: 'sandbox',
     mounts: runtime === 'runsc' ? gvisorMounts(parts) : linuxMounts(parts),
-    annotations: filter.annotations,
+    annotations: filter?.annotations ?? {},
     linux: {
       namespaces: namespacesOf(parts),
       // What is shown later must come through; nothing goes out.
@@ -75,7 +75,7 @@ export function bundleConfig(parts: BundleParts): object {
       resources: {},
       maskedPaths: MASKED.map((name) => `/proc/${name}`),
       readonlyPaths: READ_ONLY.map((name) => `/proc/${name}`),
-      ...(filter.seccomp === undefined ? {} : { seccomp: filter.seccomp }),
+      ...(filter?.seccomp === undefined ? {} : { seccomp: filter.seccomp }),
     },
   };
 }
