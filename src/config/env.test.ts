@@ -29,6 +29,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
     controlHost: '127.0.0.1',
     controlPort: 8081,
     log: 'people',
+    egressPrivate: [],
+    egressResolvers: null,
     postgresUrl: null,
     sandboxDriver: 'auto',
     limits: {
@@ -37,6 +39,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
       artifactBytesMax: 268_435_456,
       artifactUnpackedBytesMax: 1_073_741_824,
       artifactFilesMax: 50_000,
+      compiledBytesMax: 67_108_864,
       sandboxMemoryMiB: 5734,
       sandboxesMax: 500,
       startsInFlightMax: 4,
@@ -46,6 +49,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       drainMs: 25_000,
       recordBufferBytes: 33_554_432,
       logBytesPerSecond: 65_536,
+      egressConnectionsPerSandboxMax: 256,
+      egressConnectionsMax: 4_096,
       retentionHours: 168,
     },
   });

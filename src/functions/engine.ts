@@ -4,20 +4,21 @@
 // Callers: the gateway, and the edge's private server for direct invocations; the read model says what is current.
 import { availableParallelism } from 'node:os';
 import type { LogLevelName } from '../protocol/frames.ts';
-import type { VirgaError } from '../protocol/errors.ts';
+import { VirgaError } from '../protocol/errors.ts';
 import type { LogLine } from '../protocol/invocation.ts';
 import type { FunctionStats } from '../protocol/stats.ts';
 import { newId } from '../lib/ids.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
 import type { Recorder } from '../observe/recorder.ts';
-import type { Sandbox, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
+import type { Sandbox, SandboxExit, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
 import { BLANK_MIB, Blanks } from './blanks.ts';
 import { Call } from './call.ts';
 import type { CallRequest } from './call.ts';
+import { crashed } from './failures.ts';
 import { Instance } from './instance.ts';
 import type { InstanceEvents, LogSource } from './instance.ts';
 import { recordOf } from './record.ts';
-import { versionKey } from './version.ts';
+import { nameOf, versionKey } from './version.ts';
 import type { DeployedVersion } from './version.ts';
 import { VersionPool } from './version-pool.ts';
 
@@ -60,9 +61,9 @@ export class Engine {
     this.#sandboxes = options.sandboxes;
     this.#recorder = options.recorder;
     this.#limits = options.limits;
-    this.#sandboxes.outputTo((id, text) => {
+    this.#sandboxes.outputTo((id, text, level) => {
       const instance = this.#instances.get(id);
-      if (instance !== undefined) this.#onLog(instance, undefined, 'info', text.trimEnd());
+      if (instance !== undefined) this.#onLog(instance, undefined, level, text.trimEnd());
     });
     const { blanksMax, bootTimeoutMs } = options.limits;
     this.blanks = new Blanks(options.sandboxes, { blanksMax, bootTimeoutMs, bootsMax: BLANK_BOOTS_MAX }, () => this.#roomForBlank());
@@ -94,6 +95,7 @@ export class Engine {
       shapes.push(shapeOf(version));
       const key = versionKey(version);
       current.add(key);
+      if (!this.#current.has(key)) this.#sandboxes.prepare(version.artifact, version.settings.runtime);
       if (version.settings.instances.min > 0) this.#pool(version).ensureMin();
       else if (!this.#current.has(key)) this.#pools.get(key)?.revive();
     }
@@ -197,12 +199,18 @@ export class Engine {
   async #start(version: DeployedVersion, events: InstanceEvents, onSandbox: (instance: Instance) => void): Promise<Instance> {
     const { settings } = version;
     const startedAt = performance.now();
+    let started: Sandbox | undefined;
+    let exit: SandboxExit | undefined;
     this.#startsInFlight++;
     try {
       const { sandbox, booted } = await this.#sandboxFor(version);
+      started = sandbox;
       const instance = new Instance(version, sandbox, events);
       this.#instances.set(instance.id, instance);
-      void sandbox.exited.then(() => this.#instances.delete(instance.id));
+      void sandbox.exited.then((ended) => {
+        exit = ended;
+        this.#instances.delete(sandbox.id);
+      });
       onSandbox(instance);
       await instance.start(
         {
@@ -216,10 +224,14 @@ export class Engine {
           timeoutMs: settings.timeoutMs,
           concurrency: settings.concurrency,
           logBytesPerSecond: this.#limits.logBytesPerSecond,
+          ...(sandbox.compiledFolder === null ? {} : { compiledFolder: sandbox.compiledFolder }),
         },
         { bootTimeoutMs: this.#limits.bootTimeoutMs, loadTimeoutMs: this.#limits.loadTimeoutMs, startedAt, booted },
       );
       return instance;
+    } catch (error) {
+      if (started === undefined || started.compiledFolder === null || !crashed(exit)) throw error;
+      throw this.#withoutCompiled(version, error);
     } finally {
       this.#startsInFlight--;
       // A pool that was refused for want of a start slot asks again.
@@ -227,10 +239,18 @@ export class Engine {
     }
   }
 
+  /** A crash while the code was being loaded may be that of its compiled form: the calls are worth a second try without it. */
+  #withoutCompiled(version: DeployedVersion, cause: unknown): VirgaError {
+    this.#sandboxes.discardCompiled(version.artifact, version.settings.runtime);
+    const message = `${nameOf(version)} crashed while it was being loaded; it is started once more without its compiled code`;
+    return new VirgaError('sandbox_unavailable', message, { cause });
+  }
+
   /** One that has booted, where there is a blank; else one of its own. */
   async #sandboxFor(version: DeployedVersion): Promise<{ sandbox: Sandbox; booted: boolean }> {
     const shape = shapeOf(version);
-    const assignment = { artifact: version.artifact };
+    const { project, function: fn, version: number, settings } = version;
+    const assignment = { artifact: version.artifact, network: { project, function: fn, version: number, egress: settings.egress } };
     const blank = await this.blanks.take(shape);
     if (blank === undefined) return { sandbox: await this.#sandboxes.start({ ...shape, id: newId('sbx') }, assignment), booted: false };
     try {

@@ -24,6 +24,7 @@ const SETTINGS: VersionSettings = {
   queue: 10,
   idleMs: 60_000,
   env: {},
+  egress: 'internet',
 };
 
 export function testVersion(settings: Partial<VersionSettings> = {}, name = 'f', number = 1): DeployedVersion {
@@ -88,6 +89,9 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly #script: GuestScript;
   alive = 0;
   refuse: VirgaError | undefined;
+  /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
+  compiledFolder: string | null = null;
+  readonly prepared: string[] = [];
   /** Without it there are no blanks. */
   driver: SandboxDriverStatus | undefined;
 
@@ -113,6 +117,7 @@ export class ScriptedSandboxes implements Sandboxes {
       id: spec.id,
       channel: host,
       codeFolder: assignment === null ? null : '/code',
+      compiledFolder: this.compiledFolder,
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
       promote: (): void => {},
@@ -129,6 +134,14 @@ export class ScriptedSandboxes implements Sandboxes {
   }
 
   outputTo(): void {}
+
+  prepare(artifact: string): void {
+    this.prepared.push(artifact);
+  }
+
+  discardCompiled(): void {
+    this.compiledFolder = null;
+  }
 
   async close(): Promise<void> {}
 }
