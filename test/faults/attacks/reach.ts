@@ -80,18 +80,15 @@ export const ATTACKS: Record<string, ReachAttack> = {
   'open-folders': { tries: 'to find an open folder of the host among its descriptors', holds: NOTHING, run: openFolders },
   'temporary-files': { tries: 'to find a file that the host has in /tmp', holds: GONE, run: (path) => fs.readFileSync(path, 'utf8') },
   'shared-memory': { tries: 'to find a segment that the host has in /dev/shm', holds: GONE, run: (path) => fs.readFileSync(path, 'utf8') },
-  'temporary-folder': { tries: 'to find what others left in /tmp', holds: NOTHING, run: () => fs.readdirSync('/tmp').join() || 'nothing' },
-  'socket-of-edge': { tries: 'to reach the edge’s own socket', holds: GONE, run: reached },
-  'socket-of-launcher': { tries: 'to ask the launcher for a sandbox', holds: GONE, run: reached },
-  'socket-of-channels': { tries: 'to take over the channel of another sandbox', holds: GONE, run: reached },
-  'socket-of-postgres': { tries: 'to reach the database by its socket', holds: GONE, run: reached },
-  'socket-of-docker': { tries: 'to reach a container engine', holds: GONE, run: () => reached('/var/run/docker.sock') },
-  'socket-of-dbus': { tries: 'to reach the system’s bus', holds: GONE, run: () => reached('/run/dbus/system_bus_socket') },
-  'abstract-of-host': { tries: 'to reach an abstract socket of the host', holds: /^ECONNREFUSED$/, run: (name) => reached(`\0${name}`) },
-  'abstract-of-neighbour': {
-    tries: 'to reach an abstract socket of another sandbox',
-    holds: /^ECONNREFUSED$/,
-    run: () => reached('\0virga-neighbour'),
+  'temporary-folder': {
+    tries: 'to find what others left in /tmp',
+    holds: NOTHING,
+    // The runtime's own link to its compiled code is not somebody else's.
+    run: () =>
+      fs
+        .readdirSync('/tmp')
+        .filter((name) => name !== '.virga-compiled')
+        .join() || 'nothing',
   },
   'abstract-listed': {
     tries: 'to find sockets of others by their list',
@@ -117,9 +114,9 @@ export const ATTACKS: Record<string, ReachAttack> = {
     run: () => fs.writeFileSync('/usr/lib/virga-attack.so', 'x'),
   },
   'write-compiled': {
-    tries: 'to poison the compiled code',
-    holds: /^(EROFS|ENOENT|EACCES)$/,
-    run: () => fs.writeFileSync('/compiled/x', 'x'),
+    tries: 'to poison the compiled code that all instances of its version take',
+    holds: /^((EROFS|ENOENT|EACCES),?)+$/,
+    run: () => ['/compiled', ...compiledFolders()].map((folder) => codeOf(() => fs.writeFileSync(join(folder, 'x'), 'x'))).join(),
   },
   'write-root': { tries: 'to write beside it all', holds: /^EROFS$/, run: () => fs.writeFileSync('/x', 'x') },
   'link-out': {
@@ -177,6 +174,21 @@ function processFilesWith(file: string, text: string): string {
     }
   });
   return found.join() || 'nothing';
+}
+
+/** Where Node looks for the code of this process, past the links in /tmp. */
+function compiledFolders(): string[] {
+  const links = '/tmp/.virga-compiled';
+  return fs.existsSync(links) ? fs.readdirSync(links).map((name) => fs.realpathSync(join(links, name))) : [];
+}
+
+function codeOf(work: () => void): string {
+  try {
+    work();
+    return 'done';
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
 }
 
 function openFolders(): string {
