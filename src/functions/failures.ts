@@ -1,6 +1,7 @@
 // The errors that a function's own doing brings about, worded for the person who wrote it: what happened, with the
 // value and the setting to change. Called by instance.ts and version-pool.ts.
 import { VirgaError } from '../protocol/errors.ts';
+import { LOG_LINE_MAX } from '../protocol/frames.ts';
 import type { GuestError } from '../protocol/frames.ts';
 import type { SandboxExit } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
@@ -9,7 +10,8 @@ import { nameOf } from './version.ts';
 /** A guest's error frame. Throws SyntaxError when it is malformed. */
 export function readGuestError(payload: Buffer): GuestError {
   const error = JSON.parse(payload.toString()) as Partial<GuestError>;
-  return { name: String(error.name ?? 'Error'), message: String(error.message ?? ''), stack: String(error.stack ?? '') };
+  const text = (value: unknown, instead: string): string => (typeof value === 'string' ? value.slice(0, LOG_LINE_MAX) : instead);
+  return { name: text(error.name, 'Error'), message: text(error.message, ''), stack: text(error.stack, '') };
 }
 
 export function timeoutError(version: DeployedVersion): VirgaError {
