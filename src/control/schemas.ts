@@ -4,6 +4,8 @@ import { z } from '@hono/zod-openapi';
 import type { Change, DeployAnswer, FunctionItem, Page } from '../protocol/control-api.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import { EXPLANATION_CAUSES } from '../protocol/explanation.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
@@ -118,6 +120,18 @@ export const functionItem = z
 
 export const outcome = z.enum(['ok', ...ERROR_CODES]) satisfies z.ZodType<Outcome>;
 
+export const explanation = z
+  .object({
+    cause: z.enum(EXPLANATION_CAUSES),
+    limit: z.string().nullable(),
+    setting: z.string().nullable(),
+    facts: z.array(z.string()),
+    peakMemoryBytes: z.number().nullable(),
+    cpu: z.object({ ms: z.number(), queuedMs: z.number(), windowMs: z.number() }).nullable(),
+    lastLines: z.array(z.string()),
+  })
+  .openapi('Explanation') satisfies z.ZodType<Explanation>;
+
 export const invocationRecord = z
   .object({
     id: z.string(),
@@ -130,6 +144,7 @@ export const invocationRecord = z
     status: z.int().nullable(),
     request: z.string().nullable(),
     error: z.string().nullable(),
+    explanation: explanation.nullable(),
     startedAt: z.number(),
     receipt: z.object({
       queueMs: z.number(),

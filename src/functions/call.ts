@@ -3,6 +3,7 @@
 // Invariant: exactly one of sink.end's two ways (a last body, or failed) is reached, once; afterwards the sink hears nothing.
 // Made by engine.ts, moved by version-pool.ts and instance.ts.
 import type { ErrorCode } from '../protocol/errors.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
@@ -65,6 +66,7 @@ export class Call {
   status: number | null = null;
   outcome: 'ok' | ErrorCode = 'ok';
   errorMessage: string | null = null;
+  explanation: Explanation | null = null;
   bytesIn = 0;
   bytesOut = 0;
   headSent = false;

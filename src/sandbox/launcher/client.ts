@@ -11,7 +11,18 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Assignment, Sandbox, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import { cpuOfTree } from '../process-tree.ts';
+import { NOTHING_COUNTED } from '../sandbox.ts';
+import type {
+  Assignment,
+  CpuClock,
+  Sandbox,
+  SandboxControls,
+  SandboxDriverStatus,
+  SandboxExit,
+  SandboxSpec,
+  Sandboxes,
+} from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -24,14 +35,25 @@ const LOST: SandboxExit = {
   code: null,
   signal: 'SIGKILL',
   outOfMemory: false,
+  usage: NOTHING_COUNTED,
+  lost: true,
   stderrTail: 'the launcher ended, and its sandboxes with it',
 };
 
+/** Of a fork bomb not all are looked at. */
+const CPU_PROCESSES_MAX = 64;
 const NO_CONTROLS: SandboxControls = { freezer: null, memory: null };
+
+interface Answer {
+  codeFolder: string | null;
+  controls: SandboxControls;
+  /** 0: not told again. */
+  pid: number;
+}
 
 interface Tenancy {
   /** Of the start, then of the assignment. */
-  answered: PromiseWithResolvers<{ codeFolder: string | null; controls: SandboxControls }>;
+  answered: PromiseWithResolvers<Answer>;
   exited: PromiseWithResolvers<SandboxExit>;
   channel: Duplex | undefined;
 }
@@ -81,7 +103,7 @@ export class LauncherClient implements Sandboxes {
     );
     this.#send({ op: 'start', spec, assignment });
     let channel: Duplex;
-    let answer: { codeFolder: string | null; controls: SandboxControls };
+    let answer: Answer;
     try {
       [channel, answer] = await Promise.all([expected.channel, tenancy.answered.promise]);
     } catch (error) {
@@ -158,7 +180,7 @@ export class LauncherClient implements Sandboxes {
     const tenancy = this.#tenancies.get(message.id);
     if (tenancy === undefined) return;
     if (message.op === 'started') tenancy.answered.resolve(message);
-    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS });
+    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS, pid: 0 });
     else if (message.op === 'refused') tenancy.answered.reject(new VirgaError(message.code, message.message));
     else {
       this.#tenancies.delete(message.id);
@@ -192,10 +214,11 @@ class LaunchedByClient implements Sandbox {
   codeFolder: string | null;
   readonly #client: LauncherClient;
   readonly #controls: SandboxControls;
+  readonly #pid: number;
 
   constructor(
     id: string,
-    parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'> & { controls: SandboxControls },
+    parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'> & { controls: SandboxControls; pid: number },
     client: LauncherClient,
   ) {
     this.id = id;
@@ -203,6 +226,7 @@ class LaunchedByClient implements Sandbox {
     this.codeFolder = parts.codeFolder;
     this.exited = parts.exited;
     this.#controls = parts.controls;
+    this.#pid = parts.pid;
     this.#client = client;
   }
 
@@ -227,6 +251,10 @@ class LaunchedByClient implements Sandbox {
     } catch {
       return null; // It has ended.
     }
+  }
+
+  cpu(): CpuClock | null {
+    return cpuOfTree(this.#pid, { processesMax: CPU_PROCESSES_MAX });
   }
 
   async kill(): Promise<void> {
