@@ -9,7 +9,7 @@ import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
 import { NOTHING_COUNTED } from '../sandbox/sandbox.ts';
-import type { Assignment, CpuClock, Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { Assignment, CpuClock, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -91,6 +91,8 @@ export class ScriptedSandboxes implements Sandboxes {
   refuse: VirgaError | undefined;
   /** The CPU clock of all of them. */
   cpu: () => CpuClock | null = () => null;
+  /** Without it there are no blanks. */
+  driver: SandboxDriverStatus | undefined;
 
   constructor(script: GuestScript) {
     this.#script = script;
@@ -116,6 +118,7 @@ export class ScriptedSandboxes implements Sandboxes {
       codeFolder: assignment === null ? null : '/code',
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
+      promote: (): void => {},
       freeze: (): boolean => false,
       thaw: (): void => {},
       memoryBytes: (): number | null => null,
@@ -125,8 +128,8 @@ export class ScriptedSandboxes implements Sandboxes {
     return sandbox;
   }
 
-  status(): undefined {
-    return undefined;
+  status(): SandboxDriverStatus | undefined {
+    return this.driver;
   }
 
   outputTo(): void {}
