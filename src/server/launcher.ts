@@ -47,7 +47,11 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   await mkdir(artifactsFolder, { recursive: true });
   await chmod(artifactsFolder, 0o755);
   const artifacts = new ArtifactFolders({ folder: artifactsFolder, blobs: blobsOf(config), limits: config.limits });
-  const driver = await openDriver(config, { scope, folders: [artifactsFolder, ...catalog.folders] });
+  const driver = await openDriver(config, {
+    scope,
+    folders: [artifactsFolder, ...catalog.folders],
+    warn: (text) => process.stderr.write(text),
+  });
   log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
   const service = new LauncherService({
     driver,
@@ -96,10 +100,12 @@ async function filesOf(assignment: Assignment, artifacts: ArtifactFolders): Prom
   return [{ source: await artifacts.ensure(assignment.artifact), target: CODE }];
 }
 
-/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */
-async function openDriver(config: Config, options: { scope: string; folders: string[] }): Promise<SandboxDriver> {
-  const openProcess = (reason: string): Promise<SandboxDriver> =>
-    ProcessDriver.open({ scope: options.scope, reason, warn: (text) => process.stderr.write(text) });
+/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. Also for the doctor. */
+export async function openDriver(
+  config: Config,
+  options: { scope: string; folders: string[]; warn: (text: string) => void },
+): Promise<SandboxDriver> {
+  const openProcess = (reason: string): Promise<SandboxDriver> => ProcessDriver.open({ scope: options.scope, reason, warn: options.warn });
   if (config.sandboxDriver === 'process') return openProcess('the configuration asks for it');
   try {
     return await BubblewrapDriver.open({ ...options, runFolder: config.runFolder });
