@@ -23,7 +23,7 @@ export const command: CommandDefinition<NodeOptions> = {
     'virga doctor',
     'sudo virga doctor',
     'virga doctor --json | jq \'.checks[] | select(.state != "holds")\'',
-    'virga doctor --sandbox-driver process',
+    'virga doctor --sandbox process',
   ],
   notes:
     'Opens the sandboxes that `virga start` would use with the same settings, attacks the host from inside them, and tries what else Virga needs. It takes a few seconds, works in a temporary folder, and leaves a Virga that runs here alone. "lacks" means that this machine cannot enforce or does not have it: a deploy that needs it is refused. The exit status is 1 when a wall fails.',

@@ -11,6 +11,8 @@ interface Wall {
   title: string;
   /** Where this is null the driver does not claim to hold it. */
   claim?: Exclude<keyof Enforcement, 'notes'>;
+  /** Only a launcher that is root can give it. */
+  needsRoot?: true;
   remedy?: (facts: MachineFacts) => string;
 }
 
@@ -43,7 +45,7 @@ export const WALLS: Record<string, Wall> = {
   'abstract-socket': { ...hostWall('nor those of an abstract name'), claim: 'network' },
   'other-sockets': hostWall("nor Docker's and the system bus's"),
   hostname: hostWall('a hostname of its own'),
-  'own-uid': hostWall('a uid of its own, also on the host'),
+  'own-uid': { ...hostWall('a uid of its own, also on the host'), needsRoot: true },
   root: kernelWall('it does not run as root'),
   capabilities: kernelWall('no capabilities'),
   'no-new-privs': kernelWall('no new privileges'),
@@ -86,16 +88,23 @@ export function judge(
   outcome: Outcome | undefined,
   { status, facts }: { status: SandboxDriverStatus; facts: MachineFacts },
 ): Check {
-  const { theme, title, claim, remedy } = WALLS[name]!;
+  const { theme, title, claim, remedy, needsRoot } = WALLS[name]!;
   const { through, detail } = outcome ?? { through: true, detail: 'the probe ended before it could tell' };
-  const check = { theme, name, title, detail };
-  if (!through) return { ...check, state: 'holds', remedy: null };
-  if (status.driver === 'process') return { ...check, state: 'fails', remedy: null };
+  const isolates = status.driver !== 'process';
   const claimed = claim === undefined || status.enforcement[claim] !== null;
+  // A limit that nothing enforces does not hold because it was not met this time, e.g. on a machine that is busy anyway.
+  const lucky = !through && theme === 'limits' && !claimed;
+  const check = { theme, name, title, detail: lucky ? `${detail}, though nothing enforces it` : detail };
+  if (!through && !lucky) return { ...check, state: 'holds', remedy: null };
+  if (!isolates) return { ...check, state: 'fails', remedy: null };
+  if (needsRoot && !facts.root) return { ...check, state: 'lacks', remedy: ROOT_GIVES };
   // What a node does not claim is refused at deploy, where it is a setting.
   if (!claimed) return { ...check, state: 'lacks', remedy: remedy?.(facts) ?? null };
   return { ...check, state: 'fails', remedy: remedy?.(facts) ?? UNEXPECTED };
 }
+
+const ROOT_GIVES =
+  'start Virga as root: it gives each sandbox a uid that nothing else has; as an ordinary user it has only its own (the other walls do not depend on it)';
 
 const UNEXPECTED =
   'this is a hole in a wall that Virga claims: report it as SECURITY.md says, and use this node for trusted code only until then';

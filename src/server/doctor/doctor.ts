@@ -22,7 +22,7 @@ import { codeOf, refused, through } from './inside/attack.ts';
 import { machineChecks } from './machine-checks.ts';
 import { readMachine } from './machine.ts';
 import type { MachineFacts } from './machine.ts';
-import { installing, wallsRemedy } from './remedies.ts';
+import { cgroupRemedy, installing, wallsRemedy } from './remedies.ts';
 import { THEMES, summaryOf } from './report.ts';
 import type { Check, CheckState, DoctorReport } from './report.ts';
 import { Trials } from './trial.ts';
@@ -40,8 +40,9 @@ const LIMITED: [attack: string, shape: Shape][] = [
 ];
 const END_MS_MAX = 2_000;
 const FREEZE_LOOK_MS = 100;
-/** Of the time for which it is frozen, what a sandbox may still run: the freezer takes a moment. */
-const FROZEN_SHARE_MAX = 0.2;
+/** The freezer of cgroup v1 only begins when it is told to. */
+const FREEZE_WITHIN_MS = 50;
+const FROZEN_SHARE_MAX = 0.05;
 
 export interface DoctorOptions {
   /** What is being done, for people. */
@@ -118,7 +119,7 @@ function driverCheck({ driver, fallback }: Ward, facts: MachineFacts): Check {
   const check = { theme: 'host', name: 'walls', title: 'sandboxes have walls' } as const;
   if (driver.status.driver !== 'process') return { ...check, state: 'holds', detail: driver.status.driver, remedy: null };
   const asked = /configuration asks/.test(fallback ?? '');
-  const remedy = asked ? 'start Virga without --sandbox-driver process' : wallsRemedy(facts, fallback ?? '');
+  const remedy = asked ? 'start Virga without `--sandbox process` (VIRGA_SANDBOX)' : wallsRemedy(facts, fallback ?? '');
   return { ...check, state: 'fails', detail: `the driver "process" isolates nothing: ${fallback}`, remedy };
 }
 
@@ -192,16 +193,17 @@ async function speedChecks(trials: Trials, driver: SandboxDriver, facts: Machine
   const blanks = 'sandboxes are booted ahead of need and given their files late';
   const lateRemedy = facts.root
     ? null
-    : 'start Virga as root, or allow unprivileged mounts in user namespaces (see the remedy of the walls)';
+    : 'start Virga as root, which may mount; or let `unshare` make user namespaces (under AppArmor by a profile of its own)';
   if (!driver.status.lateFiles)
     checks.push(check('blanks', blanks, 'lacks', 'this user may not mount in a namespace of its own', lateRemedy));
+  else if (driver.status.driver === 'process') checks.push(check('blanks', blanks, 'holds', 'the files of the host are in sight anyway'));
   else checks.push(check('blanks', blanks, ...(await lateFilesFinding(trials))));
   checks.push(
     check(
       'freezer',
       'idle instances are frozen',
       ...(await freezerFinding(trials)),
-      'a cgroup that this user may write to: see the remedy of the limits',
+      driver.status.driver === 'process' ? null : cgroupRemedy(facts),
     ),
   );
   return checks;
@@ -242,6 +244,7 @@ async function freezerFinding(trials: Trials): Promise<[CheckState, string]> {
       return busy() - before;
     };
     await writeFile(freezer.file, freezer.freeze);
+    await sleep(FREEZE_WITHIN_MS);
     const frozenMs = await runMs();
     await writeFile(freezer.file, freezer.thaw);
     const thawedMs = await runMs();
