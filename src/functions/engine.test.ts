@@ -337,9 +337,9 @@ test('a timeout says whether the instance computed or waited', async () => {
 });
 
 test('a crash after refused processes names the pids limit, and an error that is a full /tmp names its size', async () => {
-  let how = (guest: Guest, _: number): void =>
+  let how: GuestScript['onRequest'] = (guest) =>
     guest.end({ code: 1, usage: { peakMemoryBytes: null, pidsRefused: 7, memoryLimitOf: null } });
-  const { engine, call, recorder } = setUp({ onRequest: (guest, stream) => how(guest, stream) });
+  const { engine, call, recorder } = setUp({ onRequest: (...request) => how(...request) });
   await assert.rejects(call(testVersion()).answer.done, /refused 7 more processes or threads at its limit of 16; raise `pids`/);
   for (const [thrown, advice] of [
     ['ENOSPC: no space left on device, write', /holds 1 MiB; raise `tmp`/],

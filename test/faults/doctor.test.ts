@@ -62,8 +62,8 @@ function inState({ checks }: Report, state: Check['state']): string[] {
 
 /** Whether bubblewrap works here, as root or as an ordinary user. */
 function wallsWork(as: string[] = []): boolean {
-  const [program, ...args] = [...as, 'bwrap', '--ro-bind', '/', '/', '--unshare-all', 'true'];
-  return spawnSync(program!, args).status === 0;
+  const bwrap = ['bwrap', '--ro-bind', '/', '/', '--unshare-all', 'true'];
+  return spawnSync('env', [...as, ...bwrap]).status === 0;
 }
 
 const root = process.getuid?.() === 0;

@@ -33,7 +33,7 @@ export const command: CommandDefinition<NodeOptions> = {
     let report: DoctorReport;
     {
       using progress = terminal.progress('examining this machine');
-      report = await runDoctor(config, { progress: (text) => progress.update(text) });
+      report = await runDoctor(config, { progress: (doing) => progress.update(doing) });
     }
     terminal.result(report, () => text(report, terminal));
     return report.summary.fails === 0 ? 0 : 1;

@@ -45,8 +45,8 @@ const FREEZE_WITHIN_MS = 50;
 const FROZEN_SHARE_MAX = 0.05;
 
 export interface DoctorOptions {
-  /** What is being done, for people. */
-  progress(text: string): void;
+  /** Hears what is being done, for people. */
+  progress: (doing: string) => void;
 }
 
 export async function runDoctor(config: Config, { progress }: DoctorOptions): Promise<DoctorReport> {

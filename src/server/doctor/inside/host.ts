@@ -91,7 +91,7 @@ function opens(file: string): Outcome {
 async function connects(to: NetConnectOpts): Promise<Outcome> {
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const socket = connect({ ...to, timeout: CONNECT_MS });
-  socket.once('connect', () => resolve(through(`connected to ${name(to)}`)));
+  socket.once('connect', () => resolve(through(`connected to ${nameOf(to)}`)));
   socket.once('timeout', () => resolve(refused('no answer')));
   socket.once('error', (error) => resolve(refused(codeOf(error))));
   const outcome = await promise;
@@ -99,8 +99,8 @@ async function connects(to: NetConnectOpts): Promise<Outcome> {
   return outcome;
 }
 
-function name(to: NetConnectOpts): string {
-  return 'path' in to && to.path !== undefined ? to.path.replace('\0', '@') : `${(to as { host: string }).host}`;
+function nameOf(to: NetConnectOpts): string {
+  return 'path' in to && to.path !== undefined ? to.path.replace('\0', '@') : (to as { host: string }).host;
 }
 
 async function firstThrough(tries: Promise<Outcome>[]): Promise<Outcome> {
