@@ -4,20 +4,21 @@
 // Callers: the gateway, and the edge's private server for direct invocations; the read model says what is current.
 import { availableParallelism } from 'node:os';
 import type { LogLevelName } from '../protocol/frames.ts';
-import type { VirgaError } from '../protocol/errors.ts';
+import { VirgaError } from '../protocol/errors.ts';
 import type { LogLine } from '../protocol/invocation.ts';
 import type { FunctionStats } from '../protocol/stats.ts';
 import { newId } from '../lib/ids.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
 import type { Recorder } from '../observe/recorder.ts';
-import type { Sandbox, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
+import type { Sandbox, SandboxExit, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
 import { BLANK_MIB, Blanks } from './blanks.ts';
 import { Call } from './call.ts';
 import type { CallRequest } from './call.ts';
+import { crashed } from './failures.ts';
 import { Instance } from './instance.ts';
 import type { InstanceEvents, LogSource } from './instance.ts';
 import { recordOf } from './record.ts';
-import { versionKey } from './version.ts';
+import { nameOf, versionKey } from './version.ts';
 import type { DeployedVersion } from './version.ts';
 import { VersionPool } from './version-pool.ts';
 
@@ -92,6 +93,7 @@ export class Engine {
       shapes.push(shapeOf(version));
       const key = versionKey(version);
       current.add(key);
+      if (!this.#current.has(key)) this.#sandboxes.prepare(version.artifact, version.settings.runtime);
       if (version.settings.instances.min > 0) this.#pool(version).ensureMin();
       else if (!this.#current.has(key)) this.#pools.get(key)?.revive();
     }
@@ -195,12 +197,18 @@ export class Engine {
   async #start(version: DeployedVersion, events: InstanceEvents, onSandbox: (instance: Instance) => void): Promise<Instance> {
     const { settings } = version;
     const startedAt = performance.now();
+    let started: Sandbox | undefined;
+    let exit: SandboxExit | undefined;
     this.#startsInFlight++;
     try {
       const { sandbox, booted } = await this.#sandboxFor(version);
+      started = sandbox;
       const instance = new Instance(version, sandbox, events);
       this.#instances.set(instance.id, instance);
-      void sandbox.exited.then(() => this.#instances.delete(instance.id));
+      void sandbox.exited.then((ended) => {
+        exit = ended;
+        this.#instances.delete(sandbox.id);
+      });
       onSandbox(instance);
       await instance.start(
         {
@@ -214,15 +222,26 @@ export class Engine {
           timeoutMs: settings.timeoutMs,
           concurrency: settings.concurrency,
           logBytesPerSecond: this.#limits.logBytesPerSecond,
+          ...(sandbox.compiledFolder === null ? {} : { compiledFolder: sandbox.compiledFolder }),
         },
         { bootTimeoutMs: this.#limits.bootTimeoutMs, loadTimeoutMs: this.#limits.loadTimeoutMs, startedAt, booted },
       );
       return instance;
+    } catch (error) {
+      if (started === undefined || started.compiledFolder === null || !crashed(exit)) throw error;
+      throw this.#withoutCompiled(version, error);
     } finally {
       this.#startsInFlight--;
       // A pool that was refused for want of a start slot asks again.
       queueMicrotask(() => this.#roomFreed());
     }
+  }
+
+  /** A crash while the code was being loaded may be that of its compiled form: the calls are worth a second try without it. */
+  #withoutCompiled(version: DeployedVersion, cause: unknown): VirgaError {
+    this.#sandboxes.discardCompiled(version.artifact, version.settings.runtime);
+    const message = `${nameOf(version)} crashed while it was being loaded; it is started once more without its compiled code`;
+    return new VirgaError('sandbox_unavailable', message, { cause });
   }
 
   /** One that has booted, where there is a blank; else one of its own. */

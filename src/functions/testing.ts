@@ -91,6 +91,9 @@ export class ScriptedSandboxes implements Sandboxes {
   refuse: VirgaError | undefined;
   /** The CPU clock of all of them. */
   cpu: () => CpuClock | null = () => null;
+  /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
+  compiledFolder: string | null = null;
+  readonly prepared: string[] = [];
   /** Without it there are no blanks. */
   driver: SandboxDriverStatus | undefined;
 
@@ -116,6 +119,7 @@ export class ScriptedSandboxes implements Sandboxes {
       id: spec.id,
       channel: host,
       codeFolder: assignment === null ? null : '/code',
+      compiledFolder: this.compiledFolder,
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
       promote: (): void => {},
@@ -133,6 +137,14 @@ export class ScriptedSandboxes implements Sandboxes {
   }
 
   outputTo(): void {}
+
+  prepare(artifact: string): void {
+    this.prepared.push(artifact);
+  }
+
+  discardCompiled(): void {
+    this.compiledFolder = null;
+  }
 
   async close(): Promise<void> {}
 }

@@ -11,6 +11,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
+import type { RuntimeName } from '../../protocol/settings.ts';
 import { cpuOfTree } from '../process-tree.ts';
 import { NOTHING_COUNTED } from '../sandbox.ts';
 import type {
@@ -44,8 +45,7 @@ const LOST: SandboxExit = {
 const CPU_PROCESSES_MAX = 64;
 const NO_CONTROLS: SandboxControls = { freezer: null, memory: null };
 
-interface Answer {
-  codeFolder: string | null;
+interface Answer extends Pick<Sandbox, 'codeFolder' | 'compiledFolder'> {
   controls: SandboxControls;
   /** 0: not told again. */
   pid: number;
@@ -118,14 +118,22 @@ export class LauncherClient implements Sandboxes {
     return new LaunchedByClient(spec.id, { channel, ...answer, exited: tenancy.exited.promise }, this);
   }
 
+  /** While the launcher is away this is lost; it makes up for that when the artifact is first used. */
+  prepare(artifact: string, runtime: RuntimeName): void {
+    this.#send({ op: 'prepare', artifact, runtime });
+  }
+
+  discardCompiled(artifact: string, runtime: RuntimeName): void {
+    this.#send({ op: 'discardCompiled', artifact, runtime });
+  }
+
   /** Of LaunchedByClient alone. */
-  async assign(id: string, assignment: Assignment): Promise<string> {
+  async assign(id: string, assignment: Assignment): Promise<Answer> {
     const tenancy = this.#tenancies.get(id);
     if (tenancy === undefined) throw away('ended the sandbox before it was given its version');
     tenancy.answered = Promise.withResolvers();
     this.#send({ op: 'assign', id, assignment });
-    const { codeFolder } = await tenancy.answered.promise;
-    return codeFolder!;
+    return tenancy.answered.promise;
   }
 
   /** Of LaunchedByClient alone. */
@@ -217,18 +225,16 @@ class LaunchedByClient implements Sandbox {
   readonly channel: Duplex;
   readonly exited: Promise<SandboxExit>;
   codeFolder: string | null;
+  compiledFolder: string | null;
   readonly #client: LauncherClient;
   readonly #controls: SandboxControls;
   readonly #pid: number;
 
-  constructor(
-    id: string,
-    parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'> & { controls: SandboxControls; pid: number },
-    client: LauncherClient,
-  ) {
+  constructor(id: string, parts: Pick<Sandbox, 'channel' | 'exited'> & Answer, client: LauncherClient) {
     this.id = id;
     this.channel = parts.channel;
     this.codeFolder = parts.codeFolder;
+    this.compiledFolder = parts.compiledFolder;
     this.exited = parts.exited;
     this.#controls = parts.controls;
     this.#pid = parts.pid;
@@ -236,7 +242,7 @@ class LaunchedByClient implements Sandbox {
   }
 
   async assign(assignment: Assignment): Promise<void> {
-    this.codeFolder = await this.#client.assign(this.id, assignment);
+    ({ codeFolder: this.codeFolder, compiledFolder: this.compiledFolder } = await this.#client.assign(this.id, assignment));
   }
 
   promote(): void {
