@@ -16,7 +16,16 @@ export interface Room {
 
 const CONTRACTS = ['lib', 'protocol', 'frames'];
 const PORTS = ['port: sandbox', 'port: blobs', 'port: records', 'port: recorder'];
-const ADAPTERS = ['sandbox parts', 'bubblewrap driver', 'process driver', 'launcher client', 'blobs adapters', 'artifacts', 'records'];
+const ADAPTERS = [
+  'sandbox parts',
+  'sandbox networks',
+  'bubblewrap driver',
+  'process driver',
+  'launcher client',
+  'blobs adapters',
+  'artifacts',
+  'records',
+];
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [] },
@@ -32,6 +41,12 @@ export const ROOMS: Room[] = [
   { name: 'bubblewrap driver', files: ['src/sandbox/bubblewrap/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'process driver', files: ['src/sandbox/process/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'launcher client', files: ['src/sandbox/launcher/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
+  {
+    name: 'sandbox networks',
+    files: ['src/sandbox/network/**'],
+    may: ['port: sandbox', 'sandbox parts', ...CONTRACTS],
+    npm: ['dns-packet'],
+  },
   { name: 'sandbox parts', files: ['src/sandbox/**'], may: ['port: sandbox', ...CONTRACTS] },
   { name: 'blobs adapters', files: ['src/store/blobs/**'], may: ['port: blobs', ...CONTRACTS] },
   { name: 'artifacts', files: ['src/store/*.ts'], may: ['port: blobs', ...CONTRACTS], npm: ['tar-stream'] },

@@ -59,6 +59,8 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     controlHost: read(table.controlHost),
     controlPort: read(table.controlPort),
     log: read(table.log),
+    egressPrivate: read(table.egressPrivate),
+    egressResolvers: read(table.egressResolvers),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),
     limits: Object.fromEntries(Object.entries(LIMIT_SETTINGS).map(([key, setting]) => [key, read(setting)])) as unknown as Limits,

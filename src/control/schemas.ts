@@ -2,6 +2,7 @@
 // Invariant: `satisfies` holds each to its type in protocol/, so the client's types and the server's checks cannot drift.
 import { z } from '@hono/zod-openapi';
 import type { Change, DeployAnswer, FunctionItem, Page } from '../protocol/control-api.ts';
+import { EGRESS_ENTRIES_MAX, parseEgressEntry } from '../protocol/egress.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import { EXPLANATION_CAUSES } from '../protocol/explanation.ts';
@@ -47,6 +48,14 @@ const env = z
     `must have at most ${envBytes.max} bytes in all, names and values`,
   );
 
+const egressEntry = z.string().superRefine((text, context) => {
+  const rule = parseEgressEntry(text);
+  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: rule });
+});
+const egress = z.union([z.enum(['internet', 'none']), z.array(egressEntry).max(EGRESS_ENTRIES_MAX)], {
+  error: "must be 'internet', 'none', or a list of names, addresses and ranges",
+});
+
 export const settings = z
   .strictObject({
     runtime: z.enum(RUNTIMES),
@@ -69,6 +78,7 @@ export const settings = z
     queue: between(queue),
     idleMs: between(idleMs),
     env,
+    egress,
   })
   .openapi('VersionSettings') satisfies z.ZodType<VersionSettings>;
 

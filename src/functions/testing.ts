@@ -25,6 +25,7 @@ const SETTINGS: VersionSettings = {
   queue: 10,
   idleMs: 60_000,
   env: {},
+  egress: 'internet',
 };
 
 export function testVersion(settings: Partial<VersionSettings> = {}, name = 'f', number = 1): DeployedVersion {

@@ -70,6 +70,7 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
         ],
         lateTargets: [],
         cwd: '/code',
+        network: null,
         background: false,
         memoryMiB: 128,
         cpus: null,
@@ -264,7 +265,7 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
           'ls -d /home /root /var /srv /boot /sys /run /etc/shadow /etc/ssh /etc/hostname 2>/dev/null; ls /etc; ls /proc | grep -c "^[0-9]"',
         ),
       );
-      assert.match(output, /^(alternatives|hosts|ld\.so\.cache|localtime|nsswitch\.conf|passwd|pki|ssl|\n)+\d\n$/);
+      assert.match(output, /^(alternatives|hosts|ld\.so\.cache|localtime|nsswitch\.conf|passwd|pki|resolv\.conf|ssl|\n)+\d\n$/);
     });
 
     test('a guest is nobody: no host root, no capabilities, no groups, no new privileges', wall, async () => {

@@ -3,6 +3,7 @@
 // The engine (functions/) calls it; sandbox/launcher implements it by asking the launcher role, which starts sandboxes
 // through one of the drivers (bubblewrap/, process/).
 import type { Duplex } from 'node:stream';
+import type { Egress } from '../protocol/egress.ts';
 import type { RuntimeName } from '../protocol/settings.ts';
 
 /** Everything about a sandbox that is fixed when it boots: blanks of equal shape are as good as each other. */
@@ -24,6 +25,15 @@ export interface SandboxSpec extends SandboxShape {
 export interface Assignment {
   /** sha256 of the artifact; its files appear read-only at `Sandbox.codeFolder`. */
   artifact: string;
+  network: NetworkPolicy;
+}
+
+/** Whose connections they are, and where they may go. */
+export interface NetworkPolicy {
+  project: string;
+  function: string;
+  version: number;
+  egress: Egress;
 }
 
 export interface SandboxExit {
@@ -97,7 +107,8 @@ export interface Enforcement {
   cpus: 'cgroup v2' | 'cgroup v1' | null;
   pids: 'cgroup v2' | 'cgroup v1' | 'rlimit' | null;
   tmp: 'tmpfs' | null;
-  network: 'namespace' | null;
+  /** 'relay': by the egress of each function; 'namespace': nothing is reached at all. */
+  network: 'relay' | 'namespace' | null;
   /** Reasons for what is null, for people. */
   notes: string[];
 }
@@ -121,7 +132,10 @@ export interface Sandboxes {
   prepare(artifact: string, runtime: RuntimeName): void;
   /** A sandbox crashed while it loaded the artifact's compiled code: it is not used again. Holds for starts and assignments that follow. */
   discardCompiled(artifact: string, runtime: RuntimeName): void;
-  /** Who hears what sandboxes write to fd 1 and 2 themselves (their console.* and print come as frames): bounded pieces of text. */
-  outputTo(listener: (id: string, text: string) => void): void;
+  /**
+   * Who hears what sandboxes write to fd 1 and 2 themselves (their console.* and print come as frames), and what the
+   * platform has to tell their functions (refused connections): bounded pieces of text.
+   */
+  outputTo(listener: (id: string, text: string, level: 'info' | 'warn') => void): void;
   close(): Promise<void>;
 }

@@ -1,12 +1,13 @@
 // `virga doctor` on this machine, through its command line: with walls, without (a doctor that cannot fail is of no use),
 // as an ordinary user, and beside a Virga that runs.
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { ROOT, leftovers, startVirga } from '../system/virga.ts';
+import { ROOT, eventually, leftovers, startVirga } from '../system/virga.ts';
 
 interface Check {
   theme: string;
@@ -166,6 +167,22 @@ suite('virga doctor', () => {
     assert.equal(await (await virga.fetch('p', '/')).text(), 'here');
     const { stdout } = await virga.cli(['invocations', 'f', '--project', 'p', '--json']);
     assert.doesNotMatch(stdout, /function_crashed/);
+  });
+
+  test('Ctrl-C ends it with all that it has put up', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virga-doctor-test-'));
+    const { VIRGA_DATA: _, ...env } = process.env;
+    const child = spawn(VIRGA, ['doctor'], { env: { ...env, TMPDIR: folder }, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    const ended = once(child, 'exit');
+    const startedAt = performance.now();
+    // It says what it does once that takes longer than a second: then there is something to be left behind.
+    await once(child.stderr, 'data');
+    child.kill('SIGINT');
+    assert.deepEqual(await ended, [130, null]);
+    assert.ok(performance.now() - startedAt < TIMEOUT_MS);
+    assert.deepEqual(readdirSync(folder), []);
+    await eventually(async () => (leftovers(folder).length === 0 ? true : undefined));
+    rmSync(folder, { recursive: true });
   });
 
   test('wrong usage is exit status 2, and nothing is tried', async () => {

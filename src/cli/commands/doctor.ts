@@ -9,6 +9,7 @@ import type { NodeOptions } from '../node-options.ts';
 import { table } from '../table.ts';
 import type { Style, Terminal } from '../terminal.ts';
 
+const INTERRUPTED = 130;
 const LABELS: Record<CheckState, { text: string; style: Style }> = {
   holds: { text: 'ok', style: 'green' },
   fails: { text: 'FAILS', style: ['red', 'bold'] },
@@ -27,8 +28,11 @@ export const command: CommandDefinition<NodeOptions> = {
   ],
   notes:
     'Opens the sandboxes that `virga start` would use with the same settings, attacks the host from inside them, and tries what else Virga needs. It takes a few seconds, works in a temporary folder, and leaves a Virga that runs here alone. "lacks" means that this machine cannot enforce or does not have it: a deploy that needs it is refused. The exit status is 1 when a wall fails.',
-  async run({ terminal }, _args, options) {
+  ownSignals: true,
+  async run({ terminal, signal }, _args, options) {
     const config = await nodeConfig(options, terminal);
+    // What it has put up goes with the process: see doctor.ts.
+    signal.addEventListener('abort', () => process.exit(INTERRUPTED));
     const { runDoctor } = await import('../../server/doctor/doctor.ts');
     let report: DoctorReport;
     {

@@ -2,6 +2,7 @@
 // docs/reference/manifest.md. Invariant: an `error` text says what is expected, so that it can follow "expected …";
 // descriptions are for the reference and for editors. Checks that span several keys are in manifest.ts.
 import { z } from 'zod';
+import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
 import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from './units.ts';
@@ -103,6 +104,12 @@ const globs = z
   .array(glob, { error: 'a list of files or globs, such as [templates/**]' })
   .max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} globs` });
 
+const egressError = 'internet, none, or a list such as [api.stripe.com, "*.example.com:443"]';
+const egressEntry = z.string({ error: EGRESS_RULE }).superRefine((text, context) => {
+  const rule = parseEgressEntry(text);
+  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: `it ${rule}`, params: { rule: true } });
+});
+
 const settings = {
   runtime: z
     .enum(RUNTIMES, { error: `a runtime: ${RUNTIMES.join(', ')}` })
@@ -135,6 +142,18 @@ const settings = {
   queue: whole(queue).optional().describe('Calls that may wait for an instance; the next one is answered 429.'),
   idle: duration(idleMs).optional().describe('How long an instance without calls is kept.'),
   env: environment.optional(),
+  egress: z
+    .union(
+      [
+        z.enum(['internet', 'none'], { error: egressError }),
+        z.array(egressEntry, { error: egressError }).max(EGRESS_ENTRIES_MAX, { error: `at most ${EGRESS_ENTRIES_MAX} entries` }),
+      ],
+      { error: egressError },
+    )
+    .optional()
+    .describe(
+      'What the code may connect to: `internet` (never private networks or this machine), `none`, or a list of names, `*.names` (all below), addresses and ranges, each with `:port` if wanted.',
+    ),
   include: globs
     .optional()
     .describe('Further files that the code reads at run time, as globs relative to the manifest. They keep their place.'),

@@ -62,7 +62,7 @@ export class LauncherClient implements Sandboxes {
   readonly #launcherPath: string;
   readonly #channelsPath: string;
   readonly #door: ChannelDoor;
-  #onOutput: (id: string, text: string) => void = () => {};
+  #onOutput: (id: string, text: string, level: 'info' | 'warn') => void = () => {};
   readonly #tenancies = new Map<string, Tenancy>();
   #socket: Socket | undefined;
   #status: SandboxDriverStatus | undefined;
@@ -83,7 +83,7 @@ export class LauncherClient implements Sandboxes {
   }
 
   /** At most 64 KiB/s of each sandbox. */
-  outputTo(listener: (id: string, text: string) => void): void {
+  outputTo(listener: (id: string, text: string, level: 'info' | 'warn') => void): void {
     this.#onOutput = listener;
   }
 
@@ -186,8 +186,8 @@ export class LauncherClient implements Sandboxes {
       this.#arrival.resolve();
       return;
     }
-    if (message.op === 'output') {
-      this.#onOutput(message.id, message.text);
+    if (message.op === 'output' || message.op === 'log') {
+      this.#onOutput(message.id, message.text, message.op === 'log' ? message.level : 'info');
       return;
     }
     const tenancy = this.#tenancies.get(message.id);

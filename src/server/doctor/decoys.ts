@@ -29,7 +29,7 @@ export class Decoys {
     await once(victim, 'spawn');
     const servers: Server[] = [];
     const listen = async (to: ListenOptions): Promise<number | null> => {
-      const server = createServer((socket) => socket.destroy());
+      const server = createServer((socket) => socket.on('error', () => {}).end(secret));
       try {
         await once(server.listen(to), 'listening');
       } catch {

@@ -4,7 +4,7 @@
 // touched, and is gone at the end, however that comes; what an attack needs to be told apart from a wall is decided in
 // attacks.ts. Caller: cli/commands/doctor.ts.
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,13 +13,15 @@ import type { Config } from '../../config/config.ts';
 import { RUNTIMES } from '../../protocol/settings.ts';
 import { CODE, RuntimeCatalog } from '../../runtimes/catalog.ts';
 import type { SandboxDriver } from '../../sandbox/driver.ts';
+import type { SandboxNetworks } from '../../sandbox/network/network.ts';
 import { cpuOfTree, descendants } from '../../sandbox/process-tree.ts';
-import { openDriver } from '../launcher.ts';
+import { openDriver, openNetworks } from '../launcher.ts';
+import type { Opened } from '../launcher.ts';
 import { WALLS, judge } from './attacks.ts';
 import { Decoys } from './decoys.ts';
 import type { Outcome } from './inside/attack.ts';
 import { codeOf, refused, through } from './inside/attack.ts';
-import { machineChecks } from './machine-checks.ts';
+import { machineChecks, missingEgressTools } from './machine-checks.ts';
 import { readMachine } from './machine.ts';
 import type { MachineFacts } from './machine.ts';
 import { cgroupRemedy, installing, wallsRemedy } from './remedies.ts';
@@ -53,11 +55,13 @@ export async function runDoctor(config: Config, { progress }: DoctorOptions): Pr
   const startedAt = performance.now();
   const facts = await readMachine();
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'virga-doctor-')));
+  const removeNow = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeNow);
   try {
     progress('opening the sandboxes');
     await using ward = await Ward.open(config, folder);
     const { driver } = ward;
-    const checks = [driverCheck(ward, facts), ...(await examine(ward, config, { facts, folder, progress }))];
+    const checks = [driverCheck(ward, facts), egressCheck(ward, facts), ...(await examine(ward, config, { facts, folder, progress }))];
     progress('looking at the machine');
     checks.push(...(await machineChecks(config, facts)));
     const themes = Object.keys(THEMES);
@@ -72,6 +76,7 @@ export async function runDoctor(config: Config, { progress }: DoctorOptions): Pr
       tookMs: performance.now() - startedAt,
     };
   } finally {
+    process.off('exit', removeNow);
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -83,8 +88,11 @@ class Ward {
   /** Why it is not the driver with walls; null: it is. */
   readonly fallback: string | null;
 
-  private constructor(driver: SandboxDriver, trials: Trials, fallback: string | null) {
+  readonly networks: SandboxNetworks | null;
+
+  private constructor({ driver, networks }: Opened, trials: Trials, fallback: string | null) {
     this.driver = driver;
+    this.networks = networks;
     this.trials = trials;
     this.fallback = fallback;
     process.once('exit', this.#closeNow);
@@ -97,21 +105,27 @@ class Ward {
     await cp(join(import.meta.dirname, 'inside'), codeFolder, { recursive: true });
     await writeFile(join(codeFolder, 'package.json'), '{"type":"module"}');
     await chmod(codeFolder, 0o755);
+    const networks = config.sandboxDriver === 'process' ? null : openNetworks(config, () => {});
     const catalog = await RuntimeCatalog.open(join(folder, 'runtimes'));
     const scope = createHash('sha256').update(folder).digest('hex').slice(0, 12);
     let fallback: string | null = null;
-    const driver = await openDriver(
+    const opened = await openDriver(
       { ...config, dataFolder: folder, runFolder },
       { scope, folders: [codeFolder, ...catalog.folders], warn: (text) => (fallback = /Reason: (.*)/s.exec(text)?.[1]?.trim() ?? text) },
+      networks,
     );
-    return new Ward(driver, new Trials({ driver, catalog, codeFolder, runFolder }), fallback);
+    return new Ward(opened, new Trials({ ...opened, catalog, codeFolder, runFolder }), fallback);
   }
 
-  readonly #closeNow = (): void => this.driver.closeNow();
+  readonly #closeNow = (): void => {
+    this.driver.closeNow();
+    this.networks?.closeNow();
+  };
 
   async [Symbol.asyncDispose](): Promise<void> {
     process.off('exit', this.#closeNow);
     await this.driver.close();
+    await this.networks?.close();
   }
 }
 
@@ -121,6 +135,16 @@ function driverCheck({ driver, fallback }: Ward, facts: MachineFacts): Check {
   const asked = /configuration asks/.test(fallback ?? '');
   const remedy = asked ? 'start Virga without `--sandbox process` (VIRGA_SANDBOX)' : wallsRemedy(facts, fallback ?? '');
   return { ...check, state: 'fails', detail: `the driver "process" isolates nothing: ${fallback}`, remedy };
+}
+
+/** Nothing outside is asked: that there is a way out, and that it leads nowhere else, is all that this machine can show. */
+function egressCheck({ driver, networks }: Ward, facts: MachineFacts): Check {
+  const check = { theme: 'network', name: 'egress', title: 'functions reach the internet, by the relay alone' } as const;
+  if (networks !== null) return { ...check, state: 'holds', detail: 'each in a network of its own', remedy: null };
+  if (driver.status.driver === 'process') return { ...check, state: 'fails', detail: 'they use the network of the host', remedy: null };
+  const note = driver.status.enforcement.notes.find((text) => /network/.test(text)) ?? 'they reach nothing';
+  const missing = missingEgressTools(facts);
+  return { ...check, state: 'lacks', detail: note, remedy: missing.length > 0 ? installing(facts, ...missing) : null };
 }
 
 async function examine(

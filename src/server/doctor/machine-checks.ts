@@ -16,6 +16,8 @@ const FSYNCS = 9;
 /** A deploy, a durable publish, a commit of Postgres wait for it. */
 const FSYNC_MS_MAX = 20;
 const NODE_MAJOR_MIN = 24;
+/** From then on RLIMIT_NPROC counts by user namespace, and a cgroup ends as a whole by one write (cgroup.kill). */
+const KERNEL_MIN = [5, 14] as const;
 
 type Finding = { state: 'holds' | 'lacks'; detail: string; remedy?: string };
 
@@ -26,6 +28,7 @@ export async function machineChecks(config: Config, facts: MachineFacts): Promis
   return [
     ...(['crun', 'runc', 'runsc'] as const).map((name) => check('strong', name, STRONG[name], ociRuntime(name, facts))),
     check('network', 'egress-tools', 'nft and ip, for the network of functions', egressTools(facts)),
+    check('machine', 'kernel', `Linux ${KERNEL_MIN.join('.')} or later`, kernel(facts)),
     check('machine', 'node', `Node ${NODE_MAJOR_MIN} or later`, nodeVersion()),
     check('machine', 'postgres', 'PostgreSQL', await postgres(config)),
     check('machine', 'edge-port', 'the port of the edge is free', await port(config.edgeHost, config.edgePort, '--edge-port')),
@@ -54,11 +57,23 @@ function ociRuntime(name: keyof typeof STRONG, facts: MachineFacts): Finding {
     : { state: 'holds', detail: version };
 }
 
+/** Names of the packages that are missing. */
+export function missingEgressTools({ tools: { nft, ip }, packages }: MachineFacts): string[] {
+  return [...(nft === null ? ['nftables'] : []), ...(ip === null ? [packages === 'dnf' ? 'iproute' : 'iproute2'] : [])];
+}
+
 function egressTools(facts: MachineFacts): Finding {
-  const { nft, ip } = facts.tools;
-  const missing = [...(nft === null ? ['nftables'] : []), ...(ip === null ? [facts.packages === 'dnf' ? 'iproute' : 'iproute2'] : [])];
+  const missing = missingEgressTools(facts);
   if (missing.length > 0) return { state: 'lacks', detail: `without ${missing.join(' and ')}`, remedy: installing(facts, ...missing) };
-  return { state: 'holds', detail: `${nft}, ${ip}` };
+  return { state: 'holds', detail: `${facts.tools.nft}, ${facts.tools.ip}` };
+}
+
+function kernel({ kernel: version }: MachineFacts): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor >= KERNEL_MIN[1])) return { state: 'holds', detail: version };
+  const remedy =
+    'install a newer kernel of the distribution: without one, processes are limited by cgroups alone, and a fork bomb is ended one by one';
+  return { state: 'lacks', detail: version, remedy };
 }
 
 function nodeVersion(): Finding {

@@ -9,13 +9,15 @@ import { newId } from '../../lib/ids.ts';
 import { FrameReader, FrameType } from '../../protocol/frames.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
 import { CODE, type RuntimeCatalog } from '../../runtimes/catalog.ts';
-import type { Launch, LaunchedSandbox, SandboxDriver } from '../../sandbox/driver.ts';
+import type { Launch, LaunchedSandbox, Network, SandboxDriver } from '../../sandbox/driver.ts';
 import type { SandboxExit } from '../../sandbox/sandbox.ts';
 import type { Outcome } from './inside/attack.ts';
 import type { Said, Task } from './inside/probe.ts';
 
 const TRIAL_MS = 20_000;
 const PROBE_RUNTIME: RuntimeName = 'nodejs26';
+/** The widest that a function can have. */
+const POLICY = { project: 'doctor', function: 'probe', version: 1, egress: 'internet' } as const;
 const SHAPE = { memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 };
 
 export type Shape = Partial<Pick<Launch, 'memoryMiB' | 'cpus' | 'tmpMiB' | 'pids' | 'lateTargets'>>;
@@ -37,12 +39,20 @@ export class Trials {
   /** Holds the probe. */
   readonly #codeFolder: string;
   readonly #runFolder: string;
+  readonly #networks: { take(): Promise<Network> } | null;
 
-  constructor(options: { driver: SandboxDriver; catalog: RuntimeCatalog; codeFolder: string; runFolder: string }) {
+  constructor(options: {
+    driver: SandboxDriver;
+    catalog: RuntimeCatalog;
+    codeFolder: string;
+    runFolder: string;
+    networks: { take(): Promise<Network> } | null;
+  }) {
     this.#driver = options.driver;
     this.#catalog = options.catalog;
     this.#codeFolder = options.codeFolder;
     this.#runFolder = options.runFolder;
+    this.#networks = options.networks;
   }
 
   /** Runs the probe to its end: what it said of each attack, and how it ended. */
@@ -90,15 +100,17 @@ export class Trials {
     const all = { ...SHAPE, lateTargets: [], ...shape };
     const { argv, env, mounts } = this.#catalog.boot(runtime, all)!;
     const code = all.lateTargets.length === 0 ? [this.codeMount] : [];
-    return { ...all, id: newId('sbx'), argv, env, mounts: [...mounts, ...code], cwd: '/', background: false };
+    return { ...all, id: newId('sbx'), argv, env, mounts: [...mounts, ...code], cwd: '/', background: false, network: null };
   }
 
   async #start(launch: Launch): Promise<Trial> {
     let output = '';
     const heard = new Set<() => void>();
     const [ours, theirs] = await socketPair(join(this.#runFolder, `${launch.id}.sock`));
+    const network = (await this.#networks?.take()) ?? null;
+    network?.assign(POLICY, () => {});
     const sandbox = await this.#driver
-      .start(launch, theirs, {
+      .start({ ...launch, network: network?.path ?? null }, theirs, {
         write: (text) => {
           output += text;
           for (const listener of heard) listener();
@@ -108,7 +120,10 @@ export class Trials {
       })
       .finally(() => theirs.destroy());
     ours.on('error', () => {});
-    void sandbox.exited.then(() => ours.destroy());
+    void sandbox.exited.then(() => {
+      ours.destroy();
+      network?.release();
+    });
     const hears = async (pattern: RegExp): Promise<RegExpExecArray> => {
       const match = Promise.withResolvers<RegExpExecArray>();
       const look = (): void => {

@@ -91,7 +91,10 @@ function opens(file: string): Outcome {
 async function connects(to: NetConnectOpts): Promise<Outcome> {
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const socket = connect({ ...to, timeout: CONNECT_MS });
-  socket.once('connect', () => resolve(through(`connected to ${nameOf(to)}`)));
+  // A connection that the relay has taken only to refuse it says nothing: through is who is answered.
+  socket.once('connect', () => ('path' in to ? resolve(through(`connected to ${nameOf(to)}`)) : socket.write('GET / HTTP/1.0\r\n\r\n')));
+  socket.once('data', () => resolve(through(`${nameOf(to)} answered`)));
+  socket.once('close', () => resolve(refused('closed without a word')));
   socket.once('timeout', () => resolve(refused('no answer')));
   socket.once('error', (error) => resolve(refused(codeOf(error))));
   const outcome = await promise;

@@ -26,7 +26,7 @@ export interface Said extends Outcome {
 
 const task = JSON.parse(process.argv[2]!) as Task;
 if (task.task === 'listen') {
-  const server = createServer().listen(0, () => {
+  const server = createServer((socket) => socket.on('error', () => {}).end('a neighbour')).listen(0, () => {
     say({ attack: 'listening', through: false, detail: String((server.address() as { port: number }).port) });
   });
 } else if (task.task === 'exceed') {
