@@ -5,6 +5,8 @@ import type { Change, DeployAnswer, FunctionItem, Page } from '../protocol/contr
 import { EGRESS_ENTRIES_MAX, parseEgressEntry } from '../protocol/egress.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import { EXPLANATION_CAUSES } from '../protocol/explanation.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
@@ -128,6 +130,18 @@ export const functionItem = z
 
 export const outcome = z.enum(['ok', ...ERROR_CODES]) satisfies z.ZodType<Outcome>;
 
+export const explanation = z
+  .object({
+    cause: z.enum(EXPLANATION_CAUSES),
+    limit: z.string().nullable(),
+    setting: z.string().nullable(),
+    facts: z.array(z.string()),
+    peakMemoryBytes: z.number().nullable(),
+    cpu: z.object({ ms: z.number(), queuedMs: z.number(), windowMs: z.number() }).nullable(),
+    lastLines: z.array(z.string()),
+  })
+  .openapi('Explanation') satisfies z.ZodType<Explanation>;
+
 export const invocationRecord = z
   .object({
     id: z.string(),
@@ -140,6 +154,7 @@ export const invocationRecord = z
     status: z.int().nullable(),
     request: z.string().nullable(),
     error: z.string().nullable(),
+    explanation: explanation.nullable(),
     startedAt: z.number(),
     receipt: z.object({
       queueMs: z.number(),

@@ -4,6 +4,7 @@
 // Made by engine.ts, moved by version-pool.ts and instance.ts.
 import { CREDIT_WINDOW } from '../protocol/frames.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
@@ -66,6 +67,7 @@ export class Call {
   status: number | null = null;
   outcome: 'ok' | ErrorCode = 'ok';
   errorMessage: string | null = null;
+  explanation: Explanation | null = null;
   bytesIn = 0;
   bytesOut = 0;
   headSent = false;

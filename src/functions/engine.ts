@@ -294,7 +294,7 @@ export class Engine {
       return;
     }
     if (budget.droppedRecords > 0) {
-      const dropped = `${budget.droppedRecords} log records (${budget.droppedBytes} bytes) dropped: over the limit of ${this.#limits.logBytesPerSecond} bytes/s`;
+      const dropped = `${budget.droppedRecords} log records (${budget.droppedBytes} bytes) dropped: over the limit of ${this.#limits.logBytesPerSecond} bytes/s (VIRGA_LIMIT_LOG_BYTES_PER_SECOND of the node)`;
       budget.droppedRecords = 0;
       budget.droppedBytes = 0;
       this.#emit(source, undefined, 'warn', dropped);
@@ -317,6 +317,7 @@ export class Engine {
       text,
     };
     this.#recorder.log(line);
+    source.lastLines?.push(text);
     const collected = call?.request.logs;
     if (collected !== undefined && collected.length < 1000) collected.push(line);
   }

@@ -8,7 +8,8 @@ import type { Frame, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
-import type { Assignment, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import { NOTHING_COUNTED } from '../sandbox/sandbox.ts';
+import type { Assignment, CpuClock, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -89,6 +90,8 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly #script: GuestScript;
   alive = 0;
   refuse: VirgaError | undefined;
+  /** The CPU clock of all of them. */
+  cpu: () => CpuClock | null = () => null;
   /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
   compiledFolder: string | null = null;
   readonly prepared: string[] = [];
@@ -110,7 +113,7 @@ export class ScriptedSandboxes implements Sandboxes {
       over = true;
       this.alive--;
       far.destroy();
-      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', ...exit });
+      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', usage: NOTHING_COUNTED, ...exit });
     };
     this.guests.push(new Guest(far, spec, end, this.#script));
     const sandbox = {
@@ -124,6 +127,7 @@ export class ScriptedSandboxes implements Sandboxes {
       freeze: (): boolean => false,
       thaw: (): void => {},
       memoryBytes: (): number | null => null,
+      cpu: (): CpuClock | null => this.cpu(),
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;

@@ -5,7 +5,7 @@
 // settings.queue calls; instances never exceed settings.instances.max. Owned by engine.ts, which grants the node's memory.
 import { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
-import { overloadError, waitedTooLongError } from './failures.ts';
+import { logTextOf, overloadError, stoppingError, waitedTooLongError } from './failures.ts';
 import type { Instance } from './instance.ts';
 import type { InstanceEvents } from './instance.ts';
 import { instancesToStart } from './start-rule.ts';
@@ -163,8 +163,9 @@ export class VersionPool {
     clearTimeout(this.#blocked);
     clearTimeout(this.#minDelay);
     this.#retiring = true;
-    for (const call of [...this.#queue]) this.#failQueued(call, new VirgaError('unavailable', 'Virga is stopping; try again in a moment'));
-    await Promise.all([...this.instances].map((instance) => instance.sandbox.kill()));
+    for (const call of [...this.#queue]) this.#failQueued(call, stoppingError());
+    for (const instance of this.instances) instance.kill(stoppingError());
+    await Promise.all([...this.instances].map((instance) => instance.sandbox.exited));
   }
 
   /** Starts whose sandbox does not exist yet. */
@@ -318,7 +319,7 @@ export class VersionPool {
       }, START_RETRY_MS);
       return;
     }
-    this.#host.log(this, undefined, 'error', logText(failure));
+    this.#host.log(this, undefined, 'error', logTextOf(failure));
     const others = this.#starting > 0 || [...this.instances].some((other) => other.state === 'live');
     const count = others ? this.version.settings.concurrency : this.#queue.length;
     for (const call of this.#queue.slice(0, count)) this.#failQueued(call, failure);
@@ -331,6 +332,7 @@ export class VersionPool {
     this.#leaveQueue(call);
     call.outcome = error.code;
     call.errorMessage = error.message;
+    call.explanation = error.explanation;
     if (!call.abandoned) {
       call.status = error.status;
       call.request.sink.failed(error, false);
@@ -366,9 +368,4 @@ export class VersionPool {
   #reportEmpty(): void {
     if (this.instances.size === 0 && this.#starting === 0 && this.#queue.length === 0) this.#host.empty(this);
   }
-}
-
-function logText(failure: VirgaError): string {
-  const detail = failure.detail as { stack?: string } | undefined;
-  return detail?.stack === undefined || detail.stack === '' ? failure.message : `${failure.message}\n${detail.stack}`;
 }

@@ -1,6 +1,7 @@
 // The one table of errors: code, HTTP status, whose fault it is, whether to retry. Every API answers with these, as
 // {"error":{"code","message","fault","requestId","detail"?}}. Errors are compared by code, never by class, across
 // processes. docs/reference/errors.md is generated from this table.
+import type { Explanation } from './explanation.ts';
 
 export type Fault = 'caller' | 'function' | 'platform';
 export type Retry = 'no' | 'later' | 'now';
@@ -58,12 +59,15 @@ export interface ErrorBody {
 export class VirgaError extends Error {
   readonly code: ErrorCode;
   readonly detail: unknown;
+  /** For the record of the call, not for the caller: it may quote what the function printed. */
+  readonly explanation: Explanation | null;
 
-  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown; explanation?: Explanation } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'VirgaError';
     this.code = code;
     this.detail = options.detail;
+    this.explanation = options.explanation ?? null;
   }
 
   get status(): number {

@@ -124,20 +124,21 @@ async function filesOf(
   return compiled === null ? [code] : [code, { source: compiled, target: COMPILED }];
 }
 
-interface Opened {
+export interface Opened {
   driver: SandboxDriver;
   /** null: sandboxes reach nothing, or (process driver) whatever they like. */
   networks: SandboxNetworks | null;
 }
 
-/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */
-async function openDriver(
+/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. Also for the doctor. */
+export async function openDriver(
   config: Config,
-  options: { scope: string; folders: string[] },
+  options: { scope: string; folders: string[]; warn?: (text: string) => void },
   networks: Promise<SandboxNetworks> | null,
 ): Promise<Opened> {
+  const warn = options.warn ?? ((text: string): unknown => process.stderr.write(text));
   const openProcess = async (reason: string): Promise<Opened> => ({
-    driver: await ProcessDriver.open({ scope: options.scope, reason, warn: (text) => process.stderr.write(text) }),
+    driver: await ProcessDriver.open({ scope: options.scope, reason, warn }),
     networks: null,
   });
   if (networks === null) return openProcess('the configuration asks for it');
@@ -170,7 +171,7 @@ async function openBubblewrap(options: Omit<BubblewrapOptions, 'networking'>, ne
   return { driver, networks: null };
 }
 
-function openNetworks(config: Config, log: PlatformLog): Promise<SandboxNetworks> {
+export function openNetworks(config: Config, log: PlatformLog): Promise<SandboxNetworks> {
   const { limits, edgeHost, edgePort } = config;
   return SandboxNetworks.open({
     spare: NETWORKS_SPARE,
