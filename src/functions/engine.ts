@@ -301,7 +301,10 @@ export class Engine {
 
   #expireIdle(): void {
     const now = performance.now();
-    for (const pool of this.#pools.values()) pool.expireIdle(now);
+    for (const pool of this.#pools.values()) {
+      pool.expireIdle(now);
+      pool.freezeIdle(now);
+    }
   }
 
   #onPoolEmpty(pool: VersionPool): void {

@@ -113,6 +113,9 @@ export class ScriptedSandboxes implements Sandboxes {
       codeFolder: assignment === null ? null : '/code',
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
+      freeze: (): boolean => false,
+      thaw: (): void => {},
+      memoryBytes: (): number | null => null,
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;

@@ -7,13 +7,14 @@ import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { LaunchedSandbox, Mount, OutputSink } from './driver.ts';
 import { Output } from './output.ts';
-import type { SandboxExit } from './sandbox.ts';
+import type { SandboxControls, SandboxExit } from './sandbox.ts';
 
 /** How long pipes held open by a process that escaped are waited for. */
 const OUTPUT_END_WITHIN_MS = 200;
 
 export interface ChildSandboxOptions {
   child: ChildProcess;
+  controls: SandboxControls;
   inside: LaunchedSandbox['inside'];
   show: LaunchedSandbox['show'];
   promote: LaunchedSandbox['promote'];
@@ -28,6 +29,7 @@ export interface ChildSandboxOptions {
 
 export class ChildSandbox implements LaunchedSandbox {
   readonly pid: number;
+  readonly controls: SandboxControls;
   readonly exited: Promise<SandboxExit>;
   readonly inside: LaunchedSandbox['inside'];
   readonly promote: LaunchedSandbox['promote'];
@@ -39,6 +41,7 @@ export class ChildSandbox implements LaunchedSandbox {
   constructor(options: ChildSandboxOptions) {
     const { child } = options;
     this.pid = child.pid!;
+    this.controls = options.controls;
     this.inside = options.inside;
     this.promote = options.promote;
     this.#show = options.show;

@@ -4,7 +4,7 @@
 // neither runtimes nor artifacts: it is given an argv and the folders that must be visible.
 // Caller: launcher/service.ts.
 import type { Socket } from 'node:net';
-import type { SandboxDriverStatus, SandboxExit } from './sandbox.ts';
+import type { SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
 
 /** A file or folder of the host, shown read-only at `target`. */
 export interface Mount {
@@ -40,6 +40,7 @@ export interface OutputSink {
 export interface LaunchedSandbox {
   /** Of the outermost process. */
   readonly pid: number;
+  readonly controls: SandboxControls;
   /** Where a path of `Launch`, or of a mount that was shown since, is for the guest. */
   inside(path: string): string;
   /** Fills late targets: read-only, without copying, visible when it resolves. */

@@ -36,6 +36,14 @@ export interface SandboxExit {
   stderrTail: string;
 }
 
+/** Files of the kernel by which a sandbox is stopped, resumed and measured; null: not on this machine. */
+export interface SandboxControls {
+  /** What to write into `file`. */
+  freezer: { file: string; freeze: string; thaw: string } | null;
+  /** Holds the bytes of memory in use, its files in /tmp included. */
+  memory: string | null;
+}
+
 export interface Sandbox {
   readonly id: string;
   /** The guest's fd 3. Closed by the guest's end or by kill(). */
@@ -45,6 +53,11 @@ export interface Sandbox {
   readonly exited: Promise<SandboxExit>;
   /** Gives a blank its version, once: `codeFolder` holds the artifact afterwards. Fails with VirgaError; the sandbox is then of no use. */
   assign(assignment: Assignment): Promise<void>;
+  /** Stops everything in it until thaw(), which takes some 20 µs. False: this machine cannot. */
+  freeze(): boolean;
+  thaw(): void;
+  /** Bytes that it holds now; null when nobody counts them. */
+  memoryBytes(): number | null;
   /** Ends it with everything in it, at once. Resolves when nothing is left. Safe to call twice. */
   kill(): Promise<void>;
 }

@@ -160,6 +160,7 @@ export class BubblewrapDriver implements SandboxDriver {
         : new MemoryWatcher({ limitBytes, pids: () => descendants(pid), kill: () => signal(pid, 'SIGKILL') });
     return new ChildSandbox({
       child,
+      controls: cgroup.controls,
       inside: (path) => path,
       show: async (mounts) => {
         const onSlots = mounts.map((mount) => ({

@@ -6,12 +6,12 @@
 // Invariant: a start resolves with a connected sandbox or fails with VirgaError, at the latest after START_TIMEOUT_MS;
 // `exited` of each sandbox resolves once. While away, a start fails at once; reconnecting goes on until close().
 // Caller: profiles/embedded.ts, for functions/engine.ts.
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Assignment, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import type { Assignment, Sandbox, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -27,9 +27,11 @@ const LOST: SandboxExit = {
   stderrTail: 'the launcher ended, and its sandboxes with it',
 };
 
+const NO_CONTROLS: SandboxControls = { freezer: null, memory: null };
+
 interface Tenancy {
   /** Of the start, then of the assignment. */
-  answered: PromiseWithResolvers<{ codeFolder: string | null }>;
+  answered: PromiseWithResolvers<{ codeFolder: string | null; controls: SandboxControls }>;
   exited: PromiseWithResolvers<SandboxExit>;
   channel: Duplex | undefined;
 }
@@ -79,9 +81,9 @@ export class LauncherClient implements Sandboxes {
     );
     this.#send({ op: 'start', spec, assignment });
     let channel: Duplex;
-    let codeFolder: string | null;
+    let answer: { codeFolder: string | null; controls: SandboxControls };
     try {
-      [channel, { codeFolder }] = await Promise.all([expected.channel, tenancy.answered.promise]);
+      [channel, answer] = await Promise.all([expected.channel, tenancy.answered.promise]);
     } catch (error) {
       expected.cancel();
       this.#tenancies.delete(spec.id);
@@ -91,7 +93,7 @@ export class LauncherClient implements Sandboxes {
       clearTimeout(late);
     }
     tenancy.channel = channel;
-    return new LaunchedByClient(spec.id, { channel, codeFolder, exited: tenancy.exited.promise }, this);
+    return new LaunchedByClient(spec.id, { channel, ...answer, exited: tenancy.exited.promise }, this);
   }
 
   /** Of LaunchedByClient alone. */
@@ -155,7 +157,8 @@ export class LauncherClient implements Sandboxes {
     }
     const tenancy = this.#tenancies.get(message.id);
     if (tenancy === undefined) return;
-    if (message.op === 'started' || message.op === 'assigned') tenancy.answered.resolve({ codeFolder: message.codeFolder });
+    if (message.op === 'started') tenancy.answered.resolve(message);
+    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS });
     else if (message.op === 'refused') tenancy.answered.reject(new VirgaError(message.code, message.message));
     else {
       this.#tenancies.delete(message.id);
@@ -188,12 +191,18 @@ class LaunchedByClient implements Sandbox {
   readonly exited: Promise<SandboxExit>;
   codeFolder: string | null;
   readonly #client: LauncherClient;
+  readonly #controls: SandboxControls;
 
-  constructor(id: string, parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'>, client: LauncherClient) {
+  constructor(
+    id: string,
+    parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'> & { controls: SandboxControls },
+    client: LauncherClient,
+  ) {
     this.id = id;
     this.channel = parts.channel;
     this.codeFolder = parts.codeFolder;
     this.exited = parts.exited;
+    this.#controls = parts.controls;
     this.#client = client;
   }
 
@@ -201,10 +210,39 @@ class LaunchedByClient implements Sandbox {
     this.codeFolder = await this.#client.assign(this.id, assignment);
   }
 
+  freeze(): boolean {
+    const { freezer } = this.#controls;
+    return freezer !== null && write(freezer.file, freezer.freeze);
+  }
+
+  thaw(): void {
+    const { freezer } = this.#controls;
+    if (freezer !== null) write(freezer.file, freezer.thaw);
+  }
+
+  memoryBytes(): number | null {
+    if (this.#controls.memory === null) return null;
+    try {
+      return Number(readFileSync(this.#controls.memory, 'latin1'));
+    } catch {
+      return null; // It has ended.
+    }
+  }
+
   async kill(): Promise<void> {
     this.#client.kill(this.id);
     await this.exited;
     this.channel.destroy();
+  }
+}
+
+/** False: the file is not there any more, since the sandbox has ended. */
+function write(file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -123,7 +123,7 @@ export class LauncherService {
     }
     lease.sandbox = sandbox;
     const codeFolder = lease.assignment === null ? null : sandbox.inside(this.#codeTarget);
-    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder });
+    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder, controls: sandbox.controls });
     if (lease.unwanted) void sandbox.kill();
     link.send({ op: 'exited', id: spec.id, exit: await sandbox.exited });
   }

@@ -3,7 +3,7 @@
 // Invariant: a line is at most LINE_BYTES_MAX long, so neither side can make the other grow.
 // Callers: client.ts (in the edge), service.ts (in the launcher).
 import type { ErrorCode } from '../../protocol/errors.ts';
-import type { Assignment, SandboxDriverStatus, SandboxExit, SandboxSpec } from '../sandbox.ts';
+import type { Assignment, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec } from '../sandbox.ts';
 
 export type ToLauncher =
   | { op: 'start'; spec: SandboxSpec; assignment: Assignment | null }
@@ -13,7 +13,7 @@ export type ToLauncher =
 export type FromLauncher =
   /** The first line on a connection. */
   | { op: 'hello'; status: SandboxDriverStatus }
-  | { op: 'started'; id: string; pid: number; codeFolder: string | null }
+  | { op: 'started'; id: string; pid: number; codeFolder: string | null; controls: SandboxControls }
   /** Answers `assign`; a failed one is answered by `refused`. */
   | { op: 'assigned'; id: string; codeFolder: string }
   | { op: 'refused'; id: string; code: ErrorCode; message: string }
