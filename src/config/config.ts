@@ -34,6 +34,8 @@ export interface Limits {
   sandboxesMax: number;
   /** Sandboxes being started at the same time. */
   startsInFlightMax: number;
+  /** Sandboxes that are booted ahead of need, at most. */
+  blanksMax: number;
   /** A sandbox that has not said hello, or code that has not loaded, after this many ms is given up. */
   bootTimeoutMs: number;
   loadTimeoutMs: number;

@@ -40,6 +40,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
       sandboxMemoryMiB: 5734,
       sandboxesMax: 500,
       startsInFlightMax: 4,
+      blanksMax: 16,
       bootTimeoutMs: 10_000,
       loadTimeoutMs: 30_000,
       drainMs: 25_000,

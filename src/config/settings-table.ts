@@ -148,6 +148,16 @@ export const LIMIT_SETTINGS: LimitSettings = {
     default: ({ cores }) => Math.max(4, cores * 2),
     defaultText: 'twice the cores, at least 4',
   },
+  blanksMax: {
+    ...limit(
+      'BLANKS',
+      0,
+      { unit: 'sandboxes', min: 0, max: 10_000 },
+      'Sandboxes booted ahead of need, 16 to 24 MiB each: a cold start takes one of them. 0: none.',
+    ),
+    default: ({ cores }) => Math.max(8, cores * 8),
+    defaultText: 'eight times the cores, at least 8',
+  },
   bootTimeoutMs: limit(
     'BOOT_TIMEOUT_MS',
     10_000,

@@ -230,6 +230,7 @@ export function deploymentCases(start: StartControl): void {
       const { sandbox } = control.edge.stats;
       control.edge.stats.sandbox = {
         driver: 'process',
+        lateFiles: true,
         enforcement: { isolation: null, memory: 'watcher', cpus: null, pids: null, tmp: null, network: null, notes: ['no cgroups here'] },
       };
       try {

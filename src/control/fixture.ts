@@ -192,8 +192,9 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
       deployment: 0,
       inFlight: 0,
       functions: [],
+      blanks: [],
       records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },
-      sandbox: { driver: 'bubblewrap', enforcement },
+      sandbox: { driver: 'bubblewrap', lateFiles: true, enforcement },
     },
     onInvoke: (_request, response) => void response.writeHead(500).end(),
     close: () =>

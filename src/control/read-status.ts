@@ -37,6 +37,7 @@ const edgeStats = z.object({
       inFlight: z.int(),
     }),
   ),
+  blanks: z.array(z.object({ runtime: z.enum(RUNTIMES), memoryMiB: z.int(), ready: z.int(), booting: z.int() })),
   records: z.object({
     pending: z.int(),
     pendingBytes: z.int(),
@@ -46,6 +47,7 @@ const edgeStats = z.object({
   sandbox: z
     .object({
       driver: z.string(),
+      lateFiles: z.boolean(),
       enforcement: z.object({
         isolation: enforced,
         memory: enforced,

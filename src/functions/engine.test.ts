@@ -119,11 +119,11 @@ test('a handler that never answers is timed out, its instance is killed, and the
 
 test('calls beside one that times out go on in the same instance', async () => {
   const { engine, call, sandboxes } = setUp({
-    onRequest: (guest, stream) => void (stream === 2 && setTimeout(() => guest.answer(stream, 'late'), 150)),
+    onRequest: (guest, stream) => void (stream === 2 && setTimeout(() => guest.answer(stream, 'late'), 300)),
   });
-  const v = testVersion({ timeoutMs: 200, concurrency: 2, instances: { min: 0, max: 1 } });
+  const v = testVersion({ timeoutMs: 600, concurrency: 2, instances: { min: 0, max: 1 } });
   const first = call(v).answer.done;
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, 400));
   const second = call(v).answer.done;
   await assert.rejects(first, failsWith('function_timeout'));
   assert.equal(await second, 'late');

@@ -1,7 +1,8 @@
 // The engine: there is one invoke, and it is here. It keeps a pool per version, shares the node's memory between them,
 // and turns the end of each call into a record.
-// Invariant: the memory limits of all sandboxes add up to at most limits.sandboxMemoryMiB; no call waits on a database.
+// Invariant: the memory limits of all instances, and what blanks hold, add up to at most limits.sandboxMemoryMiB; no call waits on a database.
 // Callers: the gateway, and the edge's private server for direct invocations; the read model says what is current.
+import { availableParallelism } from 'node:os';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { LogLine } from '../protocol/invocation.ts';
@@ -9,7 +10,8 @@ import type { FunctionStats } from '../protocol/stats.ts';
 import { newId } from '../lib/ids.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
 import type { Recorder } from '../observe/recorder.ts';
-import type { Sandboxes } from '../sandbox/sandbox.ts';
+import type { Sandbox, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
+import { BLANK_MIB, Blanks } from './blanks.ts';
 import { Call } from './call.ts';
 import type { CallRequest } from './call.ts';
 import { Instance } from './instance.ts';
@@ -24,12 +26,15 @@ export interface RuntimeLimits {
   sandboxMemoryMiB: number;
   sandboxesMax: number;
   startsInFlightMax: number;
+  blanksMax: number;
   bootTimeoutMs: number;
   loadTimeoutMs: number;
   logBytesPerSecond: number;
 }
 
 const IDLE_SWEEP_MS = 250;
+/** Blanks that boot at the same time: one processor stays free for those who wait. */
+const BLANK_BOOTS_MAX = Math.max(1, availableParallelism() - 1);
 /** What every function finds in its environment besides its own settings: nothing of the host's. */
 const BASE_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp', LANG: 'C.UTF-8', TZ: 'UTC' };
 
@@ -41,6 +46,7 @@ export class Engine {
   /** By sandbox id, for what a sandbox writes to its stdout itself. */
   readonly #instances = new Map<string, Instance>();
   #current = new Set<string>();
+  readonly blanks: Blanks;
   #sweep: NodeJS.Timeout;
   #memoryMiB = 0;
   #sandboxCount = 0;
@@ -56,6 +62,8 @@ export class Engine {
       const instance = this.#instances.get(id);
       if (instance !== undefined) this.#onLog(instance, undefined, 'info', text.trimEnd());
     });
+    const { blanksMax, bootTimeoutMs } = options.limits;
+    this.blanks = new Blanks(options.sandboxes, { blanksMax, bootTimeoutMs, bootsMax: BLANK_BOOTS_MAX }, () => this.#roomForBlank());
     this.#sweep = setInterval(() => this.#expireIdle(), IDLE_SWEEP_MS);
     this.#sweep.unref();
   }
@@ -79,13 +87,16 @@ export class Engine {
   /** What is current after a deployment: other versions finish what they have and go. */
   setCurrent(versions: Iterable<DeployedVersion>): void {
     const current = new Set<string>();
+    const shapes: SandboxShape[] = [];
     for (const version of versions) {
+      shapes.push(shapeOf(version));
       const key = versionKey(version);
       current.add(key);
       if (version.settings.instances.min > 0) this.#pool(version).ensureMin();
       else if (!this.#current.has(key)) this.#pools.get(key)?.revive();
     }
     this.#current = current;
+    this.blanks.setShapes(shapes);
     for (const [key, pool] of this.#pools) if (!current.has(key)) pool.retire();
   }
 
@@ -130,19 +141,29 @@ export class Engine {
 
   async close(): Promise<void> {
     clearInterval(this.#sweep);
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await Promise.all([this.blanks.close(), ...[...this.#pools.values()].map((pool) => pool.close())]);
   }
 
   #reserve(asking: VersionPool): boolean {
     const { memoryMiB } = asking.version.settings;
     if (this.#startsInFlight >= this.#limits.startsInFlightMax) return false;
-    while (this.#memoryMiB + memoryMiB > this.#limits.sandboxMemoryMiB || this.#sandboxCount >= this.#limits.sandboxesMax) {
-      // An evicted instance's room counts as free at once: its kill is under way.
-      if (!this.#evictOldest()) return false;
+    while (!this.#fits(memoryMiB)) {
+      // A killed sandbox's room counts as free at once. Blanks go first: nobody has used them yet.
+      if (!this.blanks.shed() && !this.#evictOldest()) return false;
     }
     this.#memoryMiB += memoryMiB;
     this.#sandboxCount++;
     return true;
+  }
+
+  #fits(memoryMiB: number): boolean {
+    const { sandboxMemoryMiB, sandboxesMax } = this.#limits;
+    return this.#memoryMiB + this.blanks.memoryMiB + memoryMiB <= sandboxMemoryMiB && this.#sandboxCount + this.blanks.count < sandboxesMax;
+  }
+
+  /** Only what is left over: a blank never costs an instance its place. */
+  #roomForBlank(): boolean {
+    return this.#fits(BLANK_MIB);
   }
 
   #evictOldest(): boolean {
@@ -176,15 +197,7 @@ export class Engine {
     const startedAt = performance.now();
     this.#startsInFlight++;
     try {
-      const sandbox = await this.#sandboxes.start({
-        id: newId('sbx'),
-        runtime: settings.runtime,
-        artifact: version.artifact,
-        memoryMiB: settings.memoryMiB,
-        cpus: settings.cpus,
-        tmpMiB: settings.tmpMiB,
-        pids: settings.pids,
-      });
+      const { sandbox, booted } = await this.#sandboxFor(version);
       const instance = new Instance(version, sandbox, events);
       this.#instances.set(instance.id, instance);
       void sandbox.exited.then(() => this.#instances.delete(instance.id));
@@ -194,7 +207,7 @@ export class Engine {
           project: version.project,
           function: version.function,
           version: version.version,
-          codeFolder: sandbox.codeFolder,
+          codeFolder: sandbox.codeFolder!,
           handler: settings.handler,
           env: { ...BASE_ENVIRONMENT, ...settings.env },
           memoryMiB: settings.memoryMiB,
@@ -202,13 +215,28 @@ export class Engine {
           concurrency: settings.concurrency,
           logBytesPerSecond: this.#limits.logBytesPerSecond,
         },
-        { bootTimeoutMs: this.#limits.bootTimeoutMs, loadTimeoutMs: this.#limits.loadTimeoutMs, startedAt },
+        { bootTimeoutMs: this.#limits.bootTimeoutMs, loadTimeoutMs: this.#limits.loadTimeoutMs, startedAt, booted },
       );
       return instance;
     } finally {
       this.#startsInFlight--;
       // A pool that was refused for want of a start slot asks again.
       queueMicrotask(() => this.#roomFreed());
+    }
+  }
+
+  /** One that has booted, where there is a blank; else one of its own. */
+  async #sandboxFor(version: DeployedVersion): Promise<{ sandbox: Sandbox; booted: boolean }> {
+    const shape = shapeOf(version);
+    const assignment = { artifact: version.artifact };
+    const blank = this.blanks.take(shape);
+    if (blank === undefined) return { sandbox: await this.#sandboxes.start({ ...shape, id: newId('sbx') }, assignment), booted: false };
+    try {
+      await blank.assign(assignment);
+      return { sandbox: blank, booted: true };
+    } catch (error) {
+      void blank.kill();
+      throw error;
     }
   }
 
@@ -273,11 +301,19 @@ export class Engine {
 
   #expireIdle(): void {
     const now = performance.now();
-    for (const pool of this.#pools.values()) pool.expireIdle(now);
+    for (const pool of this.#pools.values()) {
+      pool.expireIdle(now);
+      pool.freezeIdle(now);
+    }
   }
 
   #onPoolEmpty(pool: VersionPool): void {
     const key = versionKey(pool.version);
     if (this.#pools.get(key) === pool) this.#pools.delete(key);
   }
+}
+
+function shapeOf({ settings }: DeployedVersion): SandboxShape {
+  const { runtime, memoryMiB, cpus, tmpMiB, pids } = settings;
+  return { runtime, memoryMiB, cpus, tmpMiB, pids };
 }

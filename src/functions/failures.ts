@@ -6,6 +6,12 @@ import type { SandboxExit } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 import { nameOf } from './version.ts';
 
+/** A guest's error frame. Throws SyntaxError when it is malformed. */
+export function readGuestError(payload: Buffer): GuestError {
+  const error = JSON.parse(payload.toString()) as Partial<GuestError>;
+  return { name: String(error.name ?? 'Error'), message: String(error.message ?? ''), stack: String(error.stack ?? '') };
+}
+
 export function timeoutError(version: DeployedVersion): VirgaError {
   const { timeoutMs } = version.settings;
   return new VirgaError(

@@ -19,13 +19,13 @@ import {
   encodeJsonFrame,
   encodeMetaFrame,
 } from '../protocol/frames.ts';
-import type { Frame, GuestError, InitPayload, ResponseMeta } from '../protocol/frames.ts';
+import type { Frame, InitPayload, LogLevelName, ResponseMeta } from '../protocol/frames.ts';
 import { VirgaError } from '../protocol/errors.ts';
-import type { LogLevelName } from '../protocol/frames.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
-import { loadError, exitError, timeoutError } from './failures.ts';
+import { exitError, loadError, readGuestError, timeoutError } from './failures.ts';
 import { Handshake } from './handshake.ts';
+import { Rest } from './rest.ts';
 import type { DeployedVersion } from './version.ts';
 
 /** Whose log line it is: an instance, or a pool (with an empty id) when there is none. */
@@ -60,6 +60,7 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
+  readonly rest: Rest;
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
   readonly #reader: FrameReader;
@@ -75,6 +76,7 @@ export class Instance implements CallHost {
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
     this.sandbox = sandbox;
+    this.rest = new Rest(sandbox);
     this.#events = events;
     this.#handshake = new Handshake(version);
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
@@ -83,6 +85,8 @@ export class Instance implements CallHost {
     // A dead peer shows as 'close'; an error before it says no more than that.
     channel.on('error', () => {});
     channel.on('close', () => this.#onChannelClosed());
+    // Of a blank: it was at rest until it got its version.
+    channel.resume();
     void sandbox.exited.then((exit) => this.#onExit(exit));
   }
 
@@ -94,9 +98,12 @@ export class Instance implements CallHost {
     return this.state === 'live' ? this.version.settings.concurrency - this.calls.size : 0;
   }
 
-  /** Waits for the runtime, hands it the code, waits until that is loaded. Fails with the VirgaError to give the caller. */
-  async start(init: InitPayload, options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number }): Promise<void> {
-    await this.#handshake.hello(options.bootTimeoutMs);
+  /** Waits for the runtime unless that has `booted`, hands it the code, waits until that is loaded. Fails with the VirgaError to give the caller. */
+  async start(
+    init: InitPayload,
+    options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number; booted: boolean },
+  ): Promise<void> {
+    if (!options.booted) await this.#handshake.hello(options.bootTimeoutMs);
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
     this.#write(encodeJsonFrame(FrameType.INIT, init));
@@ -111,6 +118,7 @@ export class Instance implements CallHost {
 
   /** Hands a call over. The caller has checked that a slot is free. */
   run(call: Call): void {
+    this.rest.thaw();
     const stream = this.#takeStream();
     const { request } = call;
     call.stream = stream;
@@ -157,6 +165,13 @@ export class Instance implements CallHost {
     this.#write(encodeFrame(FrameType.CANCEL, { stream: call.stream }));
   }
 
+  /** No call runs in it, and nothing that a call left behind: it can be stopped, or go. */
+  atRest(now: number): boolean {
+    // What a call gave to waitUntil has as long as a call has.
+    const background = this.rest.background && now - this.idleSince < this.version.settings.timeoutMs;
+    return this.state === 'live' && this.calls.size === 0 && !background;
+  }
+
   /** Takes no more calls; ends when the last one has. */
   retire(): void {
     if (this.state === 'dead' || this.state === 'draining') return;
@@ -174,6 +189,7 @@ export class Instance implements CallHost {
   }
 
   #stop(): void {
+    this.rest.thaw();
     this.#write(encodeFrame(FrameType.STOP, {}));
     setTimeout(() => this.kill(), STOP_GRACE_MS).unref();
   }
@@ -222,11 +238,13 @@ export class Instance implements CallHost {
       case FrameType.STATS:
         this.peakMemoryBytes = Math.max(this.peakMemoryBytes, frame.arg * 1024);
         return;
+      case FrameType.BACKGROUND:
+        this.rest.background = frame.arg > 0;
+        return;
       case FrameType.ERROR:
         return this.#onError(frame);
       case FrameType.CANCEL:
-        // The rest of the request's body is not wanted: it is read from the client and thrown away.
-        return;
+        return; // The rest of the request's body is not wanted: it is read from the client and thrown away.
       case FrameType.HELLO:
         return this.#handshake.onHello(frame.payload);
       case FrameType.READY:
@@ -308,7 +326,7 @@ export class Instance implements CallHost {
   #onTimeout(call: Call): void {
     if (call.state !== 'running') return;
     this.#events.log(this, call, 'error', `timed out after ${this.version.settings.timeoutMs} ms`);
-    // An abandoned call that does not settle costs the instance as well: its slot would never be free again.
+    // An abandoned call that does not settle costs the instance as well.
     this.state = 'draining';
     this.#fail(call, timeoutError(this.version));
     // Calls beside it go on until they end or time out too; with none left the instance goes now.
@@ -380,9 +398,4 @@ export class Instance implements CallHost {
     this.sandbox.channel.destroy();
     this.#events.dead(this);
   }
-}
-
-function readGuestError(payload: Buffer): GuestError {
-  const error = JSON.parse(payload.toString()) as Partial<GuestError>;
-  return { name: String(error.name ?? 'Error'), message: String(error.message ?? ''), stack: String(error.stack ?? '') };
 }

@@ -8,7 +8,7 @@ import type { Frame, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
-import type { Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { Assignment, Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -40,6 +40,7 @@ export const TEST_LIMITS = {
   sandboxMemoryMiB: 10_000,
   sandboxesMax: 100,
   startsInFlightMax: 8,
+  blanksMax: 4,
   bootTimeoutMs: 500,
   loadTimeoutMs: 500,
   logBytesPerSecond: 1000,
@@ -92,7 +93,7 @@ export class ScriptedSandboxes implements Sandboxes {
     this.#script = script;
   }
 
-  async start(spec: SandboxSpec): Promise<Sandbox> {
+  async start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox> {
     if (this.refuse !== undefined) throw this.refuse;
     const [host, far] = duplexPair();
     const exited = Promise.withResolvers<SandboxExit>();
@@ -106,7 +107,18 @@ export class ScriptedSandboxes implements Sandboxes {
       exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', ...exit });
     };
     this.guests.push(new Guest(far, spec, end, this.#script));
-    return { id: spec.id, channel: host, codeFolder: '/code', exited: exited.promise, kill: async () => end({ signal: 'SIGKILL' }) };
+    const sandbox = {
+      id: spec.id,
+      channel: host,
+      codeFolder: assignment === null ? null : '/code',
+      exited: exited.promise,
+      assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
+      freeze: (): boolean => false,
+      thaw: (): void => {},
+      memoryBytes: (): number | null => null,
+      kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
+    };
+    return sandbox;
   }
 
   status(): undefined {

@@ -30,6 +30,8 @@ const START_RETRY_MAX_MS = 5_000;
 /** Longest wait between two tries to keep instances.min alive when the code does not load. */
 const MIN_RETRY_MS_MAX = 30_000;
 const AVERAGE_WEIGHT = 0.2;
+/** Idle for this long, an instance is stopped. Sooner, one that is called every second would be stopped each time. */
+const FREEZE_AFTER_MS = 2_000;
 
 export class VersionPool {
   /** As the source of log lines that no instance wrote. */
@@ -111,7 +113,14 @@ export class VersionPool {
     const keep = this.#retiring ? 0 : instances.min;
     for (const instance of [...this.#free]) {
       if (this.instances.size <= keep) return;
-      if (instance.calls.size === 0 && now - instance.idleSince >= idleMs) this.#retireInstance(instance);
+      if (instance.atRest(now) && now - instance.idleSince >= idleMs) this.#retireInstance(instance);
+    }
+  }
+
+  /** Stops instances that have been at rest for a while: they use no processor, and cannot grow. */
+  freezeIdle(now: number): void {
+    for (const instance of this.#free) {
+      if (!instance.rest.frozen && instance.atRest(now) && now - instance.idleSince >= FREEZE_AFTER_MS) instance.rest.freeze();
     }
   }
 

@@ -50,6 +50,8 @@ export const FrameType = {
   LOG: 21,
   /** guest → host, stream 0. `arg`: peak resident memory of the guest so far, in KiB. Sent before END when it has grown. */
   STATS: 22,
+  /** guest → host, stream 0. `arg`: how many promises given to waitUntil have not settled; sent when it becomes 0 or more than 0. */
+  BACKGROUND: 23,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 

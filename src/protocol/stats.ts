@@ -15,6 +15,14 @@ export interface FunctionStats {
   inFlight: number;
 }
 
+/** Sandboxes of one shape that wait for a version. */
+export interface BlankStats {
+  runtime: RuntimeName;
+  memoryMiB: number;
+  ready: number;
+  booting: number;
+}
+
 export interface EdgeStats {
   pid: number;
   uptimeS: number;
@@ -23,10 +31,12 @@ export interface EdgeStats {
   deployment: number;
   inFlight: number;
   functions: FunctionStats[];
+  blanks: BlankStats[];
   records: { pending: number; pendingBytes: number; written: number; dropped: { invocations: number; logLines: number } };
   /** SandboxDriverStatus of sandbox/sandbox.ts; null while the launcher is not connected. */
   sandbox: {
     driver: string;
+    lateFiles: boolean;
     enforcement: {
       isolation: string | null;
       memory: string | null;

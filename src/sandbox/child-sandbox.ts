@@ -5,17 +5,19 @@
 // Invariant: `exited` resolves exactly once, after cleanUp, and never rejects. Callers: both drivers.
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
-import type { LaunchedSandbox, OutputSink } from './driver.ts';
+import type { LaunchedSandbox, Mount, OutputSink } from './driver.ts';
 import { Output } from './output.ts';
-import type { SandboxExit } from './sandbox.ts';
+import type { SandboxControls, SandboxExit } from './sandbox.ts';
 
 /** How long pipes held open by a process that escaped are waited for. */
 const OUTPUT_END_WITHIN_MS = 200;
 
 export interface ChildSandboxOptions {
   child: ChildProcess;
-  /** As seen by the guest. */
-  cwd: string;
+  controls: SandboxControls;
+  inside: LaunchedSandbox['inside'];
+  show: LaunchedSandbox['show'];
+  promote: LaunchedSandbox['promote'];
   output: OutputSink;
   /** Whether a code above 128 means "ended by signal code - 128", as from a shell or bubblewrap. */
   signalsAsCodes: boolean;
@@ -27,8 +29,11 @@ export interface ChildSandboxOptions {
 
 export class ChildSandbox implements LaunchedSandbox {
   readonly pid: number;
-  readonly cwd: string;
+  readonly controls: SandboxControls;
   readonly exited: Promise<SandboxExit>;
+  readonly inside: LaunchedSandbox['inside'];
+  readonly promote: LaunchedSandbox['promote'];
+  readonly #show: LaunchedSandbox['show'];
   readonly #killTree: () => void;
   #killed = false;
 
@@ -36,12 +41,19 @@ export class ChildSandbox implements LaunchedSandbox {
   constructor(options: ChildSandboxOptions) {
     const { child } = options;
     this.pid = child.pid!;
-    this.cwd = options.cwd;
+    this.controls = options.controls;
+    this.inside = options.inside;
+    this.promote = options.promote;
+    this.#show = options.show;
     this.#killTree = () => options.killTree();
     const output = new Output({ stdout: child.stdout!, stderr: child.stderr! }, options.output);
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => void this.#end(options, output, code, signal).then(resolve));
     });
+  }
+
+  show(mounts: Mount[]): Promise<void> {
+    return this.#show(mounts);
   }
 
   async kill(): Promise<void> {

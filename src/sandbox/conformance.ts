@@ -68,7 +68,9 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
           { source: code, target: '/code' },
           { source: dirname(process.execPath), target: '/runtime' },
         ],
+        lateTargets: [],
         cwd: '/code',
+        background: false,
         memoryMiB: 128,
         cpus: null,
         tmpMiB: 8,
@@ -99,6 +101,34 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
       await once(guest.channel, 'end');
       assert.equal(received, 'pong:ping');
       assert.equal((await end(guest)).code, 0);
+    });
+
+    test('a sandbox that runs is shown files, read-only, and of no other sandbox', async (t) => {
+      if (!driver.status.lateFiles) return t.skip('this driver cannot');
+      const late: Partial<Launch> = {
+        lateTargets: ['/code'],
+        background: true,
+        mounts: [{ source: dirname(process.execPath), target: '/runtime' }],
+      };
+      const tell = `
+        const fs = require('fs'), channel = new (require('net').Socket)({ fd: 3 });
+        const attempt = (act) => { try { return act(); } catch (error) { return error.code; } };
+        channel.once('data', (folder) => channel.end(JSON.stringify({
+          read: attempt(() => fs.readFileSync(folder + '/greeting.txt', 'utf8')),
+          write: attempt(() => fs.writeFileSync(folder + '/mine.txt', 'x')) ?? 'written',
+        })));`;
+      const ask = async ({ sandbox, channel }: Guest): Promise<unknown> => {
+        channel.write(sandbox.inside('/code'));
+        const [data] = (await once(channel.resume(), 'data')) as [Buffer];
+        return JSON.parse(data.toString());
+      };
+      const [first, second] = [await node(tell, late), await node(tell, late)];
+      await first.sandbox.show([{ source: code, target: '/code' }]);
+      first.sandbox.promote();
+      assert.deepEqual(await ask(first), { read: 'hello from the artifact', write: options.isolates ? 'EROFS' : 'written' });
+      if (options.isolates) assert.deepEqual(await ask(second), { read: 'ENOENT', write: 'EROFS' });
+      await second.sandbox.kill();
+      await Promise.all([end(first), end(second)]);
     });
 
     test('bytes sent before the guest runs wait for it', async () => {

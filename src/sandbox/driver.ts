@@ -4,7 +4,7 @@
 // neither runtimes nor artifacts: it is given an argv and the folders that must be visible.
 // Caller: launcher/service.ts.
 import type { Socket } from 'node:net';
-import type { SandboxDriverStatus, SandboxExit } from './sandbox.ts';
+import type { SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
 
 /** A file or folder of the host, shown read-only at `target`. */
 export interface Mount {
@@ -20,7 +20,11 @@ export interface Launch {
   /** The whole environment: nothing is added but what the driver must set. */
   env: Record<string, string>;
   mounts: Mount[];
+  /** Folders inside that are empty at first, for show() to fill: targets of mounts to come. Only where the status says lateFiles. */
+  lateTargets: string[];
   cwd: string;
+  /** Boot with what the machine has to spare, until promote(). */
+  background: boolean;
   memoryMiB: number;
   cpus: number | null;
   tmpMiB: number;
@@ -36,8 +40,13 @@ export interface OutputSink {
 export interface LaunchedSandbox {
   /** Of the outermost process. */
   readonly pid: number;
-  /** Where `Launch.cwd` really is, as the guest sees it. */
-  readonly cwd: string;
+  readonly controls: SandboxControls;
+  /** Where a path of `Launch`, or of a mount that was shown since, is for the guest. */
+  inside(path: string): string;
+  /** Fills late targets: read-only, without copying, visible when it resolves. */
+  show(mounts: Mount[]): Promise<void>;
+  /** Its CPU share is that of any sandbox from now on. */
+  promote(): void;
   readonly exited: Promise<SandboxExit>;
   /** Ends everything in it at once; resolves with `exited`. Safe to call twice. */
   kill(): Promise<void>;

@@ -5,17 +5,25 @@
 import type { Duplex } from 'node:stream';
 import type { RuntimeName } from '../protocol/settings.ts';
 
-export interface SandboxSpec {
-  /** `sbx_…`, unique. */
-  id: string;
+/** Everything about a sandbox that is fixed when it boots: blanks of equal shape are as good as each other. */
+export interface SandboxShape {
   runtime: RuntimeName;
-  /** sha256 of the artifact; its files appear read-only at the folder that `Sandbox.codeFolder` names. */
-  artifact: string;
   memoryMiB: number;
   /** null: no quota. */
   cpus: number | null;
   tmpMiB: number;
   pids: number;
+}
+
+export interface SandboxSpec extends SandboxShape {
+  /** `sbx_…`, unique. */
+  id: string;
+}
+
+/** What makes a blank sandbox the sandbox of one version. */
+export interface Assignment {
+  /** sha256 of the artifact; its files appear read-only at `Sandbox.codeFolder`. */
+  artifact: string;
 }
 
 export interface SandboxExit {
@@ -28,13 +36,28 @@ export interface SandboxExit {
   stderrTail: string;
 }
 
+/** Files of the kernel by which a sandbox is stopped, resumed and measured; null: not on this machine. */
+export interface SandboxControls {
+  /** What to write into `file`. */
+  freezer: { file: string; freeze: string; thaw: string } | null;
+  /** Holds the bytes of memory in use, its files in /tmp included. */
+  memory: string | null;
+}
+
 export interface Sandbox {
   readonly id: string;
   /** The guest's fd 3. Closed by the guest's end or by kill(). */
   readonly channel: Duplex;
-  /** Where the artifact is, as seen from inside. */
-  readonly codeFolder: string;
+  /** Where the artifact is, as seen from inside; null while it is blank. */
+  readonly codeFolder: string | null;
   readonly exited: Promise<SandboxExit>;
+  /** Gives a blank its version, once: `codeFolder` holds the artifact afterwards. Fails with VirgaError; the sandbox is then of no use. */
+  assign(assignment: Assignment): Promise<void>;
+  /** Stops everything in it until thaw(), which takes some 20 µs. False: this machine cannot. */
+  freeze(): boolean;
+  thaw(): void;
+  /** Bytes that it holds now; null when nobody counts them. */
+  memoryBytes(): number | null;
   /** Ends it with everything in it, at once. Resolves when nothing is left. Safe to call twice. */
   kill(): Promise<void>;
 }
@@ -53,13 +76,18 @@ export interface Enforcement {
 
 export interface SandboxDriverStatus {
   driver: 'bubblewrap' | 'process';
+  /** Whether a sandbox that runs can be given its files: without it there are no blanks. */
+  lateFiles: boolean;
   enforcement: Enforcement;
 }
 
 /** The port that the engine uses. */
 export interface Sandboxes {
-  /** Starts a sandbox; resolves when its process runs and its channel is connected. Fails with VirgaError `sandbox_unavailable`. */
-  start(spec: SandboxSpec): Promise<Sandbox>;
+  /**
+   * Starts a sandbox; resolves when its process runs and its channel is connected. With null it is blank, and boots with
+   * what the machine has to spare. Fails with VirgaError `sandbox_unavailable`, or with what is wrong with the assignment.
+   */
+  start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox>;
   status(): SandboxDriverStatus | undefined;
   /** Who hears what sandboxes write to fd 1 and 2 themselves (their console.* and print come as frames): bounded pieces of text. */
   outputTo(listener: (id: string, text: string) => void): void;

@@ -42,6 +42,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       deployment: model.deployment,
       inFlight: engine.inFlight,
       functions: engine.stats(),
+      blanks: engine.blanks.stats(),
       records: recorder.status(),
       sandbox: sandboxes.status() ?? null,
     }),

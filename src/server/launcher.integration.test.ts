@@ -67,7 +67,7 @@ async function startLauncher(): Promise<ChildProcess> {
 }
 
 async function startSandbox(runtime: RuntimeName): Promise<{ sandbox: Sandbox; next: (type: number) => Promise<Frame> }> {
-  const sandbox = await client.start({ id: newId('sbx'), runtime, artifact, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 });
+  const sandbox = await client.start({ id: newId('sbx'), runtime, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 }, { artifact });
   const frames: Frame[] = [];
   const waiting: { type: number; take: (frame: Frame) => void }[] = [];
   const reader = new FrameReader((frame) => {
@@ -104,7 +104,7 @@ for (const runtime of RUNTIMES) {
     const hello = JSON.parse((await next(FrameType.HELLO)).payload.toString()) as HelloPayload;
     assert.equal(hello.runtime, runtime);
     const handler = runtime === 'python3' ? 'main.py' : 'index.mjs';
-    const { codeFolder } = sandbox;
+    const codeFolder = sandbox.codeFolder!;
     const init: InitPayload = {
       project: 'p',
       function: 'f',
@@ -128,13 +128,12 @@ test('an artifact that was never stored is named in the refusal', async () => {
   const spec = {
     id: newId('sbx'),
     runtime: 'nodejs26',
-    artifact: 'f'.repeat(64),
     memoryMiB: 128,
     cpus: null,
     tmpMiB: 8,
     pids: 64,
   } as const;
-  await assert.rejects(client.start(spec), { code: 'artifact_not_found', message: /fff/ });
+  await assert.rejects(client.start(spec, { artifact: 'f'.repeat(64) }), { code: 'artifact_not_found', message: /fff/ });
 });
 
 test('sandboxes die with a launcher that is killed with -9; the next one removes what it left and serves', async () => {

@@ -15,12 +15,12 @@ import { VirgaError } from '../protocol/errors.ts';
 import { CODE, RuntimeCatalog } from '../runtimes/catalog.ts';
 import { BubblewrapDriver } from '../sandbox/bubblewrap/bubblewrap.ts';
 import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
-import type { Launch, SandboxDriver } from '../sandbox/driver.ts';
+import type { Launch, Mount, SandboxDriver } from '../sandbox/driver.ts';
 import { LauncherService } from '../sandbox/launcher/service.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from '../sandbox/launcher/wire.ts';
 import { ProcessDriver } from '../sandbox/process/process.ts';
 import { killAll, markedProcesses } from '../sandbox/process-tree.ts';
-import type { SandboxSpec } from '../sandbox/sandbox.ts';
+import type { Assignment, SandboxSpec } from '../sandbox/sandbox.ts';
 import { removeAbandoned } from '../store/abandoned.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { createPlatformLog } from './platform-log.ts';
@@ -51,7 +51,9 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
   const service = new LauncherService({
     driver,
-    prepare: (spec) => prepare(spec, catalog, artifacts),
+    boot: (spec) => bootOf(spec, catalog),
+    files: (assignment) => filesOf(assignment, artifacts),
+    fileTargets: [CODE],
     socketPath,
     channelsPath: join(config.runFolder, CHANNELS_SOCKET),
     limits: config.limits,
@@ -69,14 +71,13 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   };
 }
 
-async function prepare(spec: SandboxSpec, catalog: RuntimeCatalog, artifacts: ArtifactFolders): Promise<Launch> {
+function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateTargets' | 'background'> {
   const boot = catalog.boot(spec.runtime, { memoryMiB: spec.memoryMiB });
   if (boot === null)
     throw new VirgaError(
       'sandbox_unavailable',
       `this node has no runtime '${spec.runtime}'; run scripts/prepare.ts to install what is missing`,
     );
-  const code = await artifacts.ensure(spec.artifact);
   const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
   return {
     id,
@@ -86,9 +87,13 @@ async function prepare(spec: SandboxSpec, catalog: RuntimeCatalog, artifacts: Ar
     pids,
     argv: boot.argv,
     env: boot.env,
-    mounts: [...boot.mounts, { source: code, target: CODE }],
+    mounts: boot.mounts,
     cwd: CODE,
   };
+}
+
+async function filesOf(assignment: Assignment, artifacts: ArtifactFolders): Promise<Mount[]> {
+  return [{ source: await artifacts.ensure(assignment.artifact), target: CODE }];
 }
 
 /** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */

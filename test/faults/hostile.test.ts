@@ -170,11 +170,15 @@ test('a fork bomb stays in its box and is swept away whole', async () => {
   // One process each for what else runs in Python; the bomb's children would be dozens.
   await eventually(async () => {
     const { edge } = (await virga.cli(['status', '--json'])).json<{
-      edge: { functions: { runtime: string; starting: number; idle: number; busy: number; draining: number }[] };
+      edge: {
+        functions: { runtime: string; starting: number; idle: number; busy: number; draining: number }[];
+        blanks: { runtime: string; ready: number; booting: number }[];
+      };
     }>();
-    const known = edge.functions
-      .filter(({ runtime }) => runtime === 'python3')
-      .reduce((sum, f) => sum + f.starting + f.idle + f.busy + f.draining, 0);
+    const python = <T extends { runtime: string }>(all: T[]): T[] => all.filter(({ runtime }) => runtime === 'python3');
+    const known =
+      python(edge.functions).reduce((sum, f) => sum + f.starting + f.idle + f.busy + f.draining, 0) +
+      python(edge.blanks).reduce((sum, blank) => sum + blank.ready + blank.booting, 0);
     const alive = descendants(virga.process.pid!).filter(({ command }) => /^\S*python\S* .*guest\.py/.test(command)).length;
     return alive <= known ? true : undefined;
   });

@@ -51,6 +51,10 @@ function text(status: NodeStatus, from: string, terminal: Terminal): string {
       rows.push(['sandboxes', driver], ['', walls.join(', ')], ...notes.map((note): [string, string] => ['', terminal.paint('dim', note)]));
     }
   }
+  if (edge !== null && edge.blanks.length > 0) {
+    const blanks = edge.blanks.map((blank) => `${blank.ready + blank.booting} ${blank.runtime} of ${blank.memoryMiB} MiB`);
+    rows.push(['blanks', blanks.join(', ')]);
+  }
   const lines = [
     table(
       [],

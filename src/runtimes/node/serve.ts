@@ -2,7 +2,7 @@
 // stream. Invariant: whatever the user's code does, each stream ends once (answer.ts) and then leaves the table; frames
 // for a stream that is not there are ignored, since the host may not know yet that it has ended.
 // The host keeps to the instance's concurrency. Fed by guest.ts; rehearsal.ts runs one with an outlet that leads nowhere.
-import { Flag, FrameType, decodeMeta } from '../../protocol/frames.ts';
+import { Flag, FrameType, decodeMeta, encodeFrame } from '../../protocol/frames.ts';
 import type { Frame, InitPayload, RequestMeta } from '../../protocol/frames.ts';
 import { Answer } from './answer.ts';
 import type { Outlet } from './channel.ts';
@@ -34,6 +34,8 @@ export class Server implements ContextHost {
   readonly #invocations = new Map<number, Invocation>();
   /** Invocations, and promises given to waitUntil, that have not settled. */
   #unsettled = 0;
+  /** Of those, the promises given to waitUntil. */
+  #background = 0;
   #whenIdle: (() => void) | undefined;
 
   constructor(parts: ServerParts) {
@@ -54,7 +56,11 @@ export class Server implements ContextHost {
 
   keepFor(promise: Promise<unknown>): void {
     this.#unsettled++;
-    void promise.finally(() => this.#settled());
+    if (++this.#background === 1) this.#reportBackground();
+    void promise.finally(() => {
+      if (--this.#background === 0) this.#reportBackground();
+      this.#settled();
+    });
   }
 
   /** Resolves once nothing runs here any more. */
@@ -107,6 +113,10 @@ export class Server implements ContextHost {
     this.#parts.streams.endLines(stream);
     this.log.reportDropped(stream);
     this.#parts.memory.report();
+  }
+
+  #reportBackground(): void {
+    this.#parts.outlet.send(encodeFrame(FrameType.BACKGROUND, { arg: this.#background }));
   }
 
   #settled(): void {

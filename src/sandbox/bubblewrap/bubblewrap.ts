@@ -19,7 +19,7 @@ import { Cgroups } from '../cgroup/hierarchies.ts';
 import type { Cgroup } from '../cgroup/cgroup.ts';
 import { ChildSandbox } from '../child-sandbox.ts';
 import { MARK_VARIABLE } from '../driver.ts';
-import type { Launch, LaunchedSandbox, OutputSink, SandboxDriver } from '../driver.ts';
+import type { Launch, LaunchedSandbox, Mount, OutputSink, SandboxDriver } from '../driver.ts';
 import { closeInheritedDescriptors } from '../inherited-descriptors.ts';
 import { MemoryWatcher } from '../memory-watcher.ts';
 import { descendants, killAll, markedProcesses, signal } from '../process-tree.ts';
@@ -79,6 +79,7 @@ export class BubblewrapDriver implements SandboxDriver {
     else notes.push(`there is no system call filter for ${process.arch}`);
     this.status = {
       driver: 'bubblewrap',
+      lateFiles: wall !== null,
       enforcement: {
         isolation: 'namespaces',
         ...limits,
@@ -98,7 +99,12 @@ export class BubblewrapDriver implements SandboxDriver {
 
   async start(launch: Launch, channel: Socket | 'ignore', output: OutputSink): Promise<LaunchedSandbox> {
     const limitBytes = launch.memoryMiB * 1024 * 1024;
-    const cgroup = this.#cgroups.create(launch.id, { memoryBytes: limitBytes, cpus: launch.cpus, pids: launch.pids + OWN_PIDS });
+    const cgroup = this.#cgroups.create(launch.id, {
+      memoryBytes: limitBytes,
+      cpus: launch.cpus,
+      pids: launch.pids + OWN_PIDS,
+      background: launch.background,
+    });
     try {
       return await this.#spawn(launch, channel, output, cgroup, limitBytes);
     } catch (error) {
@@ -126,11 +132,10 @@ export class BubblewrapDriver implements SandboxDriver {
     const wall = this.#wall;
     const uid = wall === null ? UID_INSIDE : wall.nextUid();
     const byLimit = this.status.enforcement.pids === 'rlimit' ? ['prlimit', `--nproc=${launch.pids + OWN_PIDS}`, '--'] : [];
-    const seen: Launch = {
-      ...launch,
-      argv: [...byLimit, ...launch.argv],
-      mounts: launch.mounts.map(({ source, target }) => ({ source: wall?.inside(source) ?? source, target })),
-    };
+    const slots = launch.lateTargets.length === 0 ? [] : await wall!.lateMounts.slot(launch.id, launch.lateTargets);
+    const inWall = ({ source, target }: Mount): Mount => ({ source: wall?.inside(source) ?? source, target });
+    const seen: Launch = { ...launch, argv: [...byLimit, ...launch.argv], mounts: [...launch.mounts.map(inWall), ...slots] };
+    const shown: Mount[] = [];
     const args = bubblewrapArguments(seen, this.#system, { uid, sharedUserNamespace: wall !== null, filtered: this.#filter !== null });
     const command = [...(wall?.enter ?? []), 'bwrap', ...args];
     const filterFd = this.#filter === null ? null : openSync(this.#filter, 'r');
@@ -155,7 +160,17 @@ export class BubblewrapDriver implements SandboxDriver {
         : new MemoryWatcher({ limitBytes, pids: () => descendants(pid), kill: () => signal(pid, 'SIGKILL') });
     return new ChildSandbox({
       child,
-      cwd: launch.cwd,
+      controls: cgroup.controls,
+      inside: (path) => path,
+      show: async (mounts) => {
+        const onSlots = mounts.map((mount) => ({
+          source: inWall(mount).source,
+          target: slots.find((slot) => slot.target === mount.target)!.source,
+        }));
+        shown.push(...onSlots);
+        await wall!.lateMounts.show(onSlots);
+      },
+      promote: () => cgroup.promote(),
       output,
       signalsAsCodes: true,
       killTree: () => {
@@ -165,6 +180,7 @@ export class BubblewrapDriver implements SandboxDriver {
       },
       cleanUp: async () => {
         watcher?.stop();
+        if (slots.length > 0) await removeSlot(wall!, launch.id, shown);
         const outOfMemory = watcher?.exceeded === true || cgroup.outOfMemory();
         if (cgroup.entrances.length > 0) await cgroup.destroy({ withinMs: CLEAN_UP_WITHIN_MS });
         // The kernel is killing them; without a cgroup only their mark tells when it is done.
@@ -182,7 +198,9 @@ export class BubblewrapDriver implements SandboxDriver {
       argv: ['/bin/true'],
       env: {},
       mounts: [],
+      lateTargets: [],
       cwd: '/',
+      background: false,
       memoryMiB: 64,
       cpus: null,
       tmpMiB: 1,
@@ -191,6 +209,12 @@ export class BubblewrapDriver implements SandboxDriver {
     const exit = await (await this.start(launch, 'ignore', nobody)).exited;
     if (exit.code !== 0) throw new Error(exit.stderrTail.trim() || `a trial sandbox ended with ${exit.code ?? exit.signal}`);
   }
+}
+
+async function removeSlot(wall: RootWall, id: string, shown: Mount[]): Promise<void> {
+  const targets = shown.map(({ target }) => target);
+  // What fails here is gone with the namespace; a sandbox that ended has ended all the same.
+  await wall.lateMounts.remove(id, targets).catch(() => {});
 }
 
 /** From Linux 5.14 RLIMIT_NPROC counts within a user namespace; before, it counts all processes that the user has anywhere. */

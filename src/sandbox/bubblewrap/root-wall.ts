@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, realpathSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
+import { LateMounts } from './late-mounts.ts';
 
 /** Uids (and gids) in one range; inside they are 0 to 65535. 0 and the overflow id 65534 are given to nobody. */
 const RANGE = 65_536;
@@ -18,11 +19,21 @@ const UID_INSIDE_MAX = 65_533;
 /** Where the private mounts may go: the first of these that exists and does not hide what it must show. */
 const PLACES = ['/mnt', '/media', '/srv', '/opt', '/tmp', '/run'];
 
+/** Slots of sandboxes (late-mounts.ts), below the place. */
+const SLOTS = 'slots';
+
+// What is bound from the read-only mounts is read-only by that. The slots are a mount of their own because only they are
+// shared: sandboxes are to hear of what is mounted there, and of nothing else.
 const MOUNT_SCRIPT = `
 base="$1"; shift
 mount -t tmpfs -o mode=0755,size=1m virga "$base"
 n=0
-for source; do mkdir "$base/$n"; mount --bind "$source" "$base/$n"; n=$((n + 1)); done
+for source; do
+  mkdir "$base/$n"; mount --bind "$source" "$base/$n"; mount -o remount,bind,ro,nosuid,nodev "$base/$n"; n=$((n + 1))
+done
+mkdir "$base/${SLOTS}"
+mount -t tmpfs -o mode=0755,size=16m virga "$base/${SLOTS}"
+mount --make-shared "$base/${SLOTS}"
 echo ready
 read -r _`;
 
@@ -31,6 +42,7 @@ export class RootWall {
   readonly #mountNamespaceFd: number;
   readonly #base: string;
   readonly #folders: string[];
+  readonly lateMounts: LateMounts;
   #lastUid = 0;
 
   private constructor(fds: { user: number; mount: number }, base: string, folders: string[]) {
@@ -38,6 +50,7 @@ export class RootWall {
     this.#mountNamespaceFd = fds.mount;
     this.#base = base;
     this.#folders = folders;
+    this.lateMounts = new LateMounts({ namespaceFd: fds.mount, base: join(base, SLOTS) });
   }
 
   /** `folders` (absolute, existing) become visible to sandboxes. Throws with the words of the tool that failed. */
@@ -82,6 +95,7 @@ export class RootWall {
   }
 
   close(): void {
+    this.lateMounts.close();
     closeSync(this.userNamespaceFd);
     closeSync(this.#mountNamespaceFd);
   }

@@ -6,8 +6,10 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../process-tree.ts';
+import type { SandboxControls } from '../sandbox.ts';
 
-export type Controller = 'memory' | 'cpu' | 'pids';
+/** In v2 the freezer is no controller but part of every folder. */
+export type Controller = 'memory' | 'cpu' | 'pids' | 'freezer';
 
 /** A folder under which sandboxes get their own, and what can be limited there. */
 export interface Hierarchy {
@@ -20,6 +22,8 @@ export interface CgroupLimits {
   memoryBytes: number;
   cpus: number | null;
   pids: number;
+  /** Gets what CPU the others leave, until promote(). */
+  background: boolean;
 }
 
 /**
@@ -30,6 +34,10 @@ const ENTRANCE_V1 = 'tasks';
 /** Quotas are counted in short periods: with the usual 100 ms one, a call can stall for as long as 100 ms - quota. */
 const CPU_PERIOD_US = 20_000;
 const CPU_QUOTA_US_MIN = 1_000;
+const FREEZER_V1 = 'freezer.state';
+const THAWED_V1 = 'THAWED';
+/** Of 100 (v2) or 1024 (v1), the share of any other. */
+const SHARE = { 1: { file: 'cpu.shares', usual: 1_024, background: 2 }, 2: { file: 'cpu.weight', usual: 100, background: 1 } } as const;
 
 export class Cgroup {
   #folders: { version: 1 | 2; controllers: Controller[]; folder: string; above: string }[] = [];
@@ -54,6 +62,26 @@ export class Cgroup {
   /** A process of one thread enters by writing 0 into each of these. */
   get entrances(): string[] {
     return this.#folders.map(({ version, folder }) => join(folder, version === 1 ? ENTRANCE_V1 : 'cgroup.procs'));
+  }
+
+  /** How to stop and resume everything in it, and where it tells what it holds; null where the kernel offers no such file. */
+  get controls(): SandboxControls {
+    const controls: SandboxControls = { freezer: null, memory: null };
+    for (const { version, controllers, folder } of this.#folders) {
+      if (controllers.includes('memory')) controls.memory = join(folder, version === 2 ? 'memory.current' : 'memory.usage_in_bytes');
+      if (version === 2 && existsSync(join(folder, 'cgroup.freeze'))) {
+        controls.freezer = { file: join(folder, 'cgroup.freeze'), freeze: '1', thaw: '0' };
+      } else if (controllers.includes('freezer')) {
+        controls.freezer = { file: join(folder, FREEZER_V1), freeze: 'FROZEN', thaw: THAWED_V1 };
+      }
+    }
+    return controls;
+  }
+
+  promote(): void {
+    for (const { version, controllers, folder } of this.#folders) {
+      if (controllers.includes('cpu')) writeFileSync(join(folder, SHARE[version].file), String(SHARE[version].usual));
+    }
   }
 
   /** Whether the kernel has killed something in here at the memory limit. */
@@ -113,6 +141,8 @@ export function destroyFolderNow(folder: string, options: { withinMs: number }):
 
 function killFolder(folder: string): void {
   try {
+    // With v1 what is frozen cannot die.
+    if (existsSync(join(folder, FREEZER_V1))) writeFileSync(join(folder, FREEZER_V1), THAWED_V1);
     // One write ends all of them at once (v2, from Linux 5.14).
     if (existsSync(join(folder, 'cgroup.kill'))) writeFileSync(join(folder, 'cgroup.kill'), '1');
   } catch {
@@ -139,7 +169,11 @@ function setLimit(version: 1 | 2, controller: Controller, folder: string, limits
     }
   } else if (controller === 'pids') {
     set('pids.max', limits.pids);
-  } else if (limits.cpus !== null) {
+    return;
+  }
+  if (controller !== 'cpu') return;
+  if (limits.background) set(SHARE[version].file, SHARE[version].background);
+  if (limits.cpus !== null) {
     const quotaUs = Math.max(CPU_QUOTA_US_MIN, Math.round(limits.cpus * CPU_PERIOD_US));
     if (version === 2) {
       set('cpu.max', `${quotaUs} ${CPU_PERIOD_US}`);

@@ -15,6 +15,7 @@ test('a hybrid machine has v1 hierarchies with controllers beside v2; those with
     'cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0',
     'cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0',
     'cgroup /sys/fs/cgroup/freezer cgroup rw,freezer 0 0',
+    'cgroup /sys/fs/cgroup/devices cgroup rw,devices 0 0',
     'cgroup /sys/fs/cgroup/systemd cgroup rw,xattr,name=systemd 0 0',
     'cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0',
   ].join('\n');
@@ -22,6 +23,7 @@ test('a hybrid machine has v1 hierarchies with controllers beside v2; those with
   assert.deepEqual(cgroupMounts(mounts, own), [
     { version: 1, folder: '/sys/fs/cgroup/cpu,cpuacct', controllers: ['cpu'], own: '/user.slice' },
     { version: 1, folder: '/sys/fs/cgroup/memory', controllers: ['memory'], own: '/a:b' },
+    { version: 1, folder: '/sys/fs/cgroup/freezer', controllers: ['freezer'], own: '/' },
     { version: 2, folder: '/sys/fs/cgroup/unified', controllers: [], own: '/user.slice/u' },
   ]);
 });

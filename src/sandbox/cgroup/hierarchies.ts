@@ -8,7 +8,8 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileS
 import { join } from 'node:path';
 import { Cgroup, destroyFolder, destroyFolderNow, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
 
-const CONTROLLERS: Controller[] = ['memory', 'cpu', 'pids'];
+const LIMITS: Controller[] = ['memory', 'cpu', 'pids'];
+const CONTROLLERS: Controller[] = [...LIMITS, 'freezer'];
 const SWEEP_WITHIN_MS = 5_000;
 const CLOSE_NOW_MS = 200;
 
@@ -34,7 +35,7 @@ export class Cgroups {
       return found === undefined ? null : `cgroup v${found.version}`;
     };
     this.enforcement = { memory: by('memory'), cpus: by('cpu'), pids: by('pids') };
-    const missing = CONTROLLERS.filter((controller) => by(controller) === null);
+    const missing = LIMITS.filter((controller) => by(controller) === null);
     const remedy = 'start Virga as root, or as a systemd service with Delegate=yes';
     this.notes = missing.length === 0 ? [] : [`no cgroup of this user offers ${missing.join(', ')}; ${remedy}`];
   }
@@ -59,7 +60,11 @@ export class Cgroups {
   create(id: string, limits: CgroupLimits): Cgroup {
     for (const { version, controllers, folder } of this.hierarchies) {
       const made = mkdirSync(folder, { recursive: true }) !== undefined;
-      if (made && version === 2) enable(folder, controllers);
+      if (made && version === 2)
+        enable(
+          folder,
+          controllers.filter((controller) => controller !== 'freezer'),
+        );
     }
     return Cgroup.create(this.hierarchies, id, limits);
   }
@@ -113,10 +118,11 @@ function settle(mount: CgroupMount, name: string, wanted: Controller[]): Hierarc
       mkdirSync(folder, { recursive: true });
       let controllers = mount.controllers.filter((controller) => wanted.includes(controller));
       if (mount.version === 2) {
-        enable(parent, wanted);
-        enable(folder, wanted);
+        enable(parent, LIMITS);
+        enable(folder, LIMITS);
         const enabled = read(join(folder, 'cgroup.subtree_control')).trim().split(' ');
         controllers = wanted.filter((controller) => enabled.includes(controller));
+        if (controllers.length > 0) controllers.push('freezer');
       }
       if (controllers.length > 0 && canEnter(folder)) return { version: mount.version, controllers, folder };
       rmdirSync(folder);

@@ -6,12 +6,12 @@
 // Invariant: a start resolves with a connected sandbox or fails with VirgaError, at the latest after START_TIMEOUT_MS;
 // `exited` of each sandbox resolves once. While away, a start fails at once; reconnecting goes on until close().
 // Caller: profiles/embedded.ts, for functions/engine.ts.
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import type { Assignment, Sandbox, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -27,8 +27,11 @@ const LOST: SandboxExit = {
   stderrTail: 'the launcher ended, and its sandboxes with it',
 };
 
+const NO_CONTROLS: SandboxControls = { freezer: null, memory: null };
+
 interface Tenancy {
-  started: PromiseWithResolvers<{ codeFolder: string }>;
+  /** Of the start, then of the assignment. */
+  answered: PromiseWithResolvers<{ codeFolder: string | null; controls: SandboxControls }>;
   exited: PromiseWithResolvers<SandboxExit>;
   channel: Duplex | undefined;
 }
@@ -67,20 +70,20 @@ export class LauncherClient implements Sandboxes {
     if (this.#status === undefined) await this.#arrival.promise;
   }
 
-  async start(spec: SandboxSpec): Promise<Sandbox> {
+  async start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox> {
     if (this.#status === undefined) throw away('is not connected; it is being started or restarted');
-    const tenancy: Tenancy = { started: Promise.withResolvers(), exited: Promise.withResolvers(), channel: undefined };
+    const tenancy: Tenancy = { answered: Promise.withResolvers(), exited: Promise.withResolvers(), channel: undefined };
     this.#tenancies.set(spec.id, tenancy);
     const expected = this.#door.expect(spec.id);
     const late = setTimeout(
-      () => tenancy.started.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)),
+      () => tenancy.answered.reject(away(`did not start sandbox ${spec.id} within ${START_TIMEOUT_MS} ms`)),
       START_TIMEOUT_MS,
     );
-    this.#send({ op: 'start', spec });
+    this.#send({ op: 'start', spec, assignment });
     let channel: Duplex;
-    let codeFolder: string;
+    let answer: { codeFolder: string | null; controls: SandboxControls };
     try {
-      [channel, { codeFolder }] = await Promise.all([expected.channel, tenancy.started.promise]);
+      [channel, answer] = await Promise.all([expected.channel, tenancy.answered.promise]);
     } catch (error) {
       expected.cancel();
       this.#tenancies.delete(spec.id);
@@ -90,13 +93,22 @@ export class LauncherClient implements Sandboxes {
       clearTimeout(late);
     }
     tenancy.channel = channel;
-    const exited = tenancy.exited.promise;
-    const kill = async (): Promise<void> => {
-      if (this.#tenancies.has(spec.id)) this.#send({ op: 'kill', id: spec.id });
-      await exited;
-      channel.destroy();
-    };
-    return { id: spec.id, channel, codeFolder, exited, kill };
+    return new LaunchedByClient(spec.id, { channel, ...answer, exited: tenancy.exited.promise }, this);
+  }
+
+  /** Of LaunchedByClient alone. */
+  async assign(id: string, assignment: Assignment): Promise<string> {
+    const tenancy = this.#tenancies.get(id);
+    if (tenancy === undefined) throw away('ended the sandbox before it was given its version');
+    tenancy.answered = Promise.withResolvers();
+    this.#send({ op: 'assign', id, assignment });
+    const { codeFolder } = await tenancy.answered.promise;
+    return codeFolder!;
+  }
+
+  /** Of LaunchedByClient alone. */
+  kill(id: string): void {
+    if (this.#tenancies.has(id)) this.#send({ op: 'kill', id });
   }
 
   async close(): Promise<void> {
@@ -145,10 +157,14 @@ export class LauncherClient implements Sandboxes {
     }
     const tenancy = this.#tenancies.get(message.id);
     if (tenancy === undefined) return;
-    if (message.op === 'started') tenancy.started.resolve({ codeFolder: message.codeFolder });
-    else if (message.op === 'refused') tenancy.started.reject(new VirgaError(message.code, message.message));
+    if (message.op === 'started') tenancy.answered.resolve(message);
+    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS });
+    else if (message.op === 'refused') tenancy.answered.reject(new VirgaError(message.code, message.message));
     else {
       this.#tenancies.delete(message.id);
+      // Nobody may be waiting for it any more.
+      tenancy.answered.promise.catch(() => {});
+      tenancy.answered.reject(away('ended the sandbox before it was given its version'));
       tenancy.exited.resolve(message.exit);
     }
   }
@@ -160,11 +176,73 @@ export class LauncherClient implements Sandboxes {
     const tenancies = [...this.#tenancies.values()];
     this.#tenancies.clear();
     for (const tenancy of tenancies) {
-      tenancy.started.reject(away('ended while the sandbox was being started'));
+      tenancy.answered.promise.catch(() => {});
+      tenancy.answered.reject(away('ended while the sandbox was being started'));
       tenancy.exited.resolve(LOST);
       // A guest of a driver whose sandboxes do not die with the launcher ends by this.
       tenancy.channel?.destroy();
     }
+  }
+}
+
+class LaunchedByClient implements Sandbox {
+  readonly id: string;
+  readonly channel: Duplex;
+  readonly exited: Promise<SandboxExit>;
+  codeFolder: string | null;
+  readonly #client: LauncherClient;
+  readonly #controls: SandboxControls;
+
+  constructor(
+    id: string,
+    parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'> & { controls: SandboxControls },
+    client: LauncherClient,
+  ) {
+    this.id = id;
+    this.channel = parts.channel;
+    this.codeFolder = parts.codeFolder;
+    this.exited = parts.exited;
+    this.#controls = parts.controls;
+    this.#client = client;
+  }
+
+  async assign(assignment: Assignment): Promise<void> {
+    this.codeFolder = await this.#client.assign(this.id, assignment);
+  }
+
+  freeze(): boolean {
+    const { freezer } = this.#controls;
+    return freezer !== null && write(freezer.file, freezer.freeze);
+  }
+
+  thaw(): void {
+    const { freezer } = this.#controls;
+    if (freezer !== null) write(freezer.file, freezer.thaw);
+  }
+
+  memoryBytes(): number | null {
+    if (this.#controls.memory === null) return null;
+    try {
+      return Number(readFileSync(this.#controls.memory, 'latin1'));
+    } catch {
+      return null; // It has ended.
+    }
+  }
+
+  async kill(): Promise<void> {
+    this.#client.kill(this.id);
+    await this.exited;
+    this.channel.destroy();
+  }
+}
+
+/** False: the file is not there any more, since the sandbox has ended. */
+function write(file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

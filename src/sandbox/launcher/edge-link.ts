@@ -3,12 +3,13 @@
 // Invariant: a malformed line ends the connection. Owned by service.ts.
 import type { Socket } from 'node:net';
 import type { OutputSink } from '../driver.ts';
-import type { SandboxSpec } from '../sandbox.ts';
+import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
 
 export interface EdgeLinkEvents {
-  start(spec: SandboxSpec): void;
+  start(spec: SandboxSpec, assignment: Assignment | null): void;
+  assign(id: string, assignment: Assignment): void;
   kill(id: string): void;
   closed(): void;
 }
@@ -23,7 +24,8 @@ export class EdgeLink {
     socket.on('data', (chunk: Buffer) => {
       try {
         for (const message of reader.push(chunk)) {
-          if (message.op === 'start') events.start(message.spec);
+          if (message.op === 'start') events.start(message.spec, message.assignment);
+          else if (message.op === 'assign') events.assign(message.id, message.assignment);
           else if (message.op === 'kill') events.kill(message.id);
         }
       } catch {

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { newId } from '../../lib/ids.ts';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Launch } from '../driver.ts';
+import type { Launch, Mount } from '../driver.ts';
 import { ProcessDriver } from '../process/process.ts';
 import { isAlive } from '../process-tree.ts';
 import type { SandboxSpec } from '../sandbox.ts';
@@ -23,9 +23,11 @@ const GUEST = `
   channel.on('end', () => process.exit(0));
   channel.write('up');`;
 
+const CODE = { artifact: 'a'.repeat(64) };
+
 class Pair implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'virga-launcher-'));
-  readonly limits = { sandboxesMax: 3, sandboxMemoryMiB: 1_000, startsInFlightMax: 1 };
+  readonly limits = { sandboxesMax: 3, startsInFlightMax: 1 };
   service: LauncherService | undefined;
   output = '';
   readonly client: LauncherClient;
@@ -47,7 +49,9 @@ class Pair implements AsyncDisposable {
     const driver = await ProcessDriver.open({ scope: newId('ins'), reason: 'a test', warn: () => {} });
     this.service = new LauncherService({
       driver,
-      prepare: async (spec) => this.#prepare(spec),
+      boot: (spec) => this.#boot(spec),
+      files: async ({ artifact }) => this.#files(artifact),
+      fileTargets: ['/code'],
       socketPath: join(this.folder, LAUNCHER_SOCKET),
       channelsPath: join(this.folder, CHANNELS_SOCKET),
       limits: this.limits,
@@ -56,7 +60,7 @@ class Pair implements AsyncDisposable {
   }
 
   spec(changes: Partial<SandboxSpec> = {}): SandboxSpec {
-    return { id: newId('sbx'), runtime: 'nodejs26', artifact: 'a'.repeat(64), memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64, ...changes };
+    return { id: newId('sbx'), runtime: 'nodejs26', memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64, ...changes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -67,13 +71,14 @@ class Pair implements AsyncDisposable {
     rmSync(this.folder, { recursive: true });
   }
 
-  #prepare(spec: SandboxSpec): Launch {
-    if (spec.artifact.startsWith('0')) throw new VirgaError('artifact_not_found', `there is no artifact '${spec.artifact}'`);
+  #files(artifact: string): Mount[] {
+    if (artifact.startsWith('0')) throw new VirgaError('artifact_not_found', `there is no artifact '${artifact}'`);
+    return [{ source: this.folder, target: '/code' }];
+  }
+
+  #boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background'> {
     const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
-    const mounts = [
-      { source: dirname(process.execPath), target: '/runtime' },
-      { source: this.folder, target: '/code' },
-    ];
+    const mounts = [{ source: dirname(process.execPath), target: '/runtime' }];
     return { id, memoryMiB, cpus, tmpMiB, pids, mounts, cwd: '/code', argv: ['/runtime/node', '-e', this.program], env: {} };
   }
 }
@@ -85,7 +90,7 @@ async function read(channel: NodeJS.ReadableStream): Promise<string> {
 
 test('a started sandbox talks over its channel, from its first byte, and its end is reported', async () => {
   await using pair = await Pair.make();
-  const sandbox = await pair.client.start(pair.spec());
+  const sandbox = await pair.client.start(pair.spec(), CODE);
   assert.equal(await read(sandbox.channel), 'up');
   sandbox.channel.write('who');
   assert.equal(isAlive(Number(await read(sandbox.channel))), true);
@@ -97,7 +102,7 @@ test('a started sandbox talks over its channel, from its first byte, and its end
 
 test('kill() ends a sandbox, and a second kill() is no error', async () => {
   await using pair = await Pair.make();
-  const sandbox = await pair.client.start(pair.spec());
+  const sandbox = await pair.client.start(pair.spec(), CODE);
   await Promise.all([sandbox.kill(), sandbox.kill()]);
   assert.equal((await sandbox.exited).signal, 'SIGKILL');
   await sandbox.kill();
@@ -106,55 +111,75 @@ test('kill() ends a sandbox, and a second kill() is no error', async () => {
 test('raw output of a sandbox arrives', async () => {
   await using pair = await Pair.make();
   pair.program = `console.log('printed'); process.exitCode = 1`;
-  const sandbox = await pair.client.start(pair.spec());
+  const sandbox = await pair.client.start(pair.spec(), CODE);
   await sandbox.exited;
   assert.equal(pair.output, 'printed\n');
 });
 
 test('starts beyond the number and the memory of the node are refused with the limit', async () => {
   await using pair = await Pair.make();
-  const sandboxes = await Promise.all([1, 2, 3].map(() => pair.client.start(pair.spec())));
-  await assert.rejects(pair.client.start(pair.spec()), { code: 'sandbox_unavailable', message: /3 sandboxes.*sandboxesMax/ });
+  const sandboxes = await Promise.all([1, 2, 3].map(() => pair.client.start(pair.spec(), CODE)));
+  await assert.rejects(pair.client.start(pair.spec(), CODE), { code: 'sandbox_unavailable', message: /3 sandboxes.*sandboxesMax/ });
   await sandboxes[0]!.kill();
-  await assert.rejects(pair.client.start(pair.spec({ memoryMiB: 900 })), {
-    code: 'sandbox_unavailable',
-    message: /900 MiB.*744 of the 1000/,
-  });
-  const again = await pair.client.start(pair.spec({ memoryMiB: 744 }));
+  const again = await pair.client.start(pair.spec(), CODE);
   await again.kill();
 });
 
-test('what prepare() fails with reaches the caller, and no sandbox is left over', async () => {
+test('what files() fails with reaches the caller, and no sandbox is left over', async () => {
   await using pair = await Pair.make();
   for (let i = 0; i < 5; i++) {
-    await assert.rejects(pair.client.start(pair.spec({ artifact: '0'.repeat(64) })), { code: 'artifact_not_found' });
+    await assert.rejects(pair.client.start(pair.spec(), { artifact: '0'.repeat(64) }), { code: 'artifact_not_found' });
   }
-  await (await pair.client.start(pair.spec())).kill();
+  await (await pair.client.start(pair.spec(), CODE)).kill();
+});
+
+test('a blank gets its version while it runs, once, and one that cannot have it is of no use', async () => {
+  await using pair = await Pair.make();
+  const blank = await pair.client.start(pair.spec(), null);
+  assert.equal(blank.codeFolder, null);
+  assert.equal(await read(blank.channel), 'up');
+  await blank.assign(CODE);
+  assert.equal(blank.codeFolder, pair.folder);
+  await assert.rejects(blank.assign(CODE), { code: 'conflict' });
+  await blank.kill();
+  await assert.rejects(blank.assign(CODE), { code: 'sandbox_unavailable' });
+
+  const other = await pair.client.start(pair.spec(), null);
+  await assert.rejects(other.assign({ artifact: '0'.repeat(64) }), { code: 'artifact_not_found' });
+  await other.kill();
+});
+
+test('a blank that ends while it is given its version says so', async () => {
+  await using pair = await Pair.make();
+  const blank = await pair.client.start(pair.spec(), null);
+  blank.channel.write('die 7');
+  await blank.exited;
+  await assert.rejects(blank.assign(CODE), { code: 'sandbox_unavailable' });
 });
 
 test('a spec that is none is refused', async () => {
   await using pair = await Pair.make();
   for (const spec of [pair.spec({ id: 'sbx_../x' }), pair.spec({ memoryMiB: -1 }), pair.spec({ pids: Number.NaN })]) {
-    await assert.rejects(pair.client.start(spec), { code: 'invalid_request' });
+    await assert.rejects(pair.client.start(spec, CODE), { code: 'invalid_request' });
   }
 });
 
 test('when the launcher is gone its sandboxes have exited, starts fail at once, and it is found again', async () => {
   await using pair = await Pair.make();
-  const sandbox = await pair.client.start(pair.spec());
+  const sandbox = await pair.client.start(pair.spec(), CODE);
   await pair.service!.close();
   assert.notEqual((await sandbox.exited).code, 0);
   assert.equal(pair.client.status(), undefined);
-  await assert.rejects(pair.client.start(pair.spec()), { code: 'sandbox_unavailable', message: /not connected/ });
+  await assert.rejects(pair.client.start(pair.spec(), CODE), { code: 'sandbox_unavailable', message: /not connected/ });
   await pair.startService();
   await pair.client.connected();
   assert.equal(pair.client.status()?.driver, 'process');
-  await (await pair.client.start(pair.spec())).kill();
+  await (await pair.client.start(pair.spec(), CODE)).kill();
 });
 
 test('when the edge is gone its sandboxes are killed', async () => {
   await using pair = await Pair.make();
-  const sandbox = await pair.client.start(pair.spec());
+  const sandbox = await pair.client.start(pair.spec(), CODE);
   assert.equal(await read(sandbox.channel), 'up');
   sandbox.channel.write('who');
   const pid = Number(await read(sandbox.channel));
@@ -176,5 +201,5 @@ test('a malformed line ends the connection, and the launcher lives on', async ()
   stranger.on('error', () => {});
   stranger.write('{"op":"start"}\nnot json\n');
   await once(stranger.resume(), 'close');
-  await (await pair.client.start(pair.spec())).kill();
+  await (await pair.client.start(pair.spec(), CODE)).kill();
 });

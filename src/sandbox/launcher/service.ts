@@ -3,25 +3,31 @@
 //
 //   start ──▶ refused                       (bounds, artifact, runtime, channel, driver: each with its reason)
 //         └─▶ started ──(output)*──▶ exited
+//   assign ──▶ refused | assigned           (a blank that started; once)
 //
 // Invariant: each start is answered once, and each `started` is followed by one `exited`, after nothing of it is left.
-// A sandbox belongs to the connection that asked for it and dies with that. Bounded: sandboxes, their memory, starts in flight.
+// A sandbox belongs to the connection that asked for it and dies with that. Bounded: sandboxes, starts in flight; memory is
+// the engine's to share out, since only it knows which sandboxes are at rest.
 // Caller: server/launcher.ts.
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Launch, LaunchedSandbox, SandboxDriver } from '../driver.ts';
-import type { SandboxSpec } from '../sandbox.ts';
+import type { Launch, LaunchedSandbox, Mount, SandboxDriver } from '../driver.ts';
+import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { EdgeLink } from './edge-link.ts';
 
 export interface LauncherServiceOptions {
   driver: SandboxDriver;
-  /** Finds the artifact and the runtime. Fails with VirgaError. */
-  prepare(spec: SandboxSpec): Promise<Launch>;
+  /** How a sandbox of this shape boots, without files. Fails with VirgaError. */
+  boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background'>;
+  /** The files of a version; the first is its code. Fails with VirgaError. */
+  files(assignment: Assignment, spec: SandboxSpec): Promise<Mount[]>;
+  /** Every target that `files` may name. */
+  fileTargets: string[];
   socketPath: string;
   channelsPath: string;
-  limits: { sandboxesMax: number; sandboxMemoryMiB: number; startsInFlightMax: number };
+  limits: { sandboxesMax: number; startsInFlightMax: number };
 }
 
 /** One edge; a few while one takes over from another. */
@@ -32,6 +38,8 @@ const ID_PATTERN = /^sbx_[0-9a-z]{1,60}$/;
 /** A start that was accepted, until its sandbox has exited. */
 interface Lease {
   spec: SandboxSpec;
+  /** null: it is blank. */
+  assignment: Assignment | null;
   link: EdgeLink;
   sandbox: LaunchedSandbox | undefined;
   /** kill came, or the edge left, before there was a sandbox to kill. */
@@ -44,7 +52,6 @@ export class LauncherService {
   readonly #server: Server;
   readonly #links = new Set<EdgeLink>();
   readonly #leases = new Map<string, Lease>();
-  #memoryMiB = 0;
   #starting = 0;
   readonly #waiting: (() => void)[] = [];
   #closed = false;
@@ -74,7 +81,8 @@ export class LauncherService {
 
   #accept(socket: Socket): void {
     const link = new EdgeLink(socket, {
-      start: (spec) => this.#start(spec, link),
+      start: (spec, assignment) => this.#start(spec, assignment, link),
+      assign: (id, assignment) => void this.#assign(id, assignment, link),
       kill: (id) => {
         const lease = this.#leases.get(id);
         if (lease?.link === link) this.#end(lease);
@@ -88,20 +96,16 @@ export class LauncherService {
     link.send({ op: 'hello', status: this.#options.driver.status });
   }
 
-  #start(spec: SandboxSpec, link: EdgeLink): void {
+  #start(spec: SandboxSpec, assignment: Assignment | null, link: EdgeLink): void {
     try {
-      this.#check(spec);
+      this.#check(spec, assignment);
     } catch (error) {
       refuse(link, spec, error);
       return;
     }
-    const lease: Lease = { spec, link, sandbox: undefined, unwanted: false, over: Promise.resolve() };
+    const lease: Lease = { spec, assignment, link, sandbox: undefined, unwanted: false, over: Promise.resolve() };
     this.#leases.set(spec.id, lease);
-    this.#memoryMiB += spec.memoryMiB;
-    lease.over = this.#live(lease).finally(() => {
-      this.#leases.delete(spec.id);
-      this.#memoryMiB -= spec.memoryMiB;
-    });
+    lease.over = this.#live(lease).finally(() => this.#leases.delete(spec.id));
   }
 
   /** The whole life of one sandbox. Never rejects. */
@@ -118,14 +122,20 @@ export class LauncherService {
       this.#leave();
     }
     lease.sandbox = sandbox;
-    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder: sandbox.cwd });
+    const codeFolder = lease.assignment === null ? null : sandbox.inside(this.#codeTarget);
+    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder, controls: sandbox.controls });
     if (lease.unwanted) void sandbox.kill();
     link.send({ op: 'exited', id: spec.id, exit: await sandbox.exited });
   }
 
   async #launch(lease: Lease): Promise<LaunchedSandbox> {
-    const { spec, link } = lease;
-    const launch = await this.#options.prepare(spec);
+    const { spec, link, assignment } = lease;
+    const boot = this.#options.boot(spec);
+    const late = this.#options.driver.status.lateFiles;
+    if (assignment === null && !late) throw new VirgaError('sandbox_unavailable', 'this node has no blank sandboxes');
+    const files = assignment === null ? [] : await this.#options.files(assignment, spec);
+    const lateTargets = assignment === null ? this.#options.fileTargets : [];
+    const launch: Launch = { ...boot, mounts: [...boot.mounts, ...files], lateTargets, background: assignment === null };
     if (lease.unwanted) throw new VirgaError('sandbox_unavailable', `sandbox ${spec.id} was killed before it started`);
     const channel = await connectChannel(this.#options.channelsPath, spec.id);
     try {
@@ -136,28 +146,44 @@ export class LauncherService {
     }
   }
 
+  /** Never rejects. */
+  async #assign(id: string, assignment: Assignment, link: EdgeLink): Promise<void> {
+    const lease = this.#leases.get(id);
+    // It ended before it was wanted: its `exited` says so.
+    if (lease?.sandbox === undefined || lease.link !== link) return;
+    try {
+      if (lease.assignment !== null) throw new VirgaError('conflict', `sandbox ${id} holds a version already`);
+      lease.assignment = assignment;
+      lease.sandbox.promote();
+      await lease.sandbox.show(await this.#options.files(assignment, lease.spec));
+      link.send({ op: 'assigned', id, codeFolder: lease.sandbox.inside(this.#codeTarget) });
+    } catch (error) {
+      refuse(link, lease.spec, error);
+    }
+  }
+
+  get #codeTarget(): string {
+    return this.#options.fileTargets[0]!;
+  }
+
   #end(lease: Lease): void {
     lease.unwanted = true;
     void lease.sandbox?.kill();
   }
 
-  #check(spec: SandboxSpec): void {
-    const { sandboxesMax, sandboxMemoryMiB } = this.#options.limits;
+  #check(spec: SandboxSpec, assignment: Assignment | null): void {
+    const { sandboxesMax } = this.#options.limits;
     const counts = [spec.memoryMiB, spec.tmpMiB, spec.pids];
     if (!ID_PATTERN.test(spec.id) || !counts.every((count) => Number.isSafeInteger(count) && count > 0)) {
-      throw new VirgaError('invalid_request', `this is no sandbox that could be started: ${JSON.stringify(spec).slice(0, 500)}`);
+      throw new VirgaError(
+        'invalid_request',
+        `this is no sandbox that could be started: ${JSON.stringify({ ...spec, assignment }).slice(0, 500)}`,
+      );
     }
     if (this.#closed) throw new VirgaError('sandbox_unavailable', 'the launcher is stopping');
     if (this.#leases.has(spec.id)) throw new VirgaError('conflict', `there is a sandbox ${spec.id} already`);
     if (this.#leases.size >= sandboxesMax) {
       throw new VirgaError('sandbox_unavailable', `this node runs ${this.#leases.size} sandboxes, the most that it may (sandboxesMax)`);
-    }
-    if (this.#memoryMiB + spec.memoryMiB > sandboxMemoryMiB) {
-      const left = sandboxMemoryMiB - this.#memoryMiB;
-      throw new VirgaError(
-        'sandbox_unavailable',
-        `the sandbox needs ${spec.memoryMiB} MiB, and ${left} of the ${sandboxMemoryMiB} MiB that this node gives to sandboxes are free (sandboxMemoryMiB)`,
-      );
     }
   }
 

@@ -41,14 +41,20 @@ export class ProcessDriver implements SandboxDriver {
       watched ? 'memory is watched ten times a second' : 'memory is not limited: this system has no /proc to watch it by',
     ];
     const memory = watched ? 'watcher' : null;
-    this.status = { driver: 'process', enforcement: { isolation: null, memory, cpus: null, pids: null, tmp: null, network: null, notes } };
+    this.status = {
+      driver: 'process',
+      lateFiles: true,
+      enforcement: { isolation: null, memory, cpus: null, pids: null, tmp: null, network: null, notes },
+    };
   }
 
   async start(launch: Launch, channel: Socket, output: OutputSink): Promise<LaunchedSandbox> {
-    const onHost = (text: string): string => hostPath(text, launch.mounts);
+    const mounts = [...launch.mounts];
+    const onHost = (text: string): string => hostPath(text, mounts);
     const [program, ...args] = launch.argv.map(onHost);
     const mark = `${this.#scope}/${launch.id}`;
-    const cwd = onHost(launch.cwd);
+    // A blank has no folder of its own: its guest goes there when it is given one.
+    const cwd = launch.lateTargets.includes(launch.cwd) ? '/' : onHost(launch.cwd);
     const child = spawn(program!, args, {
       stdio: ['ignore', 'pipe', 'pipe', channel],
       env: { ...launch.env, [MARK_VARIABLE]: mark },
@@ -64,7 +70,10 @@ export class ProcessDriver implements SandboxDriver {
     const watcher = new MemoryWatcher({ limitBytes: launch.memoryMiB * 1024 * 1024, pids: () => descendants(pid), kill: killTree });
     return new ChildSandbox({
       child,
-      cwd,
+      controls: { freezer: null, memory: null },
+      inside: onHost,
+      show: async (shown) => void mounts.push(...shown),
+      promote: () => {},
       output,
       signalsAsCodes: false,
       killTree,
