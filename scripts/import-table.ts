@@ -19,7 +19,7 @@ const PORTS = ['port: sandbox', 'port: blobs', 'port: records', 'port: recorder'
 const ADAPTERS = ['sandbox parts', 'bubblewrap driver', 'process driver', 'launcher client', 'blobs adapters', 'artifacts', 'records'];
 
 export const ROOMS: Room[] = [
-  { name: 'lib', files: ['src/lib/**'], may: [] },
+  { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
   { name: 'frames', files: ['src/protocol/frames.ts'], may: [] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },

@@ -14,7 +14,8 @@ function idleTimes(...times: number[]): IdleTimes {
 }
 const light = { idleMs: 5 * MINUTE_MS, coldMs: 5, initMs: 2, heldMiB: 45 };
 const heavy = { idleMs: 5 * MINUTE_MS, coldMs: 800, initMs: 700, heldMiB: 100 };
-const times = (count: number, ms: number, spread = 0): number[] => Array.from({ length: count }, (_, i) => ms * (1 + (spread * (i % 3)) / 2));
+const times = (count: number, ms: number, spread = 0): number[] =>
+  Array.from({ length: count }, (_, i) => ms * (1 + (spread * (i % 3)) / 2));
 
 test('whatever was observed, an instance is kept for 0 to `idle`, and a warm-up surrounds the expected call', () => {
   const question = fc.record({
