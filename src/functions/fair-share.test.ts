@@ -23,10 +23,14 @@ function serve(costs: number[], turns: number): { project: ProjectLoad; served: 
 
 test('projects that always wait are served alike in processor time, whatever a turn of each costs', () => {
   fc.assert(
-    fc.property(fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 2, maxLength: 8 }), fc.integer({ min: 0, max: 2_000 }), (costs, turns) => {
-      const all = serve(costs, turns);
-      for (const one of all) for (const other of all) assert.ok(one.served - other.served <= Math.max(...costs));
-    }),
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 2, maxLength: 8 }),
+      fc.integer({ min: 0, max: 2_000 }),
+      (costs, turns) => {
+        const all = serve(costs, turns);
+        for (const one of all) for (const other of all) assert.ok(one.served - other.served <= Math.max(...costs));
+      },
+    ),
   );
 });
 

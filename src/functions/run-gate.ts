@@ -6,6 +6,7 @@
 // asked again as soon as somebody leaves, in the order of fair-share.ts. Pure. Owned by engine.ts, asked by version-pool.ts.
 import { FairLine } from './fair-share.ts';
 import type { ProjectLoad, VirtualTime, Waiting } from './fair-share.ts';
+import { ROUNDING } from './processor-use.ts';
 
 /** A pool, as the gate sees it. */
 export interface Runner extends Waiting {
@@ -83,6 +84,6 @@ export class RunGate {
     const { project, demand } = runner;
     if (project.running >= this.#projectConcurrencyMax) return false;
     if (runner.running === 0) return true;
-    return project.demand + demand <= runner.demandMax && this.#demand + demand <= this.#demandMax;
+    return project.demand + demand <= runner.demandMax + ROUNDING && this.#demand + demand <= this.#demandMax + ROUNDING;
   }
 }
