@@ -82,8 +82,7 @@ export class Instance implements CallHost {
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
     channel.on('data', (chunk: Buffer) => this.#onBytes(chunk));
-    // A dead peer shows as 'close'; an error before it says no more than that.
-    channel.on('error', () => {});
+    channel.on('error', () => {}); // A dead peer shows as 'close'; an error before it says no more than that.
     channel.on('close', () => this.#onChannelClosed());
     // Of a blank: it was at rest until it got its version.
     channel.resume();

@@ -8,7 +8,7 @@ import type { Frame, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
-import type { Assignment, Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { Assignment, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -88,6 +88,8 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly #script: GuestScript;
   alive = 0;
   refuse: VirgaError | undefined;
+  /** Without it there are no blanks. */
+  driver: SandboxDriverStatus | undefined;
 
   constructor(script: GuestScript) {
     this.#script = script;
@@ -121,8 +123,8 @@ export class ScriptedSandboxes implements Sandboxes {
     return sandbox;
   }
 
-  status(): undefined {
-    return undefined;
+  status(): SandboxDriverStatus | undefined {
+    return this.driver;
   }
 
   outputTo(): void {}

@@ -1,6 +1,6 @@
-// The thread that mounts: it lives in the private mount namespace of the root wall while the rest of the process stays
-// outside, and calls mount(2) itself, since starting mount(8) would take longer than the whole rest of a cold start.
-// Invariant: only this thread is in that namespace; each message is answered by one. Started by late-mounts.ts.
+// What mounts: a thread of the launcher in the mount namespace of the wall while the rest of the process stays outside, or,
+// where the launcher is not root, a process inside. It calls mount(2) itself, since starting mount(8) would take longer
+// than the whole rest of a cold start. Invariant: each message is answered by one. Started by late-mounts.ts.
 import { dlopen, getInt32 } from 'node:ffi';
 import { mkdirSync, rmSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
@@ -32,20 +32,25 @@ function check(what: string, result: number): void {
   throw new Error(`${what}: ${getSystemErrorMessage(-errno)}`);
 }
 
-const port = parentPort!;
-// A thread that shares its root and working folder with others cannot change its mount namespace.
-check('unshare', libc.unshare(CLONE_FS));
-check('setns', libc.setns((workerData as { namespaceFd: number }).namespaceFd, CLONE_NEWNS));
-
-port.on('message', (request: MountRequest) => {
-  const answer: MountAnswer = { id: request.id, error: null };
+function answerTo(request: MountRequest): MountAnswer {
   try {
     carryOut(request);
+    return { id: request.id, error: null };
   } catch (error) {
-    answer.error = (error as Error).message;
+    return { id: request.id, error: (error as Error).message };
   }
-  port.postMessage(answer);
-});
+}
+
+const port = parentPort;
+if (port === null) {
+  process.on('message', (request: MountRequest) => process.send!(answerTo(request)));
+  process.on('disconnect', () => process.exit(0));
+} else {
+  // A thread that shares its root and working folder with others cannot change its mount namespace.
+  check('unshare', libc.unshare(CLONE_FS));
+  check('setns', libc.setns((workerData as { namespaceFd: number }).namespaceFd, CLONE_NEWNS));
+  port.on('message', (request: MountRequest) => port.postMessage(answerTo(request)));
+}
 
 function carryOut(request: MountRequest): void {
   if (request.op === 'make') {
