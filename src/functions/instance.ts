@@ -60,6 +60,10 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
+  /** What it counts with in the node's memory, the eviction clock when it last ended a call, and processor time counted so far. */
+  countedMiB: number;
+  usedAtClock = 0;
+  processorMs = 0;
   readonly rest: Rest;
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
@@ -76,6 +80,7 @@ export class Instance implements CallHost {
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
     this.sandbox = sandbox;
+    this.countedMiB = version.settings.memoryMiB;
     this.rest = new Rest(sandbox);
     this.#events = events;
     this.#handshake = new Handshake(version);

@@ -5,13 +5,13 @@
 
 export class MemoryBudget {
   readonly limitMiB: number;
-  readonly #sandboxesMax: number;
+  readonly countMax: number;
   #usedMiB = 0;
   #count = 0;
 
   constructor(options: { limitMiB: number; sandboxesMax: number }) {
     this.limitMiB = options.limitMiB;
-    this.#sandboxesMax = options.sandboxesMax;
+    this.countMax = options.sandboxesMax;
   }
 
   get usedMiB(): number {
@@ -24,7 +24,7 @@ export class MemoryBudget {
 
   /** Takes the room of one more sandbox, if it is there. */
   take(mib: number): boolean {
-    if (this.#count >= this.#sandboxesMax || this.#usedMiB + mib > this.limitMiB) return false;
+    if (this.#count >= this.countMax || this.#usedMiB + mib > this.limitMiB) return false;
     this.#usedMiB += mib;
     this.#count++;
     return true;

@@ -35,9 +35,9 @@ test('what is measured while every processor is busy raises the estimate at once
   assert.ok(use.demand > 0.55);
 });
 
-test('nothing is believed of a few milliseconds', () => {
-  assert.equal(useOf(4, 4, 4).known, false);
-  assert.equal(usefulInstances(useOf(4, 4, 4), { ...on2, serviceMs: 1 }), 4);
+test('before anything is known, a few are started', () => {
+  assert.equal(usefulInstances(new ProcessorUse(2), { ...on2, serviceMs: 1 }), 4);
+  assert.equal(usefulInstances(new ProcessorUse(8), { ...on2, processors: 8, serviceMs: 1 }), 16);
 });
 
 test('whatever is measured, the demand is between none and all processors, and one instance is always of use', () => {

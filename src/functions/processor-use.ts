@@ -7,8 +7,6 @@
 
 /** What the platform spends on a call, in both of its ends, ms. Handlers that take no longer are held to compute. */
 const PLATFORM_MS = 0.2;
-/** Less running time than this says nothing, ms. */
-const BUSY_MS_MIN = 5;
 const RAISE_WEIGHT = 0.5;
 const LOWER_WEIGHT = 0.2;
 const LOWER_WEIGHT_SATURATED = 0.02;
@@ -48,8 +46,8 @@ export class ProcessorUse {
     return this.#msPerCall;
   }
 
+  /** `busyMs` is more than a few milliseconds. */
   measured({ processorMs, busyMs, calls, saturated }: Measurement): void {
-    if (busyMs < BUSY_MS_MIN) return;
     const usedMs = (processorMs ?? 0) + PLATFORM_MS * calls;
     if (calls > 0) this.#msPerCall += MS_WEIGHT * (usedMs / calls - this.#msPerCall);
     // The platform's part keeps no second processor busy.

@@ -40,6 +40,12 @@ export const TEST_LIMITS = {
   sandboxMemoryMiB: 10_000,
   sandboxesMax: 100,
   startsInFlightMax: 8,
+  queueCallsMax: 10_000,
+  queueBytesMax: 1 << 26,
+  projectQueueCallsMax: 10_000,
+  projectQueueBytesMax: 1 << 26,
+  functionQueueBytesMax: 1 << 26,
+  projectConcurrencyMax: 1_000,
   blanksMax: 4,
   bootTimeoutMs: 500,
   loadTimeoutMs: 500,
@@ -118,6 +124,7 @@ export class ScriptedSandboxes implements Sandboxes {
       freeze: (): boolean => false,
       thaw: (): void => {},
       memoryBytes: (): number | null => null,
+      processorMs: (): number | null => null,
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;

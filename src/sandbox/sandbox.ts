@@ -42,6 +42,8 @@ export interface SandboxControls {
   freezer: { file: string; freeze: string; thaw: string } | null;
   /** Holds the bytes of memory in use, its files in /tmp included. */
   memory: string | null;
+  /** Holds the processor time used, as its own number or in a line of its own. */
+  processor: { file: string; unit: 'ns' | 'usage_usec' } | null;
 }
 
 export interface Sandbox {
@@ -58,6 +60,8 @@ export interface Sandbox {
   thaw(): void;
   /** Bytes that it holds now; null when nobody counts them. */
   memoryBytes(): number | null;
+  /** Processor time that it has used since it began, ms; null when nobody counts it. */
+  processorMs(): number | null;
   /** Ends it with everything in it, at once. Resolves when nothing is left. Safe to call twice. */
   kill(): Promise<void>;
 }

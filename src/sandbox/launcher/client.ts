@@ -27,7 +27,7 @@ const LOST: SandboxExit = {
   stderrTail: 'the launcher ended, and its sandboxes with it',
 };
 
-const NO_CONTROLS: SandboxControls = { freezer: null, memory: null };
+const NO_CONTROLS: SandboxControls = { freezer: null, memory: null, processor: null };
 
 interface Tenancy {
   /** Of the start, then of the assignment. */
@@ -224,6 +224,17 @@ class LaunchedByClient implements Sandbox {
     if (this.#controls.memory === null) return null;
     try {
       return Number(readFileSync(this.#controls.memory, 'latin1'));
+    } catch {
+      return null; // It has ended.
+    }
+  }
+
+  processorMs(): number | null {
+    const { processor } = this.#controls;
+    if (processor === null) return null;
+    try {
+      const text = readFileSync(processor.file, 'latin1');
+      return processor.unit === 'ns' ? Number(text) / 1e6 : Number(/^usage_usec (\d+)$/m.exec(text)?.[1]) / 1e3;
     } catch {
       return null; // It has ended.
     }
