@@ -62,7 +62,7 @@ export class Engine {
   readonly #room: Room;
   readonly #gate: RunGate;
   readonly #admission: Admission;
-  readonly #load = new MachineLoad();
+  readonly #load = new MachineLoad(PROCESSORS);
   readonly #logs: LogIntake;
   #current = new Map<string, DeployedVersion>();
   readonly blanks: Blanks;
@@ -138,6 +138,7 @@ export class Engine {
         time: this.#time,
         admission: this.#admission,
         processors: PROCESSORS,
+        load: this.#load,
         start: (v, events, onSandbox) => this.#start(v, events, onSandbox),
         callEnded: (instance, call) => this.#onCallEnded(instance, call),
         log: (source, call, level, text) => this.#logs.take(source, call, level, text),
@@ -237,10 +238,8 @@ export class Engine {
     const now = performance.now();
     const unixMs = Date.now();
     for (const pool of this.#pools.values()) pool.sweep(now, unixMs);
-    if (++this.#sweeps % MEASURE_EVERY === 0) {
-      const saturated = this.#load.saturated();
-      for (const pool of this.#pools.values()) pool.measure(now, saturated);
-    }
+    this.#load.look();
+    if (++this.#sweeps % MEASURE_EVERY === 0) for (const pool of this.#pools.values()) pool.measure(now);
     if (this.#sweeps % FADE_CALLS_EVERY === 0) for (const habits of this.#habits.values()) habits.fadeCalls();
     if (this.#sweeps % FADE_IDLE_TIMES_EVERY === 0) for (const habits of this.#habits.values()) habits.idleTimes.fade();
   }

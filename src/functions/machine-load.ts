@@ -1,24 +1,33 @@
-// Whether this machine has processors to spare, from the kernel's own counts between two looks.
-// Invariant: each answer is about the time since the one before. Called by engine.ts twice a second: a look takes 0.1-0.2 ms.
-import { cpus } from 'node:os';
+// How crowded the processors of this machine are: how many threads want to run for each, as the kernel counts them, averaged
+// over a second or so.
+// Invariant: crowding ≥ 1. A look takes some 20 µs. Looked at by engine.ts four times a second, asked by version-pool.ts.
+import { readFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 
-/** Less than this part of the processors idle: none is to spare. */
-const IDLE_PART_MIN = 0.1;
+const WEIGHT = 0.25;
 
 export class MachineLoad {
-  #idleMs = 0;
-  #allMs = 0;
+  readonly #processors: number;
+  #running = 0;
 
-  saturated(): boolean {
-    let idleMs = 0;
-    let allMs = 0;
-    for (const { times } of cpus()) {
-      idleMs += times.idle;
-      allMs += times.idle + times.user + times.nice + times.sys + times.irq;
-    }
-    const part = (idleMs - this.#idleMs) / Math.max(1, allMs - this.#allMs);
-    this.#idleMs = idleMs;
-    this.#allMs = allMs;
-    return part < IDLE_PART_MIN;
+  constructor(processors: number) {
+    this.#processors = processors;
+  }
+
+  get crowding(): number {
+    return Math.max(1, this.#running / this.#processors);
+  }
+
+  look(): void {
+    this.#running += WEIGHT * (running() - this.#running);
+  }
+}
+
+/** Threads that run or want to; the machine's average over a minute where there is no /proc. */
+function running(): number {
+  try {
+    return Number(/(\d+)\/\d+/.exec(readFileSync('/proc/loadavg', 'latin1'))?.[1] ?? 1);
+  } catch {
+    return loadavg()[0]!;
   }
 }

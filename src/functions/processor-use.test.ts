@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ProcessorUse, usefulInstances } from './processor-use.ts';
 
-function useOf(processorMs: number | undefined, busyMs: number, calls: number, saturated = false): ProcessorUse {
+function useOf(processorMs: number | undefined, busyMs: number, calls: number): ProcessorUse {
   const use = new ProcessorUse(2);
-  use.measured({ processorMs, busyMs, calls, saturated });
+  use.measured({ processorMs, busyMs, calls, quickestMs: busyMs / calls, crowding: 1 });
   return use;
 }
 const on2 = { processors: 2, concurrency: 1 };
@@ -24,15 +24,18 @@ test('a handler that waits gets as many as it can use', () => {
   assert.ok(usefulInstances(useOf(1, 100, 2), { ...on2, concurrency: 10, serviceMs: 50 }) < 30);
 });
 
-test('what is measured while every processor is busy raises the estimate at once and lowers it slowly', () => {
-  const use = useOf(100, 100, 1);
-  const before = use.demand;
-  use.measured({ processorMs: 20, busyMs: 100, calls: 1, saturated: true });
-  assert.ok(use.demand > before * 0.97);
-  for (let i = 0; i < 20; i++) use.measured({ processorMs: 20, busyMs: 100, calls: 1, saturated: false });
-  assert.ok(use.demand < 0.25);
-  use.measured({ processorMs: 100, busyMs: 100, calls: 1, saturated: true });
-  assert.ok(use.demand > 0.55);
+test('on a crowded machine a handler that computes is still known for one, and one that waits for one that waits', () => {
+  const crowded = { calls: 10, crowding: 6 };
+  const computes = new ProcessorUse(2);
+  computes.measured({ ...crowded, processorMs: 50, busyMs: 300, quickestMs: 5.2 });
+  assert.ok(computes.demand > 0.9, String(computes.demand));
+  const waits = new ProcessorUse(2);
+  waits.measured({ ...crowded, processorMs: 5, busyMs: 600, quickestMs: 50 });
+  assert.ok(waits.demand < 0.02, String(waits.demand));
+  // Some of its calls find what they want at once, most wait for it.
+  const mixed = new ProcessorUse(2);
+  mixed.measured({ ...crowded, processorMs: 8, busyMs: 2_000, quickestMs: 0.8 });
+  assert.ok(mixed.demand < 0.05, String(mixed.demand));
 });
 
 test('before anything is known, a few are started', () => {
@@ -43,9 +46,10 @@ test('before anything is known, a few are started', () => {
 test('whatever is measured, the demand is between none and all processors, and one instance is always of use', () => {
   const measurement = fc.record({
     processorMs: fc.option(fc.double({ min: 0, max: 1e6, noNaN: true }), { nil: undefined }),
-    busyMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
+    busyMs: fc.double({ min: 5, max: 1e6, noNaN: true }),
     calls: fc.nat(100_000),
-    saturated: fc.boolean(),
+    quickestMs: fc.oneof(fc.constant(Infinity), fc.double({ min: 0.001, max: 1e6, noNaN: true })),
+    crowding: fc.double({ min: 1, max: 100, noNaN: true }),
   });
   fc.assert(
     fc.property(

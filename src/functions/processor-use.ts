@@ -1,16 +1,19 @@
 // How much of a processor a call of one function keeps busy while it runs, measured: the time of its sandboxes, and what the
 // platform itself spends on a call, against the time that calls ran. About 1: it computes, and more of them than there are
 // processors only take turns; about 0: it waits, and more of them cost next to nothing.
-// Invariant: 0 ≤ demand ≤ the machine's processors. A measurement taken while the machine is busy shows less than the truth,
-// since the calls wait for processors; so it may raise the estimate, but hardly lowers it. Pure.
+// Invariant: 0 ≤ demand ≤ the machine's processors. While more wants to run than there are processors, calls take longer
+// than they would alone, and the plain ratio shows too little. Then it is stretched by how crowded the processors are, but not
+// beyond what the quickest call shows, which was hardly kept waiting. Pure.
 // Caller: version-pool.ts.
 
 /** What the platform spends on a call, in both of its ends, ms. Handlers that take no longer are held to compute. */
 const PLATFORM_MS = 0.2;
 const RAISE_WEIGHT = 0.5;
 const LOWER_WEIGHT = 0.2;
-const LOWER_WEIGHT_SATURATED = 0.02;
 const MS_WEIGHT = 0.3;
+const FIRST_BUSY_MS = 500;
+/** From one measurement to the next. */
+const QUICKEST_GROWTH = 1.02;
 
 export interface Measurement {
   /** Processor time of the sandboxes, ms; undefined: nobody counts it here. */
@@ -19,14 +22,18 @@ export interface Measurement {
   busyMs: number;
   /** Calls that ended. */
   calls: number;
-  /** No processor was idle meanwhile. */
-  saturated: boolean;
+  /** Time that the quickest of them took, ms; Infinity: none ended. */
+  quickestMs: number;
+  /** How many wanted to run for each processor, at least 1. */
+  crowding: number;
 }
 
 export class ProcessorUse {
   readonly #processors: number;
   #demand: number | undefined;
   #msPerCall = PLATFORM_MS;
+  #quickestMs = Infinity;
+  #measurements = 0;
 
   constructor(processors: number) {
     this.#processors = processors;
@@ -47,14 +54,22 @@ export class ProcessorUse {
   }
 
   /** `busyMs` is more than a few milliseconds. */
-  measured({ processorMs, busyMs, calls, saturated }: Measurement): void {
+  measured({ processorMs, busyMs, calls, quickestMs, crowding }: Measurement): void {
     const usedMs = (processorMs ?? 0) + PLATFORM_MS * calls;
-    if (calls > 0) this.#msPerCall += MS_WEIGHT * (usedMs / calls - this.#msPerCall);
+    // Calls that have not ended may still be at their beginning, which computes.
+    if (calls === 0 && this.#measurements === 0 && busyMs < FIRST_BUSY_MS) return;
+    this.#measurements++;
+    if (calls > 0) this.#msPerCall += (this.#quickestMs === Infinity ? 1 : MS_WEIGHT) * (usedMs / calls - this.#msPerCall);
+    const plain = usedMs / busyMs;
+    // Of late, not of all times: what was quick once may have changed.
+    this.#quickestMs = Math.min(quickestMs, this.#quickestMs * QUICKEST_GROWTH);
+    const alone = this.#msPerCall / this.#quickestMs;
+    const stretched = Math.min(Math.max(plain, alone), plain * crowding);
     // The platform's part keeps no second processor busy.
-    const seen = Math.min(this.#processors, Math.max(Math.min(1, usedMs / busyMs), (processorMs ?? 0) / busyMs));
+    const seen = Math.min(this.#processors, Math.max(Math.min(1, stretched), (processorMs ?? 0) / busyMs));
     if (this.#demand === undefined) this.#demand = seen;
     else if (seen > this.#demand) this.#demand += RAISE_WEIGHT * (seen - this.#demand);
-    else this.#demand += (saturated ? LOWER_WEIGHT_SATURATED : LOWER_WEIGHT) * (seen - this.#demand);
+    else this.#demand += Math.max(LOWER_WEIGHT, 1 / this.#measurements) * (seen - this.#demand);
   }
 }
 

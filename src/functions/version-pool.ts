@@ -6,11 +6,13 @@
 import { VirgaError } from '../protocol/errors.ts';
 import type { Admission } from './admission.ts';
 import type { Call } from './call.ts';
+import { CallMeter } from './call-meter.ts';
 import type { ProjectLoad, VirtualTime } from './fair-share.ts';
 import type { Habits } from './habits.ts';
 import type { Instance } from './instance.ts';
 import type { InstanceEvents } from './instance.ts';
 import { InstanceWindows } from './instance-windows.ts';
+import type { MachineLoad } from './machine-load.ts';
 import { heldMiB } from './memory-budget.ts';
 import { demandMax, usefulInstances } from './processor-use.ts';
 import type { QueueTimes } from './queue-control.ts';
@@ -29,6 +31,7 @@ export interface PoolHost {
   readonly admission: Admission;
   /** Of this machine. */
   readonly processors: number;
+  readonly load: MachineLoad;
   /** Starts a sandbox and loads the code; the returned instance is live. */
   start(version: DeployedVersion, events: InstanceEvents, onSandbox: (instance: Instance) => void): Promise<Instance>;
   callEnded(instance: Instance | undefined, call: Call): void;
@@ -39,8 +42,6 @@ export interface PoolHost {
 
 /** Idle for this long, an instance is stopped. Sooner, one that is called every second would be stopped each time. */
 const FREEZE_AFTER_MS = 2_000;
-/** Less running time than this says nothing of a function, ms. */
-const BUSY_MS_MIN = 5;
 
 export class VersionPool implements Runner, Tenant {
   /** As the source of log lines that no instance wrote. */
@@ -66,11 +67,7 @@ export class VersionPool implements Runner, Tenant {
   #retiring = false;
   /** One instance is kept until then (performance.now()), for a call that is expected. */
   #warmUntil = 0;
-  /** Since the last measurement: time that calls ran, calls that ended, processor time that their projects were charged. */
-  #measuredAt = performance.now();
-  #busyMs = 0;
-  #ended = 0;
-  #chargedMs = 0;
+  readonly #meter: CallMeter;
 
   constructor(version: DeployedVersion, parts: { project: ProjectLoad; habits: Habits }, host: PoolHost) {
     this.version = version;
@@ -81,6 +78,7 @@ export class VersionPool implements Runner, Tenant {
     this.#windows = (instances.windows ?? []).length === 0 ? undefined : new InstanceWindows(instances);
     this.#min = instances.min;
     this.#waiting = new WaitingCalls(this, host.admission);
+    this.#meter = new CallMeter({ ...parts, time: host.time });
     this.demand = this.demandMax = this.#msPerCall = 0;
     this.#readUse();
     const events: InstanceEvents = {
@@ -160,23 +158,9 @@ export class VersionPool implements Runner, Tenant {
     }
   }
 
-  /** What the calls took of the processors since the last time. `saturated`: the machine had none to spare. */
-  measure(now: number, saturated: boolean): void {
-    let busyMs = this.#busyMs;
-    const active = [...this.instances].filter(({ calls, idleSince }) => calls.size > 0 || idleSince >= this.#measuredAt);
-    for (const { calls } of active) for (const call of calls.values()) busyMs += now - Math.max(call.runningAt, this.#measuredAt);
-    if (busyMs < BUSY_MS_MIN) return;
-    let processorMs: number | undefined;
-    for (const instance of active) {
-      const total = instance.sandbox.processorMs();
-      if (total === null) continue;
-      processorMs = (processorMs ?? 0) + Math.max(0, total - instance.processorMs);
-      instance.processorMs = total;
-    }
-    this.habits.use.measured({ processorMs, busyMs, calls: this.#ended, saturated });
-    if (processorMs !== undefined) this.#host.time.correct(this.project, processorMs - this.#chargedMs);
-    this.#measuredAt = now;
-    this.#busyMs = this.#ended = this.#chargedMs = 0;
+  /** What the calls took of the processors since the last time. */
+  measure(now: number): void {
+    this.#meter.look(now, this.instances, this.#host.load.crowding);
     this.#readUse();
   }
 
@@ -279,7 +263,7 @@ export class VersionPool implements Runner, Tenant {
       return false;
     }
     this.running++;
-    this.#chargedMs += this.#msPerCall;
+    this.#meter.began(this.#msPerCall);
     return true;
   }
 
@@ -337,8 +321,7 @@ export class VersionPool implements Runner, Tenant {
     const now = performance.now();
     this.running--;
     this.#host.gate.leave(this.project, call.demand);
-    this.#ended++;
-    this.#busyMs += now - Math.max(call.runningAt, this.#measuredAt);
+    this.#meter.ended(call.runningAt, now);
     if (call.outcome === 'ok') this.habits.served(now - call.runningAt);
     this.#host.callEnded(instance, call);
     // No slot frees with it, but others may run.
@@ -393,7 +376,7 @@ export class VersionPool implements Runner, Tenant {
       this.#recheck = setTimeout(
         () => {
           this.#recheck = undefined;
-          if (!this.habits.use.known) this.measure(performance.now(), true);
+          if (!this.habits.use.known) this.measure(performance.now());
           this.#startMore();
         },
         Math.max(5, this.habits.coldMs),
