@@ -132,7 +132,7 @@ export class Engine {
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       const own = { project: this.#projectOf(version.project), habits: this.#habitsOf(version) };
-      pool = new VersionPool(version, own, {
+      const made = new VersionPool(version, own, {
         room: this.#room,
         gate: this.#gate,
         time: this.#time,
@@ -142,8 +142,9 @@ export class Engine {
         start: (v, events, onSandbox) => this.#start(v, events, onSandbox),
         callEnded: (instance, call) => this.#onCallEnded(instance, call),
         log: (source, call, level, text) => this.#logs.take(source, call, level, text),
-        empty: (gone) => this.#onPoolEmpty(gone),
+        empty: () => this.#onPoolEmpty(made),
       });
+      pool = made;
       this.#pools.set(key, pool);
     }
     return pool;

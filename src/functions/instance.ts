@@ -60,7 +60,7 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
-  /** What it counts with in the node's memory, the eviction clock when it last ended a call, and processor time counted so far. */
+  /** Kept by version-pool.ts and room.ts: its part of the node's memory, eviction clock at its last call, processor time so far. */
   countedMiB: number;
   usedAtClock = 0;
   processorMs = 0;

@@ -4,41 +4,25 @@
 // Invariant: a call that waits is run, failed, or abandoned within the version's timeout (waiting-calls.ts); instances never
 // exceed settings.instances.max; nothing runs that the gate and the room have not let in. Owned by engine.ts.
 import { VirgaError } from '../protocol/errors.ts';
-import type { Admission } from './admission.ts';
 import type { Call } from './call.ts';
 import { CallMeter } from './call-meter.ts';
-import type { ProjectLoad, VirtualTime } from './fair-share.ts';
+import type { ProjectLoad } from './fair-share.ts';
+import { FreeInstances } from './free-instances.ts';
 import type { Habits } from './habits.ts';
-import type { Instance } from './instance.ts';
-import type { InstanceEvents } from './instance.ts';
-import { InstanceWindows } from './instance-windows.ts';
-import type { MachineLoad } from './machine-load.ts';
+import type { Instance, InstanceEvents } from './instance.ts';
+import { Minimum } from './minimum.ts';
+import type { PoolHost } from './pool-host.ts';
+import { statsOf } from './pool-stats.ts';
+import type { PoolStats } from './pool-stats.ts';
 import { heldMiB } from './memory-budget.ts';
 import { demandMax, usefulInstances } from './processor-use.ts';
 import type { QueueTimes } from './queue-control.ts';
-import type { Room, Tenant } from './room.ts';
-import type { RunGate, Runner } from './run-gate.ts';
+import type { Tenant } from './room.ts';
+import type { Runner } from './run-gate.ts';
 import { instancesToStart } from './start-rule.ts';
 import { Starts } from './starts.ts';
 import type { DeployedVersion } from './version.ts';
 import { WaitingCalls } from './waiting-calls.ts';
-
-/** What the pool needs from the engine. */
-export interface PoolHost {
-  readonly room: Room;
-  readonly gate: RunGate;
-  readonly time: VirtualTime;
-  readonly admission: Admission;
-  /** Of this machine. */
-  readonly processors: number;
-  readonly load: MachineLoad;
-  /** Starts a sandbox and loads the code; the returned instance is live. */
-  start(version: DeployedVersion, events: InstanceEvents, onSandbox: (instance: Instance) => void): Promise<Instance>;
-  callEnded(instance: Instance | undefined, call: Call): void;
-  log: InstanceEvents['log'];
-  /** The pool has neither instances nor calls any more. */
-  empty(pool: VersionPool): void;
-}
 
 /** Idle for this long, an instance is stopped. Sooner, one that is called every second would be stopped each time. */
 const FREEZE_AFTER_MS = 2_000;
@@ -55,18 +39,15 @@ export class VersionPool implements Runner, Tenant {
   demand: number;
   demandMax: number;
   #msPerCall: number;
-  /** Live instances with a free slot; the last one became free last. */
-  readonly #free: Instance[] = [];
+  readonly #free = new FreeInstances();
   readonly #waiting: WaitingCalls;
+  /** What the last call that could not run at once was refused for. */
+  #lacks: 'instance' | 'turn' | 'room' = 'instance';
   readonly #host: PoolHost;
-  readonly #windows: InstanceWindows | undefined;
-  #min: number;
-  #minUntilUnixMs = 0;
+  readonly #minimum: Minimum;
   readonly #starts: Starts;
   #recheck: NodeJS.Timeout | undefined;
   #retiring = false;
-  /** One instance is kept until then (performance.now()), for a call that is expected. */
-  #warmUntil = 0;
   readonly #meter: CallMeter;
 
   constructor(version: DeployedVersion, parts: { project: ProjectLoad; habits: Habits }, host: PoolHost) {
@@ -74,9 +55,7 @@ export class VersionPool implements Runner, Tenant {
     this.project = parts.project;
     this.habits = parts.habits;
     this.#host = host;
-    const { instances } = version.settings;
-    this.#windows = (instances.windows ?? []).length === 0 ? undefined : new InstanceWindows(instances);
-    this.#min = instances.min;
+    this.#minimum = new Minimum(version.settings.instances);
     this.#waiting = new WaitingCalls(this, host.admission);
     this.#meter = new CallMeter({ ...parts, time: host.time });
     this.demand = this.demandMax = this.#msPerCall = 0;
@@ -110,7 +89,7 @@ export class VersionPool implements Runner, Tenant {
     }
     const refused = this.#waiting.join(call, this.#unfilledSlots());
     if (refused !== undefined) return refused;
-    if (this.#free.length > 0) this.#waitForPlace();
+    if (this.#free.size > 0) this.#waitForPlace();
     this.#startMore();
     return undefined;
   }
@@ -134,22 +113,17 @@ export class VersionPool implements Runner, Tenant {
 
   /** Starts an instance for a call that is expected, unless there is one, and keeps one until `until` (performance.now()). */
   warmUp(until: number): void {
-    this.#warmUntil = until;
+    this.#minimum.expect(until);
     this.ensureMin();
   }
 
   /** What is due: the minimum of the hour, instances that were idle for long enough to be stopped, or to go. */
   sweep(now: number, unixMs: number): void {
-    if (this.#windows !== undefined && unixMs >= this.#minUntilUnixMs) {
-      const { min, untilUnixMs } = this.#windows.at(unixMs);
-      this.#min = min;
-      this.#minUntilUnixMs = untilUnixMs;
-      this.ensureMin();
-    }
-    if (this.#free.length === 0) return;
+    if (this.#minimum.look(unixMs)) this.ensureMin();
+    if (this.#free.size === 0) return;
     const { idleMs, memoryMiB } = this.version.settings;
     const { keepMs } = this.habits.keepAlive(idleMs, memoryMiB);
-    const keep = this.#retiring ? 0 : Math.max(this.#min, now < this.#warmUntil ? 1 : 0);
+    const keep = this.#retiring ? 0 : this.#minimum.at(now);
     for (const instance of [...this.#free]) {
       if (!instance.atRest(now)) continue;
       const idleForMs = now - instance.idleSince;
@@ -165,13 +139,13 @@ export class VersionPool implements Runner, Tenant {
   }
 
   *idle(): Iterable<Instance> {
-    if (this.instances.size <= (this.#retiring ? 0 : this.#min)) return;
     const now = performance.now();
+    if (this.instances.size <= (this.#retiring ? 0 : this.#minimum.at(now))) return;
     for (const instance of this.#free) if (instance.atRest(now)) yield instance;
   }
 
   evict(instance: Instance): void {
-    this.#removeFree(instance);
+    this.#free.remove(instance);
     // Its room counts as given back from now on: the kill is under way.
     this.instances.delete(instance);
     instance.kill();
@@ -179,18 +153,20 @@ export class VersionPool implements Runner, Tenant {
 
   /** See Tenant: a waiting call goes to a stopped instance sooner than to a new one. */
   useRoom(): 'used' | 'refused' | 'done' {
-    if (this.#waiting.size > 0 && this.#free.length > 0) {
+    if (this.#waiting.size > 0 && this.#free.size > 0) {
       if (this.#runNext()) return 'used';
-      // Not for want of memory: the gate will call.
-      if (this.#free.at(-1)?.countedMiB === this.version.settings.memoryMiB) return this.#startOne();
-      return 'refused';
+      if (this.#lacks === 'room') return 'refused';
+      if (this.#lacks === 'turn') this.#host.gate.wait(this);
     }
     return this.#startOne();
   }
 
   /** See Runner. */
   runOne(): boolean {
-    return this.#waiting.size > 0 && this.#runNext() && this.#waiting.size > 0 && this.#free.length > 0;
+    if (this.#waiting.size === 0) return false;
+    if (this.#runNext()) return this.#waiting.size > 0 && this.#free.size > 0;
+    if (this.#lacks === 'room') this.#host.room.ask(this);
+    return false;
   }
 
   queueTimes(): QueueTimes {
@@ -203,7 +179,10 @@ export class VersionPool implements Runner, Tenant {
 
   endedWaiting(call: Call): void {
     this.#host.callEnded(undefined, call);
-    if (this.#waiting.size === 0) this.#nobodyWaits();
+    if (this.#waiting.size > 0) return;
+    // It may have been first in the line for room.
+    this.#host.room.offer();
+    this.#reportEmpty();
   }
 
   #resume(): void {
@@ -211,15 +190,8 @@ export class VersionPool implements Runner, Tenant {
     this.#startMore();
   }
 
-  stats(): { starting: number; idle: number; busy: number; draining: number; queued: number; inFlight: number } {
-    const count = { starting: this.#starts.underWay, idle: 0, busy: 0, draining: 0, queued: this.#waiting.size, inFlight: 0 };
-    for (const instance of this.instances) {
-      count.inFlight += instance.calls.size;
-      if (instance.state === 'draining') count.draining++;
-      else if (instance.state === 'live' && instance.calls.size === 0) count.idle++;
-      else if (instance.state === 'live') count.busy++;
-    }
-    return count;
+  stats(): PoolStats {
+    return statsOf(this.instances, { starting: this.#starts.underWay, queued: this.#waiting.size });
   }
 
   /** Ends everything at once. */
@@ -228,7 +200,7 @@ export class VersionPool implements Runner, Tenant {
     this.#starts.close();
     this.#retiring = true;
     this.#waiting.failAll(new VirgaError('unavailable', 'Virga is stopping; try again in a moment'));
-    this.#nobodyWaits();
+    this.#reportEmpty();
     await Promise.all([...this.instances].map((instance) => instance.sandbox.kill()));
   }
 
@@ -240,25 +212,24 @@ export class VersionPool implements Runner, Tenant {
 
   /** An instance for one call, which is counted as running: whoever gets it runs a call on it. */
   #place(): Instance | undefined {
-    const free = this.#free;
-    for (;;) {
-      const instance = free.at(-1);
-      if (instance === undefined) return undefined;
-      const slots = instance.freeSlots;
-      if (slots > 0) {
-        if (!this.#enter(instance)) return undefined;
-        if (slots === 1) free.pop();
-        return instance;
-      }
-      free.pop();
+    const instance = this.#free.top;
+    if (instance === undefined) this.#lacks = 'instance';
+    else if (this.#enter(instance)) {
+      if (instance.freeSlots === 1) this.#free.remove(instance);
+      return instance;
     }
+    return undefined;
   }
 
   /** The gate, and the room if the instance was stopped, let one more call in. */
   #enter(instance: Instance): boolean {
     const { gate, room } = this.#host;
-    if (!gate.enter(this, this.demand, this.#msPerCall)) return false;
+    if (!gate.enter(this, this.demand, this.#msPerCall)) {
+      this.#lacks = 'turn';
+      return false;
+    }
     if (instance.countedMiB < this.version.settings.memoryMiB && !room.grow(this, instance)) {
+      this.#lacks = 'room';
       gate.leave(this.project, this.demand);
       return false;
     }
@@ -281,20 +252,8 @@ export class VersionPool implements Runner, Tenant {
 
   /** There is a call and an idle instance, and the one did not get the other: what lacked says when to try again. */
   #waitForPlace(): void {
-    const stopped = this.#free.at(-1)!.countedMiB < this.version.settings.memoryMiB;
-    if (stopped) this.#host.room.ask(this);
-    if (this.#waiting.size > 0) this.#host.gate.wait(this);
-  }
-
-  #nobodyWaits(): void {
-    this.#host.gate.forget(this);
-    this.#host.room.forget(this);
-    this.#reportEmpty();
-  }
-
-  #removeFree(instance: Instance): void {
-    const at = this.#free.indexOf(instance);
-    if (at >= 0) this.#free.splice(at, 1);
+    if (this.#lacks === 'room') this.#host.room.ask(this);
+    else this.#host.gate.wait(this);
   }
 
   #onSlotFree(instance: Instance): void {
@@ -309,7 +268,7 @@ export class VersionPool implements Runner, Tenant {
       }
     }
     if (instance.freeSlots > 0) {
-      if (!this.#free.includes(instance)) this.#free.push(instance);
+      this.#free.push(instance);
       if (this.#waiting.size > 0) this.#waitForPlace();
     }
     room.offerIfShort();
@@ -329,7 +288,7 @@ export class VersionPool implements Runner, Tenant {
   }
 
   #onDead(instance: Instance): void {
-    this.#removeFree(instance);
+    this.#free.remove(instance);
     if (this.instances.delete(instance)) this.#host.room.release(this, instance.countedMiB);
     this.ensureMin();
     this.#startMore();
@@ -341,8 +300,8 @@ export class VersionPool implements Runner, Tenant {
     if (this.#starts.blocked) return 0;
     const { concurrency, instances } = this.version.settings;
     const present = this.instances.size + this.#starts.unregistered;
-    const min = Math.max(this.#min, performance.now() < this.#warmUntil ? 1 : 0);
-    const missing = this.#retiring || this.#starts.paused ? 0 : Math.max(0, min - present);
+    const now = performance.now();
+    const missing = this.#retiring || this.#starts.paused ? 0 : Math.max(0, this.#minimum.at(now) - present);
     const oldest = this.#waiting.oldest;
     if (oldest === undefined) return missing;
     let free = 0;
@@ -362,7 +321,7 @@ export class VersionPool implements Runner, Tenant {
       concurrency,
       serviceMs,
       startMs: coldMs,
-      oldestWaitMs: performance.now() - oldest.acceptedAt,
+      oldestWaitMs: now - oldest.acceptedAt,
       allowed: Math.max(0, Math.min(instances.max, slots + this.#starts.underWay === 0 ? instances.max : useful) - present),
     });
     return Math.max(missing, queued);
@@ -432,15 +391,15 @@ export class VersionPool implements Runner, Tenant {
   }
 
   #retireInstance(instance: Instance): void {
-    this.#removeFree(instance);
+    this.#free.remove(instance);
     // To run its exit hooks it would need its memory; without room for that it goes without.
     if (this.#host.room.growIfFree(this, instance)) instance.retire();
     else instance.kill();
   }
 
   #reportEmpty(): void {
-    const windows = this.#windows !== undefined && !this.#retiring;
-    if (this.instances.size === 0 && this.#starts.underWay === 0 && this.#waiting.size === 0 && !windows) this.#host.empty(this);
+    const windows = this.#minimum.hasWindows && !this.#retiring;
+    if (this.instances.size === 0 && this.#starts.underWay === 0 && this.#waiting.size === 0 && !windows) this.#host.empty();
   }
 }
 
