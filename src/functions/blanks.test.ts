@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { SandboxDriverStatus, SandboxShape } from '../sandbox/sandbox.ts';
+import { VirgaError } from '../protocol/errors.ts';
 import { BLANK_MIB, Blanks } from './blanks.ts';
 import { ColdRate } from './cold-rate.ts';
 import { ScriptedSandboxes } from './testing.ts';
@@ -54,7 +55,7 @@ test('a blank is taken once, the oldest first, and another is booted in its plac
   const { blanks, sandboxes } = setUp();
   blanks.setShapes([SHAPE]);
   await until(() => ready(blanks) === 2);
-  const [first, second, third] = [blanks.take(SHAPE), blanks.take(SHAPE), blanks.take(SHAPE)];
+  const [first, second, third] = [await blanks.take(SHAPE), await blanks.take(SHAPE), await blanks.take(SHAPE)];
   assert.equal(first?.id, sandboxes.guests[0]?.spec.id);
   assert.equal(second?.id, sandboxes.guests[1]?.spec.id);
   assert.equal(third, undefined);
@@ -70,8 +71,29 @@ test('a blank that dies is replaced, and nobody is given it', async () => {
   await until(() => ready(blanks) === 2);
   sandboxes.guests[0]!.end({ signal: 'SIGKILL' });
   await until(() => sandboxes.guests.length === 3 && ready(blanks) === 2);
-  assert.equal(blanks.take(SHAPE)?.id, sandboxes.guests[1]?.spec.id);
+  assert.equal((await blanks.take(SHAPE))?.id, sandboxes.guests[1]?.spec.id);
   await blanks.close();
+});
+
+test('who finds none ready gets the next of those that boot, and nothing when that fails', async () => {
+  const { blanks, sandboxes } = setUp();
+  blanks.setShapes([SHAPE]);
+  await until(() => blanks.count === 2);
+  const [first, second, third] = await Promise.all([blanks.take(SHAPE), blanks.take(SHAPE), blanks.take(SHAPE)]);
+  assert.deepEqual(new Set([first?.id, second?.id]), new Set(sandboxes.guests.slice(0, 2).map((guest) => guest.spec.id)));
+  assert.equal(third, undefined);
+  await until(() => ready(blanks) === 2);
+  await blanks.close();
+
+  const broken = setUp();
+  broken.sandboxes.start = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    throw new VirgaError('sandbox_unavailable', 'no');
+  };
+  broken.blanks.setShapes([SHAPE]);
+  await until(() => broken.blanks.count > 0);
+  assert.equal(await broken.blanks.take(SHAPE), undefined);
+  await broken.blanks.close();
 });
 
 test('memory that is wanted elsewhere is given back, and not taken again', async () => {

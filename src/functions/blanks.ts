@@ -34,6 +34,8 @@ interface Shelf {
   /** Oldest first. */
   ready: Blank[];
   booting: number;
+  /** Cold starts that wait for those that boot. */
+  waiting: ((blank: Sandbox | undefined) => void)[];
   rate: ColdRate;
   /** Some current version has this shape. */
   current: boolean;
@@ -45,7 +47,7 @@ export class Blanks {
   /** Room for one more, in memory and in the number of sandboxes. */
   readonly #room: () => boolean;
   readonly #shelves = new Map<string, Shelf>();
-  readonly #bootingSandboxes = new Set<Sandbox>();
+  readonly #bootingSandboxes = new Map<Sandbox, Shelf>();
   readonly #review: NodeJS.Timeout;
   #refill: NodeJS.Timeout | undefined;
   #booting = 0;
@@ -87,15 +89,24 @@ export class Blanks {
     this.#reviewAll();
   }
 
-  /** A sandbox that has booted, or undefined: then somebody has to wait for one of their own. */
-  take(shape: SandboxShape): Sandbox | undefined {
+  /**
+   * A sandbox that has booted; else the next of those that boot, which is then not held back any more. Undefined: there
+   * is none to wait for, or its boot failed.
+   */
+  async take(shape: SandboxShape): Promise<Sandbox | undefined> {
     const shelf = this.#shelf(shape);
     shelf.rate.note(performance.now());
     this.#refillSoon();
     const blank = shelf.ready.shift();
-    if (blank === undefined) return undefined;
-    this.#count--;
-    return blank.sandbox;
+    if (blank !== undefined) {
+      this.#count--;
+      return blank.sandbox;
+    }
+    if (shelf.booting <= shelf.waiting.length) return undefined;
+    const next = Promise.withResolvers<Sandbox | undefined>();
+    shelf.waiting.push(next.resolve);
+    for (const [sandbox, of] of this.#bootingSandboxes) if (of === shelf) sandbox.promote();
+    return next.promise;
   }
 
   /** Gives one up, of the shape with most to spare. False: there is none. */
@@ -112,14 +123,14 @@ export class Blanks {
     clearInterval(this.#review);
     clearTimeout(this.#refill);
     const sandboxes = [...this.#shelves.values()].flatMap((shelf) => shelf.ready.map((blank) => blank.sandbox));
-    await Promise.all([...sandboxes, ...this.#bootingSandboxes].map((sandbox) => sandbox.kill()));
+    await Promise.all([...sandboxes, ...this.#bootingSandboxes.keys()].map((sandbox) => sandbox.kill()));
   }
 
   #shelf(shape: SandboxShape): Shelf {
     const key = JSON.stringify([shape.runtime, shape.memoryMiB, shape.cpus, shape.tmpMiB, shape.pids]);
     let shelf = this.#shelves.get(key);
     if (shelf === undefined) {
-      shelf = { shape, ready: [], booting: 0, rate: new ColdRate(performance.now()), current: false };
+      shelf = { shape, ready: [], booting: 0, waiting: [], rate: new ColdRate(performance.now()), current: false };
       this.#shelves.set(key, shelf);
     }
     return shelf;
@@ -187,7 +198,8 @@ export class Blanks {
     let sandbox: Sandbox | undefined;
     try {
       sandbox = await this.#sandboxes.start({ ...shelf.shape, id: newId('sbx') }, null);
-      this.#bootingSandboxes.add(sandbox);
+      this.#bootingSandboxes.set(sandbox, shelf);
+      if (shelf.waiting.length > 0) sandbox.promote();
       const blank = await Blank.of(sandbox, this.#limits);
       this.#bootMs += AVERAGE_WEIGHT * (performance.now() - startedAt - this.#bootMs);
       this.#keep(shelf, blank);
@@ -195,6 +207,7 @@ export class Blanks {
       // A launcher that is away, a shape too small to boot in: the cold start that meets it says so to somebody.
       this.#count--;
       this.#retryAt = performance.now() + RETRY_MS;
+      shelf.waiting.shift()?.(undefined);
     }
     if (sandbox !== undefined) this.#bootingSandboxes.delete(sandbox);
     shelf.booting--;
@@ -204,7 +217,14 @@ export class Blanks {
 
   #keep(shelf: Shelf, blank: Blank): void {
     if (this.#closed) {
+      shelf.waiting.shift()?.(undefined);
       void blank.sandbox.kill();
+      return;
+    }
+    const waiting = shelf.waiting.shift();
+    if (waiting !== undefined) {
+      this.#count--;
+      waiting(blank.sandbox);
       return;
     }
     shelf.ready.push(blank);

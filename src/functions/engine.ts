@@ -212,7 +212,7 @@ export class Engine {
   async #sandboxFor(version: DeployedVersion): Promise<{ sandbox: Sandbox; booted: boolean }> {
     const shape = shapeOf(version);
     const assignment = { artifact: version.artifact };
-    const blank = this.blanks.take(shape);
+    const blank = await this.blanks.take(shape);
     if (blank === undefined) return { sandbox: await this.#sandboxes.start({ ...shape, id: newId('sbx') }, assignment), booted: false };
     try {
       await blank.assign(assignment);

@@ -121,6 +121,7 @@ export class ScriptedSandboxes implements Sandboxes {
       codeFolder: assignment === null ? null : '/code',
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
+      promote: (): void => {},
       freeze: (): boolean => false,
       thaw: (): void => {},
       memoryBytes: (): number | null => null,

@@ -55,6 +55,8 @@ export interface Sandbox {
   readonly exited: Promise<SandboxExit>;
   /** Gives a blank its version, once: `codeFolder` holds the artifact afterwards. Fails with VirgaError; the sandbox is then of no use. */
   assign(assignment: Assignment): Promise<void>;
+  /** Somebody waits for it: a blank boots with its full share from now on. */
+  promote(): void;
   /** Stops everything in it until thaw(), which takes some 20 µs. False: this machine cannot. */
   freeze(): boolean;
   thaw(): void;

@@ -65,8 +65,12 @@ export default { fetch: () => Response.json({ undici, globals }) };
 
 /** Resolves when a process has used no CPU for a while. */
 async function idle(pid: number): Promise<void> {
-  const cpu = async (): Promise<string> => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ').slice(11, 13).join();
-  for (let last = '', now = await cpu(), same = 0; same < 3; last = now, now = await cpu(), same = now === last ? same + 1 : 0) {
+  // Asleep with no CPU used each time it is looked at: on a busy machine it may only be waiting for its turn.
+  const look = async (): Promise<string> => {
+    const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ');
+    return fields[0] === 'S' ? fields.slice(11, 13).join() : `${performance.now()}`;
+  };
+  for (let last = '', now = await look(), same = 0; same < 8; last = now, now = await look(), same = now === last ? same + 1 : 0) {
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
 }

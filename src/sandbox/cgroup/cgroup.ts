@@ -83,7 +83,9 @@ export class Cgroup {
 
   promote(): void {
     for (const { version, controllers, folder } of this.#folders) {
-      if (controllers.includes('cpu')) writeFileSync(join(folder, SHARE[version].file), String(SHARE[version].usual));
+      const file = join(folder, SHARE[version].file);
+      // It may have ended meanwhile.
+      if (controllers.includes('cpu') && existsSync(file)) writeFileSync(file, String(SHARE[version].usual));
     }
   }
 

@@ -107,6 +107,11 @@ export class LauncherClient implements Sandboxes {
   }
 
   /** Of LaunchedByClient alone. */
+  promote(id: string): void {
+    this.#send({ op: 'promote', id });
+  }
+
+  /** Of LaunchedByClient alone. */
   kill(id: string): void {
     if (this.#tenancies.has(id)) this.#send({ op: 'kill', id });
   }
@@ -208,6 +213,10 @@ class LaunchedByClient implements Sandbox {
 
   async assign(assignment: Assignment): Promise<void> {
     this.codeFolder = await this.#client.assign(this.id, assignment);
+  }
+
+  promote(): void {
+    this.#client.promote(this.id);
   }
 
   freeze(): boolean {

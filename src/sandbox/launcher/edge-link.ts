@@ -10,6 +10,7 @@ import type { FromLauncher, ToLauncher } from './wire.ts';
 export interface EdgeLinkEvents {
   start(spec: SandboxSpec, assignment: Assignment | null): void;
   assign(id: string, assignment: Assignment): void;
+  promote(id: string): void;
   kill(id: string): void;
   closed(): void;
 }
@@ -26,6 +27,7 @@ export class EdgeLink {
         for (const message of reader.push(chunk)) {
           if (message.op === 'start') events.start(message.spec, message.assignment);
           else if (message.op === 'assign') events.assign(message.id, message.assignment);
+          else if (message.op === 'promote') events.promote(message.id);
           else if (message.op === 'kill') events.kill(message.id);
         }
       } catch {

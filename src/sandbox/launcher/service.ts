@@ -83,6 +83,10 @@ export class LauncherService {
     const link = new EdgeLink(socket, {
       start: (spec, assignment) => this.#start(spec, assignment, link),
       assign: (id, assignment) => void this.#assign(id, assignment, link),
+      promote: (id) => {
+        const lease = this.#leases.get(id);
+        if (lease?.link === link) lease.sandbox?.promote();
+      },
       kill: (id) => {
         const lease = this.#leases.get(id);
         if (lease?.link === link) this.#end(lease);

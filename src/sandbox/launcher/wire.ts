@@ -8,6 +8,7 @@ import type { Assignment, SandboxControls, SandboxDriverStatus, SandboxExit, San
 export type ToLauncher =
   | { op: 'start'; spec: SandboxSpec; assignment: Assignment | null }
   | { op: 'assign'; id: string; assignment: Assignment }
+  | { op: 'promote'; id: string }
   | { op: 'kill'; id: string };
 
 export type FromLauncher =
