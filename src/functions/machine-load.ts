@@ -8,10 +8,11 @@ const WEIGHT = 0.25;
 
 export class MachineLoad {
   readonly #processors: number;
-  #running = 0;
+  #running: number;
 
   constructor(processors: number) {
     this.#processors = processors;
+    this.#running = running();
   }
 
   get crowding(): number {

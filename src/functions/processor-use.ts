@@ -12,6 +12,8 @@ const RAISE_WEIGHT = 0.5;
 const LOWER_WEIGHT = 0.2;
 const MS_WEIGHT = 0.3;
 const FIRST_BUSY_MS = 500;
+/** Calls that take less on average wait for the edge's own event loop as well, which is not seen as crowding. */
+const BRIEF_MS = 5;
 /** From one measurement to the next. */
 const QUICKEST_GROWTH = 1.02;
 
@@ -64,7 +66,7 @@ export class ProcessorUse {
     // Of late, not of all times: what was quick once may have changed.
     this.#quickestMs = Math.min(quickestMs, this.#quickestMs * QUICKEST_GROWTH);
     const alone = this.#msPerCall / this.#quickestMs;
-    const stretched = Math.min(Math.max(plain, alone), plain * crowding);
+    const stretched = Math.min(Math.max(plain, alone), busyMs < BRIEF_MS * calls ? Infinity : plain * crowding);
     // The platform's part keeps no second processor busy.
     const seen = Math.min(this.#processors, Math.max(Math.min(1, stretched), (processorMs ?? 0) / busyMs));
     if (this.#demand === undefined) this.#demand = seen;

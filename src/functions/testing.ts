@@ -94,6 +94,12 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly #script: GuestScript;
   alive = 0;
   refuse: VirgaError | undefined;
+  /** Set: sandboxes can be stopped, and hold this. */
+  heldBytes: number | undefined;
+  /** How long a start takes, how many there are at the moment, and how many sandboxes are stopped. */
+  startMs = 0;
+  starting = 0;
+  frozen = 0;
   /** Without it there are no blanks. */
   driver: SandboxDriverStatus | undefined;
 
@@ -103,14 +109,23 @@ export class ScriptedSandboxes implements Sandboxes {
 
   async start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox> {
     if (this.refuse !== undefined) throw this.refuse;
+    this.starting++;
+    if (this.startMs > 0) await new Promise((resolve) => setTimeout(resolve, this.startMs));
+    this.starting--;
     const [host, far] = duplexPair();
     const exited = Promise.withResolvers<SandboxExit>();
     this.alive++;
     let over = false;
+    let frozen = false;
+    const setFrozen = (to: boolean): void => {
+      if (frozen !== to) this.frozen += to ? 1 : -1;
+      frozen = to;
+    };
     const end = (exit: Partial<SandboxExit>): void => {
       if (over) return;
       over = true;
       this.alive--;
+      setFrozen(false);
       far.destroy();
       exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', ...exit });
     };
@@ -122,9 +137,13 @@ export class ScriptedSandboxes implements Sandboxes {
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
       promote: (): void => {},
-      freeze: (): boolean => false,
-      thaw: (): void => {},
-      memoryBytes: (): number | null => null,
+      freeze: (): boolean => {
+        if (this.heldBytes === undefined) return false;
+        setFrozen(true);
+        return true;
+      },
+      thaw: (): void => setFrozen(false),
+      memoryBytes: (): number | null => this.heldBytes ?? null,
       processorMs: (): number | null => null,
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
