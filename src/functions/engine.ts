@@ -26,6 +26,7 @@ import { RunGate } from './run-gate.ts';
 import { versionKey } from './version.ts';
 import type { DeployedVersion } from './version.ts';
 import { VersionPool } from './version-pool.ts';
+import { WarmUps } from './warm-ups.ts';
 
 /** The part of the configuration's limits that the engine reads. */
 export interface RuntimeLimits extends RoomLimits, QueueLimits {
@@ -64,6 +65,7 @@ export class Engine {
   readonly #admission: Admission;
   readonly #load = new MachineLoad(PROCESSORS);
   readonly #logs: LogIntake;
+  readonly #warmUps: WarmUps;
   #current = new Map<string, DeployedVersion>();
   readonly blanks: Blanks;
   readonly #sweeper: NodeJS.Timeout;
@@ -88,6 +90,9 @@ export class Engine {
     const { projectConcurrencyMax } = options.limits;
     this.#gate = new RunGate(this.#time, { projectConcurrencyMax, demandMax: DEMAND_FACTOR * PROCESSORS });
     this.#admission = new Admission(options.limits);
+    this.#warmUps = new WarmUps((version, until) => {
+      if (this.#current.has(versionKey(version))) this.#pool(version).warmUp(until);
+    });
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#sweeper.unref();
   }
@@ -173,7 +178,7 @@ export class Engine {
 
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
-    for (const habits of this.#habits.values()) clearTimeout(habits.warmUp);
+    this.#warmUps.close();
     await Promise.all([this.blanks.close(), ...[...this.#pools.values()].map((pool) => pool.close())]);
   }
 
@@ -264,21 +269,8 @@ export class Engine {
     this.#pools.delete(key);
     this.#room.forget(pool);
     this.#gate.forget(pool);
-    if (this.#current.has(key)) this.#planWarmUp(pool);
+    if (this.#current.has(key)) this.#warmUps.plan(pool.version, pool.habits);
     else this.#forgetUnused();
-  }
-
-  /** The last instance is gone: one is started again just before the next call, if that can be told and is worth it. */
-  #planWarmUp({ version, habits }: VersionPool): void {
-    const { warmUp } = habits.keepAlive(version.settings.idleMs, version.settings.memoryMiB);
-    if (warmUp === undefined) return;
-    const inMs = habits.quietSince + warmUp.startMs - performance.now();
-    clearTimeout(habits.warmUp);
-    if (inMs <= 0) return;
-    habits.warmUp = setTimeout(() => {
-      if (this.#current.has(versionKey(version))) this.#pool(version).warmUp(habits.quietSince + warmUp.untilMs);
-    }, inMs);
-    habits.warmUp.unref();
   }
 
   /** What was known of functions that are not current any more and have no instances goes, and of projects that have none. */
@@ -287,7 +279,7 @@ export class Engine {
     for (const version of this.#current.values()) used.add(functionKey(version));
     for (const [key, habits] of this.#habits) {
       if (used.has(key)) continue;
-      clearTimeout(habits.warmUp);
+      this.#warmUps.cancel(habits);
       this.#habits.delete(key);
     }
     const projects = new Set([...used].map((key) => key.slice(0, key.indexOf('/'))));

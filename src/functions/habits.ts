@@ -24,8 +24,6 @@ export class Habits {
   initMs = 0;
   /** What an idle instance held lately, MiB; 0: not known yet. */
   heldMiB = 0;
-  /** Set while one is to be started ahead of the next call. */
-  warmUp: NodeJS.Timeout | undefined;
 
   constructor(processors: number) {
     this.use = new ProcessorUse(processors);
