@@ -1,76 +1,46 @@
-// How long does the first call of a function that is scaled to zero take? In each round every subject gives a number of
-// samples, in turns. Virga and serverless-offline are running servers whose function has no instance yet: the sample is
-// one HTTP call over a connection that is open. functions-framework and workerd have no such state: there the
-// sample is the start of the server process until its first answer. The yardstick is `node empty.js`, from spawn to exit.
-// Each sample of Virga is the first call of a version of its own; its answer must carry a receipt that says `cold`. Caller: run.ts.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+// How long does the first call of a function take that is scaled to zero? One call at a time, over a connection that is
+// open; in each round every subject gives a number of samples, in turns. `with pauses`: what Virga keeps ready has time to
+// be replaced; `back to back`: it has not, and runs out. serverless-offline is a running server too. functions-framework and
+// workerd have no such state: there the sample is the start of the server process until its first answer. Yardsticks:
+// `node empty.js` and `python3 -c 0`, from spawn to exit. First calls at a rate: cold-rate.ts. Caller: run.ts.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Virga } from '../test/system/virga.ts';
 import { functionsFramework, serverlessOffline, workerd } from './contenders.ts';
 import type { Contender } from './contenders.ts';
+import { firstCall, freshFunctions, HEAVY, LIGHT, PYTHON, PYTHON_HEAVY } from './first-calls.ts';
+import type { FirstCall, Kind } from './first-calls.ts';
+import { HttpClient } from './http-client.ts';
+import type { BenchOptions } from './options.ts';
 import { writeReport } from './report.ts';
 import { digits, median, percentile, table } from './statistics.ts';
-import { deploy, heavyHandler, HELLO, launchVirga } from './virga.ts';
+import { launchVirga, portOf } from './virga.ts';
+import { inBubblewrap, processMs, PYTHON_PATH } from './yardsticks.ts';
 
-const HEAVY_KIB = 1024;
 const PHASES = ['queue', 'sandbox', 'load', 'init', 'handler'];
 /** The functions that peers/serverless-offline/serverless.yml declares for this. */
 const OFFLINE_FUNCTIONS = 20;
+const PAUSE_MS = 100;
 
 interface Subject {
   name: string;
   note: string;
-  /** ms of each sample. */
-  round(index: number): Promise<number[]>;
+  yardstick: 'node' | 'python';
+  round(): Promise<FirstCall[]>;
 }
 
-interface Answer {
-  ms: number;
-  status: number;
-  text: string;
-  timing: string;
-}
+const plain = (ms: number): FirstCall => ({ ms, phases: {}, hit: false });
 
-function call(url: string, agent: Agent): Promise<Answer> {
-  const beginMs = performance.now();
-  return new Promise((resolve, reject) => {
-    const request = get(url, { agent }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.once('end', () =>
-        resolve({
-          ms: performance.now() - beginMs,
-          status: response.statusCode ?? 0,
-          text,
-          timing: String(response.headers['server-timing'] ?? ''),
-        }),
-      );
-    });
-    request.once('error', reject);
-    request.setTimeout(30_000, () => request.destroy(new Error(`${url} does not answer within 30 s`)));
-  });
-}
-
-/** From spawn to exit. */
-async function bootMs(file: string): Promise<number> {
-  const beginMs = performance.now();
-  const [code] = (await once(spawn(process.execPath, [file], { stdio: 'ignore' }), 'exit')) as [number];
-  if (code !== 0) throw new Error(`node ${file} ended with ${code}`);
-  return performance.now() - beginMs;
-}
-
-function boots(name: string, note: string, file: string, samples: number): Subject {
+function processes(name: string, note: string, yardstick: Subject['yardstick'], command: [string, string[]], samples: number): Subject {
   return {
     name,
     note,
+    yardstick,
     async round() {
-      const taken: number[] = [];
-      for (let n = 0; n < samples; n++) taken.push(await bootMs(file));
+      const taken: FirstCall[] = [];
+      for (let n = 0; n < samples; n++) taken.push(plain(await processMs(...command)));
       return taken;
     },
   };
@@ -81,55 +51,52 @@ function starts(contender: Contender, samples: number): Subject {
   return {
     name: `${contender.name}, process start`,
     note: `from spawn of the server to its first answer; ${contender.note}`,
+    yardstick: 'node',
     async round() {
-      const taken: number[] = [];
+      const taken: FirstCall[] = [];
       for (let n = 0; n < samples; n++) {
         const beginMs = performance.now();
-        const { url, started } = await contender.launch();
-        const agent = new Agent();
-        const { status, text } = await call(url, agent);
-        taken.push(performance.now() - beginMs);
-        agent.destroy();
+        const { url, port, started } = await contender.launch();
+        const client = new HttpClient(port);
+        const answer = await client.get(new URL(url).pathname);
+        taken.push(plain(performance.now() - beginMs));
+        client.close();
         await started.stop();
-        if (status !== 200 || text !== 'hello') throw new Error(`${contender.name} answers ${status} ${text.slice(0, 200)}`);
+        if (answer.status !== 200 || answer.body !== 'hello')
+          throw new Error(`${contender.name} answers ${answer.status} ${answer.body.slice(0, 200)}`);
       }
       return taken;
     },
   };
 }
 
-/** ms by phase, of each sample, from the receipts in Server-Timing. */
-type Phases = Record<string, number[]>;
-
-function phasesOf(timing: string): [phase: string, ms: number][] {
-  return [...timing.matchAll(/(\w+);dur=([\d.]+)/g)].map((found) => [found[1]!, Number(found[2])]);
+async function timed(client: HttpClient, path: string): Promise<FirstCall> {
+  const beginMs = performance.now();
+  const answer = await client.get(path);
+  const taken = firstCall({ ...answer, ms: performance.now() - beginMs });
+  if (taken === undefined) throw new Error(`${path} answers ${answer.status} ${answer.error ?? answer.body.slice(0, 300)}`);
+  return taken;
 }
 
-function virgaFirstCalls(virga: Virga, options: { name: string; note: string; source: string; samples: number; phases: Phases }): Subject {
-  const { name, note, source, samples, phases } = options;
-  const project = name.replaceAll(/[^a-z0-9]+/g, '-');
+function virgaFirstCalls(virga: Virga, kind: Kind, options: { samples: number; pauseMs: number }): Subject {
+  const { samples, pauseMs } = options;
+  const how = pauseMs > 0 ? 'with pauses' : 'back to back';
+  const name = `virga, ${kind.name}, ${how}`;
   return {
     name,
-    note,
-    async round(index) {
-      const functions = Array.from(
-        { length: samples },
-        (_, n) => `  f${n}: { source: handler.mjs, memory: 64 MiB, idle: 1s, env: { ROUND: ${index} }, http: GET /f${n} }`,
-      );
-      await deploy(virga, { 'virga.yaml': `project: ${project}\nfunctions:\n${functions.join('\n')}\n`, 'handler.mjs': source });
-      await sleep(1_000);
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      await call(`${virga.edgeUrl}/@${project}/opens-the-connection`, agent);
-      const taken: number[] = [];
-      for (let n = 0; n < samples; n++) {
-        const { ms, status, text, timing } = await call(`${virga.edgeUrl}/@${project}/f${n}`, agent);
-        if (status !== 200 || !text.startsWith('hello')) throw new Error(`${name} answers ${status} ${text.slice(0, 200)}`);
-        if (!/cold/.test(timing)) throw new Error(`${name}: a call that should have been cold was not: ${timing}`);
-        taken.push(ms);
-        for (const [phase, phaseMs] of phasesOf(timing)) (phases[phase] ??= []).push(phaseMs);
-        await sleep(100);
+    note: `gateway, a sandbox in namespaces of its own with its limits, the code read and evaluated, the answer; ${pauseMs > 0 ? `${pauseMs} ms between the calls` : 'no time between the calls'}`,
+    yardstick: kind.yardstick,
+    async round() {
+      const paths = await freshFunctions(virga, kind, { count: samples, project: name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-') });
+      const client = new HttpClient(portOf(virga.edgeUrl));
+      await client.open(1);
+      await client.get('/@nothing/opens-the-connection');
+      const taken: FirstCall[] = [];
+      for (const path of paths) {
+        taken.push(await timed(client, path));
+        if (pauseMs > 0) await sleep(pauseMs);
       }
-      agent.destroy();
+      client.close();
       return taken;
     },
   };
@@ -139,91 +106,118 @@ function offlineFirstCalls(samples: number): Subject {
   return {
     name: `${serverlessOffline.name}, first call`,
     note: `the first call of a function in a server that runs (a new worker thread); ${serverlessOffline.note}`,
+    yardstick: 'node',
     async round() {
-      const { url, started } = await serverlessOffline.launch();
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      await call(url, agent);
-      const taken: number[] = [];
+      const { port, started } = await serverlessOffline.launch();
+      const client = new HttpClient(port);
+      await client.get('/hello');
+      const taken: FirstCall[] = [];
       for (let n = 0; n < Math.min(samples, OFFLINE_FUNCTIONS); n++) {
-        const { ms, status, text } = await call(url.replace('/hello', `/cold${n}`), agent);
-        if (status !== 200 || text !== 'hello') throw new Error(`serverless-offline answers ${status} ${text.slice(0, 200)}`);
-        taken.push(ms);
+        const beginMs = performance.now();
+        const { status, body } = await client.get(`/cold${n}`);
+        taken.push(plain(performance.now() - beginMs));
+        if (status !== 200 || body !== 'hello') throw new Error(`serverless-offline answers ${status} ${body.slice(0, 200)}`);
       }
-      agent.destroy();
+      client.close();
       await started.stop();
       return taken;
     },
   };
 }
 
-export async function cold({ rounds, samples }: { rounds: number; samples: number }): Promise<void> {
+export async function cold({ rounds, samples, quick }: BenchOptions): Promise<void> {
   await using all = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'virga-bench-'));
   all.defer(() => rm(folder, { recursive: true }));
-  const [empty, heavy] = [join(folder, 'empty.mjs'), join(folder, 'heavy.mjs')];
+  const [empty, heavy] = [join(folder, 'empty.js'), join(folder, 'heavy.mjs')];
   await writeFile(empty, '');
-  await writeFile(heavy, heavyHandler(HEAVY_KIB));
+  await writeFile(heavy, HEAVY.source);
   const virga = await launchVirga();
   all.defer(() => virga[Symbol.asyncDispose]());
 
-  const includes = 'gateway, a sandbox in namespaces of its own with its limits, the code read and evaluated, the answer';
-  const [light, large]: [Phases, Phases] = [{}, {}];
+  const node = (file: string): [string, string[]] => [process.execPath, [file]];
+  const python: [string, string[]] = [PYTHON_PATH, ['-c', '0']];
   const subjects: Subject[] = [
-    boots('node empty.js', 'from spawn to exit, outside any sandbox: the yardstick', empty, samples),
-    virgaFirstCalls(virga, { name: 'virga, light handler', note: includes, source: HELLO, samples, phases: light }),
-    boots('node heavy.js', `the same with a module of ${HEAVY_KIB} KiB`, heavy, samples),
-    virgaFirstCalls(virga, {
-      name: 'virga, 1 MiB handler',
-      note: `${includes}; ${HEAVY_KIB} KiB of source`,
-      source: heavyHandler(HEAVY_KIB),
+    processes('node empty.js', 'from spawn to exit, outside any sandbox: the yardstick', 'node', node(empty), samples),
+    processes('python3 -c 0', 'the same for Python: its yardstick', 'python', python, samples),
+    ...[LIGHT, HEAVY, PYTHON, PYTHON_HEAVY].map((kind) => virgaFirstCalls(virga, kind, { samples, pauseMs: PAUSE_MS })),
+    ...[LIGHT, HEAVY, PYTHON].map((kind) => virgaFirstCalls(virga, kind, { samples, pauseMs: 0 })),
+    processes(
+      'node empty.js in bubblewrap',
+      'from spawn to exit, all namespaces, no limits',
+      'node',
+      inBubblewrap(...node(empty)),
       samples,
-      phases: large,
-    }),
-    starts(functionsFramework, Math.ceil(samples / 2)),
-    starts(workerd, Math.ceil(samples / 2)),
+    ),
+    processes('node heavy.js', 'a module of 1 MiB, outside any sandbox', 'node', node(heavy), samples),
+    starts(functionsFramework, Math.ceil(samples / 4)),
+    starts(workerd, Math.ceil(samples / 4)),
     offlineFirstCalls(samples),
-    starts(serverlessOffline, 1),
+    ...(quick ? [] : [starts(serverlessOffline, 1)]),
   ];
 
-  const measured: Record<string, number[][]> = {};
+  const measured: Record<string, FirstCall[][]> = {};
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < subjects.length; turn++) {
       const subject = subjects[(turn + round) % subjects.length]!;
-      const taken = await subject.round(round);
+      const taken = await subject.round();
       (measured[subject.name] ??= []).push(taken);
+      const ms = taken.map((one) => one.ms);
       console.error(
-        `round ${round + 1}/${rounds} ${subject.name}: p50 ${digits(percentile(taken, 0.5))} ms, max ${digits(Math.max(...taken))} ms, ${taken.length} samples`,
+        `round ${round + 1}/${rounds} ${subject.name}: p50 ${digits(percentile(ms, 0.5))} ms, max ${digits(Math.max(...ms))} ms, ${taken.filter(({ hit }) => hit).length} hits of ${taken.length}`,
       );
     }
   }
 
-  const floor = measured[subjects[0]!.name]!.map((taken) => percentile(taken, 0.5));
-  const rows = subjects.map(({ name }) => {
+  const floors = { node: p50s(measured[subjects[0]!.name]!), python: p50s(measured[subjects[1]!.name]!) };
+  const rows = subjects.flatMap(({ name, yardstick }) => {
     const runs = measured[name]!;
-    const of = (share: number) => runs.map((taken) => percentile(taken, share));
-    const ratio = (share: number) => median(of(share).map((ms, round) => ms / floor[round]!));
-    return [
-      name,
-      String(runs.flat().length),
-      digits(median(of(0.5))),
-      digits(percentile(runs.flat(), 0.99)),
-      digits(ratio(0.5)),
-      digits(percentile(runs.flat(), 0.99) / median(floor)),
-    ];
+    const floor = floors[yardstick];
+    if (!name.startsWith('virga')) return [row(name, runs, floor)];
+    const only = (hit: boolean) => runs.map((taken) => taken.filter((one) => one.hit === hit));
+    const rest = name.endsWith('back to back') ? [row('– of these, those that found no sandbox ready', only(false), floor)] : [];
+    return [row(name, runs, floor), row('– of these, those that found one ready', only(true), floor), ...rest];
   });
-  writeReport({
-    name: 'cold',
-    title: 'Cold calls',
-    body: [
-      `The first call of a function that has no instance. Medians of ${rounds} interleaved rounds; p99 over all samples. One call at a time. The ratios are to the p50 of \`node empty.js\` in the same round.`,
-      table(['', 'samples', 'p50 ms', 'p99 ms', 'p50 ratio', 'p99 ratio'], rows),
-      `Where Virga's time goes by the receipts, medians in ms (the rest of p50 is the gateway, the connection and the client):\n\n${table(['', ...PHASES], [phaseRow('light handler', light), phaseRow('1 MiB handler', large)])}`,
-      `What each includes:\n\n${subjects.map(({ name, note }) => `- ${name}: ${note}.`).join('\n')}`,
-    ],
-    measured: { rounds, samples, measuredMs: measured, receiptsMs: { light, large } },
-  });
+  const receipts = subjects.filter(({ name }) => name.startsWith('virga')).map(({ name }) => phaseRow(name, measured[name]!.flat()));
+  writeReport(
+    {
+      name: 'cold',
+      title: 'Cold calls',
+      body: [
+        `The first call of a function that has no instance, one call at a time. ${rounds} interleaved rounds; the p50 is the median of the rounds' medians, the p99 that of all samples. The ratios are to the p50 of \`node empty.js\` (Python: of \`python3 -c 0\`) in the same round, that of p99 to its median. A sandbox was ready when the receipt counts under 2 ms for it.`,
+        table(['', 'samples', 'p50 ms', 'p99 ms', 'p50 ratio', 'p99 ratio'], rows),
+        `Where Virga's time goes by the receipts, medians in ms (the rest of p50 is the gateway, the connection and the client):\n\n${table(['', ...PHASES], receipts)}`,
+        `What each includes:\n\n${subjects.map(({ name, note }) => `- ${name}: ${note}.`).join('\n')}`,
+      ],
+      measured: { rounds, samples, measured },
+    },
+    { quick },
+  );
 }
 
-function phaseRow(name: string, phases: Phases): string[] {
-  return [name, ...PHASES.map((phase) => digits(median(phases[phase] ?? [])))];
+function p50s(runs: FirstCall[][]): number[] {
+  return runs.map((taken) =>
+    percentile(
+      taken.map(({ ms }) => ms),
+      0.5,
+    ),
+  );
+}
+
+function row(name: string, runs: FirstCall[][], floor: number[]): string[] {
+  const everything = runs.flat().map(({ ms }) => ms);
+  // A round without such samples has no say.
+  const rounds = p50s(runs).flatMap((p50, round) => (Number.isNaN(p50) ? [] : [{ p50, ratio: p50 / floor[round]! }]));
+  return [
+    name,
+    String(everything.length),
+    digits(median(rounds.map(({ p50 }) => p50))),
+    digits(percentile(everything, 0.99)),
+    digits(median(rounds.map(({ ratio }) => ratio))),
+    digits(percentile(everything, 0.99) / median(floor)),
+  ];
+}
+
+function phaseRow(name: string, calls: FirstCall[]): string[] {
+  return [name, ...PHASES.map((phase) => digits(median(calls.map(({ phases }) => phases[phase] ?? NaN))))];
 }

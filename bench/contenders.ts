@@ -1,5 +1,6 @@
 // Who is measured beside Virga, and how each is started. Every one answers `GET /hello` with the 5 bytes `hello` as
-// text/plain, from one process tree on loopback, on the same Node where it runs on Node. Callers: warm.ts, cold.ts.
+// text/plain, and (but serverless-offline) a POST with the body that it brought, read whole before; from one process tree
+// on loopback, on the same Node where it runs on Node. Callers: warm.ts, cold.ts, deploy.ts, generator-proof.ts.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, listening, start } from './process.ts';

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 
 export interface Load {
   requestsPerSecond: number;
+  /** Answers in all. */
+  calls: number;
   p50Us: number;
   p99Us: number;
-  /** Answers that were not 2xx, and connections that failed. A run with any is no result. */
+  /** Answers that were not 2xx, and connections that failed; not among requestsPerSecond. */
   failed: number;
 }
 
@@ -23,16 +25,21 @@ const WRK = ['/usr/bin/wrk', '/usr/local/bin/wrk'].find((path) => {
 
 export const GENERATOR = WRK === undefined ? 'autocannon' : 'wrk';
 
-export async function load(url: string, options: { connections: number; seconds: number }): Promise<Load> {
+interface Loading {
+  connections: number;
+  seconds: number;
+  /** Sent by POST with each call; 0: GET without a body. */
+  bodyBytes?: number;
+}
+
+export async function load(url: string, options: Loading): Promise<Load> {
   return WRK === undefined ? withAutocannon(url, options) : withWrk(WRK, url, options);
 }
 
-async function withWrk(wrk: string, url: string, { connections, seconds }: { connections: number; seconds: number }): Promise<Load> {
-  const text = await output(
-    wrk,
-    ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=10s', '--latency', url],
-    seconds,
-  );
+async function withWrk(wrk: string, url: string, { connections, seconds, bodyBytes = 0 }: Loading): Promise<Load> {
+  const args = ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=10s', '--latency'];
+  const script = join(import.meta.dirname, 'peers', 'wrk', 'post.lua');
+  const text = await output(wrk, [...args, ...(bodyBytes > 0 ? ['-s', script, url, '--', String(bodyBytes)] : [url])], seconds);
   const field = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
   const us = (share: string): number => {
     const found = new RegExp(`^\\s+${share}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(text);
@@ -40,28 +47,41 @@ async function withWrk(wrk: string, url: string, { connections, seconds }: { con
   };
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
   const broken = sockets ? sockets.slice(1).reduce((sum, count) => sum + Number(count), 0) : 0;
+  const refused = field(/Non-2xx or 3xx responses: (\d+)/);
+  const answers = field(/(\d+) requests in /);
   return {
-    requestsPerSecond: field(/Requests\/sec:\s+([\d.]+)/),
+    requestsPerSecond: field(/Requests\/sec:\s+([\d.]+)/) * (1 - refused / Math.max(1, answers)),
+    calls: answers,
     p50Us: us('50'),
     p99Us: us('99'),
-    failed: field(/Non-2xx or 3xx responses: (\d+)/) + broken,
+    failed: refused + broken,
   };
 }
 
-async function withAutocannon(url: string, { connections, seconds }: { connections: number; seconds: number }): Promise<Load> {
+async function withAutocannon(url: string, { connections, seconds, bodyBytes = 0 }: Loading): Promise<Load> {
   const program = join(import.meta.dirname, 'node_modules/autocannon/autocannon.js');
   const text = await output(
     process.execPath,
-    [program, '--json', '--no-progress', '-c', String(connections), '-d', String(seconds), url],
+    [program, '--json', '--no-progress', '-c', String(connections), '-d', String(seconds), ...posting(bodyBytes), url],
     seconds,
   );
   const { requests, latency, errors, non2xx } = JSON.parse(text) as {
-    requests: { average: number };
+    requests: { average: number; total: number };
     latency: { p50: number; p99: number };
     errors: number;
     non2xx: number;
   };
-  return { requestsPerSecond: requests.average, p50Us: latency.p50 * 1_000, p99Us: latency.p99 * 1_000, failed: errors + non2xx };
+  return {
+    requestsPerSecond: requests.average * (1 - non2xx / Math.max(1, requests.total)),
+    calls: requests.total,
+    p50Us: latency.p50 * 1_000,
+    p99Us: latency.p99 * 1_000,
+    failed: errors + non2xx,
+  };
+}
+
+function posting(bytes: number): string[] {
+  return bytes === 0 ? [] : ['-m', 'POST', '-H', 'content-type=application/octet-stream', '-b', 'x'.repeat(bytes)];
 }
 
 function output(command: string, args: string[], seconds: number): Promise<string> {

@@ -1,5 +1,6 @@
 // Writes the last result of a benchmark: the table as Markdown for people, everything that was measured as JSON beside
-// it, with the machine and the versions that it was measured on. Callers: warm.ts, cold.ts.
+// it, with the machine and the versions that it was measured on. Caller: run.ts.
+// With --quick nothing is written: such figures are no results.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
@@ -11,14 +12,14 @@ import { GENERATOR } from './load.ts';
 const loadBefore = loadavg()[0]!;
 
 export interface Report {
-  name: 'warm' | 'cold';
+  name: string;
   title: string;
   /** Paragraphs of Markdown, the tables among them. */
   body: string[];
   measured: object;
 }
 
-export function writeReport({ name, title, body, measured }: Report): void {
+export function writeReport({ name, title, body, measured }: Report, { quick }: { quick: boolean }): void {
   const conditions = {
     date: new Date().toISOString(),
     virga: commit(),
@@ -32,6 +33,10 @@ export function writeReport({ name, title, body, measured }: Report): void {
     workerd: versionOf('workerd'),
     'serverless-offline': versionOf('serverless-offline'),
   };
+  if (quick) {
+    console.log(`\n${[`# ${title}`, ...body].join('\n\n')}\n\nnot written: --quick`);
+    return;
+  }
   const folder = join(import.meta.dirname, 'results');
   mkdirSync(folder, { recursive: true });
   const conditionsLine = Object.entries(conditions)

@@ -1,4 +1,4 @@
-// Medians, percentiles and the table that a benchmark prints. No state. Callers: warm.ts, cold.ts.
+// Medians, percentiles and the table that a benchmark prints. No state. Callers: every benchmark.
 
 export function percentile(values: number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -12,9 +12,10 @@ export const median = (values: number[]): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };
 
-/** `1.23`, `12.3`, `123`: three digits that mean something. */
+/** `1.23`, `12.3`, `123`: three digits that mean something. `∞`: a share of failures that this percentile falls into. */
 export function digits(value: number): string {
-  if (!Number.isFinite(value)) return '–';
+  if (Number.isNaN(value)) return '–';
+  if (!Number.isFinite(value)) return '∞';
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 

@@ -28,6 +28,8 @@ export interface Limits {
   /** One artifact unpacked, bytes, and its number of files. */
   artifactUnpackedBytesMax: number;
   artifactFilesMax: number;
+  /** Compiled code that is kept of one artifact for one runtime, bytes; 0: none is made. */
+  compiledBytesMax: number;
   /** Sum of the memory limits of all sandboxes on this node, MiB. */
   sandboxMemoryMiB: number;
   /** Sandboxes on this node at most. */

@@ -37,6 +37,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
       artifactBytesMax: 268_435_456,
       artifactUnpackedBytesMax: 1_073_741_824,
       artifactFilesMax: 50_000,
+      compiledBytesMax: 67_108_864,
       sandboxMemoryMiB: 5734,
       sandboxesMax: 500,
       startsInFlightMax: 4,

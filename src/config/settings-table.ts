@@ -132,6 +132,12 @@ export const LIMIT_SETTINGS: LimitSettings = {
   ),
   artifactUnpackedBytesMax: limit('ARTIFACT_UNPACKED_BYTES', GIB, { unit: 'bytes', min: KIB, max: 256 * GIB }, 'One artifact unpacked.'),
   artifactFilesMax: limit('ARTIFACT_FILES', 50_000, { unit: 'files', min: 1, max: 10_000_000 }, 'Files in one artifact.'),
+  compiledBytesMax: limit(
+    'COMPILED_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: 0, max: 4 * GIB },
+    'Code that is compiled ahead and kept of one artifact, so that cold starts need not compile it; 0 makes none.',
+  ),
   sandboxMemoryMiB: {
     ...limit(
       'SANDBOX_MEMORY_MIB',

@@ -77,6 +77,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     blobs,
     artifactFolders: new ArtifactFolders({
       folder: join(folder, 'artifacts'),
+      compiledFolder: join(folder, 'compiled'),
       blobs,
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),

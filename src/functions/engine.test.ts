@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirgaError } from '../protocol/errors.ts';
 import { FrameType, LogLevel, encodeFrame, encodeJsonFrame, encodeMetaFrame } from '../protocol/frames.ts';
+import type { InitPayload } from '../protocol/frames.ts';
 import type { Call, CallSink } from './call.ts';
 import { Engine } from './engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from './testing.ts';
@@ -242,6 +243,40 @@ test('a call waits for a launcher that is away for a moment, and fails clearly w
   await new Promise((resolve) => setTimeout(resolve, 50));
   sandboxes.refuse = undefined;
   assert.equal(await waiting, 'back');
+  await engine.close();
+});
+
+test('an instance that crashes while it loads compiled code costs its call nothing but time; that code is not used again', async () => {
+  const { engine, call, sandboxes } = setUp({
+    onInit: (guest) => {
+      const init = JSON.parse(guest.seen.at(-1)!.payload.toString()) as InitPayload;
+      if (init.compiledFolder !== undefined) guest.end({ signal: 'SIGSEGV' });
+      else guest.send(encodeJsonFrame(FrameType.READY, { loadMs: 1, initMs: 1, exports: ['handler'] }));
+    },
+    onRequest: (guest, stream) => guest.answer(stream, 'from source'),
+  });
+  sandboxes.compiledFolder = '/compiled';
+  assert.equal(await call(testVersion()).answer.done, 'from source');
+  assert.deepEqual([sandboxes.guests.length, sandboxes.compiledFolder], [2, null]);
+  await engine.close();
+});
+
+for (const exit of [{ signal: 'SIGSEGV', outOfMemory: true }, { signal: 'SIGKILL' }, { code: 1 }]) {
+  test(`an end while loading that is no crash (${JSON.stringify(exit)}) is the function's own, and its compiled code stays`, async () => {
+    const { engine, call, sandboxes } = setUp({ onInit: (guest) => guest.end(exit), onRequest: () => {} });
+    sandboxes.compiledFolder = '/compiled';
+    await assert.rejects(call(testVersion()).answer.done, (error: VirgaError) => error.code.startsWith('function_'));
+    assert.equal(sandboxes.compiledFolder, '/compiled');
+    await engine.close();
+  });
+}
+
+test('what becomes current is prepared once', async () => {
+  const { engine, sandboxes } = setUp({ onRequest: () => {} });
+  engine.setCurrent([testVersion()]);
+  engine.setCurrent([testVersion(), testVersion({}, 'g')]);
+  engine.setCurrent([testVersion({}, 'g')]);
+  assert.deepEqual(sandboxes.prepared, ['a', 'a']);
   await engine.close();
 });
 

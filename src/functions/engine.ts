@@ -3,17 +3,18 @@
 // Invariant: the memory limits of all instances, and what blanks hold, add up to at most limits.sandboxMemoryMiB; no call waits on a database.
 // Callers: the gateway, and the edge's private server for direct invocations; the read model says what is current.
 import { availableParallelism } from 'node:os';
-import type { VirgaError } from '../protocol/errors.ts';
+import { VirgaError } from '../protocol/errors.ts';
 import type { FunctionStats } from '../protocol/stats.ts';
 import { newId } from '../lib/ids.ts';
 import type { Recorder } from '../observe/recorder.ts';
-import type { Sandbox, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
+import type { Sandbox, SandboxExit, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
 import { Admission } from './admission.ts';
 import type { QueueLimits } from './admission.ts';
 import { BLANK_MIB, Blanks } from './blanks.ts';
 import { Call } from './call.ts';
 import type { CallRequest } from './call.ts';
 import { ProjectLoad, VirtualTime } from './fair-share.ts';
+import { crashed } from './failures.ts';
 import { Habits } from './habits.ts';
 import { Instance } from './instance.ts';
 import type { InstanceEvents } from './instance.ts';
@@ -23,7 +24,7 @@ import { recordOf } from './record.ts';
 import { Room } from './room.ts';
 import type { RoomLimits } from './room.ts';
 import { RunGate } from './run-gate.ts';
-import { versionKey } from './version.ts';
+import { nameOf, versionKey } from './version.ts';
 import type { DeployedVersion } from './version.ts';
 import { VersionPool } from './version-pool.ts';
 import { WarmUps } from './warm-ups.ts';
@@ -121,6 +122,7 @@ export class Engine {
       shapes.push(shapeOf(version));
       const key = versionKey(version);
       current.set(key, version);
+      if (!this.#current.has(key)) this.#sandboxes.prepare(version.artifact, version.settings.runtime);
       const { min, windows } = version.settings.instances;
       if (min > 0 || windows !== undefined) this.#pool(version).ensureMin();
       else if (!this.#current.has(key)) this.#pools.get(key)?.revive();
@@ -185,11 +187,17 @@ export class Engine {
   async #start(version: DeployedVersion, events: InstanceEvents, onSandbox: (instance: Instance) => void): Promise<Instance> {
     const { settings } = version;
     const startedAt = performance.now();
+    let started: Sandbox | undefined;
+    let exit: SandboxExit | undefined;
     try {
       const { sandbox, booted } = await this.#sandboxFor(version);
+      started = sandbox;
       const instance = new Instance(version, sandbox, events);
       this.#instances.set(instance.id, instance);
-      void sandbox.exited.then(() => this.#instances.delete(instance.id));
+      void sandbox.exited.then((ended) => {
+        exit = ended;
+        this.#instances.delete(sandbox.id);
+      });
       onSandbox(instance);
       await instance.start(
         {
@@ -203,14 +211,25 @@ export class Engine {
           timeoutMs: settings.timeoutMs,
           concurrency: settings.concurrency,
           logBytesPerSecond: this.#limits.logBytesPerSecond,
+          ...(sandbox.compiledFolder === null ? {} : { compiledFolder: sandbox.compiledFolder }),
         },
         { bootTimeoutMs: this.#limits.bootTimeoutMs, loadTimeoutMs: this.#limits.loadTimeoutMs, startedAt, booted },
       );
       return instance;
+    } catch (error) {
+      if (started === undefined || started.compiledFolder === null || !crashed(exit)) throw error;
+      throw this.#withoutCompiled(version, error);
     } finally {
       // Whoever was refused for want of a place to start is next.
       queueMicrotask(() => this.#room.startEnded());
     }
+  }
+
+  /** A crash while the code was being loaded may be that of its compiled form: the calls are worth a second try without it. */
+  #withoutCompiled(version: DeployedVersion, cause: unknown): VirgaError {
+    this.#sandboxes.discardCompiled(version.artifact, version.settings.runtime);
+    const message = `${nameOf(version)} crashed while it was being loaded; it is started once more without its compiled code`;
+    return new VirgaError('sandbox_unavailable', message, { cause });
   }
 
   /** One that has booted, where there is a blank; else one of its own. */

@@ -50,6 +50,13 @@ export function exitError(version: DeployedVersion, exit: SandboxExit, options: 
   );
 }
 
+const CRASH_SIGNALS = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGABRT', 'SIGTRAP']);
+
+/** The process itself broke: not its code's doing by a throw, an exit or a limit. */
+export function crashed(exit: SandboxExit | undefined): boolean {
+  return exit !== undefined && !exit.outOfMemory && exit.signal !== null && CRASH_SIGNALS.has(exit.signal);
+}
+
 export function overloadError(version: DeployedVersion, retryAfterS: number): VirgaError {
   return new VirgaError(
     'function_overloaded',

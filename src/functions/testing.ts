@@ -100,6 +100,9 @@ export class ScriptedSandboxes implements Sandboxes {
   startMs = 0;
   starting = 0;
   frozen = 0;
+  /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
+  compiledFolder: string | null = null;
+  readonly prepared: string[] = [];
   /** Without it there are no blanks. */
   driver: SandboxDriverStatus | undefined;
 
@@ -134,6 +137,7 @@ export class ScriptedSandboxes implements Sandboxes {
       id: spec.id,
       channel: host,
       codeFolder: assignment === null ? null : '/code',
+      compiledFolder: this.compiledFolder,
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
       promote: (): void => {},
@@ -155,6 +159,14 @@ export class ScriptedSandboxes implements Sandboxes {
   }
 
   outputTo(): void {}
+
+  prepare(artifact: string): void {
+    this.prepared.push(artifact);
+  }
+
+  discardCompiled(): void {
+    this.compiledFolder = null;
+  }
 
   async close(): Promise<void> {}
 }

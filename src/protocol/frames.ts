@@ -52,6 +52,11 @@ export const FrameType = {
   STATS: 22,
   /** guest → host, stream 0. `arg`: how many promises given to waitUntil have not settled; sent when it becomes 0 or more than 0. */
   BACKGROUND: 23,
+  /**
+   * Sent by the programs that compile an artifact ahead, not by guests: a file begins on this stream. Payload: its name,
+   * UTF-8. Its bytes follow in BODY frames, the last of which has the END flag.
+   */
+  FILE: 24,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -86,6 +91,8 @@ export interface InitPayload {
   concurrency: number;
   /** Log bytes a second that the guest sends at most (with a burst of ten times this); it counts and reports what it drops. */
   logBytesPerSecond: number;
+  /** Absolute path, as seen inside, of the folder with the artifact's compiled code. Absent: there is none. */
+  compiledFolder?: string;
 }
 
 export interface HelloPayload {

@@ -1,6 +1,6 @@
 // How each runtime is booted on this machine: its binary, its command line, the files that must be visible inside, and
-// the guest program. The Node guest is bundled into one CommonJS file and the Python guest is compiled, once for each
-// state of their sources, under `<folder>/<hash of the sources>/`.
+// the guest program; and the same of the program that compiles artifacts ahead. Node's programs are bundled into one
+// CommonJS file each and Python's are compiled, once for each state of their sources, under `<folder>/<hash of the sources>/`.
 // Invariant: a folder named by a hash is complete (made aside, then renamed). Runs on the host; knows no sandbox driver.
 // Caller: server/launcher.ts.
 import { execFile } from 'node:child_process';
@@ -16,6 +16,8 @@ import type { RuntimeName } from '../protocol/settings.ts';
 const GUEST = '/virga';
 const BINARIES = '/runtime';
 export const CODE = '/code';
+/** Where an artifact's compiled code is inside a sandbox. */
+export const COMPILED = '/compiled';
 
 export interface RuntimeBoot {
   argv: string[];
@@ -31,6 +33,7 @@ interface Guest {
 export class RuntimeCatalog {
   readonly #binaries: Map<RuntimeName, string>;
   readonly #guests: { node: Guest; python: Guest | null };
+  readonly #builds: Map<RuntimeName, string>;
 
   /** Builds the guests that are not there yet, and removes those of older sources. Safe to call with sandboxes running of the same sources. */
   static async open(folder: string): Promise<RuntimeCatalog> {
@@ -49,12 +52,21 @@ export class RuntimeCatalog {
     for (const name of await readdir(folder)) {
       if (/^[0-9a-f]{16}$/.test(name) && !kept.includes(join(folder, name))) await rm(join(folder, name), { recursive: true, force: true });
     }
-    return new RuntimeCatalog(binaries, guests);
+    return new RuntimeCatalog(binaries, guests, await buildsOf(binaries));
   }
 
-  private constructor(binaries: Map<RuntimeName, string>, guests: { node: Guest; python: Guest | null }) {
+  private constructor(binaries: Map<RuntimeName, string>, guests: { node: Guest; python: Guest | null }, builds: Map<RuntimeName, string>) {
     this.#binaries = binaries;
     this.#guests = guests;
+    this.#builds = builds;
+  }
+
+  /**
+   * What compiled code of an artifact is good for: the exact build of the runtime on this processor, and the compiling
+   * program. 16 hex digits; null when this machine does not have the runtime.
+   */
+  build(name: RuntimeName): string | null {
+    return this.#builds.get(name) ?? null;
   }
 
   /** Folders of the host from which sandboxes are given something. */
@@ -66,6 +78,19 @@ export class RuntimeCatalog {
 
   /** Null when this machine does not have the runtime. */
   boot(name: RuntimeName, options: { memoryMiB: number }): RuntimeBoot | null {
+    return this.#program(name, 'guest', { ...options, args: [name] });
+  }
+
+  /** The program that compiles the artifact in its working folder and sends at most `bytesMax` of the result; see runtimes/node/compile.ts. */
+  compiler(name: RuntimeName, { memoryMiB, bytesMax }: { memoryMiB: number; bytesMax: number }): RuntimeBoot | null {
+    return this.#program(name, 'compile', { memoryMiB, args: [String(bytesMax)] });
+  }
+
+  #program(
+    name: RuntimeName,
+    program: 'guest' | 'compile',
+    { memoryMiB, args }: { memoryMiB: number; args: string[] },
+  ): RuntimeBoot | null {
     const binary = this.#binaries.get(name);
     if (binary === undefined) return null;
     const env = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp', LANG: 'C.UTF-8' };
@@ -73,13 +98,13 @@ export class RuntimeCatalog {
       if (this.#guests.python === null) return null;
       return {
         // -I and -S: neither the environment nor the machine's own packages reach the function. See guest.py.
-        argv: [binary, '-I', '-S', '-B', '-X', 'utf8', `${GUEST}/guest.py`, name],
+        argv: [binary, '-I', '-S', '-B', '-X', 'utf8', `${GUEST}/${program}.py`, ...args],
         env: { ...env, MALLOC_ARENA_MAX: '2' },
         mounts: [{ source: this.#guests.python.folder, target: GUEST }],
       };
     }
     return {
-      argv: [`${BINARIES}/node`, ...nodeFlags(options.memoryMiB), `${GUEST}/guest.cjs`, name],
+      argv: [`${BINARIES}/node`, ...nodeFlags(memoryMiB), `${GUEST}/${program}.cjs`, ...args],
       env: { ...env, PATH: `${BINARIES}:${env.PATH}`, UV_THREADPOOL_SIZE: '4', MALLOC_ARENA_MAX: '2' },
       mounts: [
         { source: this.#guests.node.folder, target: GUEST },
@@ -116,6 +141,22 @@ function npmNode(alias: string): string | null {
   }
 }
 
+/** For V8's cached data: its version, its flags and the processor's features. */
+const NODE_TAG = 'process.version + process.arch + process.versions.v8 + v8.cachedDataVersionTag()';
+const PYTHON_TAG = 'import sys, importlib.util as u; print(sys.version, sys.implementation.cache_tag, u.MAGIC_NUMBER.hex())';
+
+async function buildsOf(binaries: Map<RuntimeName, string>): Promise<Map<RuntimeName, string>> {
+  const build = async ([name, binary]: [RuntimeName, string]): Promise<[RuntimeName, string]> => {
+    const python = name === 'python3';
+    // Heap sizes have no part in V8's tag; the memory here is any.
+    const args = python ? ['-I', '-S', '-c', PYTHON_TAG] : [...nodeFlags(256), '-p', NODE_TAG];
+    const { stdout } = await promisify(execFile)(binary, args, { env: {} });
+    const program = await readFile(join(import.meta.dirname, python ? 'python/compile.py' : 'node/compile.ts'));
+    return [name, createHash('sha256').update(`${name}\0${stdout}\0`).update(program).digest('hex').slice(0, 16)];
+  };
+  return new Map(await Promise.all(([...binaries] as [RuntimeName, string][]).map(build)));
+}
+
 interface Sources {
   /** What the result depends on beside the files, e.g. the version of the tool. */
   tool: string;
@@ -125,7 +166,7 @@ interface Sources {
 async function nodeSources(): Promise<Sources> {
   const { version } = createRequire(import.meta.url)('rolldown/package.json') as { version: string };
   const own = await filesBelow(join(import.meta.dirname, 'node'), (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
-  return { tool: `rolldown ${version} cjs 1`, files: [...own, join(import.meta.dirname, '../protocol/frames.ts')] };
+  return { tool: `rolldown ${version} cjs 2`, files: [...own, join(import.meta.dirname, '../protocol/frames.ts')] };
 }
 
 async function pythonSources(python: string): Promise<Sources> {
@@ -157,10 +198,12 @@ async function guestFolder(folder: string, sources: Sources, build: (to: string)
 async function bundleNodeGuest(to: string): Promise<void> {
   // Loaded only when there is something to build: it costs 60 ms.
   const { rolldown } = await import('rolldown');
-  const bundle = await rolldown({ input: join(import.meta.dirname, 'node/guest.ts'), platform: 'node', logLevel: 'warn' });
-  const file = join(to, 'guest.cjs');
-  await bundle.write({ file, format: 'cjs', codeSplitting: false, minify: false });
-  await bundle.close();
+  for (const program of ['guest', 'compile']) {
+    const bundle = await rolldown({ input: join(import.meta.dirname, `node/${program}.ts`), platform: 'node', logLevel: 'warn' });
+    const file = join(to, `${program}.cjs`);
+    await bundle.write({ file, format: 'cjs', codeSplitting: false, minify: false });
+    await bundle.close();
+  }
 }
 
 async function compilePythonGuest(python: string, to: string): Promise<void> {

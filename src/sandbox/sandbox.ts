@@ -52,6 +52,8 @@ export interface Sandbox {
   readonly channel: Duplex;
   /** Where the artifact is, as seen from inside; null while it is blank. */
   readonly codeFolder: string | null;
+  /** Where the artifact's compiled code is, likewise; null: there is none. */
+  readonly compiledFolder: string | null;
   readonly exited: Promise<SandboxExit>;
   /** Gives a blank its version, once: `codeFolder` holds the artifact afterwards. Fails with VirgaError; the sandbox is then of no use. */
   assign(assignment: Assignment): Promise<void>;
@@ -95,6 +97,10 @@ export interface Sandboxes {
    */
   start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox>;
   status(): SandboxDriverStatus | undefined;
+  /** Sandboxes will be given this artifact: whatever makes that quicker may be done now. Nobody waits for it. */
+  prepare(artifact: string, runtime: RuntimeName): void;
+  /** A sandbox crashed while it loaded the artifact's compiled code: it is not used again. Holds for starts and assignments that follow. */
+  discardCompiled(artifact: string, runtime: RuntimeName): void;
   /** Who hears what sandboxes write to fd 1 and 2 themselves (their console.* and print come as frames): bounded pieces of text. */
   outputTo(listener: (id: string, text: string) => void): void;
   close(): Promise<void>;

@@ -37,7 +37,12 @@ export async function runControl(config: Config): Promise<RunningRole> {
     const needs: ControlNeeds = {
       records,
       blobs,
-      artifactFolders: new ArtifactFolders({ folder: join(config.dataFolder, 'artifacts'), blobs, limits: config.limits }),
+      artifactFolders: new ArtifactFolders({
+        folder: join(config.dataFolder, 'artifacts'),
+        compiledFolder: join(config.dataFolder, 'compiled'),
+        blobs,
+        limits: config.limits,
+      }),
       edge,
       limits,
       urls: urlsOf(config),

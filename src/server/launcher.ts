@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { blobsOf } from '../profiles/embedded.ts';
 import { VirgaError } from '../protocol/errors.ts';
-import { CODE, RuntimeCatalog } from '../runtimes/catalog.ts';
+import { CODE, COMPILED, RuntimeCatalog } from '../runtimes/catalog.ts';
 import { BubblewrapDriver } from '../sandbox/bubblewrap/bubblewrap.ts';
 import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
 import type { Launch, Mount, SandboxDriver } from '../sandbox/driver.ts';
@@ -23,6 +23,7 @@ import { killAll, markedProcesses } from '../sandbox/process-tree.ts';
 import type { Assignment, SandboxSpec } from '../sandbox/sandbox.ts';
 import { removeAbandoned } from '../store/abandoned.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
+import { CompiledCode } from './compiled-code.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { PlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
@@ -41,19 +42,26 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   const socketPath = join(config.runFolder, LAUNCHER_SOCKET);
   const runtimesFolder = join(config.dataFolder, 'runtimes');
   const artifactsFolder = join(config.dataFolder, 'artifacts');
+  const compiledFolder = join(config.dataFolder, 'compiled');
   await waitForPredecessor(socketPath);
-  await sweep(scope, [runtimesFolder, artifactsFolder, join(config.dataFolder, 'blobs', 'incoming')], log);
+  await sweep(scope, [runtimesFolder, artifactsFolder, compiledFolder, join(config.dataFolder, 'blobs', 'incoming')], log);
   const catalog = await RuntimeCatalog.open(runtimesFolder);
-  await mkdir(artifactsFolder, { recursive: true });
-  await chmod(artifactsFolder, 0o755);
-  const artifacts = new ArtifactFolders({ folder: artifactsFolder, blobs: blobsOf(config), limits: config.limits });
-  const driver = await openDriver(config, { scope, folders: [artifactsFolder, ...catalog.folders] });
+  for (const folder of [artifactsFolder, compiledFolder]) {
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o755);
+  }
+  const artifacts = new ArtifactFolders({ folder: artifactsFolder, compiledFolder, blobs: blobsOf(config), limits: config.limits });
+  const driver = await openDriver(config, { scope, folders: [artifactsFolder, compiledFolder, ...catalog.folders] });
   log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
+  const compiled = new CompiledCode({ config, driver, catalog, artifacts, folder: compiledFolder, log });
+  await compiled.sweep(artifactsFolder);
   const service = new LauncherService({
     driver,
     boot: (spec) => bootOf(spec, catalog),
-    files: (assignment) => filesOf(assignment, artifacts),
-    fileTargets: [CODE],
+    files: (assignment, spec) => filesOf(assignment, spec, { artifacts, compiled }),
+    fileTargets: [CODE, COMPILED],
+    prepare: (artifact, runtime) => compiled.prepare(artifact, runtime),
+    discardCompiled: (artifact, runtime) => compiled.discard(artifact, runtime),
     socketPath,
     channelsPath: join(config.runFolder, CHANNELS_SOCKET),
     limits: config.limits,
@@ -66,6 +74,7 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
     close: async () => {
       process.off('exit', closeNow);
       await service.close();
+      await compiled.close();
       await driver.close();
     },
   };
@@ -92,8 +101,14 @@ function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateT
   };
 }
 
-async function filesOf(assignment: Assignment, artifacts: ArtifactFolders): Promise<Mount[]> {
-  return [{ source: await artifacts.ensure(assignment.artifact), target: CODE }];
+async function filesOf(
+  { artifact }: Assignment,
+  { runtime }: SandboxSpec,
+  from: { artifacts: ArtifactFolders; compiled: CompiledCode },
+): Promise<Mount[]> {
+  const code = { source: await from.artifacts.ensure(artifact), target: CODE };
+  const compiled = from.compiled.find(artifact, runtime);
+  return compiled === null ? [code] : [code, { source: compiled, target: COMPILED }];
 }
 
 /** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */

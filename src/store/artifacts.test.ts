@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { lstat, mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -27,7 +27,12 @@ class Place implements AsyncDisposable {
   constructor(folder: string, limits: { artifactUnpackedBytesMax: number; artifactFilesMax: number }) {
     this.folder = folder;
     this.blobs = new DiskBlobs(folder);
-    this.folders = new ArtifactFolders({ folder: join(folder, 'artifacts'), blobs: this.blobs, limits });
+    this.folders = new ArtifactFolders({
+      folder: join(folder, 'artifacts'),
+      compiledFolder: join(folder, 'compiled'),
+      blobs: this.blobs,
+      limits,
+    });
   }
 
   async store(bytes: Buffer): Promise<string> {
@@ -87,6 +92,7 @@ test('two processes may unpack the same artifact at once', async () => {
   await using place = await Place.make();
   const other = new ArtifactFolders({
     folder: join(place.folder, 'artifacts'),
+    compiledFolder: join(place.folder, 'compiled'),
     blobs: place.blobs,
     limits: { artifactUnpackedBytesMax: 1e4, artifactFilesMax: 20 },
   });
@@ -164,4 +170,13 @@ test('bytes that are no archive are refused', async () => {
   }
   await assert.rejects(place.folders.ensure('0'.repeat(64)), { code: 'artifact_not_found' });
   await assert.rejects(place.folders.ensure('../x'), { code: 'artifact_invalid' });
+});
+
+test('an artifact is removed with what was compiled of it', async () => {
+  await using place = await Place.make();
+  const sha256 = 'c'.repeat(64);
+  const compiled = join(place.folder, 'compiled', sha256, 'nodejs26-0123456789abcdef');
+  await mkdir(compiled, { recursive: true });
+  await place.folders.remove(sha256);
+  assert.equal(existsSync(join(place.folder, 'compiled', sha256)), false);
 });

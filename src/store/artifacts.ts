@@ -27,10 +27,13 @@ export class ArtifactFolders {
   readonly #folder: string;
   readonly #blobs: Blobs;
   readonly #limits: ArtifactLimits;
+  readonly #compiledFolder: string;
   readonly #unpacking = new Map<string, Promise<string>>();
 
-  constructor(options: { folder: string; blobs: Blobs; limits: ArtifactLimits }) {
+  /** `compiledFolder`: what compiled.ts makes of artifacts goes with them. */
+  constructor(options: { folder: string; compiledFolder: string; blobs: Blobs; limits: ArtifactLimits }) {
     this.#folder = options.folder;
+    this.#compiledFolder = options.compiledFolder;
     this.#blobs = options.blobs;
     this.#limits = options.limits;
   }
@@ -52,7 +55,8 @@ export class ArtifactFolders {
   }
 
   async remove(sha256: string): Promise<void> {
-    if (SHA256_PATTERN.test(sha256)) await rm(join(this.#folder, sha256), { recursive: true, force: true });
+    if (!SHA256_PATTERN.test(sha256)) return;
+    for (const folder of [this.#folder, this.#compiledFolder]) await rm(join(folder, sha256), { recursive: true, force: true });
   }
 
   async #unpack(sha256: string, target: string): Promise<string> {

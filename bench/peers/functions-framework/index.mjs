@@ -1,4 +1,5 @@
 // The handler under Google's functions-framework.
-export function hello(_request, response) {
-  response.set('content-type', 'text/plain').send('hello');
+export function hello(request, response) {
+  if (request.method === 'POST') response.set('content-type', 'application/octet-stream').send(request.rawBody);
+  else response.set('content-type', 'text/plain').send('hello');
 }

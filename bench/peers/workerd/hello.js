@@ -1,6 +1,9 @@
 // The handler under workerd.
 export default {
-  fetch() {
+  async fetch(request) {
+    if (request.method === 'POST') {
+      return new Response(await request.arrayBuffer(), { headers: { 'content-type': 'application/octet-stream' } });
+    }
     return new Response('hello', { headers: { 'content-type': 'text/plain' } });
   },
 };

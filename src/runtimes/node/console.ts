@@ -7,6 +7,7 @@ import type { InspectOptions } from 'node:util';
 import type { LogLevelName } from '../../protocol/frames.ts';
 import { running } from './invocation.ts';
 import type { LogRecords } from './log-records.ts';
+import { releaseSourceMaps } from './source-maps.ts';
 
 const INDENT = '  ';
 
@@ -19,7 +20,10 @@ export function installConsole(log: LogRecords): void {
   const method = (level: LogLevelName) => {
     return (...args: unknown[]): void => {
       // The common case needs no formatting.
-      record(level, args.length === 1 && typeof args[0] === 'string' ? args[0] : format(...args));
+      if (args.length === 1 && typeof args[0] === 'string') return record(level, args[0]);
+      // There may be an error among them.
+      releaseSourceMaps();
+      record(level, format(...args));
     };
   };
   const debug = method('debug');
@@ -30,6 +34,7 @@ export function installConsole(log: LogRecords): void {
     indent += INDENT;
   };
   const trace = (...args: unknown[]): void => {
+    releaseSourceMaps();
     const at = { name: 'Trace', message: format(...args), stack: '' };
     Error.captureStackTrace(at, trace);
     debug(at.stack);

@@ -1,8 +1,9 @@
 // Anything that user code can throw, as a GuestError: name, message and a stack that shows the user's files (Node
-// applies their source maps: guest.ts turns that on) and none of ours. Invariant: never throws itself, whatever the
+// applies their source maps: source-maps.ts) and none of ours. Invariant: never throws itself, whatever the
 // thrown value does, and each part is bounded. Callers: serve.ts, guest.ts, last-words.ts.
 import { inspect } from 'node:util';
 import type { GuestError } from '../../protocol/frames.ts';
+import { releaseSourceMaps } from './source-maps.ts';
 
 const NAME_MAX = 200;
 const MESSAGE_MAX = 8 * 1024;
@@ -55,6 +56,7 @@ function ownStack(error: Error): boolean {
 }
 
 function stackOf(error: Error): string {
+  releaseSourceMaps();
   // inspect() adds causes, the errors of an AggregateError, and properties such as `code`.
   const plain = error.cause === undefined && Object.keys(error).length === 0 && !(error instanceof AggregateError);
   const stack = plain ? String(error.stack ?? `${error.name}: ${error.message}`) : inspect(error, { depth: 4 });

@@ -1,6 +1,6 @@
 // Black box: how code is loaded (module kinds, forms of export) and what is said when there is nothing to call.
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -161,6 +161,34 @@ describe('loading a function', { concurrency: true }, () => {
         assert.match((await host.event({}).ended).error!.stack, /no note 7\n\s+at find \(.*notes\.ts:4:9\)\n\s+at .*index\.ts:2:\d+/);
         await host.close();
       });
+
+      // From some size on source maps are held back while the entry is compiled: nobody must notice.
+      for (const format of ['esm', 'cjs'] as const) {
+        test(`so does one of a large bundle (${format}), from its first line and from its first call on`, async () => {
+          const code = join(folder, `large-${format}-${name.slice(-2)}`);
+          await mkdir(code);
+          const filler = Array.from({ length: 8_000 }, (_, n) => `export function part${n}(): number { return ${n} + ${n}; }`).join('\n');
+          await writeFile(join(code, 'parts.ts'), filler);
+          await writeFile(join(code, 'fail.ts'), '\nexport function fail(): never {\n  throw new Error("no");\n}\n');
+          await writeFile(
+            join(code, 'index.ts'),
+            'import * as parts from "./parts.ts";\nimport { fail } from "./fail.ts";\ntry { fail(); } catch (error) { console.error("at the top", error); }\n' +
+              'export const handler = async (event: any) => { try { fail(); } catch (error) { return [(error as Error).stack, (parts as any)["part" + event.n]()]; } };\n',
+          );
+          const bundle = await rolldown({ input: join(code, 'index.ts'), platform: 'node' });
+          const file = format === 'esm' ? 'index.mjs' : 'index.cjs';
+          await bundle.write({ file: join(code, file), format, sourcemap: true });
+          await bundle.close();
+          assert.ok((await stat(join(code, file))).size > 256 * 1024);
+          await using host = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+          await host.init(code, file);
+          const [stack, part] = JSON.parse((await host.event({ n: 7 }).ended).text) as [string, number];
+          assert.equal(part, 14);
+          assert.match(stack, /^Error: no\n\s+at .*fail\.ts:3:9\)?\n\s+at .*index\.ts:4:\d+/);
+          assert.match(host.logs.map(({ text }) => text).join(), /at the top Error: no\n\s+at .*fail\.ts:3:9\)?\n\s+at .*index\.ts:3:\d+/);
+          await host.close();
+        });
+      }
 
       test('a guest that waits rehearses, and the function sees nothing of it', async () => {
         await using host = new ScriptedHost(binary, join(folder, 'guest.cjs'));

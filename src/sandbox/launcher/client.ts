@@ -11,6 +11,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
+import type { RuntimeName } from '../../protocol/settings.ts';
 import type { Assignment, Sandbox, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
@@ -29,9 +30,13 @@ const LOST: SandboxExit = {
 
 const NO_CONTROLS: SandboxControls = { freezer: null, memory: null, processor: null };
 
+interface Answer extends Pick<Sandbox, 'codeFolder' | 'compiledFolder'> {
+  controls: SandboxControls;
+}
+
 interface Tenancy {
   /** Of the start, then of the assignment. */
-  answered: PromiseWithResolvers<{ codeFolder: string | null; controls: SandboxControls }>;
+  answered: PromiseWithResolvers<Answer>;
   exited: PromiseWithResolvers<SandboxExit>;
   channel: Duplex | undefined;
 }
@@ -81,7 +86,7 @@ export class LauncherClient implements Sandboxes {
     );
     this.#send({ op: 'start', spec, assignment });
     let channel: Duplex;
-    let answer: { codeFolder: string | null; controls: SandboxControls };
+    let answer: Answer;
     try {
       [channel, answer] = await Promise.all([expected.channel, tenancy.answered.promise]);
     } catch (error) {
@@ -96,14 +101,22 @@ export class LauncherClient implements Sandboxes {
     return new LaunchedByClient(spec.id, { channel, ...answer, exited: tenancy.exited.promise }, this);
   }
 
+  /** While the launcher is away this is lost; it makes up for that when the artifact is first used. */
+  prepare(artifact: string, runtime: RuntimeName): void {
+    this.#send({ op: 'prepare', artifact, runtime });
+  }
+
+  discardCompiled(artifact: string, runtime: RuntimeName): void {
+    this.#send({ op: 'discardCompiled', artifact, runtime });
+  }
+
   /** Of LaunchedByClient alone. */
-  async assign(id: string, assignment: Assignment): Promise<string> {
+  async assign(id: string, assignment: Assignment): Promise<Answer> {
     const tenancy = this.#tenancies.get(id);
     if (tenancy === undefined) throw away('ended the sandbox before it was given its version');
     tenancy.answered = Promise.withResolvers();
     this.#send({ op: 'assign', id, assignment });
-    const { codeFolder } = await tenancy.answered.promise;
-    return codeFolder!;
+    return tenancy.answered.promise;
   }
 
   /** Of LaunchedByClient alone. */
@@ -195,24 +208,22 @@ class LaunchedByClient implements Sandbox {
   readonly channel: Duplex;
   readonly exited: Promise<SandboxExit>;
   codeFolder: string | null;
+  compiledFolder: string | null;
   readonly #client: LauncherClient;
   readonly #controls: SandboxControls;
 
-  constructor(
-    id: string,
-    parts: Pick<Sandbox, 'channel' | 'codeFolder' | 'exited'> & { controls: SandboxControls },
-    client: LauncherClient,
-  ) {
+  constructor(id: string, parts: Pick<Sandbox, 'channel' | 'exited'> & Answer, client: LauncherClient) {
     this.id = id;
     this.channel = parts.channel;
     this.codeFolder = parts.codeFolder;
+    this.compiledFolder = parts.compiledFolder;
     this.exited = parts.exited;
     this.#controls = parts.controls;
     this.#client = client;
   }
 
   async assign(assignment: Assignment): Promise<void> {
-    this.codeFolder = await this.#client.assign(this.id, assignment);
+    ({ codeFolder: this.codeFolder, compiledFolder: this.compiledFolder } = await this.#client.assign(this.id, assignment));
   }
 
   promote(): void {

@@ -3,6 +3,7 @@
 // Invariant: a malformed line ends the connection. Owned by service.ts.
 import type { Socket } from 'node:net';
 import type { OutputSink } from '../driver.ts';
+import type { RuntimeName } from '../../protocol/settings.ts';
 import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -10,6 +11,8 @@ import type { FromLauncher, ToLauncher } from './wire.ts';
 export interface EdgeLinkEvents {
   start(spec: SandboxSpec, assignment: Assignment | null): void;
   assign(id: string, assignment: Assignment): void;
+  prepare(artifact: string, runtime: RuntimeName): void;
+  discardCompiled(artifact: string, runtime: RuntimeName): void;
   promote(id: string): void;
   kill(id: string): void;
   closed(): void;
@@ -27,6 +30,8 @@ export class EdgeLink {
         for (const message of reader.push(chunk)) {
           if (message.op === 'start') events.start(message.spec, message.assignment);
           else if (message.op === 'assign') events.assign(message.id, message.assignment);
+          else if (message.op === 'prepare') events.prepare(message.artifact, message.runtime);
+          else if (message.op === 'discardCompiled') events.discardCompiled(message.artifact, message.runtime);
           else if (message.op === 'promote') events.promote(message.id);
           else if (message.op === 'kill') events.kill(message.id);
         }

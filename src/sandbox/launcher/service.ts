@@ -14,6 +14,7 @@ import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { Launch, LaunchedSandbox, Mount, SandboxDriver } from '../driver.ts';
+import type { RuntimeName } from '../../protocol/settings.ts';
 import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { EdgeLink } from './edge-link.ts';
 
@@ -21,10 +22,13 @@ export interface LauncherServiceOptions {
   driver: SandboxDriver;
   /** How a sandbox of this shape boots, without files. Fails with VirgaError. */
   boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background'>;
-  /** The files of a version; the first is its code. Fails with VirgaError. */
+  /** The files of a version: its code, then its compiled code if there is any. Fails with VirgaError. */
   files(assignment: Assignment, spec: SandboxSpec): Promise<Mount[]>;
-  /** Every target that `files` may name. */
-  fileTargets: string[];
+  /** The targets that `files` may name, in this order. */
+  fileTargets: [code: string, compiled: string];
+  /** See Sandboxes in sandbox.ts. Neither fails. */
+  prepare(artifact: string, runtime: RuntimeName): void;
+  discardCompiled(artifact: string, runtime: RuntimeName): void;
   socketPath: string;
   channelsPath: string;
   limits: { sandboxesMax: number; startsInFlightMax: number };
@@ -42,6 +46,8 @@ interface Lease {
   assignment: Assignment | null;
   link: EdgeLink;
   sandbox: LaunchedSandbox | undefined;
+  /** Of its version; none while it is blank. */
+  files: Mount[];
   /** kill came, or the edge left, before there was a sandbox to kill. */
   unwanted: boolean;
   over: Promise<void>;
@@ -83,6 +89,8 @@ export class LauncherService {
     const link = new EdgeLink(socket, {
       start: (spec, assignment) => this.#start(spec, assignment, link),
       assign: (id, assignment) => void this.#assign(id, assignment, link),
+      prepare: (artifact, runtime) => this.#options.prepare(artifact, runtime),
+      discardCompiled: (artifact, runtime) => this.#options.discardCompiled(artifact, runtime),
       promote: (id) => {
         const lease = this.#leases.get(id);
         if (lease?.link === link) lease.sandbox?.promote();
@@ -107,7 +115,7 @@ export class LauncherService {
       refuse(link, spec, error);
       return;
     }
-    const lease: Lease = { spec, assignment, link, sandbox: undefined, unwanted: false, over: Promise.resolve() };
+    const lease: Lease = { spec, assignment, link, sandbox: undefined, files: [], unwanted: false, over: Promise.resolve() };
     this.#leases.set(spec.id, lease);
     lease.over = this.#live(lease).finally(() => this.#leases.delete(spec.id));
   }
@@ -126,8 +134,7 @@ export class LauncherService {
       this.#leave();
     }
     lease.sandbox = sandbox;
-    const codeFolder = lease.assignment === null ? null : sandbox.inside(this.#codeTarget);
-    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, codeFolder, controls: sandbox.controls });
+    link.send({ op: 'started', id: spec.id, pid: sandbox.pid, ...this.#folders(lease, sandbox), controls: sandbox.controls });
     if (lease.unwanted) void sandbox.kill();
     link.send({ op: 'exited', id: spec.id, exit: await sandbox.exited });
   }
@@ -137,7 +144,7 @@ export class LauncherService {
     const boot = this.#options.boot(spec);
     const late = this.#options.driver.status.lateFiles;
     if (assignment === null && !late) throw new VirgaError('sandbox_unavailable', 'this node has no blank sandboxes');
-    const files = assignment === null ? [] : await this.#options.files(assignment, spec);
+    const files = (lease.files = assignment === null ? [] : await this.#options.files(assignment, spec));
     const lateTargets = assignment === null ? this.#options.fileTargets : [];
     const launch: Launch = { ...boot, mounts: [...boot.mounts, ...files], lateTargets, background: assignment === null };
     if (lease.unwanted) throw new VirgaError('sandbox_unavailable', `sandbox ${spec.id} was killed before it started`);
@@ -159,15 +166,20 @@ export class LauncherService {
       if (lease.assignment !== null) throw new VirgaError('conflict', `sandbox ${id} holds a version already`);
       lease.assignment = assignment;
       lease.sandbox.promote();
-      await lease.sandbox.show(await this.#options.files(assignment, lease.spec));
-      link.send({ op: 'assigned', id, codeFolder: lease.sandbox.inside(this.#codeTarget) });
+      lease.files = await this.#options.files(assignment, lease.spec);
+      await lease.sandbox.show(lease.files);
+      const { codeFolder, compiledFolder } = this.#folders(lease, lease.sandbox);
+      link.send({ op: 'assigned', id, codeFolder: codeFolder!, compiledFolder });
     } catch (error) {
       refuse(link, lease.spec, error);
     }
   }
 
-  get #codeTarget(): string {
-    return this.#options.fileTargets[0]!;
+  /** As the guest sees them. */
+  #folders(lease: Lease, sandbox: LaunchedSandbox): { codeFolder: string | null; compiledFolder: string | null } {
+    const inside = (wanted: string): string | null => (lease.files.some(({ target }) => target === wanted) ? sandbox.inside(wanted) : null);
+    const [code, compiled] = this.#options.fileTargets;
+    return { codeFolder: inside(code), compiledFolder: inside(compiled) };
   }
 
   #end(lease: Lease): void {

@@ -3,20 +3,24 @@
 // Invariant: a line is at most LINE_BYTES_MAX long, so neither side can make the other grow.
 // Callers: client.ts (in the edge), service.ts (in the launcher).
 import type { ErrorCode } from '../../protocol/errors.ts';
+import type { RuntimeName } from '../../protocol/settings.ts';
 import type { Assignment, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec } from '../sandbox.ts';
 
 export type ToLauncher =
   | { op: 'start'; spec: SandboxSpec; assignment: Assignment | null }
   | { op: 'assign'; id: string; assignment: Assignment }
+  /** For these two see Sandboxes in sandbox.ts; they have no answer. */
+  | { op: 'prepare'; artifact: string; runtime: RuntimeName }
+  | { op: 'discardCompiled'; artifact: string; runtime: RuntimeName }
   | { op: 'promote'; id: string }
   | { op: 'kill'; id: string };
 
 export type FromLauncher =
   /** The first line on a connection. */
   | { op: 'hello'; status: SandboxDriverStatus }
-  | { op: 'started'; id: string; pid: number; codeFolder: string | null; controls: SandboxControls }
+  | { op: 'started'; id: string; pid: number; codeFolder: string | null; compiledFolder: string | null; controls: SandboxControls }
   /** Answers `assign`; a failed one is answered by `refused`. */
-  | { op: 'assigned'; id: string; codeFolder: string }
+  | { op: 'assigned'; id: string; codeFolder: string; compiledFolder: string | null }
   | { op: 'refused'; id: string; code: ErrorCode; message: string }
   /** Nothing of it is left. Follows every `started`, killed or not. */
   | { op: 'exited'; id: string; exit: SandboxExit }

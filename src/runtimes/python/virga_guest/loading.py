@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+from . import compiled
 from .failures import LoadError
 
 DEFAULT_EXPORT = "handler"
@@ -27,6 +28,8 @@ def load(init):
     file, _, export = init["handler"].partition("#")
     path = os.path.join(init["codeFolder"], file)
     _set_search_path(init["codeFolder"], os.path.dirname(path))
+    if init.get("compiledFolder"):
+        compiled.use(init["codeFolder"], init["compiledFolder"])
     if not os.path.isfile(path):
         raise LoadError("the handler's file '%s' is not in the artifact, whose top folder holds %s" % (file, _listing(init["codeFolder"])))
     with open(path, "rb") as source:
@@ -66,7 +69,7 @@ def _set_search_path(code_folder, file_folder):
 
 def _evaluate(file, path):
     """The module of the handler, registered under the name that an import of it would use."""
-    from importlib.machinery import ModuleSpec, SourceFileLoader
+    from importlib.machinery import ModuleSpec
 
     parts = file[: -len(".py")].split("/") if file.endswith(".py") else [os.path.basename(file)]
     dotted = all(part.isidentifier() for part in parts)
@@ -78,7 +81,7 @@ def _evaluate(file, path):
     if package:
         # Relative imports need the packages around it, with or without an __init__.py.
         __import__(package)
-    loader = SourceFileLoader(name, path)
+    loader = compiled.loader()(name, path)
     spec = ModuleSpec(name, loader, origin=path)
     spec.has_location = True
     module = type(sys)(name)
