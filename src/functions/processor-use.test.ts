@@ -25,16 +25,16 @@ test('a handler that waits gets as many as it can use', () => {
 });
 
 test('on a crowded machine a handler that computes is still known for one, and one that waits for one that waits', () => {
-  const crowded = { calls: 10, crowding: 6 };
+  const crowded = { calls: 30, crowding: 6 };
   const computes = new ProcessorUse(2);
-  computes.measured({ ...crowded, processorMs: 50, busyMs: 300, quickestMs: 5.2 });
+  computes.measured({ ...crowded, processorMs: 150, busyMs: 900, quickestMs: 5.2 });
   assert.ok(computes.demand > 0.9, String(computes.demand));
   const waits = new ProcessorUse(2);
-  waits.measured({ ...crowded, processorMs: 5, busyMs: 600, quickestMs: 50 });
+  waits.measured({ ...crowded, processorMs: 15, busyMs: 1_800, quickestMs: 50 });
   assert.ok(waits.demand < 0.02, String(waits.demand));
   // Some of its calls find what they want at once, most wait for it.
   const mixed = new ProcessorUse(2);
-  mixed.measured({ ...crowded, processorMs: 8, busyMs: 2_000, quickestMs: 0.8 });
+  mixed.measured({ ...crowded, processorMs: 24, busyMs: 6_000, quickestMs: 0.8 });
   assert.ok(mixed.demand < 0.05, String(mixed.demand));
 });
 

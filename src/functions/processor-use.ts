@@ -14,6 +14,8 @@ const MS_WEIGHT = 0.3;
 const FIRST_BUSY_MS = 500;
 /** Calls that take less on average wait for the edge's own event loop as well, which is not seen as crowding. */
 const BRIEF_MS = 5;
+/** Of fewer, on a crowded machine, even the quickest was kept waiting. */
+const TELLING_CALLS = 30;
 /** From one measurement to the next. */
 const QUICKEST_GROWTH = 1.02;
 
@@ -36,6 +38,7 @@ export class ProcessorUse {
   #msPerCall = PLATFORM_MS;
   #quickestMs = Infinity;
   #measurements = 0;
+  #calls = 0;
 
   constructor(processors: number) {
     this.#processors = processors;
@@ -66,7 +69,9 @@ export class ProcessorUse {
     // Of late, not of all times: what was quick once may have changed.
     this.#quickestMs = Math.min(quickestMs, this.#quickestMs * QUICKEST_GROWTH);
     const alone = this.#msPerCall / this.#quickestMs;
-    const stretched = Math.min(Math.max(plain, alone), busyMs < BRIEF_MS * calls ? Infinity : plain * crowding);
+    this.#calls += calls;
+    const most = this.#calls < TELLING_CALLS ? Infinity : Math.max(plain, alone);
+    const stretched = busyMs < BRIEF_MS * calls ? Math.max(plain, alone) : Math.min(most, plain * crowding);
     // The platform's part keeps no second processor busy.
     const seen = Math.min(this.#processors, Math.max(Math.min(1, stretched), (processorMs ?? 0) / busyMs));
     if (this.#demand === undefined) this.#demand = seen;

@@ -24,11 +24,16 @@ export interface WaitingHost {
   endedWaiting(call: Call): void;
 }
 
+/** Instances that are being started excuse a queue that stands, but not for longer. */
+const SCALE_UP_MS = 1_000;
+
 export class WaitingCalls {
   readonly #host: WaitingHost;
   readonly #admission: Admission;
   readonly #queue = new CallQueue();
   readonly #control = new QueueControl();
+  /** Somebody waits since then. */
+  #since = 0;
 
   constructor(host: WaitingHost, admission: Admission) {
     this.#host = host;
@@ -96,7 +101,9 @@ export class WaitingCalls {
   }
 
   #look(now: number): void {
-    const began = this.#control.look(now, this.#queue.size, this.#host.queueTimes(), this.#host.settled);
+    if (this.#queue.size === 0) this.#since = now;
+    const ready = this.#host.settled || now - this.#since > SCALE_UP_MS;
+    const began = this.#control.look(now, this.#queue.size, this.#host.queueTimes(), ready);
     this.#queue.newestFirst = this.#control.overloaded;
     if (began) this.#queue.allLate();
   }
