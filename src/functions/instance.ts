@@ -64,8 +64,7 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
-  /** For whoever must explain its end. */
-  readonly lastLines = new LastLines();
+  readonly lastLines = new LastLines(); // For whoever must explain its end.
   /** Kept by version-pool.ts and room.ts: its part of the node's memory, eviction clock at its last call, processor time so far. */
   countedMiB: number;
   usedAtClock = 0;
@@ -81,8 +80,7 @@ export class Instance implements CallHost {
   #nextStream = 1;
   #corked = false;
   #killed = false;
-  /** Why we killed it, for the calls that it takes along. */
-  #killReason: VirgaError | undefined;
+  #killReason: VirgaError | undefined; // For the calls that it takes along.
 
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
