@@ -300,7 +300,7 @@ test('log lines carry the invocation, and a flood of them is cut and counted', a
     },
   });
   await call(testVersion()).answer.done;
-  assert.equal(recorder.lines.length, 20);
+  assert.equal(recorder.lines.length, 17);
   assert.equal(recorder.lines[0]!.invocation, recorder.records[0]!.id);
   await engine.close();
 });

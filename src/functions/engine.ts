@@ -36,6 +36,8 @@ export interface RuntimeLimits {
 const IDLE_SWEEP_MS = 250;
 /** Blanks that boot at the same time: one processor stays free for those who wait. */
 const BLANK_BOOTS_MAX = Math.max(1, availableParallelism() - 1);
+/** What a log record costs beside its text, when it is written and kept: an empty one is not free. */
+const LOG_RECORD_BYTES = 128;
 /** What every function finds in its environment besides its own settings: nothing of the host's. */
 const BASE_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp', LANG: 'C.UTF-8', TZ: 'UTC' };
 
@@ -286,7 +288,7 @@ export class Engine {
       };
       this.#logBudgets.set(source, budget);
     }
-    if (!budget.bucket.take(text.length, now)) {
+    if (!budget.bucket.take(text.length + LOG_RECORD_BYTES, now)) {
       budget.droppedRecords++;
       budget.droppedBytes += text.length;
       return;

@@ -3,6 +3,7 @@
 // Invariant: what a function printed is in explanations alone. Called by instance.ts, handshake.ts and version-pool.ts.
 import { VirgaError } from '../protocol/errors.ts';
 import type { Explanation } from '../protocol/explanation.ts';
+import { LOG_LINE_MAX } from '../protocol/frames.ts';
 import type { GuestError } from '../protocol/frames.ts';
 import type { SandboxExit } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
@@ -10,7 +11,8 @@ import { nameOf } from './version.ts';
 
 export function readGuestError(payload: Buffer): GuestError {
   const error = JSON.parse(payload.toString()) as Partial<GuestError>;
-  return { name: String(error.name ?? 'Error'), message: String(error.message ?? ''), stack: String(error.stack ?? '') };
+  const text = (value: unknown, instead: string): string => (typeof value === 'string' ? value.slice(0, LOG_LINE_MAX) : instead);
+  return { name: text(error.name, 'Error'), message: text(error.message, ''), stack: text(error.stack, '') };
 }
 
 /** What the engine knows of an instance when it must explain it. */

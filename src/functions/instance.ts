@@ -13,19 +13,19 @@ import {
   FrameReader,
   FrameType,
   LOG_LINE_MAX,
-  decodeMeta,
   encodeFrame,
   encodeHeader,
   encodeJsonFrame,
   encodeMetaFrame,
 } from '../protocol/frames.ts';
-import type { Frame, InitPayload, LogLevelName, ResponseMeta } from '../protocol/frames.ts';
+import type { Frame, InitPayload, LogLevelName } from '../protocol/frames.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
 import { armTimeout } from './call-timeout.ts';
 import { answerError, exitError, loadError, logTextOf, protocolError, readGuestError, timeoutError } from './failures.ts';
 import type { Seen } from './failures.ts';
+import { Conduct } from './guest-conduct.ts';
 import { Handshake } from './handshake.ts';
 import { LastLines } from './last-lines.ts';
 import { Rest } from './rest.ts';
@@ -70,6 +70,7 @@ export class Instance implements CallHost {
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
   readonly #reader: FrameReader;
+  readonly #conduct: Conduct;
   readonly #handshake: Handshake;
   /** The last few that ended, oldest first: what they log afterwards (context.waitUntil) is still theirs. */
   readonly #endedCalls = new Map<number, Call>();
@@ -84,6 +85,7 @@ export class Instance implements CallHost {
     this.sandbox = sandbox;
     this.rest = new Rest(sandbox);
     this.#events = events;
+    this.#conduct = new Conduct(sandbox.channel, version.settings.concurrency);
     this.#handshake = new Handshake(version);
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
@@ -113,10 +115,10 @@ export class Instance implements CallHost {
     this.cold.sandboxMs = helloAt - options.startedAt;
     this.#write(encodeJsonFrame(FrameType.INIT, init));
     const ready = await this.#handshake.ready(options.loadTimeoutMs, () => this.#seen());
-    const initMs = Math.max(0, Number(ready.initMs) || 0);
-    this.cold.initMs = initMs;
     // The guest's own figure leaves out the way there and back; what remains of the wall time is the platform's.
-    this.cold.loadMs = Math.max(0, performance.now() - helloAt - initMs);
+    const wallMs = performance.now() - helloAt;
+    this.cold.initMs = Math.min(wallMs, Math.max(0, Number(ready.initMs) || 0));
+    this.cold.loadMs = wallMs - this.cold.initMs;
     this.state = 'live';
     this.idleSince = performance.now();
   }
@@ -163,6 +165,7 @@ export class Instance implements CallHost {
     call.ungranted += bytes;
     if (call.ungranted < CREDIT_WINDOW / 4) return;
     this.#write(encodeFrame(FrameType.CREDIT, { stream: call.stream, arg: call.ungranted }));
+    call.receiveWindow += call.ungranted;
     call.ungranted = 0;
   }
 
@@ -222,15 +225,17 @@ export class Instance implements CallHost {
   }
 
   #onBytes(chunk: Buffer): void {
+    if (this.#killed || this.state === 'dead') return;
     try {
       this.#reader.push(chunk);
+      this.#conduct.pace();
     } catch (error) {
       this.#protocolError(error instanceof Error ? error.message : String(error));
     }
   }
 
   #onFrame(frame: Frame): void {
-    if (this.state === 'dead') return;
+    this.#conduct.admit(frame, this.state === 'starting');
     switch (frame.type) {
       case FrameType.RESPONSE:
         return this.#onResponse(frame);
@@ -241,15 +246,15 @@ export class Instance implements CallHost {
       case FrameType.LOG:
         return this.#onLog(frame);
       case FrameType.STATS:
-        this.peakMemoryBytes = Math.max(this.peakMemoryBytes, frame.arg * 1024);
+        this.peakMemoryBytes = Math.max(this.peakMemoryBytes, Math.min(frame.arg, this.version.settings.memoryMiB * 1024) * 1024);
         return;
       case FrameType.BACKGROUND:
         this.rest.background = frame.arg > 0;
         return;
       case FrameType.ERROR:
         return this.#onError(frame);
-      case FrameType.CANCEL:
-        return; // The rest of the request's body is not wanted: it is read from the client and thrown away.
+      case FrameType.CANCEL: // The rest of the request's body is not wanted: it is read from the client and thrown away.
+        return;
       case FrameType.HELLO:
         return this.#handshake.onHello(frame.payload);
       case FrameType.READY:
@@ -265,17 +270,13 @@ export class Instance implements CallHost {
     const call = this.calls.get(frame.stream);
     if (call === undefined) return;
     if (call.headSent) throw new Error('a second RESPONSE on one stream');
-    const { meta, body } = decodeMeta<ResponseMeta>(frame.payload);
-    const status = meta.status;
-    if (!Number.isInteger(status) || status < 200 || status > 599 || !Array.isArray(meta.headers)) {
-      throw new Error(`a RESPONSE with status ${String(status)}`);
-    }
+    const { meta, body } = this.#conduct.response(call, frame.payload);
     const end = (frame.flags & Flag.END) !== 0;
     call.headSent = true;
     call.headAt = performance.now();
-    call.status = status;
+    call.status = meta.status;
     call.bytesOut += body.length;
-    if (!call.abandoned) call.request.sink.head(status, meta.headers, body, end);
+    if (!call.abandoned) call.request.sink.head(meta.status, meta.headers, body, end);
     if (end) this.#finish(call);
   }
 
@@ -283,6 +284,7 @@ export class Instance implements CallHost {
     const call = this.calls.get(frame.stream);
     if (call === undefined) return;
     if (!call.headSent) throw new Error('a BODY before its RESPONSE');
+    this.#conduct.answered(call, frame.payload.length);
     const end = (frame.flags & Flag.END) !== 0;
     call.bytesOut += frame.payload.length;
     if (call.abandoned) this.consumed(call, frame.payload.length);
@@ -293,9 +295,7 @@ export class Instance implements CallHost {
   #onCredit(frame: Frame): void {
     const call = this.calls.get(frame.stream);
     if (call === undefined) return;
-    const before = call.sendWindow;
-    call.sendWindow = Math.min(CREDIT_WINDOW, before + frame.arg);
-    if (before < BODY_CHUNK_MAX && call.sendWindow >= BODY_CHUNK_MAX && !call.abandoned) call.request.sink.bodyWanted(call);
+    if (this.#conduct.granted(call, frame.arg) && !call.abandoned) call.request.sink.bodyWanted(call);
   }
 
   #onLog(frame: Frame): void {

@@ -289,6 +289,11 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
       assert.equal(output.match(/not permitted|denied|No space|must be superuser/g)?.length, 3, output);
     });
 
+    test('a guest leaves no core dump, and cannot ask for one', wall, async () => {
+      const { output } = await end(await shell('grep "Max core" /proc/self/limits; ulimit -S -c 0 2>/dev/null || echo refused'));
+      assert.match(output, /^Max core file size +1 +1 +bytes *\nrefused\n$/);
+    });
+
     test('only stdio and the channel are open', wall, async () => {
       const { output } = await end(await start(['/bin/ls', '/proc/self/fd']));
       assert.equal(output, '0\n1\n2\n3\n4\n'); // 4 is the folder that ls reads.

@@ -25,6 +25,7 @@ import { MemoryWatcher } from '../memory-watcher.ts';
 import { descendants, killAll, markedProcesses, signal } from '../process-tree.ts';
 import type { SandboxDriverStatus } from '../sandbox.ts';
 import { ETC_FD_FIRST, bubblewrapArguments, etcContents, systemArguments } from './arguments.ts';
+import { forbidCoreDumps } from './core-dumps.ts';
 import { RootWall } from './root-wall.ts';
 import { UserWall } from './user-wall.ts';
 import type { Wall } from './wall.ts';
@@ -65,6 +66,7 @@ export class BubblewrapDriver implements SandboxDriver {
    */
   static async open(options: BubblewrapOptions): Promise<BubblewrapDriver> {
     closeInheritedDescriptors();
+    await forbidCoreDumps();
     const cgroups = await Cgroups.open(options.scope);
     let driver: BubblewrapDriver | undefined;
     try {
