@@ -2,8 +2,8 @@
 // and the setting to change. The message is short and goes to the caller; its explanation goes into the record.
 // Invariant: what a function printed is in explanations alone. Called by instance.ts, handshake.ts and version-pool.ts.
 import { VirgaError } from '../protocol/errors.ts';
-import type { Explanation } from '../protocol/explanation.ts';
 import { LOG_LINE_MAX } from '../protocol/frames.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import type { GuestError } from '../protocol/frames.ts';
 import type { SandboxExit } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
