@@ -267,7 +267,12 @@ before(async () => {
   writeFileSync(join(code, 'features.mjs'), NODE_FEATURES);
   writeFileSync(join(code, 'features.py'), PYTHON_FEATURES);
   const scope = Math.random().toString(16).slice(2, 14).padEnd(12, '0');
-  driver = await BubblewrapDriver.open({ scope, folders: [code, ...nodes().map(({ binaries }) => binaries)], runFolder: folder });
+  driver = await BubblewrapDriver.open({
+    scope,
+    folders: [code, ...nodes().map(({ binaries }) => binaries)],
+    runFolder: folder,
+    networking: null,
+  });
 });
 
 after(async () => {
@@ -290,6 +295,7 @@ async function run(argv: string[], mounts: Launch['mounts'] = []): Promise<strin
     mounts: [{ source: code, target: '/code' }, ...mounts],
     lateTargets: [],
     background: false,
+    network: null,
     cwd: '/code',
     memoryMiB: 512,
     cpus: null,

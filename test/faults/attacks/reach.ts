@@ -90,6 +90,18 @@ export const ATTACKS: Record<string, ReachAttack> = {
         .filter((name) => name !== '.virga-compiled')
         .join() || 'nothing',
   },
+  'socket-of-edge': { tries: 'to reach the edge’s own socket', holds: GONE, run: reached },
+  'socket-of-launcher': { tries: 'to ask the launcher for a sandbox', holds: GONE, run: reached },
+  'socket-of-channels': { tries: 'to take over the channel of another sandbox', holds: GONE, run: reached },
+  'socket-of-postgres': { tries: 'to reach the database by its socket', holds: GONE, run: reached },
+  'socket-of-docker': { tries: 'to reach a container engine', holds: GONE, run: () => reached('/var/run/docker.sock') },
+  'socket-of-dbus': { tries: 'to reach the system’s bus', holds: GONE, run: () => reached('/run/dbus/system_bus_socket') },
+  'abstract-of-host': { tries: 'to reach an abstract socket of the host', holds: /^ECONNREFUSED$/, run: (name) => reached(`\0${name}`) },
+  'abstract-of-neighbour': {
+    tries: 'to reach an abstract socket of another sandbox',
+    holds: /^ECONNREFUSED$/,
+    run: () => reached('\0virga-neighbour'),
+  },
   'abstract-listed': {
     tries: 'to find sockets of others by their list',
     holds: NOTHING,
