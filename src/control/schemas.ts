@@ -1,6 +1,7 @@
 // The shapes that several operations share, as zod schemas: the source of both the validation and the OpenAPI document.
 // Invariant: `satisfies` holds each to its type in protocol/, so the client's types and the server's checks cannot drift.
 import { z } from '@hono/zod-openapi';
+import { cronProblem, isTimezone } from '../lib/cron.ts';
 import type { Change, DeployAnswer, FunctionItem, Page } from '../protocol/control-api.ts';
 import { EGRESS_ENTRIES_MAX, parseEgressEntry } from '../protocol/egress.ts';
 import { ERRORS } from '../protocol/errors.ts';
@@ -14,7 +15,8 @@ import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
-const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes } = SETTING_LIMITS;
+const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes, windows, windowForMs } =
+  SETTING_LIMITS;
 
 export const FUNCTIONS_MAX = 1_000;
 export const ROUTES_MAX = 5_000;
@@ -56,6 +58,19 @@ const egress = z.union([z.enum(['internet', 'none']), z.array(egressEntry).max(E
   error: "must be 'internet', 'none', or a list of names, addresses and ranges",
 });
 
+const instanceWindow = z.strictObject({
+  cron: z
+    .string()
+    .max(200)
+    .superRefine((text, context) => {
+      const problem = cronProblem(text);
+      if (problem !== undefined) context.addIssue({ code: 'custom', message: `must be ${problem}` });
+    }),
+  forMs: between(windowForMs),
+  min: between(instancesMin),
+  timezone: z.string().max(100).refine(isTimezone, 'must be a time zone, such as Europe/Madrid'),
+});
+
 export const settings = z
   .strictObject({
     runtime: z.enum(RUNTIMES),
@@ -70,8 +85,13 @@ export const settings = z
     timeoutMs: between(timeoutMs),
     concurrency: between(concurrency),
     instances: z
-      .strictObject({ min: between(instancesMin), max: between(instancesMax) })
-      .refine(({ min, max }) => min <= max, 'must have a min that is not above its max'),
+      .strictObject({
+        min: between(instancesMin),
+        max: between(instancesMax),
+        windows: z.array(instanceWindow).max(windows.max).optional(),
+      })
+      .refine(({ min, max }) => min <= max, 'must have a min that is not above its max')
+      .refine((all) => (all.windows ?? []).every(({ min }) => min <= all.max), 'must have no window with a min above max'),
     cpus: z.number().min(cpus.min).max(cpus.max).nullable(),
     tmpMiB: between(tmpMiB),
     pids: between(pids),

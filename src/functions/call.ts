@@ -36,6 +36,8 @@ export interface CallRequest {
   /** First bytes of the body, all of it when `bodyEnds`. */
   body: Buffer | undefined;
   bodyEnds: boolean;
+  /** Bytes of the body that the caller holds, where that is not in `body`. */
+  heldBytes?: number;
   /** e.g. `http`, `invoke`. */
   trigger: string;
   /** e.g. `GET /notes/7`; null for events. */
@@ -82,6 +84,10 @@ export class Call {
   host: CallHost | undefined;
   /** Set when it has ended. */
   record: InvocationRecord | undefined;
+  /** Bytes that are held for it while it waits. */
+  readonly heldBytes: number;
+  /** Processors that it was counted with when it began to run; given back when it ends. */
+  demand = 0;
   timer: NodeJS.Timeout | undefined;
   /** Hears once that the client left; set by the engine. */
   onAbandoned: (() => void) | undefined;
@@ -92,6 +98,7 @@ export class Call {
     this.request = request;
     this.acceptedAt = now;
     this.startedAtUnixMs = unixMs;
+    this.heldBytes = request.body === undefined ? (request.heldBytes ?? 0) : request.body.length;
   }
 
   /** Sends more of the request's body. False: wait for sink.bodyWanted() before sending on. Ignored once the call has ended. */

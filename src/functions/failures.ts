@@ -163,17 +163,28 @@ export function crashed(exit: SandboxExit | undefined): boolean {
   return exit !== undefined && !exit.outOfMemory && exit.signal !== null && CRASH_SIGNALS.has(exit.signal);
 }
 
-export function overloadError(version: DeployedVersion): VirgaError {
+export function overloadError(version: DeployedVersion, retryAfterS: number): VirgaError {
   return new VirgaError(
     'function_overloaded',
-    `${nameOf(version)} is busy with ${version.settings.instances.max} instances and ${version.settings.queue} calls wait already; try again later, or raise \`instances.max\` or \`queue\` in virga.yaml`,
+    `${nameOf(version)} is busy and ${version.settings.queue} calls wait already; try again later, or raise \`queue\` or \`instances.max\` (${version.settings.instances.max}) in virga.yaml`,
+    { retryAfterS },
   );
 }
 
-export function waitedTooLongError(version: DeployedVersion, waitedMs: number): VirgaError {
+/** Its queue stood for a while and grew: what is accepted now would be answered too late. */
+export function floodedError(version: DeployedVersion, retryAfterS: number): VirgaError {
+  return new VirgaError(
+    'function_overloaded',
+    `more calls of ${nameOf(version)} come than it can serve; try again later, or raise \`instances.max\` (${version.settings.instances.max}) or \`concurrency\` in virga.yaml if the node has processors to spare`,
+    { retryAfterS },
+  );
+}
+
+export function waitedTooLongError(version: DeployedVersion, waitedMs: number, retryAfterS: number): VirgaError {
   return new VirgaError(
     'function_overloaded',
     `no instance of ${nameOf(version)} was free for ${duration(waitedMs)}; try again later, or raise \`instances.max\` or \`concurrency\` in virga.yaml`,
+    { retryAfterS },
   );
 }
 

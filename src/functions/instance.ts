@@ -66,6 +66,10 @@ export class Instance implements CallHost {
   peakMemoryBytes = 0;
   /** For whoever must explain its end. */
   readonly lastLines = new LastLines();
+  /** Kept by version-pool.ts and room.ts: its part of the node's memory, eviction clock at its last call, processor time so far. */
+  countedMiB: number;
+  usedAtClock = 0;
+  processorMs = 0;
   readonly rest: Rest;
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
@@ -83,6 +87,7 @@ export class Instance implements CallHost {
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
     this.sandbox = sandbox;
+    this.countedMiB = version.settings.memoryMiB;
     this.rest = new Rest(sandbox);
     this.#events = events;
     this.#conduct = new Conduct(sandbox.channel, version.settings.concurrency);

@@ -67,6 +67,8 @@ export interface SandboxControls {
   freezer: { file: string; freeze: string; thaw: string } | null;
   /** Holds the bytes of memory in use, its files in /tmp included. */
   memory: string | null;
+  /** Holds the processor time used, as its own number or in a line of its own. */
+  processor: { file: string; unit: 'ns' | 'usage_usec' } | null;
 }
 
 /** Two clocks that only go on while threads are busy. */
@@ -96,6 +98,8 @@ export interface Sandbox {
   memoryBytes(): number | null;
   /** Of what runs in it; null when nobody counts it. Some 100 µs: nothing for the hot path. */
   cpu(): CpuClock | null;
+  /** Processor time that it has used since it began, ms; null when nobody counts it. */
+  processorMs(): number | null;
   /** Ends it with everything in it, at once. Resolves when nothing is left. Safe to call twice. */
   kill(): Promise<void>;
 }

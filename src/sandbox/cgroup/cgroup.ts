@@ -9,8 +9,8 @@ import { signal } from '../process-tree.ts';
 import { NOTHING_COUNTED } from '../sandbox.ts';
 import type { SandboxControls, SandboxUsage } from '../sandbox.ts';
 
-/** In v2 the freezer is no controller but part of every folder. */
-export type Controller = 'memory' | 'cpu' | 'pids' | 'freezer';
+/** In v2 the freezer and the count of processor time are no controllers but part of every folder. */
+export type Controller = 'memory' | 'cpu' | 'pids' | 'freezer' | 'cpuacct';
 
 /** A folder under which sandboxes get their own, and what can be limited there. */
 export interface Hierarchy {
@@ -67,9 +67,12 @@ export class Cgroup {
 
   /** How to stop and resume everything in it, and where it tells what it holds; null where the kernel offers no such file. */
   get controls(): SandboxControls {
-    const controls: SandboxControls = { freezer: null, memory: null };
+    const controls: SandboxControls = { freezer: null, memory: null, processor: null };
     for (const { version, controllers, folder } of this.#folders) {
       if (controllers.includes('memory')) controls.memory = join(folder, version === 2 ? 'memory.current' : 'memory.usage_in_bytes');
+      if (version === 2 && existsSync(join(folder, 'cpu.stat'))) {
+        controls.processor = { file: join(folder, 'cpu.stat'), unit: 'usage_usec' };
+      } else if (controllers.includes('cpuacct')) controls.processor = { file: join(folder, 'cpuacct.usage'), unit: 'ns' };
       if (version === 2 && existsSync(join(folder, 'cgroup.freeze'))) {
         controls.freezer = { file: join(folder, 'cgroup.freeze'), freeze: '1', thaw: '0' };
       } else if (controllers.includes('freezer')) {

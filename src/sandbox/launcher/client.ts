@@ -43,7 +43,7 @@ const LOST: SandboxExit = {
 
 /** Of a fork bomb not all are looked at. */
 const CPU_PROCESSES_MAX = 64;
-const NO_CONTROLS: SandboxControls = { freezer: null, memory: null };
+const NO_CONTROLS: SandboxControls = { freezer: null, memory: null, processor: null };
 
 interface Answer extends Pick<Sandbox, 'codeFolder' | 'compiledFolder'> {
   controls: SandboxControls;
@@ -270,6 +270,17 @@ class LaunchedByClient implements Sandbox {
 
   cpu(): CpuClock | null {
     return cpuOfTree(this.#pid, { processesMax: CPU_PROCESSES_MAX });
+  }
+
+  processorMs(): number | null {
+    const { processor } = this.#controls;
+    if (processor === null) return null;
+    try {
+      const text = readFileSync(processor.file, 'latin1');
+      return processor.unit === 'ns' ? Number(text) / 1e6 : Number(/^usage_usec (\d+)$/m.exec(text)?.[1]) / 1e3;
+    } catch {
+      return null; // It has ended.
+    }
   }
 
   async kill(): Promise<void> {

@@ -71,7 +71,7 @@ export class ProcessDriver implements SandboxDriver {
     const watcher = new MemoryWatcher({ limitBytes: launch.memoryMiB * 1024 * 1024, pids: () => descendants(pid), kill: killTree });
     return new ChildSandbox({
       child,
-      controls: { freezer: null, memory: null },
+      controls: { freezer: null, memory: null, processor: null },
       inside: onHost,
       show: async (shown) => void mounts.push(...shown),
       promote: () => {},
