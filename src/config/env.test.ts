@@ -33,6 +33,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
     egressResolvers: null,
     postgresUrl: null,
     sandboxDriver: 'auto',
+    ociRuntime: 'auto',
     limits: {
       requestBytesMax: 1_073_741_824,
       invokeBytesMax: 6_291_456,
@@ -75,7 +76,7 @@ test('all problems are reported together, each with its value, its source and wh
   assert.deepEqual(problems.toSorted(), [
     "--data is '': give the path of a folder, e.g. /var/lib/virga",
     "--edge-port is '0': give a port, a whole number from 1 to 65535",
-    "--sandbox is 'docker': give one of auto, bubblewrap, process",
+    "--sandbox is 'docker': give one of auto, bubblewrap, oci, process",
     "VIRGA_EDGE_HOST is 'http://here': give an address of this machine without a port, e.g. 127.0.0.1, 0.0.0.0 or ::1",
     "VIRGA_LIMIT_DRAIN_MS is '25s': give a whole number of ms from 0 to 3600000",
     "VIRGA_LIMIT_SANDBOXES is '-1': give a whole number of sandboxes from 1 to 100000",

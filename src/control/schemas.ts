@@ -11,7 +11,7 @@ import type { Explanation } from '../protocol/explanation.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
-import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256_PATTERN } from '../protocol/settings.ts';
+import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256_PATTERN } from '../protocol/settings.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -95,6 +95,7 @@ export const settings = z
     cpus: z.number().min(cpus.min).max(cpus.max).nullable(),
     tmpMiB: between(tmpMiB),
     pids: between(pids),
+    isolation: z.enum(ISOLATIONS),
     queue: between(queue),
     idleMs: between(idleMs),
     env,

@@ -9,7 +9,7 @@ import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
 import { NOTHING_COUNTED } from '../sandbox/sandbox.ts';
-import type { Assignment, CpuClock, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { Assignment, CpuClock, NodeSandboxStatus, Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -22,6 +22,7 @@ const SETTINGS: VersionSettings = {
   cpus: null,
   tmpMiB: 1,
   pids: 16,
+  isolation: 'standard',
   queue: 10,
   idleMs: 60_000,
   env: {},
@@ -108,7 +109,7 @@ export class ScriptedSandboxes implements Sandboxes {
   compiledFolder: string | null = null;
   readonly prepared: string[] = [];
   /** Without it there are no blanks. */
-  driver: SandboxDriverStatus | undefined;
+  driver: NodeSandboxStatus | undefined;
 
   constructor(script: GuestScript) {
     this.#script = script;
@@ -159,7 +160,7 @@ export class ScriptedSandboxes implements Sandboxes {
     return sandbox;
   }
 
-  status(): SandboxDriverStatus | undefined {
+  status(): NodeSandboxStatus | undefined {
     return this.driver;
   }
 

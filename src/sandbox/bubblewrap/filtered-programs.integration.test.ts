@@ -297,6 +297,7 @@ async function run(argv: string[], mounts: Launch['mounts'] = []): Promise<strin
     background: false,
     network: null,
     cwd: '/code',
+    isolation: 'standard',
     memoryMiB: 512,
     cpus: null,
     tmpMiB: 32,

@@ -72,6 +72,7 @@ describe('the network of sandboxes', { skip: reason }, () => {
       cwd: '/',
       network: network.path,
       background: false,
+      isolation: 'standard',
       memoryMiB: 256,
       cpus: null,
       tmpMiB: 8,
