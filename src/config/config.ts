@@ -44,6 +44,14 @@ export interface Limits {
   startsInFlightMax: number;
   /** Sandboxes that are booted ahead of need, at most. */
   blanksMax: number;
+  /** Calls that wait on this node, and the bytes of their bodies; the same for one project, and the bytes for one function. */
+  queueCallsMax: number;
+  queueBytesMax: number;
+  projectQueueCallsMax: number;
+  projectQueueBytesMax: number;
+  functionQueueBytesMax: number;
+  /** Calls of one project that run at the same time; more wait. */
+  projectConcurrencyMax: number;
   /** A sandbox that has not said hello, or code that has not loaded, after this many ms is given up. */
   bootTimeoutMs: number;
   loadTimeoutMs: number;

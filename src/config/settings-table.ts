@@ -187,6 +187,37 @@ export const LIMIT_SETTINGS: LimitSettings = {
     default: ({ cores }) => Math.max(8, cores * 8),
     defaultText: 'eight times the cores, at least 8',
   },
+  queueCallsMax: limit(
+    'QUEUE_CALLS',
+    5_000,
+    { unit: 'calls', min: 1, max: 1_000_000 },
+    'Calls that wait on this node; the next one is answered 503.',
+  ),
+  queueBytesMax: limit('QUEUE_BYTES', 64 * MIB, { unit: 'bytes', min: MIB, max: 64 * GIB }, 'Bodies of calls that wait on this node.'),
+  projectQueueCallsMax: limit(
+    'PROJECT_QUEUE_CALLS',
+    2_500,
+    { unit: 'calls', min: 1, max: 1_000_000 },
+    'Calls of one project that wait; the next one is answered 429.',
+  ),
+  projectQueueBytesMax: limit(
+    'PROJECT_QUEUE_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: MIB, max: 64 * GIB },
+    'Bodies of calls of one project that wait.',
+  ),
+  functionQueueBytesMax: limit(
+    'FUNCTION_QUEUE_BYTES',
+    16 * MIB,
+    { unit: 'bytes', min: MIB, max: 64 * GIB },
+    'Bodies of calls of one function that wait.',
+  ),
+  projectConcurrencyMax: limit(
+    'PROJECT_CONCURRENCY',
+    1_000,
+    { unit: 'calls', min: 1, max: 1_000_000 },
+    'Calls of one project that run at the same time; more wait.',
+  ),
   bootTimeoutMs: limit(
     'BOOT_TIMEOUT_MS',
     10_000,

@@ -2,7 +2,7 @@
 // Invariant: values of environment variables never appear (they may be secrets); names do. Pure.
 import type { Change } from '../protocol/control-api.ts';
 import { egressText } from '../protocol/egress.ts';
-import type { Route, VersionSettings } from '../protocol/settings.ts';
+import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
 import { routeName } from './routes.ts';
 
 export interface Side {
@@ -56,7 +56,7 @@ const SHOWN: Record<Shown, (settings: VersionSettings) => string> = {
   memoryMiB: ({ memoryMiB }) => `${memoryMiB} MiB`,
   timeoutMs: ({ timeoutMs }) => duration(timeoutMs),
   concurrency: ({ concurrency }) => String(concurrency),
-  instances: ({ instances }) => `${instances.min} to ${instances.max}`,
+  instances: ({ instances: { min, max, windows } }) => `${min} to ${max}${(windows ?? []).map(windowText).join('')}`,
   cpus: ({ cpus }) => (cpus === null ? 'no quota' : String(cpus)),
   tmpMiB: ({ tmpMiB }) => `${tmpMiB} MiB`,
   pids: ({ pids }) => String(pids),
@@ -89,6 +89,10 @@ function summaryOf(version: { artifact: string; settings: VersionSettings }): st
     `timeout ${duration(settings.timeoutMs)}`,
     `code ${short(version.artifact)}`,
   ];
+}
+
+function windowText({ cron, forMs, min, timezone }: InstanceWindow): string {
+  return `, at least ${min} for ${duration(forMs)} from ${cron} (${timezone})`;
 }
 
 function short(sha256: string): string {

@@ -1,10 +1,13 @@
 // The shapes that several operations share, as zod schemas: the source of both the validation and the OpenAPI document.
 // Invariant: `satisfies` holds each to its type in protocol/, so the client's types and the server's checks cannot drift.
 import { z } from '@hono/zod-openapi';
+import { cronProblem, isTimezone } from '../lib/cron.ts';
 import type { Change, DeployAnswer, FunctionItem, Page } from '../protocol/control-api.ts';
 import { EGRESS_ENTRIES_MAX, parseEgressEntry } from '../protocol/egress.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import { EXPLANATION_CAUSES } from '../protocol/explanation.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
@@ -12,7 +15,8 @@ import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LI
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
-const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes } = SETTING_LIMITS;
+const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes, windows, windowForMs } =
+  SETTING_LIMITS;
 
 export const FUNCTIONS_MAX = 1_000;
 export const ROUTES_MAX = 5_000;
@@ -54,6 +58,19 @@ const egress = z.union([z.enum(['internet', 'none']), z.array(egressEntry).max(E
   error: "must be 'internet', 'none', or a list of names, addresses and ranges",
 });
 
+const instanceWindow = z.strictObject({
+  cron: z
+    .string()
+    .max(200)
+    .superRefine((text, context) => {
+      const problem = cronProblem(text);
+      if (problem !== undefined) context.addIssue({ code: 'custom', message: `must be ${problem}` });
+    }),
+  forMs: between(windowForMs),
+  min: between(instancesMin),
+  timezone: z.string().max(100).refine(isTimezone, 'must be a time zone, such as Europe/Madrid'),
+});
+
 export const settings = z
   .strictObject({
     runtime: z.enum(RUNTIMES),
@@ -68,8 +85,13 @@ export const settings = z
     timeoutMs: between(timeoutMs),
     concurrency: between(concurrency),
     instances: z
-      .strictObject({ min: between(instancesMin), max: between(instancesMax) })
-      .refine(({ min, max }) => min <= max, 'must have a min that is not above its max'),
+      .strictObject({
+        min: between(instancesMin),
+        max: between(instancesMax),
+        windows: z.array(instanceWindow).max(windows.max).optional(),
+      })
+      .refine(({ min, max }) => min <= max, 'must have a min that is not above its max')
+      .refine((all) => (all.windows ?? []).every(({ min }) => min <= all.max), 'must have no window with a min above max'),
     cpus: z.number().min(cpus.min).max(cpus.max).nullable(),
     tmpMiB: between(tmpMiB),
     pids: between(pids),
@@ -129,6 +151,18 @@ export const functionItem = z
 
 export const outcome = z.enum(['ok', ...ERROR_CODES]) satisfies z.ZodType<Outcome>;
 
+export const explanation = z
+  .object({
+    cause: z.enum(EXPLANATION_CAUSES),
+    limit: z.string().nullable(),
+    setting: z.string().nullable(),
+    facts: z.array(z.string()),
+    peakMemoryBytes: z.number().nullable(),
+    cpu: z.object({ ms: z.number(), queuedMs: z.number(), windowMs: z.number() }).nullable(),
+    lastLines: z.array(z.string()),
+  })
+  .openapi('Explanation') satisfies z.ZodType<Explanation>;
+
 export const invocationRecord = z
   .object({
     id: z.string(),
@@ -141,6 +175,7 @@ export const invocationRecord = z
     status: z.int().nullable(),
     request: z.string().nullable(),
     error: z.string().nullable(),
+    explanation: explanation.nullable(),
     startedAt: z.number(),
     receipt: z.object({
       queueMs: z.number(),

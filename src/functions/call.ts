@@ -4,6 +4,7 @@
 // Made by engine.ts, moved by version-pool.ts and instance.ts.
 import { CREDIT_WINDOW } from '../protocol/frames.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
@@ -35,6 +36,8 @@ export interface CallRequest {
   /** First bytes of the body, all of it when `bodyEnds`. */
   body: Buffer | undefined;
   bodyEnds: boolean;
+  /** Bytes of the body that the caller holds, where that is not in `body`. */
+  heldBytes?: number;
   /** e.g. `http`, `invoke`. */
   trigger: string;
   /** e.g. `GET /notes/7`; null for events. */
@@ -66,6 +69,7 @@ export class Call {
   status: number | null = null;
   outcome: 'ok' | ErrorCode = 'ok';
   errorMessage: string | null = null;
+  explanation: Explanation | null = null;
   bytesIn = 0;
   bytesOut = 0;
   headSent = false;
@@ -80,6 +84,10 @@ export class Call {
   host: CallHost | undefined;
   /** Set when it has ended. */
   record: InvocationRecord | undefined;
+  /** Bytes that are held for it while it waits. */
+  readonly heldBytes: number;
+  /** Processors that it was counted with when it began to run; given back when it ends. */
+  demand = 0;
   timer: NodeJS.Timeout | undefined;
   /** Hears once that the client left; set by the engine. */
   onAbandoned: (() => void) | undefined;
@@ -90,6 +98,7 @@ export class Call {
     this.request = request;
     this.acceptedAt = now;
     this.startedAtUnixMs = unixMs;
+    this.heldBytes = request.body === undefined ? (request.heldBytes ?? 0) : request.body.length;
   }
 
   /** Sends more of the request's body. False: wait for sink.bodyWanted() before sending on. Ignored once the call has ended. */

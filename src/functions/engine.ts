@@ -3,41 +3,51 @@
 // Invariant: the memory limits of all instances, and what blanks hold, add up to at most limits.sandboxMemoryMiB; no call waits on a database.
 // Callers: the gateway, and the edge's private server for direct invocations; the read model says what is current.
 import { availableParallelism } from 'node:os';
-import type { LogLevelName } from '../protocol/frames.ts';
 import { VirgaError } from '../protocol/errors.ts';
-import type { LogLine } from '../protocol/invocation.ts';
 import type { FunctionStats } from '../protocol/stats.ts';
 import { newId } from '../lib/ids.ts';
-import { TokenBucket } from '../lib/token-bucket.ts';
 import type { Recorder } from '../observe/recorder.ts';
 import type { Sandbox, SandboxExit, Sandboxes, SandboxShape } from '../sandbox/sandbox.ts';
+import { Admission } from './admission.ts';
+import type { QueueLimits } from './admission.ts';
 import { BLANK_MIB, Blanks } from './blanks.ts';
 import { Call } from './call.ts';
 import type { CallRequest } from './call.ts';
+import { ProjectLoad, VirtualTime } from './fair-share.ts';
 import { crashed } from './failures.ts';
+import { Habits } from './habits.ts';
 import { Instance } from './instance.ts';
-import type { InstanceEvents, LogSource } from './instance.ts';
+import type { InstanceEvents } from './instance.ts';
+import { LogIntake } from './log-intake.ts';
+import { MachineLoad } from './machine-load.ts';
 import { recordOf } from './record.ts';
+import { Room } from './room.ts';
+import type { RoomLimits } from './room.ts';
+import { RunGate } from './run-gate.ts';
 import { nameOf, versionKey } from './version.ts';
 import type { DeployedVersion } from './version.ts';
 import { VersionPool } from './version-pool.ts';
+import { WarmUps } from './warm-ups.ts';
 
 /** The part of the configuration's limits that the engine reads. */
-export interface RuntimeLimits {
-  sandboxMemoryMiB: number;
-  sandboxesMax: number;
-  startsInFlightMax: number;
+export interface RuntimeLimits extends RoomLimits, QueueLimits {
+  projectConcurrencyMax: number;
   blanksMax: number;
   bootTimeoutMs: number;
   loadTimeoutMs: number;
   logBytesPerSecond: number;
 }
 
-const IDLE_SWEEP_MS = 250;
+const SWEEP_MS = 250;
+/** In sweeps: half a second, five minutes, a day. */
+const MEASURE_EVERY = 2;
+const FADE_CALLS_EVERY = 1_200;
+const FADE_IDLE_TIMES_EVERY = 345_600;
+const PROCESSORS = availableParallelism();
+/** Of its processors, what calls of all projects together may want; each project has its own limit below that. */
+const DEMAND_FACTOR = 4;
 /** Blanks that boot at the same time: one processor stays free for those who wait. */
-const BLANK_BOOTS_MAX = Math.max(1, availableParallelism() - 1);
-/** What a log record costs beside its text, when it is written and kept: an empty one is not free. */
-const LOG_RECORD_BYTES = 128;
+const BLANK_BOOTS_MAX = Math.max(1, PROCESSORS - 1);
 /** What every function finds in its environment besides its own settings: nothing of the host's. */
 const BASE_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp', TMPDIR: '/tmp', LANG: 'C.UTF-8', TZ: 'UTC' };
 
@@ -48,12 +58,19 @@ export class Engine {
   readonly #pools = new Map<string, VersionPool>();
   /** By sandbox id, for what a sandbox writes to its stdout itself. */
   readonly #instances = new Map<string, Instance>();
-  #current = new Set<string>();
+  readonly #habits = new Map<string, Habits>();
+  readonly #projects = new Map<string, ProjectLoad>();
+  readonly #time = new VirtualTime();
+  readonly #room: Room;
+  readonly #gate: RunGate;
+  readonly #admission: Admission;
+  readonly #load = new MachineLoad(PROCESSORS);
+  readonly #logs: LogIntake;
+  readonly #warmUps: WarmUps;
+  #current = new Map<string, DeployedVersion>();
   readonly blanks: Blanks;
-  #sweep: NodeJS.Timeout;
-  #memoryMiB = 0;
-  #sandboxCount = 0;
-  #startsInFlight = 0;
+  readonly #sweeper: NodeJS.Timeout;
+  #sweeps = 0;
   #inFlight = 0;
   #idle: (() => void) | undefined;
 
@@ -61,14 +78,24 @@ export class Engine {
     this.#sandboxes = options.sandboxes;
     this.#recorder = options.recorder;
     this.#limits = options.limits;
+    this.#logs = new LogIntake(options.recorder, options.limits);
     this.#sandboxes.outputTo((id, text, level) => {
       const instance = this.#instances.get(id);
-      if (instance !== undefined) this.#onLog(instance, undefined, level, text.trimEnd());
+      if (instance !== undefined) this.#logs.take(instance, undefined, level, text.trimEnd());
     });
     const { blanksMax, bootTimeoutMs } = options.limits;
-    this.blanks = new Blanks(options.sandboxes, { blanksMax, bootTimeoutMs, bootsMax: BLANK_BOOTS_MAX }, () => this.#roomForBlank());
-    this.#sweep = setInterval(() => this.#expireIdle(), IDLE_SWEEP_MS);
-    this.#sweep.unref();
+    this.blanks = new Blanks(options.sandboxes, { blanksMax, bootTimeoutMs, bootsMax: BLANK_BOOTS_MAX }, () =>
+      this.#room.fitsBlank(BLANK_MIB),
+    );
+    this.#room = new Room(options.limits, { time: this.#time, blanks: this.blanks, tenants: () => this.#pools.values() });
+    const { projectConcurrencyMax } = options.limits;
+    this.#gate = new RunGate(this.#time, { projectConcurrencyMax, demandMax: DEMAND_FACTOR * PROCESSORS });
+    this.#admission = new Admission(options.limits);
+    this.#warmUps = new WarmUps((version, until) => {
+      if (this.#current.has(versionKey(version))) this.#pool(version).warmUp(until);
+    });
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#sweeper.unref();
   }
 
   /** Calls whose clients still wait. */
@@ -89,19 +116,21 @@ export class Engine {
 
   /** What is current after a deployment: other versions finish what they have and go. */
   setCurrent(versions: Iterable<DeployedVersion>): void {
-    const current = new Set<string>();
+    const current = new Map<string, DeployedVersion>();
     const shapes: SandboxShape[] = [];
     for (const version of versions) {
       shapes.push(shapeOf(version));
       const key = versionKey(version);
-      current.add(key);
+      current.set(key, version);
       if (!this.#current.has(key)) this.#sandboxes.prepare(version.artifact, version.settings.runtime);
-      if (version.settings.instances.min > 0) this.#pool(version).ensureMin();
+      const { min, windows } = version.settings.instances;
+      if (min > 0 || windows !== undefined) this.#pool(version).ensureMin();
       else if (!this.#current.has(key)) this.#pools.get(key)?.revive();
     }
     this.#current = current;
     this.blanks.setShapes(shapes);
     for (const [key, pool] of this.#pools) if (!current.has(key)) pool.retire();
+    this.#forgetUnused();
   }
 
   /** A call of this version may still be accepted when it is not current (a direct invocation names any version). */
@@ -109,14 +138,20 @@ export class Engine {
     const key = versionKey(version);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new VersionPool(version, {
-        reserve: (asking) => this.#reserve(asking),
-        release: (leaving) => this.#release(leaving),
+      const own = { project: this.#projectOf(version.project), habits: this.#habitsOf(version) };
+      const made = new VersionPool(version, own, {
+        room: this.#room,
+        gate: this.#gate,
+        time: this.#time,
+        admission: this.#admission,
+        processors: PROCESSORS,
+        load: this.#load,
         start: (v, events, onSandbox) => this.#start(v, events, onSandbox),
         callEnded: (instance, call) => this.#onCallEnded(instance, call),
-        log: (source, call, level, text) => this.#onLog(source, call, level, text),
-        empty: (gone) => this.#onPoolEmpty(gone),
+        log: (source, call, level, text) => this.#logs.take(source, call, level, text),
+        empty: () => this.#onPoolEmpty(made),
       });
+      pool = made;
       this.#pools.set(key, pool);
     }
     return pool;
@@ -144,56 +179,9 @@ export class Engine {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#sweep);
+    clearInterval(this.#sweeper);
+    this.#warmUps.close();
     await Promise.all([this.blanks.close(), ...[...this.#pools.values()].map((pool) => pool.close())]);
-  }
-
-  #reserve(asking: VersionPool): boolean {
-    const { memoryMiB } = asking.version.settings;
-    if (this.#startsInFlight >= this.#limits.startsInFlightMax) return false;
-    while (!this.#fits(memoryMiB)) {
-      // A killed sandbox's room counts as free at once. Blanks go first: nobody has used them yet.
-      if (!this.blanks.shed() && !this.#evictOldest()) return false;
-    }
-    this.#memoryMiB += memoryMiB;
-    this.#sandboxCount++;
-    return true;
-  }
-
-  #fits(memoryMiB: number): boolean {
-    const { sandboxMemoryMiB, sandboxesMax } = this.#limits;
-    return this.#memoryMiB + this.blanks.memoryMiB + memoryMiB <= sandboxMemoryMiB && this.#sandboxCount + this.blanks.count < sandboxesMax;
-  }
-
-  /** Only what is left over: a blank never costs an instance its place. */
-  #roomForBlank(): boolean {
-    return this.#fits(BLANK_MIB);
-  }
-
-  #evictOldest(): boolean {
-    let oldest: { pool: VersionPool; instance: Instance } | undefined;
-    for (const pool of this.#pools.values()) {
-      const instance = pool.oldestIdle();
-      if (instance !== undefined && (oldest === undefined || instance.idleSince < oldest.instance.idleSince)) oldest = { pool, instance };
-    }
-    if (oldest === undefined) return false;
-    oldest.pool.evict(oldest.instance);
-    this.#giveBack(oldest.pool);
-    return true;
-  }
-
-  #giveBack(pool: VersionPool): void {
-    this.#memoryMiB -= pool.version.settings.memoryMiB;
-    this.#sandboxCount--;
-  }
-
-  #release(pool: VersionPool): void {
-    this.#giveBack(pool);
-    this.#roomFreed();
-  }
-
-  #roomFreed(): void {
-    for (const pool of this.#pools.values()) pool.roomFreed();
   }
 
   async #start(version: DeployedVersion, events: InstanceEvents, onSandbox: (instance: Instance) => void): Promise<Instance> {
@@ -201,7 +189,6 @@ export class Engine {
     const startedAt = performance.now();
     let started: Sandbox | undefined;
     let exit: SandboxExit | undefined;
-    this.#startsInFlight++;
     try {
       const { sandbox, booted } = await this.#sandboxFor(version);
       started = sandbox;
@@ -233,9 +220,8 @@ export class Engine {
       if (started === undefined || started.compiledFolder === null || !crashed(exit)) throw error;
       throw this.#withoutCompiled(version, error);
     } finally {
-      this.#startsInFlight--;
-      // A pool that was refused for want of a start slot asks again.
-      queueMicrotask(() => this.#roomFreed());
+      // Whoever was refused for want of a place to start is next.
+      queueMicrotask(() => this.#room.startEnded());
     }
   }
 
@@ -273,66 +259,58 @@ export class Engine {
     this.#recorder.invocation(call.record);
   }
 
-  readonly #logBudgets = new WeakMap<LogSource, { bucket: TokenBucket; droppedRecords: number; droppedBytes: number }>();
-
-  #onLog(source: LogSource, call: Call | undefined, level: LogLevelName, text: string): void {
-    let budget = this.#logBudgets.get(source);
+  /** What is due. Instances are looked at four times a second, processor time every other of these. */
+  #sweep(): void {
     const now = performance.now();
-    if (budget === undefined) {
-      const ratePerS = this.#limits.logBytesPerSecond;
-      // Twice what the guest itself keeps to: this one is for guests that do not.
-      budget = {
-        bucket: new TokenBucket({ ratePerS: 2 * ratePerS, burst: 20 * ratePerS, nowMs: now }),
-        droppedRecords: 0,
-        droppedBytes: 0,
-      };
-      this.#logBudgets.set(source, budget);
-    }
-    if (!budget.bucket.take(text.length + LOG_RECORD_BYTES, now)) {
-      budget.droppedRecords++;
-      budget.droppedBytes += text.length;
-      return;
-    }
-    if (budget.droppedRecords > 0) {
-      const dropped = `${budget.droppedRecords} log records (${budget.droppedBytes} bytes) dropped: over the limit of ${this.#limits.logBytesPerSecond} bytes/s`;
-      budget.droppedRecords = 0;
-      budget.droppedBytes = 0;
-      this.#emit(source, undefined, 'warn', dropped);
-    }
-    this.#emit(source, call, level, text);
+    const unixMs = Date.now();
+    for (const pool of this.#pools.values()) pool.sweep(now, unixMs);
+    this.#load.look();
+    if (++this.#sweeps % MEASURE_EVERY === 0) for (const pool of this.#pools.values()) pool.measure(now);
+    if (this.#sweeps % FADE_CALLS_EVERY === 0) for (const habits of this.#habits.values()) habits.fadeCalls();
+    if (this.#sweeps % FADE_IDLE_TIMES_EVERY === 0) for (const habits of this.#habits.values()) habits.idleTimes.fade();
   }
 
-  #emit(source: LogSource, call: Call | undefined, level: LogLevelName, text: string): void {
-    const { project, version } = source.version;
-    const at = Date.now();
-    const line: LogLine = {
-      id: newId('log', at),
-      at,
-      project,
-      function: source.version.function,
-      version,
-      invocation: call?.request.meta.id ?? '',
-      instance: source.id,
-      level,
-      text,
-    };
-    this.#recorder.log(line);
-    const collected = call?.request.logs;
-    if (collected !== undefined && collected.length < 1000) collected.push(line);
+  #habitsOf(version: DeployedVersion): Habits {
+    const key = functionKey(version);
+    let habits = this.#habits.get(key);
+    if (habits === undefined) this.#habits.set(key, (habits = new Habits(PROCESSORS)));
+    return habits;
   }
 
-  #expireIdle(): void {
-    const now = performance.now();
-    for (const pool of this.#pools.values()) {
-      pool.expireIdle(now);
-      pool.freezeIdle(now);
-    }
+  #projectOf(name: string): ProjectLoad {
+    let project = this.#projects.get(name);
+    if (project === undefined) this.#projects.set(name, (project = new ProjectLoad(name)));
+    return project;
   }
 
   #onPoolEmpty(pool: VersionPool): void {
     const key = versionKey(pool.version);
-    if (this.#pools.get(key) === pool) this.#pools.delete(key);
+    if (this.#pools.get(key) !== pool) return;
+    this.#pools.delete(key);
+    this.#room.forget(pool);
+    this.#gate.forget(pool);
+    if (this.#current.has(key)) this.#warmUps.plan(pool.version, pool.habits);
+    else this.#forgetUnused();
   }
+
+  /** What was known of functions that are not current any more and have no instances goes, and of projects that have none. */
+  #forgetUnused(): void {
+    const used = new Set([...this.#pools.values()].map(({ version }) => functionKey(version)));
+    for (const version of this.#current.values()) used.add(functionKey(version));
+    for (const [key, habits] of this.#habits) {
+      if (used.has(key)) continue;
+      this.#warmUps.cancel(habits);
+      this.#habits.delete(key);
+    }
+    const projects = new Set([...used].map((key) => key.slice(0, key.indexOf('/'))));
+    for (const [name, { running, queued, memoryMiB }] of this.#projects) {
+      if (!projects.has(name) && running + queued + memoryMiB === 0) this.#projects.delete(name);
+    }
+  }
+}
+
+function functionKey(version: { project: string; function: string }): string {
+  return `${version.project}/${version.function}`;
 }
 
 function shapeOf({ settings }: DeployedVersion): SandboxShape {

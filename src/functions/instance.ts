@@ -19,12 +19,15 @@ import {
   encodeMetaFrame,
 } from '../protocol/frames.ts';
 import type { Frame, InitPayload, LogLevelName } from '../protocol/frames.ts';
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
-import { exitError, loadError, readGuestError, timeoutError } from './failures.ts';
+import { armTimeout } from './call-timeout.ts';
+import { answerError, exitError, loadError, logTextOf, protocolError, readGuestError, timeoutError } from './failures.ts';
+import type { Seen } from './failures.ts';
 import { Conduct } from './guest-conduct.ts';
 import { Handshake } from './handshake.ts';
+import { LastLines } from './last-lines.ts';
 import { Rest } from './rest.ts';
 import type { DeployedVersion } from './version.ts';
 
@@ -32,6 +35,7 @@ import type { DeployedVersion } from './version.ts';
 export interface LogSource {
   readonly id: string;
   readonly version: DeployedVersion;
+  readonly lastLines?: LastLines;
 }
 
 /** What an instance tells its pool. */
@@ -60,6 +64,11 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
+  readonly lastLines = new LastLines(); // For whoever must explain its end.
+  /** Kept by version-pool.ts and room.ts: its part of the node's memory, eviction clock at its last call, processor time so far. */
+  countedMiB: number;
+  usedAtClock = 0;
+  processorMs = 0;
   readonly rest: Rest;
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
@@ -71,12 +80,12 @@ export class Instance implements CallHost {
   #nextStream = 1;
   #corked = false;
   #killed = false;
-  /** Why we killed it, for the calls that it takes along. */
-  #killReason: VirgaError | undefined;
+  #killReason: VirgaError | undefined; // For the calls that it takes along.
 
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
     this.sandbox = sandbox;
+    this.countedMiB = version.settings.memoryMiB;
     this.rest = new Rest(sandbox);
     this.#events = events;
     this.#conduct = new Conduct(sandbox.channel, version.settings.concurrency);
@@ -104,11 +113,11 @@ export class Instance implements CallHost {
     init: InitPayload,
     options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number; booted: boolean },
   ): Promise<void> {
-    if (!options.booted) await this.#handshake.hello(options.bootTimeoutMs);
+    if (!options.booted) await this.#handshake.hello(options.bootTimeoutMs, () => this.#seen());
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
     this.#write(encodeJsonFrame(FrameType.INIT, init));
-    const ready = await this.#handshake.ready(options.loadTimeoutMs);
+    const ready = await this.#handshake.ready(options.loadTimeoutMs, () => this.#seen());
     // The guest's own figure leaves out the way there and back; what remains of the wall time is the platform's.
     const wallMs = performance.now() - helloAt;
     this.cold.initMs = Math.min(wallMs, Math.max(0, Number(ready.initMs) || 0));
@@ -129,7 +138,7 @@ export class Instance implements CallHost {
     call.runningAt = performance.now();
     this.calls.set(stream, call);
     const timeoutMs = this.version.settings.timeoutMs;
-    call.timer = setTimeout(() => this.#onTimeout(call), timeoutMs);
+    armTimeout(call, { sandbox: this.sandbox, timeoutMs, onTimeout: (cpu) => this.#onTimeout(call, cpu) });
     const bytes = request.body === undefined ? 0 : request.body.length;
     call.bytesIn += bytes;
     call.sendWindow = CREDIT_WINDOW - bytes;
@@ -254,7 +263,7 @@ export class Instance implements CallHost {
       case FrameType.READY:
         return this.#handshake.onReady(frame.payload);
       case FrameType.FAILED:
-        return this.#handshake.fail(loadError(this.version, readGuestError(frame.payload)));
+        return this.#handshake.fail(loadError(this.version, readGuestError(frame.payload), this.#seen()));
       default:
         throw new Error(`an unknown frame type ${frame.type}`);
     }
@@ -304,30 +313,16 @@ export class Instance implements CallHost {
     const error = readGuestError(frame.payload);
     if (call.abandoned) return this.#finish(call);
     this.#events.log(this, call, 'error', error.stack === '' ? `${error.name}: ${error.message}` : error.stack);
-    const bad = error.name === 'BadResponse';
-    const what = `${error.name}: ${error.message}`.slice(0, 1000);
-    this.#fail(
-      call,
-      bad
-        ? new VirgaError(
-            'function_bad_response',
-            `function '${this.version.function}' gave an answer that is not a response: ${error.message.slice(0, 500)}`,
-          )
-        : new VirgaError(
-            'function_error',
-            `function '${this.version.function}' threw an error; its stack is in the logs (virga logs ${this.version.function})`,
-            { cause: what },
-          ),
-    );
-    if (bad) call.errorMessage = what;
+    this.#fail(call, answerError(this.version, error, this.#seen()));
   }
 
-  #onTimeout(call: Call): void {
+  #onTimeout(call: Call, cpu: Seen['cpu']): void {
     if (call.state !== 'running') return;
-    this.#events.log(this, call, 'error', `timed out after ${this.version.settings.timeoutMs} ms`);
+    const error = timeoutError(this.version, { ...this.#seen(call), cpu });
+    this.#events.log(this, call, 'error', logTextOf(error));
     // An abandoned call that does not settle costs the instance as well.
     this.state = 'draining';
-    this.#fail(call, timeoutError(this.version));
+    this.#fail(call, error);
     // Calls beside it go on until they end or time out too; with none left the instance goes now.
     if (this.calls.size === 0) this.kill();
   }
@@ -343,6 +338,7 @@ export class Instance implements CallHost {
     this.#end(call);
     call.outcome = error.code;
     call.errorMessage = typeof error.cause === 'string' ? error.cause : error.message;
+    call.explanation = error.explanation;
     if (!call.abandoned) {
       if (!call.headSent) call.status = error.status;
       call.request.sink.failed(error, call.headSent);
@@ -370,12 +366,12 @@ export class Instance implements CallHost {
 
   #protocolError(message: string): void {
     this.#events.log(this, undefined, 'error', `the instance was ended: it broke the protocol with ${message}`);
-    this.kill(
-      new VirgaError(
-        'function_crashed',
-        `function '${this.version.function}' broke the protocol between its runtime and Virga: ${message}`,
-      ),
-    );
+    this.kill(protocolError(this.version, message, this.#seen()));
+  }
+
+  #seen(call?: Call): Seen {
+    const ranMs = call === undefined ? null : performance.now() - call.runningAt;
+    return { ranMs, peakMemoryBytes: this.peakMemoryBytes, cpu: null, calls: this.calls.size, lastLines: this.lastLines.all };
   }
 
   #onChannelClosed(): void {
@@ -388,10 +384,14 @@ export class Instance implements CallHost {
   #onExit(exit: SandboxExit): void {
     if (this.state === 'dead') return;
     this.state = 'dead';
-    const error = this.#killReason ?? exitError(this.version, exit, { starting: this.#handshake.waiting });
-    this.#handshake.fail(error);
-    for (const call of this.calls.values()) {
-      this.#events.log(this, call, 'error', error.message);
+    if (exit.outOfMemory) this.peakMemoryBytes = Math.max(this.peakMemoryBytes, exit.usage.peakMemoryBytes ?? 0);
+    const starting = this.#handshake.waiting;
+    const errorOf = (call?: Call): VirgaError => this.#killReason ?? exitError(this.version, exit, { starting, seen: this.#seen(call) });
+    // All before the first of them is logged: the last lines are those of its life.
+    const ends = [...this.calls.values()].map((call) => ({ call, error: errorOf(call) }));
+    if (starting) this.#handshake.fail(errorOf());
+    for (const { call, error } of ends) {
+      this.#events.log(this, call, 'error', logTextOf(error));
       this.#fail(call, error);
     }
     this.sandbox.channel.destroy();

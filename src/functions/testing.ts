@@ -8,7 +8,8 @@ import type { Frame, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
-import type { Assignment, Sandbox, NodeSandboxStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import { NOTHING_COUNTED } from '../sandbox/sandbox.ts';
+import type { Assignment, CpuClock, NodeSandboxStatus, Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -42,6 +43,12 @@ export const TEST_LIMITS = {
   sandboxMemoryMiB: 10_000,
   sandboxesMax: 100,
   startsInFlightMax: 8,
+  queueCallsMax: 10_000,
+  queueBytesMax: 1 << 26,
+  projectQueueCallsMax: 10_000,
+  projectQueueBytesMax: 1 << 26,
+  functionQueueBytesMax: 1 << 26,
+  projectConcurrencyMax: 1_000,
   blanksMax: 4,
   bootTimeoutMs: 500,
   loadTimeoutMs: 500,
@@ -90,6 +97,14 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly #script: GuestScript;
   alive = 0;
   refuse: VirgaError | undefined;
+  /** The CPU clock of all of them. */
+  cpu: () => CpuClock | null = () => null;
+  /** Set: sandboxes can be stopped, and hold this. */
+  heldBytes: number | undefined;
+  /** How long a start takes, how many there are at the moment, and how many sandboxes are stopped. */
+  startMs = 0;
+  starting = 0;
+  frozen = 0;
   /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
   compiledFolder: string | null = null;
   readonly prepared: string[] = [];
@@ -102,16 +117,25 @@ export class ScriptedSandboxes implements Sandboxes {
 
   async start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox> {
     if (this.refuse !== undefined) throw this.refuse;
+    this.starting++;
+    if (this.startMs > 0) await new Promise((resolve) => setTimeout(resolve, this.startMs));
+    this.starting--;
     const [host, far] = duplexPair();
     const exited = Promise.withResolvers<SandboxExit>();
     this.alive++;
     let over = false;
+    let frozen = false;
+    const setFrozen = (to: boolean): void => {
+      if (frozen !== to) this.frozen += to ? 1 : -1;
+      frozen = to;
+    };
     const end = (exit: Partial<SandboxExit>): void => {
       if (over) return;
       over = true;
       this.alive--;
+      setFrozen(false);
       far.destroy();
-      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', ...exit });
+      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', usage: NOTHING_COUNTED, ...exit });
     };
     this.guests.push(new Guest(far, spec, end, this.#script));
     const sandbox = {
@@ -122,9 +146,15 @@ export class ScriptedSandboxes implements Sandboxes {
       exited: exited.promise,
       assign: async (): Promise<void> => void (sandbox.codeFolder = '/code'),
       promote: (): void => {},
-      freeze: (): boolean => false,
-      thaw: (): void => {},
-      memoryBytes: (): number | null => null,
+      freeze: (): boolean => {
+        if (this.heldBytes === undefined) return false;
+        setFrozen(true);
+        return true;
+      },
+      thaw: (): void => setFrozen(false),
+      memoryBytes: (): number | null => this.heldBytes ?? null,
+      cpu: (): CpuClock | null => this.cpu(),
+      processorMs: (): number | null => null,
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;

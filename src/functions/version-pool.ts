@@ -1,104 +1,109 @@
-// The pull queue and the instances of one version. A call takes the instance that was idle last (so that the others can
-// grow old and go), else waits; a slot that frees takes the call that has waited longest; the start-or-wait rule decides
-// on more instances.
-// Invariant: a queued call is started, failed, or abandoned within the version's timeout; the queue never holds more than
-// settings.queue calls; instances never exceed settings.instances.max. Owned by engine.ts, which grants the node's memory.
+// The instances of one version and the calls that wait for them. A call takes the instance that was idle last (so that the
+// others can grow old and go), else waits; a slot that frees takes the call that has waited longest; the start-or-wait rule
+// decides on more instances.
+// Invariant: a call that waits is run, failed, or abandoned within the version's timeout (waiting-calls.ts); instances never
+// exceed settings.instances.max; nothing runs that the gate and the room have not let in. Owned by engine.ts.
 import { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
-import { overloadError, waitedTooLongError } from './failures.ts';
-import type { Instance } from './instance.ts';
-import type { InstanceEvents } from './instance.ts';
+import { CallMeter } from './call-meter.ts';
+import { logTextOf, stoppingError } from './failures.ts';
+import type { ProjectLoad } from './fair-share.ts';
+import { FreeInstances } from './free-instances.ts';
+import type { Habits } from './habits.ts';
+import type { Instance, InstanceEvents } from './instance.ts';
+import { Minimum } from './minimum.ts';
+import type { PoolHost } from './pool-host.ts';
+import { slotsOf, statsOf } from './pool-stats.ts';
+import type { PoolStats } from './pool-stats.ts';
+import { heldMiB } from './memory-budget.ts';
+import { demandMax, usefulInstances } from './processor-use.ts';
+import type { QueueTimes } from './queue-control.ts';
+import type { Tenant } from './room.ts';
+import type { Runner } from './run-gate.ts';
 import { instancesToStart } from './start-rule.ts';
+import { Starts } from './starts.ts';
 import type { DeployedVersion } from './version.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 
-/** What the pool needs from the engine. */
-export interface PoolHost {
-  /** Room for one more sandbox of this size, made by retiring idle ones elsewhere if need be. */
-  reserve(pool: VersionPool): boolean;
-  release(pool: VersionPool): void;
-  /** Starts a sandbox and loads the code; the returned instance is live. */
-  start(version: DeployedVersion, events: InstanceEvents, onSandbox: (instance: Instance) => void): Promise<Instance>;
-  callEnded(instance: Instance | undefined, call: Call): void;
-  log: InstanceEvents['log'];
-  /** The pool has neither instances nor calls any more. */
-  empty(pool: VersionPool): void;
-}
-
-/** While the launcher is being restarted, starts are tried again this often and this long. */
-const START_RETRY_MS = 100;
-const START_RETRY_MAX_MS = 5_000;
-/** Longest wait between two tries to keep instances.min alive when the code does not load. */
-const MIN_RETRY_MS_MAX = 30_000;
-const AVERAGE_WEIGHT = 0.2;
 /** Idle for this long, an instance is stopped. Sooner, one that is called every second would be stopped each time. */
 const FREEZE_AFTER_MS = 2_000;
 
-export class VersionPool {
+export class VersionPool implements Runner, Tenant {
   /** As the source of log lines that no instance wrote. */
   readonly id = '';
   readonly version: DeployedVersion;
+  readonly project: ProjectLoad;
+  readonly habits: Habits;
   readonly instances = new Set<Instance>();
-  /** Live instances with a free slot; the last one became free last. */
-  readonly #free: Instance[] = [];
-  readonly #queue: Call[] = [];
+  /** Calls that run, the processors that one of them keeps busy and that all may, and what one takes, ms: measured now and then. */
+  running = 0;
+  demand: number;
+  demandMax: number;
+  #msPerCall: number;
+  readonly #free = new FreeInstances();
+  readonly #waiting: WaitingCalls;
+  /** What the last call that could not run at once was refused for. */
+  #lacks: 'instance' | 'turn' | 'room' = 'instance';
   readonly #host: PoolHost;
-  readonly #events: InstanceEvents;
-  #starting = 0;
-  #serviceMs = 5;
-  #startMs = 30;
+  readonly #minimum: Minimum;
+  readonly #starts: Starts;
   #recheck: NodeJS.Timeout | undefined;
-  /** No start is tried until this fires: the last one failed for want of a launcher. */
-  #blocked: NodeJS.Timeout | undefined;
   #retiring = false;
+  readonly #meter: CallMeter;
 
-  constructor(version: DeployedVersion, host: PoolHost) {
+  constructor(version: DeployedVersion, parts: { project: ProjectLoad; habits: Habits }, host: PoolHost) {
     this.version = version;
+    this.project = parts.project;
+    this.habits = parts.habits;
     this.#host = host;
-    this.#events = {
+    this.#minimum = new Minimum(version.settings.instances);
+    this.#waiting = new WaitingCalls(this, host.admission);
+    this.#meter = new CallMeter({ ...parts, time: host.time });
+    this.demand = this.demandMax = this.#msPerCall = 0;
+    this.#readUse();
+    const events: InstanceEvents = {
       slotFree: (instance) => this.#onSlotFree(instance),
       callEnded: (instance, call) => this.#onCallEnded(instance, call),
       log: host.log,
       dead: (instance) => this.#onDead(instance),
     };
-  }
-
-  get starting(): number {
-    return this.#starting;
-  }
-
-  get queued(): number {
-    return this.#queue.length;
+    this.#starts = new Starts({
+      start: (onSandbox) => host.start(version, events, onSandbox),
+      registered: (instance) => void this.instances.add(instance),
+      live: (instance, tookMs) => this.#onLive(instance, tookMs),
+      failed: (failure, instance, again) => this.#onStartFailed(failure, instance, again),
+      resume: () => this.#resume(),
+    });
   }
 
   /** Runs the call at once, or queues it, or refuses it with the returned error. */
   accept(call: Call): VirgaError | undefined {
-    const instance = this.#takeFree();
-    if (instance !== undefined) {
-      instance.run(call);
-      return undefined;
+    const { habits } = this;
+    habits.frequency++;
+    if (this.running === 0) habits.wokeUp(call.acceptedAt);
+    if (this.#waiting.size === 0) {
+      const instance = this.#place();
+      if (instance !== undefined) {
+        this.#run(instance, call);
+        return undefined;
+      }
     }
-    const { settings } = this.version;
-    // Calls that an instance being started will take do not count as waiting.
-    if (this.#queue.length >= settings.queue + this.#unfilledSlots()) return overloadError(this.version);
-    this.#queue.push(call);
-    call.leaveQueue = () => this.#leaveQueue(call);
-    call.timer = setTimeout(() => this.#onWaitedTooLong(call), settings.timeoutMs);
+    const refused = this.#waiting.join(call, this.#unfilledSlots());
+    if (refused !== undefined) return refused;
+    if (this.#free.size > 0) this.#waitForPlace();
     this.#startMore();
     return undefined;
   }
 
-  /** Keeps instances.min alive; called when the version becomes current and when an instance dies. */
+  /** Keeps the minimum alive; called when the version becomes current and when an instance dies. */
   ensureMin(): void {
-    if (this.#retiring || this.#minDelay !== undefined) return;
-    while (this.instances.size + this.#unregistered < this.version.settings.instances.min && this.#startOne()) {
-      // #startOne counts what it starts.
-    }
+    if (this.#wanted() > 0) this.#host.room.ask(this);
   }
 
   /** The version is not current any more: finish what is accepted, then go. */
   retire(): void {
     this.#retiring = true;
-    if (this.#queue.length === 0) this.#retireInstances();
+    if (this.#waiting.size === 0) this.#retireInstances();
     this.#reportEmpty();
   }
 
@@ -107,251 +112,274 @@ export class VersionPool {
     this.ensureMin();
   }
 
-  /** Retires instances that have been idle for longer than the version keeps them. */
-  expireIdle(now: number): void {
-    const { idleMs, instances } = this.version.settings;
-    const keep = this.#retiring ? 0 : instances.min;
+  /** Starts an instance for a call that is expected, unless there is one, and keeps one until `until` (performance.now()). */
+  warmUp(until: number): void {
+    this.#minimum.expect(until);
+    this.ensureMin();
+  }
+
+  /** What is due: the minimum of the hour, instances that were idle for long enough to be stopped, or to go. */
+  sweep(now: number, unixMs: number): void {
+    if (this.#minimum.look(unixMs)) this.ensureMin();
+    if (this.#free.size === 0) return;
+    const { idleMs, memoryMiB } = this.version.settings;
+    const { keepMs } = this.habits.keepAlive(idleMs, memoryMiB);
+    const keep = this.#retiring ? 0 : this.#minimum.at(now);
     for (const instance of [...this.#free]) {
-      if (this.instances.size <= keep) return;
-      if (instance.atRest(now) && now - instance.idleSince >= idleMs) this.#retireInstance(instance);
+      if (!instance.atRest(now)) continue;
+      const idleForMs = now - instance.idleSince;
+      if (this.instances.size > keep && idleForMs >= (this.#retiring ? 0 : keepMs)) this.#retireInstance(instance);
+      else if (idleForMs >= FREEZE_AFTER_MS) this.#freeze(instance);
     }
   }
 
-  /** Stops instances that have been at rest for a while: they use no processor, and cannot grow. */
-  freezeIdle(now: number): void {
-    for (const instance of this.#free) {
-      if (!instance.rest.frozen && instance.atRest(now) && now - instance.idleSince >= FREEZE_AFTER_MS) instance.rest.freeze();
-    }
+  /** What the calls took of the processors since the last time. */
+  measure(now: number): void {
+    this.#meter.look(now, this.instances, this.#host.load.crowding);
+    this.#readUse();
   }
 
-  /** The idle instance that could go to make room, oldest first; none if the version wants to keep it. */
-  oldestIdle(): Instance | undefined {
-    if (this.instances.size <= this.version.settings.instances.min) return undefined;
-    let oldest: Instance | undefined;
-    for (const instance of this.#free) {
-      if (instance.calls.size === 0 && (oldest === undefined || instance.idleSince < oldest.idleSince)) oldest = instance;
-    }
-    return oldest;
+  *idle(): Iterable<Instance> {
+    const now = performance.now();
+    if (this.instances.size <= (this.#retiring ? 0 : this.#minimum.at(now))) return;
+    for (const instance of this.#free) if (instance.atRest(now)) yield instance;
   }
 
   evict(instance: Instance): void {
-    this.#removeFree(instance);
+    this.#free.remove(instance);
     // Its room counts as given back from now on: the kill is under way.
     this.instances.delete(instance);
     instance.kill();
   }
 
-  /** Room has become free on the node. */
-  roomFreed(): void {
-    if (this.#queue.length > 0) this.#startMore();
+  /** See Tenant: a waiting call goes to a stopped instance sooner than to a new one. */
+  useRoom(): 'used' | 'refused' | 'done' {
+    if (this.#waiting.size > 0 && this.#free.size > 0) {
+      if (this.#runNext()) return 'used';
+      if (this.#lacks === 'room') return 'refused';
+      if (this.#lacks === 'turn') this.#host.gate.wait(this);
+    }
+    return this.#startOne();
   }
 
-  stats(): { starting: number; idle: number; busy: number; draining: number; queued: number; inFlight: number } {
-    const count = { starting: this.#starting, idle: 0, busy: 0, draining: 0, queued: this.#queue.length, inFlight: 0 };
-    for (const instance of this.instances) {
-      count.inFlight += instance.calls.size;
-      if (instance.state === 'draining') count.draining++;
-      else if (instance.state === 'live' && instance.calls.size === 0) count.idle++;
-      else if (instance.state === 'live') count.busy++;
-    }
-    return count;
+  /** See Runner. */
+  runOne(): boolean {
+    if (this.#waiting.size === 0) return false;
+    if (this.#runNext()) return this.#waiting.size > 0 && this.#free.size > 0;
+    if (this.#lacks === 'room') this.#host.room.ask(this);
+    return false;
+  }
+
+  queueTimes(): QueueTimes {
+    return { serviceMs: this.habits.serviceMs, startMs: this.habits.coldMs, timeoutMs: this.version.settings.timeoutMs };
+  }
+
+  get settled(): boolean {
+    return this.#starts.underWay === 0 && this.instances.size > 0;
+  }
+
+  endedWaiting(call: Call): void {
+    this.#host.callEnded(undefined, call);
+    if (this.#waiting.size > 0) return;
+    // It may have been first in the line for room.
+    this.#host.room.offer();
+    this.#reportEmpty();
+  }
+
+  #resume(): void {
+    this.ensureMin();
+    this.#startMore();
+  }
+
+  stats(): PoolStats {
+    return statsOf(this.instances, { starting: this.#starts.underWay, queued: this.#waiting.size });
   }
 
   /** Ends everything at once. */
   async close(): Promise<void> {
     clearTimeout(this.#recheck);
-    clearTimeout(this.#blocked);
-    clearTimeout(this.#minDelay);
+    this.#starts.close();
     this.#retiring = true;
-    for (const call of [...this.#queue]) this.#failQueued(call, new VirgaError('unavailable', 'Virga is stopping; try again in a moment'));
-    await Promise.all([...this.instances].map((instance) => instance.sandbox.kill()));
+    this.#waiting.failAll(stoppingError());
+    this.#reportEmpty();
+    for (const instance of this.instances) instance.kill(stoppingError());
+    await Promise.all([...this.instances].map((instance) => instance.sandbox.exited));
   }
-
-  /** Starts whose sandbox does not exist yet. */
-  #unregistered = 0;
-  /** Starts that failed in a row, and the wait before instances.min is tried again. */
-  #failures = 0;
-  #minDelay: NodeJS.Timeout | undefined;
 
   #unfilledSlots(): number {
     const { concurrency, instances } = this.version.settings;
-    const room = Math.max(0, instances.max - this.instances.size - this.#unregistered);
-    return (this.#starting + room) * concurrency;
+    const room = Math.max(0, instances.max - this.instances.size - this.#starts.unregistered);
+    return (this.#starts.underWay + room) * concurrency;
   }
 
-  #takeFree(): Instance | undefined {
-    for (;;) {
-      const instance = this.#free.at(-1);
-      if (instance === undefined) return undefined;
-      const slots = instance.freeSlots;
-      if (slots <= 1) this.#free.pop();
-      if (slots > 0) return instance;
+  /** An instance for one call, which is counted as running: whoever gets it runs a call on it. */
+  #place(): Instance | undefined {
+    const instance = this.#free.top;
+    if (instance === undefined) this.#lacks = 'instance';
+    else if (this.#enter(instance)) {
+      if (instance.freeSlots === 1) this.#free.remove(instance);
+      return instance;
     }
+    return undefined;
   }
 
-  #removeFree(instance: Instance): void {
-    const at = this.#free.indexOf(instance);
-    if (at >= 0) this.#free.splice(at, 1);
+  /** The gate, and the room if the instance was stopped, let one more call in. */
+  #enter(instance: Instance): boolean {
+    const { gate, room } = this.#host;
+    if (!gate.enter(this, this.demand, this.#msPerCall)) {
+      this.#lacks = 'turn';
+      return false;
+    }
+    if (instance.countedMiB < this.version.settings.memoryMiB && !room.grow(this, instance)) {
+      this.#lacks = 'room';
+      gate.leave(this.project, this.demand);
+      return false;
+    }
+    this.running++;
+    this.#meter.began(this.#msPerCall);
+    return true;
+  }
+
+  #runNext(): boolean {
+    const instance = this.#place();
+    if (instance === undefined) return false;
+    this.#run(instance, this.#waiting.take(performance.now())!);
+    return true;
+  }
+
+  #run(instance: Instance, call: Call): void {
+    call.demand = this.demand;
+    instance.run(call);
+  }
+
+  /** There is a call and an idle instance, and the one did not get the other: what lacked says when to try again. */
+  #waitForPlace(): void {
+    if (this.#lacks === 'room') this.#host.room.ask(this);
+    else this.#host.gate.wait(this);
   }
 
   #onSlotFree(instance: Instance): void {
     if (instance.state !== 'live') return;
-    while (instance.freeSlots > 0) {
-      const call = this.#queue.shift();
-      if (call === undefined) break;
-      clearTimeout(call.timer);
-      instance.run(call);
+    const { gate, room } = this.#host;
+    if (this.running === 0) this.habits.quietSince = instance.idleSince;
+    instance.usedAtClock = room.clock.now;
+    if (this.#waiting.size > 0 && !gate.othersFirst(this)) {
+      const yields = instance.calls.size === 0 && room.wantsBack(this);
+      while (!yields && instance.freeSlots > 0 && this.#waiting.size > 0 && this.#enter(instance)) {
+        this.#run(instance, this.#waiting.take(performance.now())!);
+      }
     }
-    if (instance.freeSlots > 0 && !this.#free.includes(instance)) this.#free.push(instance);
-    if (this.#retiring && this.#queue.length === 0) this.#retireInstances();
+    if (instance.freeSlots > 0) {
+      this.#free.push(instance);
+      if (this.#waiting.size > 0) this.#waitForPlace();
+    }
+    room.offerIfShort();
+    gate.letIn();
+    if (this.#retiring && this.#waiting.size === 0) this.#retireInstances();
   }
 
   #onCallEnded(instance: Instance, call: Call): void {
-    if (call.outcome === 'ok') {
-      const serviceMs = performance.now() - call.runningAt;
-      this.#serviceMs += AVERAGE_WEIGHT * (serviceMs - this.#serviceMs);
-    }
+    const now = performance.now();
+    this.running--;
+    this.#host.gate.leave(this.project, call.demand);
+    this.#meter.ended(call.runningAt, now);
+    if (call.outcome === 'ok') this.habits.served(now - call.runningAt);
     this.#host.callEnded(instance, call);
+    // No slot frees with it, but others may run.
+    if (instance.state !== 'live') queueMicrotask(() => this.#host.gate.letIn());
   }
 
   #onDead(instance: Instance): void {
-    this.#removeFree(instance);
-    if (this.instances.delete(instance)) this.#host.release(this);
+    this.#free.remove(instance);
+    if (this.instances.delete(instance)) this.#host.room.release(this, instance.countedMiB);
     this.ensureMin();
     this.#startMore();
     this.#reportEmpty();
   }
 
-  #startMore(): void {
-    if (this.#queue.length === 0 || this.#blocked !== undefined) return;
+  /** Instances that it would start now, if there were room. */
+  #wanted(): number {
+    if (this.#starts.blocked) return 0;
     const { concurrency, instances } = this.version.settings;
+    const present = this.instances.size + this.#starts.unregistered;
     const now = performance.now();
-    let free = 0;
-    let slots = 0;
-    for (const instance of this.instances) {
-      if (instance.state !== 'live') continue;
-      free += instance.freeSlots;
-      slots += concurrency;
-    }
-    const oldestWaitMs = now - this.#queue[0]!.acceptedAt;
-    let toStart = instancesToStart({
-      queued: this.#queue.length,
+    const missing = this.#retiring || this.#starts.paused ? 0 : Math.max(0, this.#minimum.at(now) - present);
+    const oldest = this.#waiting.oldest;
+    if (oldest === undefined) return missing;
+    const { slots, free } = slotsOf(this.instances, concurrency);
+    const { use, serviceMs, coldMs } = this.habits;
+    const useful = usefulInstances(use, { processors: this.#host.processors, serviceMs, concurrency });
+    const queued = instancesToStart({
+      queued: this.#waiting.size,
       slots,
       freeSlots: free,
-      starting: this.#starting,
+      starting: this.#starts.underWay,
       concurrency,
-      serviceMs: this.#serviceMs,
-      startMs: this.#startMs,
-      oldestWaitMs,
-      allowed: Math.max(0, instances.max - this.instances.size - this.#unregistered),
+      serviceMs,
+      startMs: coldMs,
+      oldestWaitMs: now - oldest.acceptedAt,
+      allowed: Math.max(0, Math.min(instances.max, slots + this.#starts.underWay === 0 ? instances.max : useful) - present),
     });
-    while (toStart > 0 && this.#startOne()) toStart--;
+    return Math.max(missing, queued);
+  }
+
+  #startMore(): void {
+    if (this.#waiting.size === 0 || this.#starts.blocked) return;
+    if (this.#wanted() > 0) this.#host.room.ask(this);
     // Waiting was judged cheaper, or there is no room: judge again when a start would have been done.
-    if (this.#recheck === undefined && this.#queue.length > 0) {
+    if (this.#recheck === undefined && this.#waiting.size > 0) {
       this.#recheck = setTimeout(
         () => {
           this.#recheck = undefined;
+          if (!this.habits.use.known) this.measure(performance.now());
           this.#startMore();
         },
-        Math.max(5, this.#startMs),
+        Math.max(5, this.habits.coldMs),
       );
     }
   }
 
-  #startOne(): boolean {
-    if (!this.#host.reserve(this)) return false;
-    this.#starting++;
-    this.#unregistered++;
-    void this.#start();
-    return true;
+  #startOne(): 'used' | 'refused' | 'done' {
+    if (this.#wanted() === 0) return 'done';
+    if (!this.#host.room.reserve(this)) return 'refused';
+    void this.#starts.begin(() => this.#waiting.oldest?.acceptedAt);
+    return 'used';
   }
 
-  async #start(): Promise<void> {
-    const startedAt = performance.now();
-    let instance: Instance | undefined;
-    try {
-      const live = await this.#host.start(this.version, this.#events, (made) => {
-        instance = made;
-        this.#unregistered--;
-        this.instances.add(made);
-      });
-      this.#starting--;
-      this.#failures = 0;
-      this.#startMs += AVERAGE_WEIGHT * (performance.now() - startedAt - this.#startMs);
-      for (const call of this.#queue.slice(0, this.version.settings.concurrency)) call.cold = live.cold;
-      this.#onSlotFree(live);
-    } catch (error) {
-      this.#starting--;
-      this.#delayMin();
-      const failure =
-        error instanceof VirgaError ? error : new VirgaError('internal', `starting failed: ${String(error)}`, { cause: error });
-      if (instance === undefined) {
-        this.#unregistered--;
-        this.#host.release(this);
-      } else instance.kill(failure);
-      this.#onStartFailed(failure);
-    }
+  #onLive(live: Instance, tookMs: number): void {
+    this.habits.started(tookMs, live.cold.initMs);
+    live.processorMs = live.sandbox.processorMs() ?? 0;
+    for (const call of this.#waiting.first(this.version.settings.concurrency)) call.cold = live.cold;
+    this.#onSlotFree(live);
   }
 
-  /** Code that does not load must not be loaded in a tight loop for the sake of instances.min. */
-  #delayMin(): void {
-    this.#failures++;
-    if (this.version.settings.instances.min === 0 || this.#retiring) return;
-    clearTimeout(this.#minDelay);
-    this.#minDelay = setTimeout(
-      () => {
-        this.#minDelay = undefined;
-        this.ensureMin();
-      },
-      Math.min(MIN_RETRY_MS_MAX, START_RETRY_MS * 2 ** this.#failures),
-    );
-    this.#minDelay.unref();
-  }
-
-  #onStartFailed(failure: VirgaError): void {
-    const oldest = this.#queue[0];
-    // Nothing is wrong with the code: the launcher is away, or the node is short of something. Try again for a while.
-    if (failure.code === 'sandbox_unavailable' && oldest !== undefined && performance.now() - oldest.acceptedAt < START_RETRY_MAX_MS) {
-      this.#blocked ??= setTimeout(() => {
-        this.#blocked = undefined;
-        this.#startMore();
-      }, START_RETRY_MS);
-      return;
-    }
-    this.#host.log(this, undefined, 'error', logText(failure));
-    const others = this.#starting > 0 || [...this.instances].some((other) => other.state === 'live');
-    const count = others ? this.version.settings.concurrency : this.#queue.length;
-    for (const call of this.#queue.slice(0, count)) this.#failQueued(call, failure);
+  #onStartFailed(failure: VirgaError, instance: Instance | undefined, again: boolean): void {
+    if (instance === undefined) this.#host.room.release(this, this.version.settings.memoryMiB);
+    else instance.kill(failure);
+    if (again) return;
+    this.#host.log(this, undefined, 'error', logTextOf(failure));
+    const others = this.#starts.underWay > 0 || [...this.instances].some((other) => other.state === 'live');
+    const count = others ? this.version.settings.concurrency : this.#waiting.size;
+    for (const call of this.#waiting.first(count)) this.#waiting.fail(call, failure);
     this.#startMore();
     this.#reportEmpty();
   }
 
-  #failQueued(call: Call, error: VirgaError): void {
-    if (call.state !== 'queued') return;
-    this.#leaveQueue(call);
-    call.outcome = error.code;
-    call.errorMessage = error.message;
-    if (!call.abandoned) {
-      call.status = error.status;
-      call.request.sink.failed(error, false);
-    }
+  /** Stopped, it can neither work nor grow: it counts with what it holds. */
+  #freeze(instance: Instance): void {
+    const { memoryMiB } = this.version.settings;
+    instance.rest.freeze();
+    if (!instance.rest.frozen || instance.countedMiB < memoryMiB) return;
+    const mib = heldMiB(memoryMiB, instance.sandbox.memoryBytes() ?? instance.peakMemoryBytes);
+    this.habits.held(mib);
+    this.#host.room.shrink(this, instance, mib);
   }
 
-  #onWaitedTooLong(call: Call): void {
-    this.#failQueued(call, waitedTooLongError(this.version, performance.now() - call.acceptedAt));
-  }
-
-  /** Takes a call out of the queue; it ends here. */
-  #leaveQueue(call: Call): void {
-    const at = this.#queue.indexOf(call);
-    if (at < 0) return;
-    this.#queue.splice(at, 1);
-    clearTimeout(call.timer);
-    call.leaveQueue = undefined;
-    call.state = 'ended';
-    if (call.abandoned) call.outcome = 'client_closed_request';
-    // The sink hears of it after this, so the record is made when the caller has set the outcome.
-    queueMicrotask(() => this.#host.callEnded(undefined, call));
+  #readUse(): void {
+    const { use, serviceMs } = this.habits;
+    this.demand = use.demand;
+    this.#msPerCall = use.msPerCall;
+    this.demandMax = demandMax(this.#host.processors, serviceMs);
   }
 
   #retireInstances(): void {
@@ -359,16 +387,14 @@ export class VersionPool {
   }
 
   #retireInstance(instance: Instance): void {
-    this.#removeFree(instance);
-    instance.retire();
+    this.#free.remove(instance);
+    // To run its exit hooks it would need its memory; without room for that it goes without.
+    if (this.#host.room.growIfFree(this, instance)) instance.retire();
+    else instance.kill();
   }
 
   #reportEmpty(): void {
-    if (this.instances.size === 0 && this.#starting === 0 && this.#queue.length === 0) this.#host.empty(this);
+    const windows = this.#minimum.hasWindows && !this.#retiring;
+    if (this.instances.size === 0 && this.#starts.underWay === 0 && this.#waiting.size === 0 && !windows) this.#host.empty();
   }
-}
-
-function logText(failure: VirgaError): string {
-  const detail = failure.detail as { stack?: string } | undefined;
-  return detail?.stack === undefined || detail.stack === '' ? failure.message : `${failure.message}\n${detail.stack}`;
 }

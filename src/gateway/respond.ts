@@ -71,7 +71,7 @@ export function respondError(
     options.requestId,
   ];
   if (options.allow !== undefined) headers.push('allow', options.allow.join(', '));
-  if (ERRORS[error.code].retry === 'later' && error.status !== 409) headers.push('retry-after', '1');
+  if (ERRORS[error.code].retry === 'later' && error.status !== 409) headers.push('retry-after', String(error.retryAfterS ?? 1));
   if (options.call !== undefined)
     headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
   if (options.close === true) headers.push('connection', 'close');

@@ -1,6 +1,7 @@
 // The one table of errors: code, HTTP status, whose fault it is, whether to retry. Every API answers with these, as
 // {"error":{"code","message","fault","requestId","detail"?}}. Errors are compared by code, never by class, across
 // processes. docs/reference/errors.md is generated from this table.
+import type { Explanation } from './explanation.ts';
 
 export type Fault = 'caller' | 'function' | 'platform';
 export type Retry = 'no' | 'later' | 'now';
@@ -34,7 +35,8 @@ export const ERRORS = {
   invalid_manifest: { status: 422, fault: 'caller', retry: 'no', meaning: 'virga.yaml is not valid; every problem is listed with its place.' },
   setting_not_enforceable: { status: 422, fault: 'caller', retry: 'no', meaning: 'This node cannot enforce a setting that the function asks for; the message says which and why.' },
   build_failed: { status: 422, fault: 'caller', retry: 'no', meaning: 'The function could not be built on the client.' },
-  function_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'The queue of the function is full; `Retry-After` says when to try again.' },
+  function_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'More calls of the function come than it can serve, or its queue is full; `Retry-After` says when to try again.' },
+  project_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'As many calls of the project wait as may; `Retry-After` says when to try again.' },
   client_closed_request: { status: 499, fault: 'caller', retry: 'no', meaning: 'The client left before the answer was complete.' },
   internal: { status: 500, fault: 'platform', retry: 'later', meaning: 'A fault of Virga itself; the platform log has it under the request id.' },
   function_error: { status: 502, fault: 'function', retry: 'no', meaning: 'The handler threw; `virga logs` shows the stack.' },
@@ -42,6 +44,7 @@ export const ERRORS = {
   function_crashed: { status: 502, fault: 'function', retry: 'no', meaning: 'The process of the function ended during the call.' },
   function_load_failed: { status: 502, fault: 'function', retry: 'no', meaning: 'The code could not be loaded; `detail.stack` says where.' },
   function_out_of_memory: { status: 502, fault: 'function', retry: 'no', meaning: 'The function was killed at its memory limit; raise `memory` in virga.yaml.' },
+  node_overloaded: { status: 503, fault: 'platform', retry: 'later', meaning: 'As many calls wait on this node as may; `Retry-After` says when to try again.' },
   unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'Virga is starting, stopping, or lacks something it needs; the message says what.' },
   sandbox_unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'No sandbox could be started on this node; the message says why.' },
   function_timeout: { status: 504, fault: 'function', retry: 'no', meaning: 'The function did not answer within its `timeout`; its instance was killed.' },
@@ -58,12 +61,18 @@ export interface ErrorBody {
 export class VirgaError extends Error {
   readonly code: ErrorCode;
   readonly detail: unknown;
+  /** For the record of the call, not for the caller: it may quote what the function printed. */
+  readonly explanation: Explanation | null;
+  /** Seconds after which it is worth to try again, where that is known. */
+  readonly retryAfterS: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown; explanation?: Explanation; retryAfterS?: number } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'VirgaError';
     this.code = code;
     this.detail = options.detail;
+    this.explanation = options.explanation ?? null;
+    this.retryAfterS = options.retryAfterS;
   }
 
   get status(): number {

@@ -8,6 +8,16 @@ import type { Egress } from './egress.ts';
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
 export type RuntimeName = (typeof RUNTIMES)[number];
 
+/** While it is open, at least `min` instances are kept ready. */
+export interface InstanceWindow {
+  /** When it opens: a cron expression of five fields, in `timezone` (IANA, e.g. `Europe/Madrid`). */
+  cron: string;
+  /** How long it stays open, ms. */
+  forMs: number;
+  min: number;
+  timezone: string;
+}
+
 /**
  * standard: the walls of the node's own driver, in front of the kernel of the host. strong: a kernel of the sandbox's own, so that
  * what the host's kernel gets wrong is out of reach.
@@ -24,7 +34,7 @@ export interface VersionSettings {
   timeoutMs: number;
   /** Requests that one instance handles at the same time. */
   concurrency: number;
-  instances: { min: number; max: number };
+  instances: { min: number; max: number; /** Times when more are kept ready. */ windows?: InstanceWindow[] | undefined };
   /** CPUs that an instance may use at most, e.g. 0.5; null: no quota. */
   cpus: number | null;
   /** Size limit of /tmp inside the sandbox, MiB. */
@@ -34,7 +44,7 @@ export interface VersionSettings {
   isolation: Isolation;
   /** Invocations that may wait for an instance; the next one gets 429. */
   queue: number;
-  /** How long an idle instance is kept, ms. */
+  /** How long an idle instance is kept at most, ms. */
   idleMs: number;
   env: Record<string, string>;
   /** What it may reach beyond the machine. */
@@ -61,6 +71,8 @@ export const SETTING_LIMITS = {
   concurrency: { min: 1, max: 1_000, default: 1 },
   instancesMin: { min: 0, max: 1_000, default: 0 },
   instancesMax: { min: 1, max: 1_000, default: 20 },
+  windows: { max: 20 },
+  windowForMs: { min: 60_000, max: 7 * 86_400_000 },
   cpus: { min: 0.05, max: 64, default: null },
   tmpMiB: { min: 1, max: 65_536, default: 64 },
   pids: { min: 16, max: 4_096, default: 128 },

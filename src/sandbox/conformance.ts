@@ -152,10 +152,10 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
 
     test('the exit code is the guest’s, and stdout and stderr come out', async () => {
       const exit = await end(await shell('echo out; echo err >&2; exit 7'));
-      assert.deepEqual(
-        { ...exit, output: exit.output.split('\n').toSorted() },
-        { code: 7, signal: null, outOfMemory: false, stderrTail: 'err\n', output: ['', 'err', 'out'] },
-      );
+      const { usage, output, ...rest } = exit;
+      assert.deepEqual(rest, { code: 7, signal: null, outOfMemory: false, stderrTail: 'err\n' });
+      assert.deepEqual(output.split('\n').toSorted(), ['', 'err', 'out']);
+      assert.equal(usage.memoryLimitOf, null);
     });
 
     test('a guest that a signal ends is reported with it', async () => {
@@ -204,12 +204,15 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
       // Outside of V8's heap, a page at a time, slower than the watcher of drivers without cgroups looks.
       const exit = await end(await node('const kept = []; setInterval(() => kept.push(Buffer.alloc(8 << 20, 1)), 20)', { memoryMiB: 96 }));
       assert.equal(exit.outOfMemory, true, JSON.stringify(exit));
+      assert.match(exit.usage.memoryLimitOf!, /kernel|watcher/);
+      assert.ok(exit.usage.peakMemoryBytes! > 80 << 20 && exit.usage.peakMemoryBytes! < 160 << 20, JSON.stringify(exit.usage));
     });
 
     test('a guest that reaches V8’s heap limit is reported as out of memory', async () => {
       const exit = await end(await start(['/runtime/node', '--max-old-space-size=20', '-e', 'const a = []; for (;;) a.push({})']));
       assert.equal(exit.outOfMemory, true, JSON.stringify(exit));
       assert.match(exit.stderrTail, /heap/);
+      assert.equal(exit.usage.memoryLimitOf, 'heap');
     });
 
     test('a crash is not reported as out of memory', async () => {

@@ -45,7 +45,22 @@ export interface SandboxExit {
   outOfMemory: boolean;
   /** Last 4 KiB of what it wrote to fd 2: the runtime's dying words. */
   stderrTail: string;
+  usage: SandboxUsage;
+  /** The launcher ended and took it along: no doing of the guest. */
+  lost?: true;
 }
+
+/** What a sandbox came to in its life; null where nobody on this node counts it. */
+export interface SandboxUsage {
+  /** Memory and files in /tmp. */
+  peakMemoryBytes: number | null;
+  /** How often it was refused a process or a thread, at its limit of pids. */
+  pidsRefused: number | null;
+  /** What ended it when it was out of memory: `heap` is the runtime's own limit, below that of the sandbox. */
+  memoryLimitOf: 'kernel' | 'watcher' | 'heap' | null;
+}
+
+export const NOTHING_COUNTED: SandboxUsage = { peakMemoryBytes: null, pidsRefused: null, memoryLimitOf: null };
 
 /** Files of the kernel by which a sandbox is stopped, resumed and measured; null: not on this machine. */
 export interface SandboxControls {
@@ -53,6 +68,15 @@ export interface SandboxControls {
   freezer: { file: string; freeze: string; thaw: string } | null;
   /** Holds the bytes of memory in use, its files in /tmp included. */
   memory: string | null;
+  /** Holds the processor time used, as its own number or in a line of its own. */
+  processor: { file: string; unit: 'ns' | 'usage_usec' } | null;
+}
+
+/** Two clocks that only go on while threads are busy. */
+export interface CpuClock {
+  ranMs: number;
+  /** Ready to run, and waiting for a CPU. */
+  queuedMs: number;
 }
 
 export interface Sandbox {
@@ -73,6 +97,10 @@ export interface Sandbox {
   thaw(): void;
   /** Bytes that it holds now; null when nobody counts them. */
   memoryBytes(): number | null;
+  /** Of what runs in it; null when nobody counts it. Some 100 µs: nothing for the hot path. */
+  cpu(): CpuClock | null;
+  /** Processor time that it has used since it began, ms; null when nobody counts it. */
+  processorMs(): number | null;
   /** Ends it with everything in it, at once. Resolves when nothing is left. Safe to call twice. */
   kill(): Promise<void>;
 }

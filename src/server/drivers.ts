@@ -1,6 +1,7 @@
 // Which drivers the sandboxes of this node have: one for `isolation: standard`, by the configuration and by what works
 // here, and gVisor for `isolation: strong`, wherever that works; and the networks that they join.
-// Invariant: each driver has proved itself with a trial sandbox, in a network if it is to join any. Caller: launcher.ts.
+// Invariant: each driver has proved itself with a trial sandbox, in a network if it is to join any. Callers: launcher.ts,
+// doctor/doctor.ts.
 import { basename } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { BubblewrapDriver } from '../sandbox/bubblewrap/bubblewrap.ts';
@@ -17,9 +18,11 @@ interface Needs {
   /** Everything that launches mount lies in one of them. */
   folders: string[];
   runFolder: string;
+  /** Where it is said loudly that there are no walls; stderr if not given. */
+  warn?: (text: string) => void;
 }
 
-interface Opened {
+export interface Opened {
   driver: NodeDriver;
   /** null: sandboxes reach nothing, or (process driver) whatever they like. */
   networks: SandboxNetworks | null;
@@ -61,7 +64,7 @@ async function openStandard({ sandboxDriver, ociRuntime }: Choice, needs: Needs,
   }
   if (wanted.length === 1) throw new StartError(`the sandbox driver ${reasons[0]}`);
   const reason = reasons.length === 0 ? 'the configuration asks for it' : reasons.join('; ');
-  return ProcessDriver.open({ scope: needs.scope, reason, warn: (text) => process.stderr.write(text) });
+  return ProcessDriver.open({ scope: needs.scope, reason, warn: needs.warn ?? ((text) => process.stderr.write(text)) });
 }
 
 async function openOci(wanted: string, needs: Needs, networks: SandboxNetworks | null): Promise<SandboxDriver> {

@@ -96,6 +96,7 @@ async function invoke(
     traceId: trace.traceId,
     body: undefined,
     bodyEnds: false,
+    heldBytes: bytes,
     trigger: 'invoke',
     requestLine: null,
     sink: answer,
@@ -151,7 +152,7 @@ function send(response: ServerResponse, status: number, body: unknown, error?: V
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': bytes.length,
-    ...(error !== undefined && ERRORS[error.code].retry === 'later' ? { 'retry-after': '1' } : {}),
+    ...(error !== undefined && ERRORS[error.code].retry === 'later' ? { 'retry-after': String(error.retryAfterS ?? 1) } : {}),
   });
   response.end(bytes);
 }

@@ -123,7 +123,7 @@ async function filesOf(
   return compiled === null ? [code] : [code, { source: compiled, target: COMPILED }];
 }
 
-function openNetworks(config: Config, log: PlatformLog): Promise<SandboxNetworks> {
+export function openNetworks(config: Config, log: PlatformLog): Promise<SandboxNetworks> {
   const { limits, edgeHost, edgePort } = config;
   return SandboxNetworks.open({
     spare: NETWORKS_SPARE,

@@ -93,6 +93,37 @@ functions:
   ]);
 });
 
+test('windows of instances get their length in ms and a time zone, and are checked', () => {
+  const windowed = (windows: string): string => `project: p
+functions:
+  a: {source: functions/hello.ts, instances: {min: 1, max: 6, windows: ${windows}}}
+`;
+  assert.deepEqual(
+    parse(windowed('[{cron: "0  8 * * 1-5", for: 10h, min: 5, timezone: Europe/Madrid}, {cron: 0 0 1 * *, for: 1d, min: 2}]')).functions[0]!
+      .settings.instances,
+    {
+      min: 1,
+      max: 6,
+      windows: [
+        { cron: '0 8 * * 1-5', forMs: 36_000_000, min: 5, timezone: 'Europe/Madrid' },
+        { cron: '0 0 1 * *', forMs: 86_400_000, min: 2, timezone: 'UTC' },
+      ],
+    },
+  );
+  assert.equal('windows' in parse(windowed('[]')).functions[0]!.settings.instances, false);
+  assert.deepEqual(
+    problems(windowed('[{cron: "0 8 * *", for: 10s, min: 9, timezone: Mars}]')).map((problem) =>
+      problem.replace(/^\d+:\d+: functions\.a\.instances\./, ''),
+    ),
+    [
+      'windows[0].cron is "0 8 * *"; expected five fields: minute, hour, day of month, month, day of week',
+      'windows[0].for is "10s"; expected a duration with its unit from 1m to 7d, such as "30s", "500ms" or "5m"',
+      'windows[0].min is 9 and max is 6; expected a min that is not above max',
+      'windows[0].timezone is "Mars"; expected a time zone such as Europe/Madrid or UTC',
+    ],
+  );
+});
+
 test('values of environment variables stay as they are written', () => {
   const { functions } = parse(`
 project: p
@@ -142,7 +173,7 @@ functions:
     '8:49: functions.bad_name.memory is "256 MB"; expected a size from 32 MiB to 64 GiB, such as "256 MiB", "1 GiB" or 256 (MiB)',
     '8:66: functions.bad_name.timeout is 30; expected a duration with its unit from 100ms to 15m, such as "30s", "500ms" or "5m"',
     '8:87: functions.bad_name.instances: min is 5 and max is 2; expected a min that is not above max',
-    "8:98: functions.bad_name.instances has no key 'foo'; expected one of min, max",
+    "8:98: functions.bad_name.instances has no key 'foo'; expected one of min, max, windows",
     '9:15: functions.c.source is "functions/hello.rb": no runtime takes .rb files; expected .ts .mts .cts .js .mjs .cjs or .py',
     '9:44: functions.c.runtime is "node26"; expected a runtime: nodejs26, nodejs24, python3; did you mean \'nodejs26\'?',
     '9:58: functions.c.env.A is empty; expected a text, a number, true or false (an empty text is "")',

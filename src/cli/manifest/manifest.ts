@@ -6,13 +6,13 @@ import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
-import type { Route, RuntimeName, VersionSettings } from '../../protocol/settings.ts';
+import type { InstanceWindow, Route, RuntimeName, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
-import { problemsOfIssues } from './problems.ts';
+import { pathText, problemsOfIssues } from './problems.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
-import type { ManifestInput, SettingsInput } from './schema.ts';
+import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { sourceSuggestion } from './source-suggestion.ts';
 import { durationMs, sizeMiB } from './units.ts';
 
@@ -187,9 +187,20 @@ function instancesProblems(
 ): Problem[] {
   const min = own['min'] ?? defaults['min'] ?? SETTING_LIMITS.instancesMin.default;
   const max = own['max'] ?? defaults['max'] ?? SETTING_LIMITS.instancesMax.default;
-  if (typeof min !== 'number' || typeof max !== 'number' || min <= max) return [];
+  if (typeof min !== 'number' || typeof max !== 'number') return [];
+  const windows = Array.isArray(own['windows']) ? own['windows'] : [];
+  const tooLarge = windows.flatMap((window: unknown, index) => {
+    const { min: ready } = mapping(window);
+    if (typeof ready !== 'number' || ready <= max) return [];
+    const at = [...path, 'windows', index, 'min'];
+    return [
+      { ...document.placeOfValue(at), message: `${pathText(at)} is ${ready} and max is ${max}; expected a min that is not above max` },
+    ];
+  });
+  if (min <= max) return tooLarge;
   const key = own['min'] === undefined ? 'max' : 'min';
   return [
+    ...tooLarge,
     {
       ...document.placeOfValue([...path, key]),
       message: `${path.join('.')}: min is ${min} and max is ${max}; expected a min that is not above max`,
@@ -248,7 +259,14 @@ function settingsOf(input: SettingsInput, source: string): Omit<VersionSettings,
     memoryMiB: mib(input.memory, limits.memoryMiB.default),
     timeoutMs: durationMs(input.timeout ?? '') ?? limits.timeoutMs.default,
     concurrency: input.concurrency ?? limits.concurrency.default,
-    instances: { min: input.instances?.min ?? limits.instancesMin.default, max: input.instances?.max ?? limits.instancesMax.default },
+    instances: {
+      min: input.instances?.min ?? limits.instancesMin.default,
+      max: input.instances?.max ?? limits.instancesMax.default,
+      // Left out when there are none, so that a function without windows is the version that it was.
+      ...(input.instances?.windows === undefined || input.instances.windows.length === 0
+        ? {}
+        : { windows: windowsOf(input.instances.windows) }),
+    },
     cpus: input.cpus ?? limits.cpus.default,
     tmpMiB: mib(input.tmp, limits.tmpMiB.default),
     pids: input.pids ?? limits.pids.default,
@@ -257,6 +275,15 @@ function settingsOf(input: SettingsInput, source: string): Omit<VersionSettings,
     idleMs: durationMs(input.idle ?? '') ?? limits.idleMs.default,
     egress: input.egress ?? EGRESS_DEFAULT,
   };
+}
+
+function windowsOf(windows: WindowInput[]): InstanceWindow[] {
+  return windows.map(({ cron, min, timezone, ...window }) => ({
+    cron: cron.trim().split(/\s+/).join(' '),
+    forMs: durationMs(window.for)!,
+    min,
+    timezone: timezone ?? 'UTC',
+  }));
 }
 
 /** A default runtime of another language than the source's does not count. */

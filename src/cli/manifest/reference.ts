@@ -18,7 +18,8 @@ interface Schema {
   required?: string[];
 }
 
-const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes } = SETTING_LIMITS;
+const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes, windowForMs } =
+  SETTING_LIMITS;
 
 const BOUNDS: Record<string, string> = {
   memory: `${sizeText(memoryMiB.min)} to ${sizeText(memoryMiB.max)}`,
@@ -32,6 +33,8 @@ const BOUNDS: Record<string, string> = {
   queue: `${queue.min} to ${queue.max}`,
   idle: `${durationText(idleMs.min)} to ${durationText(idleMs.max)}`,
   egress: `\`internet\`, \`none\`, or a list of at most ${EGRESS_ENTRIES_MAX} such as \`api.stripe.com\`, \`*.example.com:443\`, \`203.0.113.0/24\``,
+  for: `${durationText(windowForMs.min)} to ${durationText(windowForMs.max)}`,
+  min: `${instancesMin.min} to ${instancesMin.max}`,
   env: `at most ${envBytes.max} bytes in all`,
 };
 
@@ -62,6 +65,10 @@ export function manifestReference(): string {
     keys(root),
     '## A function\n',
     keys(fn),
+    '## A window of instances\n',
+    'A time when more than `instances.min` are kept ready, e.g. five from 8 to 18 on working days:\n',
+    '    instances: {min: 2, max: 20, windows: [{cron: "0 8 * * 1-5", for: 10h, min: 5, timezone: Europe/Madrid}]}\n',
+    keys(fn.properties!['instances']!.properties!['windows']!.items!),
     '## A route\n',
     'In short form a text: a path, or methods and a path. In long form:\n',
     keys(route),

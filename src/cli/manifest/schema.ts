@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
 import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS } from '../../protocol/settings.ts';
+import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from './units.ts';
 
@@ -87,7 +88,8 @@ const environment = z
   )
   .describe('Environment variables of the function. Numbers, true and false become text, exactly as they are written. Not for secrets.');
 
-const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs } = SETTING_LIMITS;
+const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, windows, windowForMs } =
+  SETTING_LIMITS;
 const cpusError = `a number of CPUs from ${cpus.min} to ${cpus.max}, such as 0.5 or 2`;
 const packageName = z
   .string({ error: 'the name of an npm package' })
@@ -109,6 +111,29 @@ const egressEntry = z.string({ error: EGRESS_RULE }).superRefine((text, context)
   const rule = parseEgressEntry(text);
   if (typeof rule === 'string') context.addIssue({ code: 'custom', message: `it ${rule}`, params: { rule: true } });
 });
+const cronError = 'five fields such as "0 8 * * 1-5": minute, hour, day of month, month, day of week';
+const timezoneError = 'a time zone such as Europe/Madrid or UTC';
+const instanceWindow = z
+  .strictObject(
+    {
+      cron: z
+        .string({ error: cronError })
+        .superRefine((text, context) => {
+          const problem = cronProblem(text);
+          if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+        })
+        .describe('When it opens: minute, hour, day of month, month, day of week.'),
+      for: duration(windowForMs).describe('How long it stays open, e.g. `10h`.'),
+      min: whole(instancesMin).describe('Instances that are kept ready while it is open.'),
+      timezone: z
+        .string({ error: timezoneError })
+        .refine(isTimezone, { error: timezoneError })
+        .optional()
+        .describe('Time zone of `cron`, e.g. `Europe/Madrid`; without it, UTC. A time that the clock skips happens at the next one.'),
+    },
+    { error: 'a window such as {cron: "0 8 * * 1-5", for: 10h, min: 5, timezone: Europe/Madrid}' },
+  )
+  .describe('A time when more instances are kept ready.');
 
 const settings = {
   runtime: z
@@ -125,6 +150,11 @@ const settings = {
       {
         min: whole(instancesMin).optional().describe('Instances that are kept ready, even when idle.'),
         max: whole(instancesMax).optional().describe('Instances at most; further calls wait in the queue.'),
+        windows: z
+          .array(instanceWindow, { error: 'a list of windows' })
+          .max(windows.max, { error: `at most ${windows.max} windows` })
+          .optional()
+          .describe('Times when more than `min` instances are kept ready, begun a moment ahead.'),
       },
       { error: 'bounds such as {min: 0, max: 20}' },
     )
@@ -146,7 +176,11 @@ const settings = {
       'How strong the wall is: `standard` (namespaces, cgroups and a filter of system calls, on the kernel of the machine), or `strong` (a kernel of its own: gVisor; slower to start and at system calls).',
     ),
   queue: whole(queue).optional().describe('Calls that may wait for an instance; the next one is answered 429.'),
-  idle: duration(idleMs).optional().describe('How long an instance without calls is kept.'),
+  idle: duration(idleMs)
+    .optional()
+    .describe(
+      'How long an instance without calls is kept at most; sooner it goes when another needs its memory, or when its cold start is not worth it.',
+    ),
   env: environment.optional(),
   egress: z
     .union(
@@ -215,11 +249,13 @@ export const manifestSchema = z
 
 export type ManifestInput = z.input<typeof manifestSchema>;
 export type SettingsInput = z.input<typeof defaultsSchema>;
+export type WindowInput = z.input<typeof instanceWindow>;
 
 /** Keys that may stand at a place of the manifest, for suggestions; empty: any. */
 export function keysAt(place: readonly PropertyKey[]): string[] {
   if (place.length === 0) return Object.keys(manifestSchema.shape);
-  if (place.at(-1) === 'instances') return ['min', 'max'];
+  if (place.at(-1) === 'instances') return ['min', 'max', 'windows'];
+  if (place.includes('windows')) return ['cron', 'for', 'min', 'timezone'];
   if (place.includes('http')) return ['path', 'methods'];
   if (place[0] === 'defaults' && place.length === 1) return Object.keys(defaultsSchema.shape);
   if (place[0] === 'functions' && place.length === 2) return Object.keys(functionSchema.shape);

@@ -207,11 +207,14 @@ export class BubblewrapDriver implements SandboxDriver {
       cleanUp: async () => {
         watcher?.stop();
         if (slots.length > 0) await removeSlot(wall!, launch.id, shown);
-        const outOfMemory = watcher?.exceeded === true || cgroup.outOfMemory();
+        const watched = watcher?.exceeded === true;
+        const outOfMemory = watched || cgroup.outOfMemory();
+        const usage = cgroup.usage();
+        if (watcher !== null) Object.assign(usage, { peakMemoryBytes: watcher.peakBytes, memoryLimitOf: watched ? 'watcher' : null });
         if (cgroup.entrances.length > 0) await cgroup.destroy({ withinMs: CLEAN_UP_WITHIN_MS });
         // The kernel is killing them; without a cgroup only their mark tells when it is done.
         else await killAll(() => markedProcesses(mark), { withinMs: CLEAN_UP_WITHIN_MS });
-        return { outOfMemory };
+        return { outOfMemory, usage };
       },
     });
   }

@@ -6,10 +6,11 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../process-tree.ts';
-import type { SandboxControls } from '../sandbox.ts';
+import { NOTHING_COUNTED } from '../sandbox.ts';
+import type { SandboxControls, SandboxUsage } from '../sandbox.ts';
 
-/** In v2 the freezer is no controller but part of every folder. */
-export type Controller = 'memory' | 'cpu' | 'pids' | 'freezer';
+/** In v2 the freezer and the count of processor time are no controllers but part of every folder. */
+export type Controller = 'memory' | 'cpu' | 'pids' | 'freezer' | 'cpuacct';
 
 /** A folder under which sandboxes get their own, and what can be limited there. */
 export interface Hierarchy {
@@ -66,9 +67,12 @@ export class Cgroup {
 
   /** How to stop and resume everything in it, and where it tells what it holds; null where the kernel offers no such file. */
   get controls(): SandboxControls {
-    const controls: SandboxControls = { freezer: null, memory: null };
+    const controls: SandboxControls = { freezer: null, memory: null, processor: null };
     for (const { version, controllers, folder } of this.#folders) {
       if (controllers.includes('memory')) controls.memory = join(folder, version === 2 ? 'memory.current' : 'memory.usage_in_bytes');
+      if (version === 2 && existsSync(join(folder, 'cpu.stat'))) {
+        controls.processor = { file: join(folder, 'cpu.stat'), unit: 'usage_usec' };
+      } else if (controllers.includes('cpuacct')) controls.processor = { file: join(folder, 'cpuacct.usage'), unit: 'ns' };
       if (version === 2 && existsSync(join(folder, 'cgroup.freeze'))) {
         controls.freezer = { file: join(folder, 'cgroup.freeze'), freeze: '1', thaw: '0' };
       } else if (controllers.includes('freezer')) {
@@ -94,6 +98,19 @@ export class Cgroup {
       return Number(/^oom_kill (\d+)$/m.exec(counters)?.[1] ?? 0) > 0;
     }
     return false;
+  }
+
+  /** What was counted up to now: read before destroy(). */
+  usage(): SandboxUsage {
+    const usage = { ...NOTHING_COUNTED };
+    for (const { version, controllers, folder } of this.#folders) {
+      // memory.peak came with Linux 5.19.
+      if (controllers.includes('memory'))
+        usage.peakMemoryBytes = count(folder, version === 2 ? 'memory.peak' : 'memory.max_usage_in_bytes');
+      if (!controllers.includes('pids')) continue;
+      usage.pidsRefused = count(folder, 'pids.events', /^max (\d+)$/m);
+    }
+    return usage;
   }
 
   pids(): number[] {
@@ -201,6 +218,11 @@ function removeEmpty(folder: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT';
   }
+}
+
+function count(folder: string, file: string, pattern = /^(\d+)$/m): number | null {
+  const found = pattern.exec(read(join(folder, file)));
+  return found === null ? null : Number(found[1]);
 }
 
 function read(file: string): string {

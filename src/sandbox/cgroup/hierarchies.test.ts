@@ -21,7 +21,7 @@ test('a hybrid machine has v1 hierarchies with controllers beside v2; those with
   ].join('\n');
   const own = '4:cpu,cpuacct:/user.slice\n3:memory:/a:b\n1:name=systemd:/x\n0::/user.slice/u\n';
   assert.deepEqual(cgroupMounts(mounts, own), [
-    { version: 1, folder: '/sys/fs/cgroup/cpu,cpuacct', controllers: ['cpu'], own: '/user.slice' },
+    { version: 1, folder: '/sys/fs/cgroup/cpu,cpuacct', controllers: ['cpu', 'cpuacct'], own: '/user.slice' },
     { version: 1, folder: '/sys/fs/cgroup/memory', controllers: ['memory'], own: '/a:b' },
     { version: 1, folder: '/sys/fs/cgroup/freezer', controllers: ['freezer'], own: '/' },
     { version: 2, folder: '/sys/fs/cgroup/unified', controllers: [], own: '/user.slice/u' },

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Cgroup, destroyFolder, destroyFolderNow, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
 
 const LIMITS: Controller[] = ['memory', 'cpu', 'pids'];
-const CONTROLLERS: Controller[] = [...LIMITS, 'freezer'];
+const CONTROLLERS: Controller[] = [...LIMITS, 'freezer', 'cpuacct'];
 const SWEEP_WITHIN_MS = 5_000;
 const CLOSE_NOW_MS = 200;
 
@@ -63,7 +63,7 @@ export class Cgroups {
       if (made && version === 2)
         enable(
           folder,
-          controllers.filter((controller) => controller !== 'freezer'),
+          controllers.filter((controller) => LIMITS.includes(controller)),
         );
     }
     return Cgroup.create(this.hierarchies, id, limits);

@@ -12,7 +12,9 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
-import type { Assignment, Sandbox, SandboxControls, NodeSandboxStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import { cpuOfTree } from '../process-tree.ts';
+import { NOTHING_COUNTED } from '../sandbox.ts';
+import type { Assignment, CpuClock, NodeSandboxStatus, Sandbox, SandboxControls, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -25,13 +27,19 @@ const LOST: SandboxExit = {
   code: null,
   signal: 'SIGKILL',
   outOfMemory: false,
+  usage: NOTHING_COUNTED,
+  lost: true,
   stderrTail: 'the launcher ended, and its sandboxes with it',
 };
 
-const NO_CONTROLS: SandboxControls = { freezer: null, memory: null };
+/** Of a fork bomb not all are looked at. */
+const CPU_PROCESSES_MAX = 64;
+const NO_CONTROLS: SandboxControls = { freezer: null, memory: null, processor: null };
 
 interface Answer extends Pick<Sandbox, 'codeFolder' | 'compiledFolder'> {
   controls: SandboxControls;
+  /** 0: not told again. */
+  pid: number;
 }
 
 interface Tenancy {
@@ -176,7 +184,7 @@ export class LauncherClient implements Sandboxes {
     const tenancy = this.#tenancies.get(message.id);
     if (tenancy === undefined) return;
     if (message.op === 'started') tenancy.answered.resolve(message);
-    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS });
+    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS, pid: 0 });
     else if (message.op === 'refused') tenancy.answered.reject(new VirgaError(message.code, message.message));
     else {
       this.#tenancies.delete(message.id);
@@ -211,6 +219,7 @@ class LaunchedByClient implements Sandbox {
   compiledFolder: string | null;
   readonly #client: LauncherClient;
   readonly #controls: SandboxControls;
+  readonly #pid: number;
 
   constructor(id: string, parts: Pick<Sandbox, 'channel' | 'exited'> & Answer, client: LauncherClient) {
     this.id = id;
@@ -219,6 +228,7 @@ class LaunchedByClient implements Sandbox {
     this.compiledFolder = parts.compiledFolder;
     this.exited = parts.exited;
     this.#controls = parts.controls;
+    this.#pid = parts.pid;
     this.#client = client;
   }
 
@@ -244,6 +254,21 @@ class LaunchedByClient implements Sandbox {
     if (this.#controls.memory === null) return null;
     try {
       return Number(readFileSync(this.#controls.memory, 'latin1'));
+    } catch {
+      return null; // It has ended.
+    }
+  }
+
+  cpu(): CpuClock | null {
+    return cpuOfTree(this.#pid, { processesMax: CPU_PROCESSES_MAX });
+  }
+
+  processorMs(): number | null {
+    const { processor } = this.#controls;
+    if (processor === null) return null;
+    try {
+      const text = readFileSync(processor.file, 'latin1');
+      return processor.unit === 'ns' ? Number(text) / 1e6 : Number(/^usage_usec (\d+)$/m.exec(text)?.[1]) / 1e3;
     } catch {
       return null; // It has ended.
     }

@@ -67,7 +67,6 @@ parentPort?.on('message', (request: ThreadRequest) => {
   } catch (error) {
     answer = { problem: (error as Error).message };
   }
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   parentPort?.postMessage(answer);
 });
 

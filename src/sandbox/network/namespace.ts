@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { forward } from './connection.ts';
+import type { Destination } from './connection.ts';
 import { serveDnsOverTcp } from './dns-over-tcp.ts';
 import type { Namespaces } from './namespaces.ts';
 import { destinationOf } from './original-destination.ts';
@@ -17,6 +18,8 @@ import type { Resolver } from './resolver.ts';
 import type { Tenant } from './tenant.ts';
 
 const TENANT_WITHIN_MS = 1_000;
+/** Connections that may be on their way in or out, for each that may be carried. */
+const WAITING_PER_CONNECTION = 2;
 const QUERIES_MAX = 100;
 /** Of all sandboxes; each has a socket. */
 const QUERIES_IN_ALL_MAX = 1_000;
@@ -94,10 +97,11 @@ export class RelayedNamespace {
       connections.open--;
     });
     const destination = destinationOf(inner);
-    const tenant = await this.#tenantWithin(TENANT_WITHIN_MS);
+    const crowded = this.#connections.size > limits.connectionsPerSandboxMax * WAITING_PER_CONNECTION;
+    const tenant = crowded ? this.#tenant : await this.#tenantWithin(TENANT_WITHIN_MS);
     if (destination === null || tenant === undefined || inner.destroyed) {
       inner.resetAndDestroy();
-    } else if (this.#connections.size > limits.connectionsPerSandboxMax) {
+    } else if (crowded || tenant.connections >= limits.connectionsPerSandboxMax) {
       const why = `${limits.connectionsPerSandboxMax} connections are open, the most that one sandbox may have`;
       tenant.failed(tenant.destination(destination.address, destination.port), `${why} (VIRGA_LIMIT_EGRESS_CONNECTIONS_PER_SANDBOX)`);
       inner.resetAndDestroy();
@@ -105,7 +109,13 @@ export class RelayedNamespace {
       const why = `${limits.connectionsMax} connections are open, the most that this node carries`;
       tenant.failed(tenant.destination(destination.address, destination.port), `${why} (VIRGA_LIMIT_EGRESS_CONNECTIONS)`);
       inner.resetAndDestroy();
-    } else if (destination.port === DNS_PORT) {
+    } else this.#carry(inner, destination, tenant);
+  }
+
+  #carry(inner: Socket, destination: Destination, tenant: Tenant): void {
+    tenant.connections++;
+    inner.once('close', () => tenant.connections--);
+    if (destination.port === DNS_PORT) {
       serveDnsOverTcp(inner, (query) => this.#resolve(query, tenant, 'tcp'));
     } else forward(inner, destination, tenant);
   }

@@ -37,7 +37,6 @@ export class Namespaces {
   #ask(request: ThreadRequest): Promise<ThreadAnswer> {
     const waiting = Promise.withResolvers<ThreadAnswer>();
     this.#waiting.push(waiting);
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     this.#worker.postMessage(request);
     return waiting.promise;
   }

@@ -11,6 +11,8 @@ import type { LogLevel } from './wire.ts';
 export class Tenant {
   readonly policy: Policy;
   readonly sockets = new Set<Socket>();
+  /** Carried now. */
+  connections = 0;
   /** DNS queries under way. */
   queries = 0;
   readonly #name: string;

@@ -12,6 +12,7 @@ import { MARK_VARIABLE } from '../driver.ts';
 import type { Launch, LaunchedSandbox, Mount, OutputSink, SandboxDriver } from '../driver.ts';
 import { MemoryWatcher } from '../memory-watcher.ts';
 import { killAll, markedProcesses, descendants, signal } from '../process-tree.ts';
+import { NOTHING_COUNTED } from '../sandbox.ts';
 import type { SandboxDriverStatus } from '../sandbox.ts';
 
 const CLEAN_UP_WITHIN_MS = 5_000;
@@ -71,7 +72,7 @@ export class ProcessDriver implements SandboxDriver {
     const watcher = new MemoryWatcher({ limitBytes: launch.memoryMiB * 1024 * 1024, pids: () => descendants(pid), kill: killTree });
     return new ChildSandbox({
       child,
-      controls: { freezer: null, memory: null },
+      controls: { freezer: null, memory: null, processor: null },
       inside: onHost,
       show: async (shown) => void mounts.push(...shown),
       promote: () => {},
@@ -81,7 +82,8 @@ export class ProcessDriver implements SandboxDriver {
       cleanUp: async () => {
         watcher.stop();
         await killAll(() => markedProcesses(mark), { withinMs: CLEAN_UP_WITHIN_MS });
-        return { outOfMemory: watcher.exceeded };
+        const memoryLimitOf = watcher.exceeded ? 'watcher' : null;
+        return { outOfMemory: watcher.exceeded, usage: { ...NOTHING_COUNTED, peakMemoryBytes: watcher.peakBytes, memoryLimitOf } };
       },
     });
   }

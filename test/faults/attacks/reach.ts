@@ -80,7 +80,16 @@ export const ATTACKS: Record<string, ReachAttack> = {
   'open-folders': { tries: 'to find an open folder of the host among its descriptors', holds: NOTHING, run: openFolders },
   'temporary-files': { tries: 'to find a file that the host has in /tmp', holds: GONE, run: (path) => fs.readFileSync(path, 'utf8') },
   'shared-memory': { tries: 'to find a segment that the host has in /dev/shm', holds: GONE, run: (path) => fs.readFileSync(path, 'utf8') },
-  'temporary-folder': { tries: 'to find what others left in /tmp', holds: NOTHING, run: () => fs.readdirSync('/tmp').join() || 'nothing' },
+  'temporary-folder': {
+    tries: 'to find what others left in /tmp',
+    holds: NOTHING,
+    // The runtime's own link to its compiled code is not somebody else's.
+    run: () =>
+      fs
+        .readdirSync('/tmp')
+        .filter((name) => name !== '.virga-compiled')
+        .join() || 'nothing',
+  },
   'socket-of-edge': { tries: 'to reach the edge’s own socket', holds: GONE, run: reached },
   'socket-of-launcher': { tries: 'to ask the launcher for a sandbox', holds: GONE, run: reached },
   'socket-of-channels': { tries: 'to take over the channel of another sandbox', holds: GONE, run: reached },
@@ -117,9 +126,9 @@ export const ATTACKS: Record<string, ReachAttack> = {
     run: () => fs.writeFileSync('/usr/lib/virga-attack.so', 'x'),
   },
   'write-compiled': {
-    tries: 'to poison the compiled code',
-    holds: /^(EROFS|ENOENT|EACCES)$/,
-    run: () => fs.writeFileSync('/compiled/x', 'x'),
+    tries: 'to poison the compiled code that all instances of its version take',
+    holds: /^((EROFS|ENOENT|EACCES),?)+$/,
+    run: () => ['/compiled', ...compiledFolders()].map((folder) => codeOf(() => fs.writeFileSync(join(folder, 'x'), 'x'))).join(),
   },
   'write-root': { tries: 'to write beside it all', holds: /^EROFS$/, run: () => fs.writeFileSync('/x', 'x') },
   'link-out': {
@@ -177,6 +186,21 @@ function processFilesWith(file: string, text: string): string {
     }
   });
   return found.join() || 'nothing';
+}
+
+/** Where Node looks for the code of this process, past the links in /tmp. */
+function compiledFolders(): string[] {
+  const links = '/tmp/.virga-compiled';
+  return fs.existsSync(links) ? fs.readdirSync(links).map((name) => fs.realpathSync(join(links, name))) : [];
+}
+
+function codeOf(work: () => void): string {
+  try {
+    work();
+    return 'done';
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
 }
 
 function openFolders(): string {

@@ -1,0 +1,143 @@
+// The calls of one version that wait for an instance: who may join, how long each waits, and what becomes of them when more
+// comes than can be served.
+// Invariant: a call that waits is handed out, failed, or abandoned within the version's timeout; at most settings.queue wait
+// beside those that instances being started will take; what admission.ts counted for a call is given back when it leaves.
+// Owned by version-pool.ts.
+import { VirgaError } from '../protocol/errors.ts';
+import type { Admission } from './admission.ts';
+import type { Call } from './call.ts';
+import { CallQueue } from './call-queue.ts';
+import type { ProjectLoad } from './fair-share.ts';
+import { floodedError, overloadError, waitedTooLongError } from './failures.ts';
+import { QueueControl } from './queue-control.ts';
+import type { QueueTimes } from './queue-control.ts';
+import type { DeployedVersion } from './version.ts';
+
+export interface WaitingHost {
+  readonly version: DeployedVersion;
+  readonly project: ProjectLoad;
+  /** Averages of this version, for what counts as too long. */
+  queueTimes(): QueueTimes;
+  /** There are instances, and no more are being started: what they serve is what there is. */
+  readonly settled: boolean;
+  /** A call that waited has ended without having run. */
+  endedWaiting(call: Call): void;
+}
+
+/** Instances that are being started excuse a queue that stands, but not for longer. */
+const SCALE_UP_MS = 1_000;
+
+export class WaitingCalls {
+  readonly #host: WaitingHost;
+  readonly #admission: Admission;
+  readonly #queue = new CallQueue();
+  readonly #control = new QueueControl();
+  /** Somebody waits since then. */
+  #since = 0;
+
+  constructor(host: WaitingHost, admission: Admission) {
+    this.#host = host;
+    this.#admission = admission;
+  }
+
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** Who has waited longest. */
+  get oldest(): Call | undefined {
+    return this.#queue.oldest;
+  }
+
+  first(count: number): Call[] {
+    return this.#queue.first(count);
+  }
+
+  /** The call waits from now on, unless it is refused with the returned error. `unfilled`: calls that will not wait for another's slot. */
+  join(call: Call, unfilled: number): VirgaError | undefined {
+    const { version, project } = this.#host;
+    const control = this.#control;
+    control.arrived();
+    this.#look(call.acceptedAt);
+    const { size } = this.#queue;
+    const retryAfterS = control.retryAfterS(size);
+    if (control.overloaded) {
+      this.#giveUpLate(call.acceptedAt, retryAfterS);
+      if (this.#queue.fresh >= control.roomWhileOverloaded) return floodedError(version, retryAfterS);
+    }
+    if (size >= version.settings.queue + unfilled) return overloadError(version, retryAfterS);
+    const refused = this.#admission.join(version, project, call.heldBytes, { bytes: this.#queue.bytes, retryAfterS });
+    if (refused !== undefined) return refused;
+    this.#queue.push(call);
+    call.leaveQueue = () => this.#end(call);
+    call.timer = setTimeout(() => this.#onWaitedTooLong(call), version.settings.timeoutMs);
+    return undefined;
+  }
+
+  /** Hands out who is next. */
+  take(now: number): Call | undefined {
+    const call = this.#queue.shift();
+    if (call === undefined) return undefined;
+    this.#left(call);
+    this.#control.served(this.#queue.size);
+    if (this.#queue.size > 0) this.#look(now);
+    return call;
+  }
+
+  /** Ends a call that waits with an error; one that does not wait any more is left alone. */
+  fail(call: Call, error: VirgaError): void {
+    if (call.state !== 'queued') return;
+    this.#end(call);
+    call.outcome = error.code;
+    call.errorMessage = error.message;
+    call.explanation = error.explanation;
+    if (!call.abandoned) {
+      call.status = error.status;
+      call.request.sink.failed(error, false);
+    }
+  }
+
+  failAll(error: VirgaError): void {
+    for (const call of this.#queue.first(this.#queue.size)) this.fail(call, error);
+  }
+
+  #look(now: number): void {
+    if (this.#queue.size === 0) this.#since = now;
+    const ready = this.#host.settled || now - this.#since > SCALE_UP_MS;
+    const began = this.#control.look(now, this.#queue.size, this.#host.queueTimes(), ready);
+    this.#queue.newestFirst = this.#control.overloaded;
+    if (began) this.#queue.allLate();
+  }
+
+  #giveUpLate(now: number, retryAfterS: number): void {
+    for (;;) {
+      const call = this.#queue.oldestLate;
+      if (call === undefined || now - call.acceptedAt <= this.#control.lateMsMax) return;
+      this.fail(call, floodedError(this.#host.version, retryAfterS));
+    }
+  }
+
+  #onWaitedTooLong(call: Call): void {
+    this.fail(
+      call,
+      waitedTooLongError(this.#host.version, performance.now() - call.acceptedAt, this.#control.retryAfterS(this.#queue.size)),
+    );
+  }
+
+  /** It waits no more: it runs, or it has ended. */
+  #left(call: Call): void {
+    clearTimeout(call.timer);
+    call.leaveQueue = undefined;
+    this.#admission.leave(this.#host.project, call.heldBytes);
+  }
+
+  /** Takes a call out of the queue; it ends here. */
+  #end(call: Call): void {
+    if (!this.#queue.remove(call)) return;
+    this.#left(call);
+    call.state = 'ended';
+    if (call.abandoned) call.outcome = 'client_closed_request';
+    // The sink hears of it after this, so the record is made when the caller has set the outcome.
+    queueMicrotask(() => this.#host.endedWaiting(call));
+  }
+}
