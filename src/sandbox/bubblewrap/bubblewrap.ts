@@ -9,20 +9,16 @@
 // of which node 18 ms and the guest's own boot 5 ms.
 // Invariant: killing the monitor kills process 1 (--die-with-parent), and with it, by the kernel, everything inside; the
 // monitor itself dies with the launcher. Caller: server/launcher.ts.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { StdioOptions } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { Cgroups } from '../cgroup/hierarchies.ts';
 import type { Cgroup } from '../cgroup/cgroup.ts';
-import { ChildSandbox } from '../child-sandbox.ts';
-import { MARK_VARIABLE } from '../driver.ts';
 import type { Launch, LaunchedSandbox, Mount, Networking, OutputSink, SandboxDriver } from '../driver.ts';
+import { NOBODY_LISTENS, spawnContained, trialLaunch } from '../contained-sandbox.ts';
 import { closeInheritedDescriptors } from '../inherited-descriptors.ts';
-import { MemoryWatcher } from '../memory-watcher.ts';
-import { descendants, killAll, markedProcesses, signal } from '../process-tree.ts';
 import type { SandboxDriverStatus } from '../sandbox.ts';
 import { etcFiles } from '../system-view.ts';
 import { ETC_FD_FIRST, bubblewrapArguments, systemArguments } from './arguments.ts';
@@ -37,7 +33,6 @@ const CLEAN_UP_WITHIN_MS = 5_000;
 const UID_INSIDE = 1000;
 /** bubblewrap's monitor and process 1, which count against the pids limit beside what the guest was promised. */
 const OWN_PIDS = 2;
-const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface BubblewrapOptions {
   scope: string;
@@ -153,7 +148,6 @@ export class BubblewrapDriver implements SandboxDriver {
     const slots = launch.lateTargets.length === 0 ? [] : await wall!.folders.lateMounts.slot(launch.id, launch.lateTargets);
     const inWall = ({ source, target }: Mount): Mount => ({ source: wall?.folders.inside(source) ?? source, target });
     const seen: Launch = { ...launch, argv: [...byLimit, ...launch.argv], mounts: [...launch.mounts.map(inWall), ...slots] };
-    const shown: Mount[] = [];
     const args = bubblewrapArguments(seen, this.#system, {
       uid,
       sharedUserNamespace: userNamespaceFd !== null,
@@ -161,62 +155,25 @@ export class BubblewrapDriver implements SandboxDriver {
     });
     const command = [...(wall?.enter(launch.network) ?? this.#enterNetwork(launch.network)), 'bwrap', ...args];
     const filterFd = this.#filter === null ? null : openSync(this.#filter, 'r');
-    const mark = `${this.#scope}/${launch.id}`;
-    const child = spawn(
-      '/bin/sh',
-      ['-c', this.#script, 'sh', ...cgroup.entrances, ...etcFiles(uid).map(([, contents]) => contents), ...command],
-      {
-        // 3 the channel, 4 USER_NAMESPACE_FD, 5 SECCOMP_FD.
-        stdio: ['ignore', 'pipe', 'pipe', channel, userNamespaceFd ?? 'ignore', filterFd ?? 'ignore'],
-        env: { PATH: SEARCH_PATH, [MARK_VARIABLE]: mark },
-        // Its own session: Ctrl-C in the terminal of Virga is for Virga, which drains first.
-        detached: true,
-        cwd: '/',
-      },
-    );
-    if (filterFd !== null) closeSync(filterFd);
-    if (child.pid === undefined) {
-      const [error] = (await once(child, 'error')) as [Error];
-      throw error;
+    const files = etcFiles(uid).map(([, contents]) => contents);
+    try {
+      // 3 the channel, 4 USER_NAMESPACE_FD, 5 SECCOMP_FD.
+      const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', channel, userNamespaceFd ?? 'ignore', filterFd ?? 'ignore'];
+      return await spawnContained(this.#script, [...cgroup.entrances, ...files, ...command], stdio, {
+        launch,
+        output,
+        mark: `${this.#scope}/${launch.id}`,
+        cgroup,
+        limitBytes,
+        ownBytes: 0,
+        watched: this.#cgroups.enforcement.memory === null,
+        folders: wall?.folders ?? null,
+        slots,
+        removed: async () => {},
+      });
+    } finally {
+      if (filterFd !== null) closeSync(filterFd);
     }
-    const pid = child.pid;
-    const watcher =
-      this.#cgroups.enforcement.memory !== null
-        ? null
-        : new MemoryWatcher({ limitBytes, pids: () => descendants(pid), kill: () => signal(pid, 'SIGKILL') });
-    return new ChildSandbox({
-      child,
-      controls: cgroup.controls,
-      inside: (path) => path,
-      show: async (mounts) => {
-        const onSlots = mounts.map((mount) => ({
-          source: inWall(mount).source,
-          target: slots.find((slot) => slot.target === mount.target)!.source,
-        }));
-        shown.push(...onSlots);
-        await wall!.folders.lateMounts.show(onSlots);
-      },
-      promote: () => cgroup.promote(),
-      output,
-      signalsAsCodes: true,
-      killTree: () => {
-        // The pid is only ours until its end has been reported.
-        if (child.exitCode === null && child.signalCode === null) signal(pid, 'SIGKILL');
-        cgroup.kill();
-      },
-      cleanUp: async () => {
-        watcher?.stop();
-        if (slots.length > 0) await removeSlot(wall!, launch.id, shown);
-        const watched = watcher?.exceeded === true;
-        const outOfMemory = watched || cgroup.outOfMemory();
-        const usage = cgroup.usage();
-        if (watcher !== null) Object.assign(usage, { peakMemoryBytes: watcher.peakBytes, memoryLimitOf: watched ? 'watcher' : null });
-        if (cgroup.entrances.length > 0) await cgroup.destroy({ withinMs: CLEAN_UP_WITHIN_MS });
-        // The kernel is killing them; without a cgroup only their mark tells when it is done.
-        else await killAll(() => markedProcesses(mark), { withinMs: CLEAN_UP_WITHIN_MS });
-        return { outOfMemory, usage };
-      },
-    });
   }
 
   /** Of a user who is not root: a network can be joined only from the user namespace that it belongs to. */
@@ -227,23 +184,8 @@ export class BubblewrapDriver implements SandboxDriver {
 
   /** Runs `true` in a sandbox. */
   async #prove(): Promise<void> {
-    const nobody: OutputSink = { write: () => true, onceWelcome: (resume) => resume() };
-    const launch: Launch = {
-      id: 'probe',
-      argv: ['/bin/true'],
-      env: {},
-      mounts: [],
-      lateTargets: [],
-      cwd: '/',
-      network: this.#networking?.trial ?? null,
-      background: false,
-      isolation: 'standard',
-      memoryMiB: 64,
-      cpus: null,
-      tmpMiB: 1,
-      pids: 16,
-    };
-    const exit = await (await this.start(launch, 'ignore', nobody)).exited;
+    const launch = trialLaunch(['/bin/true'], this.#networking?.trial ?? null);
+    const exit = await (await this.start(launch, 'ignore', NOBODY_LISTENS)).exited;
     if (exit.code !== 0) throw new Error(exit.stderrTail.trim() || `a trial sandbox ended with ${exit.code ?? exit.signal}`);
   }
 }
@@ -252,12 +194,6 @@ export class BubblewrapDriver implements SandboxDriver {
 async function openWall({ scope, folders, networking }: BubblewrapOptions): Promise<Wall | null> {
   if (process.getuid?.() === 0) return await RootWall.open({ scope, folders });
   return await UserWall.open(folders, { within: networking?.userNamespace ?? null }).catch(() => null);
-}
-
-async function removeSlot(wall: Wall, id: string, shown: Mount[]): Promise<void> {
-  const targets = shown.map(({ target }) => target);
-  // What fails here is gone with the namespace; a sandbox that ended has ended all the same.
-  await wall.folders.lateMounts.remove(id, targets).catch(() => {});
 }
 
 /** From Linux 5.14 RLIMIT_NPROC counts within a user namespace; before, it counts all processes that the user has anywhere. */

@@ -30,6 +30,7 @@ const ADDRESSES: Record<string, string[]> = {
 export class TestInternet implements AsyncDisposable {
   readonly #name = `virga-test-${process.pid}`;
   #servers: ChildProcess | undefined;
+  #cabled = false;
 
   static async open(): Promise<TestInternet> {
     const internet = new TestInternet();
@@ -46,6 +47,7 @@ export class TestInternet implements AsyncDisposable {
     const [near, far] = [`vt${process.pid}a`, `vt${process.pid}b`];
     ip(`netns add ${this.#name}`);
     ip(`link add ${near} type veth peer name ${far} netns ${this.#name}`);
+    this.#cabled = true;
     for (const address of [`${HOST}/24`, '10.98.76.1/24', '2001:db8:71::1/64 nodad']) ip(`address add ${address} dev ${near}`);
     ip(`link set ${near} up`);
     for (const address of [`${FIRST}/24`, `${SECOND}/24`, '203.0.113.53/24', `${PRIVATE}/24`, `${FIRST_V6}/64 nodad`]) {
@@ -63,7 +65,8 @@ export class TestInternet implements AsyncDisposable {
       servers.kill('SIGKILL');
       await once(servers, 'exit');
     }
-    // The cable goes with the namespace that holds its end.
+    // The cable would go with the namespace that holds its end, but some time later, when the next one is being laid.
+    if (this.#cabled) ip(`link delete vt${process.pid}a`);
     ip(`netns delete ${this.#name}`);
   }
 }

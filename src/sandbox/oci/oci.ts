@@ -8,8 +8,7 @@
 // Invariant: when process 1 dies, the kernel ends everything in the sandbox, whatever the runtime did; it dies with `unshare`, and
 // that with the launcher. The runtime never has rights on the host: what escapes from a container into it has escaped to
 // nobody. Callers: server/drivers.ts.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { StdioOptions } from 'node:child_process';
 import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -20,12 +19,9 @@ import { UserWall } from '../wall/user-wall.ts';
 import type { Wall } from '../wall/wall.ts';
 import type { Cgroup } from '../cgroup/cgroup.ts';
 import { Cgroups } from '../cgroup/hierarchies.ts';
-import { ChildSandbox } from '../child-sandbox.ts';
-import { MARK_VARIABLE } from '../driver.ts';
 import type { Launch, LaunchedSandbox, Mount, Networking, OutputSink, SandboxDriver } from '../driver.ts';
+import { NOBODY_LISTENS, spawnContained, trialLaunch } from '../contained-sandbox.ts';
 import { closeInheritedDescriptors } from '../inherited-descriptors.ts';
-import { MemoryWatcher } from '../memory-watcher.ts';
-import { descendants, killAll, markedProcesses, signal } from '../process-tree.ts';
 import type { SandboxDriverStatus } from '../sandbox.ts';
 import { etcFiles, systemView } from '../system-view.ts';
 import { bundleConfig, type SystemCallFilter } from './bundle.ts';
@@ -36,7 +32,6 @@ import { systemCallFilter } from './system-call-filter.ts';
 const CLEAN_UP_WITHIN_MS = 5_000;
 /** Of a non-root user, the one uid that there is in its user namespace. */
 const UID_INSIDE = 0;
-const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const MIB = 1024 * 1024;
 const FILTER_IN_FORCE = `grep -q '^Seccomp:.*2' /proc/self/status || { echo 'it applies no filter of system calls' >&2; exit 1; }`;
 /** Where a sandbox has a user namespace of its own: it is to be the last. */
@@ -115,15 +110,14 @@ export class OciDriver implements SandboxDriver {
 
   async start(launch: Launch, channel: Socket | 'ignore', output: OutputSink): Promise<LaunchedSandbox> {
     const { name } = this.#runtime;
-    const limitBytes = (launch.memoryMiB + OWN_MEMORY_MIB[name]) * MIB;
     const cgroup = this.#cgroups.create(launch.id, {
-      memoryBytes: limitBytes,
+      memoryBytes: (launch.memoryMiB + OWN_MEMORY_MIB[name]) * MIB,
       cpus: launch.cpus,
       pids: launch.pids + OWN_PIDS[name],
       background: launch.background,
     });
     try {
-      return await this.#spawn(launch, channel, output, cgroup, limitBytes);
+      return await this.#spawn(launch, channel, output, cgroup);
     } catch (error) {
       await cgroup.destroy({ withinMs: CLEAN_UP_WITHIN_MS });
       rmSync(join(this.#folder, launch.id), { recursive: true, force: true });
@@ -142,70 +136,25 @@ export class OciDriver implements SandboxDriver {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #spawn(
-    launch: Launch,
-    channel: Socket | 'ignore',
-    output: OutputSink,
-    cgroup: Cgroup,
-    limitBytes: number,
-  ): Promise<LaunchedSandbox> {
+  async #spawn(launch: Launch, channel: Socket | 'ignore', output: OutputSink, cgroup: Cgroup): Promise<LaunchedSandbox> {
+    const ownMiB = OWN_MEMORY_MIB[this.#runtime.name];
     const { folders } = this.#wall;
     const slots = launch.lateTargets.length === 0 ? [] : await folders.lateMounts.slot(launch.id, launch.lateTargets);
-    const shown: Mount[] = [];
-    const mark = `${this.#scope}/${launch.id}`;
-    const stdin = CHANNEL_AS_STDIN[this.#runtime.name];
-    const enterCgroups = cgroup.entrances.map((_, index) => `echo 0 > "$${index + 1}" && `).join('');
-    const script = `${enterCgroups}shift ${cgroup.entrances.length} || exit 1\nexec "$@"`;
-    const child = spawn('/bin/sh', ['-c', script, 'sh', ...cgroup.entrances, ...this.#command(launch, slots)], {
-      stdio: [stdin ? channel : 'ignore', 'pipe', 'pipe', stdin ? 'ignore' : channel],
-      env: { PATH: SEARCH_PATH, [MARK_VARIABLE]: mark },
-      // Its own session: Ctrl-C in the terminal of Virga is for Virga, which drains first.
-      detached: true,
-      cwd: '/',
-    });
-    if (child.pid === undefined) {
-      const [error] = (await once(child, 'error')) as [Error];
-      throw error;
-    }
-    const pid = child.pid;
-    const watcher =
-      this.#cgroups.enforcement.memory !== null
-        ? null
-        : new MemoryWatcher({ limitBytes, pids: () => descendants(pid), kill: () => signal(pid, 'SIGKILL') });
-    return new ChildSandbox({
-      child,
-      controls: cgroup.controls,
-      inside: (path) => path,
-      show: async (mounts) => {
-        const onSlots = mounts.map(({ source, target }) => ({
-          source: folders.inside(source),
-          target: slots.find((slot) => slot.target === target)!.source,
-        }));
-        shown.push(...onSlots);
-        await folders.lateMounts.show(onSlots);
-      },
-      promote: () => cgroup.promote(),
+    const asStdin = CHANNEL_AS_STDIN[this.#runtime.name];
+    const enter = cgroup.entrances.map((_, index) => `echo 0 > "$${index + 1}" && `).join('');
+    const script = `${enter}shift ${cgroup.entrances.length} || exit 1\nexec "$@"`;
+    const stdio: StdioOptions = [asStdin ? channel : 'ignore', 'pipe', 'pipe', asStdin ? 'ignore' : channel];
+    return spawnContained(script, [...cgroup.entrances, ...this.#command(launch, slots)], stdio, {
+      launch,
       output,
-      signalsAsCodes: true,
-      killTree: () => {
-        // The pid is only ours until its end has been reported.
-        if (child.exitCode === null && child.signalCode === null) signal(pid, 'SIGKILL');
-        cgroup.kill();
-      },
-      cleanUp: async () => {
-        watcher?.stop();
-        if (slots.length > 0) {
-          const targets = shown.map(({ target }) => target);
-          // What fails here is gone with the namespace; a sandbox that ended has ended all the same.
-          await folders.lateMounts.remove(launch.id, targets).catch(() => {});
-        }
-        const outOfMemory = watcher?.exceeded === true || cgroup.outOfMemory();
-        if (cgroup.entrances.length > 0) await cgroup.destroy({ withinMs: CLEAN_UP_WITHIN_MS });
-        // The kernel is killing them; without a cgroup only their mark tells when it is done.
-        else await killAll(() => markedProcesses(mark), { withinMs: CLEAN_UP_WITHIN_MS });
-        await rm(join(this.#folder, launch.id), { recursive: true, force: true });
-        return { outOfMemory };
-      },
+      mark: `${this.#scope}/${launch.id}`,
+      cgroup,
+      limitBytes: (launch.memoryMiB + ownMiB) * MIB,
+      ownBytes: ownMiB * MIB,
+      watched: this.#cgroups.enforcement.memory === null,
+      folders,
+      slots,
+      removed: () => rm(join(this.#folder, launch.id), { recursive: true, force: true }),
     });
   }
 
@@ -253,23 +202,9 @@ export class OciDriver implements SandboxDriver {
 
   /** Runs a sandbox that looks whether its filter of system calls is in force: an annotation is easily passed over. */
   async #prove(network: string | null): Promise<void> {
-    const nobody: OutputSink = { write: () => true, onceWelcome: (resume) => resume() };
-    const launch: Launch = {
-      id: 'probe',
-      argv: this.#filter === null ? ['/bin/true'] : ['/bin/sh', '-c', FILTER_IN_FORCE],
-      env: {},
-      mounts: [],
-      lateTargets: [],
-      cwd: '/',
-      network,
-      background: false,
-      isolation: 'standard',
-      memoryMiB: 64,
-      cpus: null,
-      tmpMiB: 1,
-      pids: 16,
-    };
-    const exit = await (await this.start(launch, 'ignore', nobody)).exited;
+    const argv = this.#filter === null ? ['/bin/true'] : ['/bin/sh', '-c', FILTER_IN_FORCE];
+    const launch = trialLaunch(argv, network);
+    const exit = await (await this.start(launch, 'ignore', NOBODY_LISTENS)).exited;
     if (exit.code !== 0)
       throw new Error(`${this.#runtime.program}: ${exit.stderrTail.trim() || `a trial sandbox ended with ${exit.code ?? exit.signal}`}`);
   }
