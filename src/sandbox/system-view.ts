@@ -43,8 +43,10 @@ export function systemView(): SystemView {
 
 /** Small files of a sandbox's own: where, and what is in them. */
 export function etcFiles(uid: number): (readonly [at: string, contents: string])[] {
+  // The first name of a uid is its name.
+  const root = uid === 0 ? '' : 'root:x:0:0:root:/:/usr/sbin/nologin\n';
   return [
-    ['/etc/passwd', `root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:${uid}:${uid}:sandbox:/tmp:/bin/sh\n`],
+    ['/etc/passwd', `${root}sandbox:x:${uid}:${uid}:sandbox:/tmp:/bin/sh\n`],
     ['/etc/hosts', '127.0.0.1 localhost\n::1 localhost\n127.0.0.1 sandbox\n'],
     ['/etc/nsswitch.conf', 'passwd: files\nhosts: files dns\n'],
     ['/etc/resolv.conf', 'nameserver 127.0.0.1\n'],

@@ -26,12 +26,12 @@ import type { SandboxDriverStatus } from '../sandbox.ts';
 import { etcFiles, systemView } from '../system-view.ts';
 import { bundleConfig, type SystemCallFilter } from './bundle.ts';
 import { RootFolder } from './root-folder.ts';
-import { CHANNEL_AS_STDIN, OWN_MEMORY_MIB, OWN_PIDS, findRuntime, runCommand, type OciRuntime } from './runtimes.ts';
+import { CHANNEL_AS_STDIN, OWN_MEMORY_MIB, OWN_PIDS, findRuntime, runCommand, type OciRuntime, type OciRuntimeName } from './runtimes.ts';
 import { systemCallFilter } from './system-call-filter.ts';
 
 const CLEAN_UP_WITHIN_MS = 5_000;
-/** Of a non-root user, the one uid that there is in its user namespace. */
-const UID_INSIDE = 0;
+/** Of a launcher that is not root: the one uid that there is in its user namespace, or a plain one of gVisor's own. */
+const UID_INSIDE: Record<OciRuntimeName, number> = { crun: 0, runc: 0, runsc: 1000 };
 const MIB = 1024 * 1024;
 const FILTER_IN_FORCE = `grep -q '^Seccomp:.*2' /proc/self/status || { echo 'it applies no filter of system calls' >&2; exit 1; }`;
 /** Where a sandbox has a user namespace of its own: it is to be the last. */
@@ -161,7 +161,8 @@ export class OciDriver implements SandboxDriver {
   /** Writes the bundle and says what runs it. */
   #command(launch: Launch, slots: Mount[]): string[] {
     const wall = this.#wall;
-    const uid = wall.userNamespaceFd === null ? UID_INSIDE : wall.nextUid();
+    const shared = wall.userNamespaceFd !== null;
+    const uid = shared ? wall.nextUid() : UID_INSIDE[this.#runtime.name];
     for (const { source, target } of launch.mounts) this.#root.place(source, target);
     for (const { target } of slots) this.#root.place('/', target);
     const bundle = join(this.#folder, launch.id);
@@ -183,7 +184,7 @@ export class OciDriver implements SandboxDriver {
       mounts: launch.mounts.map(({ source, target }) => ({ source: seen(source), target })),
       slots,
       filter: this.#filter,
-      pids: wall.userNamespaceFd === null ? null : launch.pids + PIDS_INSIDE,
+      pids: shared ? launch.pids + PIDS_INSIDE : null,
       networkJoined: launch.network !== null,
     });
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
@@ -192,9 +193,9 @@ export class OciDriver implements SandboxDriver {
       bundle: seen(bundle),
       state: seen(state),
       networkJoined: launch.network !== null,
+      oneUid: !shared,
     });
     const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'slave'];
-    const shared = wall.userNamespaceFd !== null;
     if (!shared) unshare.push('--user', '--map-root-user');
     const forbid = shared || this.#runtime.name === 'runsc' ? [] : FORBID_USER_NAMESPACES;
     return [...wall.enterAsRoot(launch.network), 'setpriv', '--pdeathsig', 'KILL', '--', ...unshare, '--', ...forbid, ...run];

@@ -19,6 +19,8 @@ export interface RunArguments {
   state: string;
   /** Whether the container's network is one that the runtime was started in. */
   networkJoined: boolean;
+  /** Whether the user namespace around it has a single uid. */
+  oneUid: boolean;
 }
 
 const SEARCH_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
@@ -41,7 +43,7 @@ export function findRuntime(wanted: string): OciRuntime | null {
   return program === undefined ? null : { name, program };
 }
 
-export function runCommand({ name, program }: OciRuntime, { id, bundle, state, networkJoined }: RunArguments): string[] {
+export function runCommand({ name, program }: OciRuntime, { id, bundle, state, networkJoined, oneUid }: RunArguments): string[] {
   const root = `--root=${state}`;
   if (name === 'crun') {
     const run = ['run', `--bundle=${bundle}`, '--no-new-keyring', '--preserve-fds=1', id];
@@ -50,7 +52,9 @@ export function runCommand({ name, program }: OciRuntime, { id, bundle, state, n
   // It takes a cgroup that it cannot make for granted only when told that it has no rights.
   if (name === 'runc')
     return [program, root, '--rootless=true', '--log=/dev/null', 'run', `--bundle=${bundle}`, '--no-new-keyring', '--preserve-fds=1', id];
-  return [program, root, `--network=${networkJoined ? 'host' : 'none'}`, '--ignore-cgroups', 'run', `--bundle=${bundle}`, id];
+  // It would give its own processes another uid than 0.
+  const rootless = oneUid ? ['--rootless'] : [];
+  return [program, root, ...rootless, `--network=${networkJoined ? 'host' : 'none'}`, '--ignore-cgroups', 'run', `--bundle=${bundle}`, id];
 }
 
 /** runsc of 2022 passes nothing but stdio on, so there the channel comes as stdin. */
