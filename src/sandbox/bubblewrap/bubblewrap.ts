@@ -1,7 +1,7 @@
 // The bubblewrap driver: a sandbox in namespaces of its own (user, mount, pid, net, ipc, uts, cgroup), with a read-only
 // root, a system call filter, no capabilities, and cgroup limits. The chain of one start, each replacing the one before:
 //
-//   sh (enters the cgroups: nothing of the guest runs outside of them)  →  nsenter (into its network; as root: root-wall.ts)
+//   sh (enters the cgroups: nothing of the guest runs outside of them)  →  nsenter (into its network; as root: wall/root-wall.ts)
 //     →  bwrap (stays outside as the monitor; its child is process 1 inside)  →  the guest
 //
 // Measured on 2 cores, idle, until a Node 26 guest's first byte on fd 3: node alone 17 ms, +bwrap 3 ms, +sh 0.5 ms,
@@ -26,11 +26,11 @@ import { descendants, killAll, markedProcesses, signal } from '../process-tree.t
 import type { SandboxDriverStatus } from '../sandbox.ts';
 import { etcFiles } from '../system-view.ts';
 import { ETC_FD_FIRST, bubblewrapArguments, systemArguments } from './arguments.ts';
-import { forbidCoreDumps } from './core-dumps.ts';
-import { RootWall } from './root-wall.ts';
-import { UserWall } from './user-wall.ts';
-import type { Wall } from './wall.ts';
-import { seccompFilter } from './seccomp.ts';
+import { forbidCoreDumps } from '../core-dumps.ts';
+import { RootWall } from '../wall/root-wall.ts';
+import { UserWall } from '../wall/user-wall.ts';
+import type { Wall } from '../wall/wall.ts';
+import { seccompFilter } from '../system-calls/seccomp.ts';
 
 const CLEAN_UP_WITHIN_MS = 5_000;
 /** Of a non-root user: the uid inside is a plain one, as everywhere. */

@@ -2,8 +2,8 @@
 // the program allows, and what it does not allow beyond that is known by name.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ALLOW, RULES } from '../bubblewrap/seccomp-rules.ts';
-import type { Rule } from '../bubblewrap/seccomp-rules.ts';
+import { ALLOW, RULES } from '../system-calls/seccomp-rules.ts';
+import type { Rule } from '../system-calls/seccomp-rules.ts';
 import { entriesOf, systemCallFilter, type SyscallEntry } from './system-call-filter.ts';
 
 const VALUES = [0n, 1n, 2n, 3n, 4n, 5n, 6n, 10n, 16n, 17n, 0x2000n, 0x5413n, 0x5421n, 0x8000_0001n, 0x1000_0000_0n, 0x1_0000_0004n];

@@ -1,10 +1,10 @@
-// The one filter of system calls (bubblewrap/seccomp.ts) in the form that each runtime takes: crun the program itself, runc
+// The one filter of system calls (system-calls/seccomp.ts) in the form that each runtime takes: crun the program itself, runc
 // the section of the specification, made from the same tables. Invariant: what the section allows the program allows too;
 // what the section cannot say (a verdict for all values but several) is refused. Pure. Caller: oci.ts.
-import { ALLOW, EPERM, RULES } from '../bubblewrap/seccomp-rules.ts';
-import type { Rule } from '../bubblewrap/seccomp-rules.ts';
-import { ABSENT, ALLOWED, CHECKED } from '../bubblewrap/seccomp-table.ts';
-import { seccompFilter } from '../bubblewrap/seccomp.ts';
+import { ALLOW, EPERM, RULES } from '../system-calls/seccomp-rules.ts';
+import type { Rule } from '../system-calls/seccomp-rules.ts';
+import { ABSENT, ALLOWED, CHECKED } from '../system-calls/seccomp-table.ts';
+import { seccompFilter } from '../system-calls/seccomp.ts';
 import type { SystemCallFilter } from './bundle.ts';
 import type { OciRuntimeName } from './runtimes.ts';
 
