@@ -3,7 +3,7 @@
 // decides on more instances.
 // Invariant: a call that waits is run, failed, or abandoned within the version's timeout (waiting-calls.ts); instances never
 // exceed settings.instances.max; nothing runs that the gate and the room have not let in. Owned by engine.ts.
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
 import { CallMeter } from './call-meter.ts';
 import { logTextOf, stoppingError } from './failures.ts';
