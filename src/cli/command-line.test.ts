@@ -26,6 +26,7 @@ const INVOCATION = {
   request: null,
   error: null,
   startedAt: 1_700_000_000_000,
+  explanation: null,
   peakMemoryBytes: 50_000_000,
   bytesIn: 4,
   bytesOut: 20,

@@ -29,6 +29,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'versions', group: LOOK, summary: 'list the versions of a function', load: () => import('./commands/versions.ts') },
   { name: 'deployments', group: LOOK, summary: 'list the deployments of a project', load: () => import('./commands/deployments.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
+  {
+    name: 'doctor',
+    group: LOOK,
+    summary: 'attack the walls of this machine from inside a sandbox, and tell what holds',
+    load: () => import('./commands/doctor.ts'),
+  },
   { name: 'login', group: CONNECT, summary: 'remember a server and its token', load: () => import('./commands/login.ts') },
   {
     name: 'reference',

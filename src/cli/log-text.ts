@@ -16,7 +16,8 @@ export function logLineText(line: LogLine, terminal: Terminal, options: { short?
   return `${head} ${paint(LEVEL_STYLES[line.level], `${level}${text}`)}`;
 }
 
-function printable(text: string): string {
+/** Without what could move the cursor or recolour a terminal. */
+export function printable(text: string): string {
   return stripVTControlCharacters(text).replace(
     /[\x00-\x08\x0b-\x1f\x7f]/g,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,

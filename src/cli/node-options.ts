@@ -1,5 +1,5 @@
-// The flags of a node, for the two commands that run one. Invariant: they are the ones of config/settings-table.ts, and
-// wrong ones are wrong usage (exit 2), all told at once. Used by the commands start and dev.
+// The flags of a node, for the commands that run one, or examine where it would run. Invariant: they are the ones of
+// config/settings-table.ts, and wrong ones are wrong usage (exit 2), all told at once. Used by start, dev and doctor.
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { startFlags } from '../config/configuration-reference.ts';

@@ -15,6 +15,10 @@ export interface Config {
   /** Set: use this server instead of the embedded one. */
   postgresUrl: string | null;
   sandboxDriver: 'auto' | 'bubblewrap' | 'process';
+  /** Ranges that are not public, which functions may name in their egress all the same. */
+  egressPrivate: string[];
+  /** null: those of /etc/resolv.conf. */
+  egressResolvers: string[] | null;
   limits: Limits;
 }
 
@@ -55,6 +59,9 @@ export interface Limits {
   recordBufferBytes: number;
   /** Log bytes a second of one instance, with a burst of ten times that. */
   logBytesPerSecond: number;
+  /** Connections of one sandbox to the network, and of all, at the same time. */
+  egressConnectionsPerSandboxMax: number;
+  egressConnectionsMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

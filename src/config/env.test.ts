@@ -29,6 +29,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
     controlHost: '127.0.0.1',
     controlPort: 8081,
     log: 'people',
+    egressPrivate: [],
+    egressResolvers: null,
     postgresUrl: null,
     sandboxDriver: 'auto',
     limits: {
@@ -47,6 +49,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       drainMs: 25_000,
       recordBufferBytes: 33_554_432,
       logBytesPerSecond: 65_536,
+      egressConnectionsPerSandboxMax: 256,
+      egressConnectionsMax: 4_096,
       retentionHours: 168,
     },
   });

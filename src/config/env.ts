@@ -1,6 +1,6 @@
 // Reads the settings of a node from the flags of `virga start` and the environment; a flag wins over its variable, an
 // empty variable counts as absent. Invariant: all problems are reported together, each with the value, where it came
-// from, and what to give instead; what comes out is complete and checked. Called once, by the start and dev commands.
+// from, and what to give instead; what comes out is complete and checked. Called once, by start, dev and doctor.
 import { createHash } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -59,6 +59,8 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     controlHost: read(table.controlHost),
     controlPort: read(table.controlPort),
     log: read(table.log),
+    egressPrivate: read(table.egressPrivate),
+    egressResolvers: read(table.egressResolvers),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),
     limits: Object.fromEntries(Object.entries(LIMIT_SETTINGS).map(([key, setting]) => [key, read(setting)])) as unknown as Limits,

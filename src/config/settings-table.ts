@@ -3,6 +3,7 @@
 // Invariant: the types make it complete: a field of Config or Limits without a row does not compile.
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { parseEgressEntry } from '../protocol/egress.ts';
 import type { Config, Limits } from './config.ts';
 
 /** What defaults depend on. */
@@ -104,6 +105,21 @@ export const NODE_SETTINGS: NodeSettings = {
       'What walls functions in: `bubblewrap` (Linux namespaces), `process` (no wall: only for code that you trust), or `auto`: bubblewrap where it works, else process.',
     default: () => 'auto',
     parse: oneOf('auto', 'bubblewrap', 'process'),
+  },
+  egressPrivate: {
+    variable: 'VIRGA_EGRESS_PRIVATE',
+    meaning:
+      'Private ranges that functions may reach when their `egress` names them, e.g. `10.0.5.0/24,192.168.1.7`. Functions with `egress: internet` never do.',
+    default: () => [],
+    defaultText: 'none',
+    parse: ranges,
+  },
+  egressResolvers: {
+    variable: 'VIRGA_EGRESS_RESOLVERS',
+    meaning: 'DNS servers that names are resolved by for functions, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
+    default: () => null,
+    defaultText: 'those of /etc/resolv.conf',
+    parse: resolvers,
   },
   log: {
     variable: 'VIRGA_LOG',
@@ -220,6 +236,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: KIB, max: GIB },
     'Log of one instance a second, with a burst of ten times that; more is dropped and counted.',
   ),
+  egressConnectionsPerSandboxMax: limit(
+    'EGRESS_CONNECTIONS_PER_SANDBOX',
+    256,
+    { unit: 'connections', min: 1, max: 65_536 },
+    'Connections of one instance to the network at the same time; further ones are refused.',
+  ),
+  egressConnectionsMax: limit(
+    'EGRESS_CONNECTIONS',
+    4_096,
+    { unit: 'connections', min: 1, max: 1_000_000 },
+    'Connections of all instances to the network at the same time.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,
@@ -257,6 +285,21 @@ function host(text: string): Parsed<string> {
   // Four numbers that are no address would pass for a name.
   if (isIP(text) !== 0 || (name.test(text) && !/^[\d.]+$/.test(text))) return { value: text };
   return { problem: 'give an address of this machine without a port, e.g. 127.0.0.1, 0.0.0.0 or ::1' };
+}
+
+function ranges(text: string): Parsed<string[]> {
+  const items = text.split(',').map((item) => item.trim());
+  const wrong = items.find((item) => {
+    const rule = parseEgressEntry(item);
+    return typeof rule === 'string' || rule.kind !== 'range' || rule.port !== null;
+  });
+  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 10.0.5.0/24,192.168.1.7` };
+}
+
+function resolvers(text: string): Parsed<string[]> {
+  const items = text.split(',').map((item) => item.trim());
+  const sound = (item: string): boolean => isIP(item) !== 0 || /^\d+(\.\d+){3}:\d+$|^\[[0-9a-f:.]+\](:\d+)?$/i.test(item);
+  return items.every(sound) ? { value: items } : { problem: 'give addresses like 192.0.2.53 or [2001:db8::53]:5353, with commas between' };
 }
 
 function oneOf<T extends string>(...words: T[]): (text: string) => Parsed<T> {

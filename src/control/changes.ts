@@ -1,6 +1,7 @@
 // What changes between two states of a project, in words for people: the same for a deploy, a dry run and a rollback.
 // Invariant: values of environment variables never appear (they may be secrets); names do. Pure.
 import type { Change } from '../protocol/control-api.ts';
+import { egressText } from '../protocol/egress.ts';
 import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
 import { routeName } from './routes.ts';
 
@@ -61,6 +62,7 @@ const SHOWN: Record<Shown, (settings: VersionSettings) => string> = {
   pids: ({ pids }) => String(pids),
   queue: ({ queue }) => String(queue),
   idleMs: ({ idleMs }) => duration(idleMs),
+  egress: ({ egress }) => egressText(egress),
 };
 const LABELS: Partial<Record<Shown, string>> = { memoryMiB: 'memory', timeoutMs: 'timeout', tmpMiB: 'tmp', idleMs: 'idle' };
 

@@ -10,6 +10,8 @@ export interface ControlContext {
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
   limits: ControlLimits;
+  /** Ranges that are not public, which functions of this node may name all the same. */
+  egressPrivate: readonly string[];
   urls: ControlUrls;
   log: PlatformLog;
   /** Unix ms. */

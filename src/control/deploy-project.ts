@@ -15,7 +15,7 @@ import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
 import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'urls' | 'log'>;
+type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'urls' | 'log'>;
 
 export function deployProject(app: ControlApp, needs: Needs): void {
   operation(

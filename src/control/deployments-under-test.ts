@@ -241,7 +241,7 @@ export function deploymentCases(start: StartControl): void {
         assert.equal(refused.body.error.detail.refused.length, 2);
         const taken = await deploy('hold', request(one, { memoryMiB: 300 }));
         assert.equal(taken.status, 201);
-        assert.match(taken.body.warning, /no limit of pids, tmp \(process sandbox: no cgroups here\)/);
+        assert.match(taken.body.warning, /no limit of pids, tmp, network \(process sandbox: no cgroups here\)/);
         assert.equal((await deploy('hold', request(one, { memoryMiB: 300 }))).body.warning, undefined);
       } finally {
         control.edge.stats.sandbox = sandbox;

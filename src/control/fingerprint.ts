@@ -1,10 +1,11 @@
 // What makes two versions the same: artifact and settings. Invariant: the order of keys does not matter, every value does.
 import { createHash } from 'node:crypto';
+import { essentialSettings } from '../protocol/settings.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 
 export function fingerprintOf(version: { artifact: string; settings: VersionSettings }): string {
   return createHash('sha256')
-    .update(canonicalJson({ artifact: version.artifact, settings: version.settings }))
+    .update(canonicalJson({ artifact: version.artifact, settings: essentialSettings(version.settings) }))
     .digest('hex');
 }
 

@@ -75,6 +75,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const needs: ControlNeeds = {
     records,
     blobs,
+    egressPrivate: [],
     artifactFolders: new ArtifactFolders({
       folder: join(folder, 'artifacts'),
       compiledFolder: join(folder, 'compiled'),
@@ -220,6 +221,7 @@ export const SETTINGS: VersionSettings = {
   queue: 1_000,
   idleMs: 300_000,
   env: {},
+  egress: 'internet',
 };
 
 /** A project with one function of this artifact. */

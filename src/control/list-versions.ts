@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import type { VersionItem } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import { completeSettings } from '../protocol/settings.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
@@ -48,7 +49,7 @@ export function listVersions(app: ControlApp, { records }: Pick<ControlContext, 
         current: row.number === current,
         artifact: row.artifact,
         artifactBytes: Number(row.bytes),
-        settings: row.settings,
+        settings: completeSettings(row.settings),
         createdAt: row.created_at.toISOString(),
       }));
       return c.json(pageOf(list, page, items, ({ number }) => String(number)));

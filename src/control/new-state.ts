@@ -36,12 +36,12 @@ export interface Settled {
 export async function settle(
   sql: Sql,
   next: NewState,
-  { blobs, limits, stats }: Pick<ControlContext, 'blobs' | 'limits'> & { stats: EdgeStats | undefined },
+  { blobs, limits, egressPrivate, stats }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
   const before = { functions: next.before?.versions ?? new Map<string, StoredVersion>(), routes: next.before?.state.routes ?? [] };
   const moved = [...next.functions.values()].filter((version) => before.functions.get(version.function)?.number !== version.number);
   await requireArtifacts(sql, blobs, moved);
-  const warning = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB });
+  const warning = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
   const changes = changesBetween(before, { functions: next.functions, routes: next.routes });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);

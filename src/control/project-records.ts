@@ -2,6 +2,7 @@
 // and reads after taking it, in a statement of its own: a statement that waited for the lock still sees what was before.
 import type { FunctionItem } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import { completeSettings } from '../protocol/settings.ts';
 import type { ProjectState, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 
@@ -160,5 +161,5 @@ export function functionItems(project: StoredProject): FunctionItem[] {
 
 export function versionOf(row: VersionRow): StoredVersion {
   const { created_at: createdAt, ...version } = row;
-  return { ...version, createdAt: createdAt.toISOString() };
+  return { ...version, settings: completeSettings(version.settings), createdAt: createdAt.toISOString() };
 }

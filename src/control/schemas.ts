@@ -3,8 +3,11 @@
 import { z } from '@hono/zod-openapi';
 import { cronProblem, isTimezone } from '../lib/cron.ts';
 import type { Change, DeployAnswer, FunctionItem, Page } from '../protocol/control-api.ts';
+import { EGRESS_ENTRIES_MAX, parseEgressEntry } from '../protocol/egress.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import { EXPLANATION_CAUSES } from '../protocol/explanation.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
@@ -60,6 +63,14 @@ const instanceWindow = z.strictObject({
   timezone: z.string().max(100).refine(isTimezone, 'must be a time zone, such as Europe/Madrid'),
 });
 
+const egressEntry = z.string().superRefine((text, context) => {
+  const rule = parseEgressEntry(text);
+  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: rule });
+});
+const egress = z.union([z.enum(['internet', 'none']), z.array(egressEntry).max(EGRESS_ENTRIES_MAX)], {
+  error: "must be 'internet', 'none', or a list of names, addresses and ranges",
+});
+
 export const settings = z
   .strictObject({
     runtime: z.enum(RUNTIMES),
@@ -87,6 +98,7 @@ export const settings = z
     queue: between(queue),
     idleMs: between(idleMs),
     env,
+    egress,
   })
   .openapi('VersionSettings') satisfies z.ZodType<VersionSettings>;
 
@@ -138,6 +150,18 @@ export const functionItem = z
 
 export const outcome = z.enum(['ok', ...ERROR_CODES]) satisfies z.ZodType<Outcome>;
 
+export const explanation = z
+  .object({
+    cause: z.enum(EXPLANATION_CAUSES),
+    limit: z.string().nullable(),
+    setting: z.string().nullable(),
+    facts: z.array(z.string()),
+    peakMemoryBytes: z.number().nullable(),
+    cpu: z.object({ ms: z.number(), queuedMs: z.number(), windowMs: z.number() }).nullable(),
+    lastLines: z.array(z.string()),
+  })
+  .openapi('Explanation') satisfies z.ZodType<Explanation>;
+
 export const invocationRecord = z
   .object({
     id: z.string(),
@@ -150,6 +174,7 @@ export const invocationRecord = z
     status: z.int().nullable(),
     request: z.string().nullable(),
     error: z.string().nullable(),
+    explanation: explanation.nullable(),
     startedAt: z.number(),
     receipt: z.object({
       queueMs: z.number(),

@@ -2,7 +2,9 @@
 // States: queued → running → ended; a call that its client abandoned is `abandoned` as well, and ends in silence.
 // Invariant: exactly one of sink.end's two ways (a last body, or failed) is reached, once; afterwards the sink hears nothing.
 // Made by engine.ts, moved by version-pool.ts and instance.ts.
+import { CREDIT_WINDOW } from '../protocol/frames.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import type { Explanation } from '../protocol/explanation.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
@@ -67,6 +69,7 @@ export class Call {
   status: number | null = null;
   outcome: 'ok' | ErrorCode = 'ok';
   errorMessage: string | null = null;
+  explanation: Explanation | null = null;
   bytesIn = 0;
   bytesOut = 0;
   headSent = false;
@@ -74,6 +77,8 @@ export class Call {
   stream = 0;
   /** Body bytes that may still be sent to the guest before it grants more. */
   sendWindow = 0;
+  /** Answer bytes that the guest may still send before it is granted more. */
+  receiveWindow = CREDIT_WINDOW;
   /** Answer bytes passed on but not yet granted back to the guest. */
   ungranted = 0;
   host: CallHost | undefined;

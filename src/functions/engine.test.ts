@@ -114,7 +114,7 @@ test('a handler that never answers is timed out, its instance is killed, and the
   assert.equal(await call(v).answer.done, 'ok');
   assert.equal(sandboxes.guests.length, 2);
   assert.equal(recorder.records[0]!.outcome, 'function_timeout');
-  assert.match(recorder.lines[0]!.text, /timed out after 100 ms/);
+  assert.match(recorder.lines[0]!.text, /did not answer within its timeout of 100 ms/);
   await engine.close();
 });
 
@@ -300,7 +300,7 @@ test('log lines carry the invocation, and a flood of them is cut and counted', a
     },
   });
   await call(testVersion()).answer.done;
-  assert.equal(recorder.lines.length, 20);
+  assert.equal(recorder.lines.length, 17);
   assert.equal(recorder.lines[0]!.invocation, recorder.records[0]!.id);
   await engine.close();
 });
@@ -322,4 +322,84 @@ test('an idle instance goes after idleMs, down to instances.min, and a later cal
   while (idle() !== 1) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(idle(), 1);
   await engine.close();
+});
+
+test('a kill names its limit, the peak, how long the call ran and the setting; the last lines go into the record alone', async () => {
+  const { engine, call, recorder } = setUp({
+    onRequest: (guest, stream) => {
+      for (let i = 0; i < 30; i++) {
+        guest.send(
+          encodeFrame(FrameType.LOG, { stream, arg: LogLevel.info, payload: Buffer.from(`line ${i} ${'x'.repeat(i === 28 ? 5_000 : 5)}`) }),
+        );
+      }
+      const usage = { peakMemoryBytes: 100 * 1024 * 1024, pidsRefused: 0, memoryLimitOf: 'kernel' as const };
+      setImmediate(() => guest.end({ signal: 'SIGKILL', outOfMemory: true, usage }));
+    },
+  });
+  const error = (await call(testVersion()).answer.done.catch((e: VirgaError) => e)) as VirgaError;
+  assert.match(
+    error.message,
+    /^function 'f' was killed at its 100 MiB memory limit after \d+ ms \(peak 100 MiB\); raise `memory` in virga\.yaml$/,
+  );
+  const [record] = recorder.records;
+  const { cause, limit, setting, lastLines, peakMemoryBytes } = record!.explanation!;
+  assert.deepEqual([cause, limit, setting, peakMemoryBytes], ['memory', '100 MiB', 'memory', 104_857_600]);
+  assert.equal(lastLines.length, 10);
+  assert.ok(lastLines.join('').length <= 4 * 1024);
+  assert.match(lastLines.at(-1)!, /^line 29 /);
+  assert.equal(record!.peakMemoryBytes, 104_857_600);
+  assert.match(recorder.lines.at(-1)!.text, /the kernel killed it at its memory limit/);
+  await engine.close();
+});
+
+test('a timeout says whether the instance computed or waited', async () => {
+  const { engine, call, recorder, sandboxes } = setUp({ onRequest: () => {} });
+  const v = testVersion({ timeoutMs: 60 });
+  const times: [share: number, said: RegExp][] = [
+    [1, /busy on the CPU/],
+    [0, /waiting, not computing/],
+    [0.3, /within its timeout of 60 ms; its instance/],
+  ];
+  for (const [share, said] of times) {
+    sandboxes.cpu = () => ({ ranMs: (performance.now() * share) / 2, queuedMs: (performance.now() * share) / 2 });
+    await assert.rejects(call(v).answer.done, said);
+  }
+  assert.deepEqual(
+    recorder.records.map(({ explanation }) => [explanation!.cause, explanation!.setting, explanation!.cpu!.windowMs >= 25]),
+    [1, 2, 3].map(() => ['timeout', 'timeout', true]),
+  );
+  await engine.close();
+});
+
+test('a crash after refused processes names the pids limit, and an error that is a full /tmp names its size', async () => {
+  let how: GuestScript['onRequest'] = (guest) =>
+    guest.end({ code: 1, usage: { peakMemoryBytes: null, pidsRefused: 7, memoryLimitOf: null } });
+  const { engine, call, recorder } = setUp({ onRequest: (...request) => how(...request) });
+  await assert.rejects(call(testVersion()).answer.done, /refused 7 more processes or threads at its limit of 16; raise `pids`/);
+  for (const [thrown, advice] of [
+    ['ENOSPC: no space left on device, write', /holds 1 MiB; raise `tmp`/],
+    ['spawn /bin/true EAGAIN', /may have 16 processes and threads.*raise `pids`/],
+  ] as const) {
+    how = (guest, stream) => guest.send(encodeJsonFrame(FrameType.ERROR, { name: 'Error', message: thrown, stack: '' }, { stream }));
+    await assert.rejects(
+      call(testVersion()).answer.done,
+      (error: VirgaError) => error.code === 'function_error' && advice.test(error.message),
+    );
+  }
+  assert.deepEqual(
+    recorder.records.map(({ explanation }) => explanation!.cause),
+    ['pids', 'tmp', 'pids'],
+  );
+  await engine.close();
+});
+
+test('calls that run when Virga stops, or whose launcher is lost, fail for a reason of the platform', async () => {
+  const { engine, call, sandboxes } = setUp({
+    onRequest: (guest) => void (sandboxes.guests.length === 1 && guest.end({ signal: 'SIGKILL', lost: true })),
+  });
+  await assert.rejects(call(testVersion()).answer.done, failsWith('unavailable'));
+  const running = call(testVersion()).answer.done;
+  while (sandboxes.guests.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  await engine.close();
+  await assert.rejects(running, failsWith('unavailable'));
 });

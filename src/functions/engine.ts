@@ -79,9 +79,9 @@ export class Engine {
     this.#recorder = options.recorder;
     this.#limits = options.limits;
     this.#logs = new LogIntake(options.recorder, options.limits);
-    this.#sandboxes.outputTo((id, text) => {
+    this.#sandboxes.outputTo((id, text, level) => {
       const instance = this.#instances.get(id);
-      if (instance !== undefined) this.#logs.take(instance, undefined, 'info', text.trimEnd());
+      if (instance !== undefined) this.#logs.take(instance, undefined, level, text.trimEnd());
     });
     const { blanksMax, bootTimeoutMs } = options.limits;
     this.blanks = new Blanks(options.sandboxes, { blanksMax, bootTimeoutMs, bootsMax: BLANK_BOOTS_MAX }, () =>
@@ -235,7 +235,8 @@ export class Engine {
   /** One that has booted, where there is a blank; else one of its own. */
   async #sandboxFor(version: DeployedVersion): Promise<{ sandbox: Sandbox; booted: boolean }> {
     const shape = shapeOf(version);
-    const assignment = { artifact: version.artifact };
+    const { project, function: fn, version: number, settings } = version;
+    const assignment = { artifact: version.artifact, network: { project, function: fn, version: number, egress: settings.egress } };
     const blank = await this.blanks.take(shape);
     if (blank === undefined) return { sandbox: await this.#sandboxes.start({ ...shape, id: newId('sbx') }, assignment), booted: false };
     try {

@@ -1,9 +1,10 @@
 // The guest's way to being ready, awaited: HELLO (the runtime has booted), then READY or FAILED (the code is loaded, or
 // not). Invariant: each wait ends: by the frame, by its time-out, or by the end of the sandbox. Used by instance.ts alone.
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { HelloPayload, ReadyPayload } from '../protocol/frames.ts';
+import { bootLateError, loadLateError } from './failures.ts';
+import type { Seen } from './failures.ts';
 import type { DeployedVersion } from './version.ts';
-import { nameOf } from './version.ts';
 
 export class Handshake {
   readonly #version: DeployedVersion;
@@ -20,19 +21,20 @@ export class Handshake {
     return this.#failed !== undefined;
   }
 
-  async hello(timeoutMs: number): Promise<HelloPayload> {
-    const late = (): VirgaError =>
-      new VirgaError('sandbox_unavailable', `a sandbox for ${nameOf(this.#version)} did not boot within ${timeoutMs} ms`);
-    return this.#wait((done) => (this.#hello = done), timeoutMs, late);
+  async hello(timeoutMs: number, seen: () => Seen): Promise<HelloPayload> {
+    return this.#wait(
+      (done) => (this.#hello = done),
+      timeoutMs,
+      () => bootLateError(this.#version, timeoutMs, seen()),
+    );
   }
 
-  async ready(timeoutMs: number): Promise<ReadyPayload> {
-    const late = (): VirgaError =>
-      new VirgaError(
-        'function_load_failed',
-        `${nameOf(this.#version)} did not finish loading within ${timeoutMs} ms; move slow work out of the module's top level`,
-      );
-    return this.#wait((done) => (this.#ready = done), timeoutMs, late);
+  async ready(timeoutMs: number, seen: () => Seen): Promise<ReadyPayload> {
+    return this.#wait(
+      (done) => (this.#ready = done),
+      timeoutMs,
+      () => loadLateError(this.#version, timeoutMs, seen()),
+    );
   }
 
   /** The frames' payloads; a malformed one throws. A frame that nobody waits for is ignored. */

@@ -13,25 +13,30 @@ import {
   FrameReader,
   FrameType,
   LOG_LINE_MAX,
-  decodeMeta,
   encodeFrame,
   encodeHeader,
   encodeJsonFrame,
   encodeMetaFrame,
 } from '../protocol/frames.ts';
-import type { Frame, InitPayload, LogLevelName, ResponseMeta } from '../protocol/frames.ts';
-import { VirgaError } from '../protocol/errors.ts';
+import type { Frame, InitPayload, LogLevelName } from '../protocol/frames.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
-import { exitError, loadError, readGuestError, timeoutError } from './failures.ts';
+import { armTimeout } from './call-timeout.ts';
+import { answerError, exitError, loadError, logTextOf, protocolError, readGuestError, timeoutError } from './failures.ts';
+import type { Seen } from './failures.ts';
+import { Conduct } from './guest-conduct.ts';
 import { Handshake } from './handshake.ts';
+import { LastLines } from './last-lines.ts';
 import { Rest } from './rest.ts';
+import type { Accounts } from './room.ts';
 import type { DeployedVersion } from './version.ts';
 
 /** Whose log line it is: an instance, or a pool (with an empty id) when there is none. */
 export interface LogSource {
   readonly id: string;
   readonly version: DeployedVersion;
+  readonly lastLines?: LastLines;
 }
 
 /** What an instance tells its pool. */
@@ -60,14 +65,15 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
-  /** Kept by version-pool.ts and room.ts: its part of the node's memory, eviction clock at its last call, processor time so far. */
-  countedMiB: number;
-  usedAtClock = 0;
-  processorMs = 0;
+  /** What it counts with (room.ts), the eviction clock at its last call, processor time so far. */
+  readonly accounts: Accounts;
+  /** For whoever must explain its end. */
+  readonly lastLines = new LastLines();
   readonly rest: Rest;
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
   readonly #reader: FrameReader;
+  readonly #conduct: Conduct;
   readonly #handshake: Handshake;
   /** The last few that ended, oldest first: what they log afterwards (context.waitUntil) is still theirs. */
   readonly #endedCalls = new Map<number, Call>();
@@ -80,9 +86,10 @@ export class Instance implements CallHost {
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
     this.sandbox = sandbox;
-    this.countedMiB = version.settings.memoryMiB;
+    this.accounts = { countedMiB: version.settings.memoryMiB, usedAtClock: 0, processorMs: 0 };
     this.rest = new Rest(sandbox);
     this.#events = events;
+    this.#conduct = new Conduct(sandbox.channel, version.settings.concurrency);
     this.#handshake = new Handshake(version);
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
@@ -107,15 +114,15 @@ export class Instance implements CallHost {
     init: InitPayload,
     options: { bootTimeoutMs: number; loadTimeoutMs: number; startedAt: number; booted: boolean },
   ): Promise<void> {
-    if (!options.booted) await this.#handshake.hello(options.bootTimeoutMs);
+    if (!options.booted) await this.#handshake.hello(options.bootTimeoutMs, () => this.#seen());
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
     this.#write(encodeJsonFrame(FrameType.INIT, init));
-    const ready = await this.#handshake.ready(options.loadTimeoutMs);
-    const initMs = Math.max(0, Number(ready.initMs) || 0);
-    this.cold.initMs = initMs;
+    const ready = await this.#handshake.ready(options.loadTimeoutMs, () => this.#seen());
     // The guest's own figure leaves out the way there and back; what remains of the wall time is the platform's.
-    this.cold.loadMs = Math.max(0, performance.now() - helloAt - initMs);
+    const wallMs = performance.now() - helloAt;
+    this.cold.initMs = Math.min(wallMs, Math.max(0, Number(ready.initMs) || 0));
+    this.cold.loadMs = wallMs - this.cold.initMs;
     this.state = 'live';
     this.idleSince = performance.now();
   }
@@ -132,7 +139,7 @@ export class Instance implements CallHost {
     call.runningAt = performance.now();
     this.calls.set(stream, call);
     const timeoutMs = this.version.settings.timeoutMs;
-    call.timer = setTimeout(() => this.#onTimeout(call), timeoutMs);
+    armTimeout(call, { sandbox: this.sandbox, timeoutMs, onTimeout: (cpu) => this.#onTimeout(call, cpu) });
     const bytes = request.body === undefined ? 0 : request.body.length;
     call.bytesIn += bytes;
     call.sendWindow = CREDIT_WINDOW - bytes;
@@ -162,6 +169,7 @@ export class Instance implements CallHost {
     call.ungranted += bytes;
     if (call.ungranted < CREDIT_WINDOW / 4) return;
     this.#write(encodeFrame(FrameType.CREDIT, { stream: call.stream, arg: call.ungranted }));
+    call.receiveWindow += call.ungranted;
     call.ungranted = 0;
   }
 
@@ -221,15 +229,17 @@ export class Instance implements CallHost {
   }
 
   #onBytes(chunk: Buffer): void {
+    if (this.#killed || this.state === 'dead') return;
     try {
       this.#reader.push(chunk);
+      this.#conduct.pace();
     } catch (error) {
       this.#protocolError(error instanceof Error ? error.message : String(error));
     }
   }
 
   #onFrame(frame: Frame): void {
-    if (this.state === 'dead') return;
+    this.#conduct.admit(frame, this.state === 'starting');
     switch (frame.type) {
       case FrameType.RESPONSE:
         return this.#onResponse(frame);
@@ -240,21 +250,21 @@ export class Instance implements CallHost {
       case FrameType.LOG:
         return this.#onLog(frame);
       case FrameType.STATS:
-        this.peakMemoryBytes = Math.max(this.peakMemoryBytes, frame.arg * 1024);
+        this.peakMemoryBytes = Math.max(this.peakMemoryBytes, Math.min(frame.arg, this.version.settings.memoryMiB * 1024) * 1024);
         return;
       case FrameType.BACKGROUND:
         this.rest.background = frame.arg > 0;
         return;
       case FrameType.ERROR:
         return this.#onError(frame);
-      case FrameType.CANCEL:
-        return; // The rest of the request's body is not wanted: it is read from the client and thrown away.
+      case FrameType.CANCEL: // The rest of the request's body is not wanted: it is read from the client and thrown away.
+        return;
       case FrameType.HELLO:
         return this.#handshake.onHello(frame.payload);
       case FrameType.READY:
         return this.#handshake.onReady(frame.payload);
       case FrameType.FAILED:
-        return this.#handshake.fail(loadError(this.version, readGuestError(frame.payload)));
+        return this.#handshake.fail(loadError(this.version, readGuestError(frame.payload), this.#seen()));
       default:
         throw new Error(`an unknown frame type ${frame.type}`);
     }
@@ -264,17 +274,13 @@ export class Instance implements CallHost {
     const call = this.calls.get(frame.stream);
     if (call === undefined) return;
     if (call.headSent) throw new Error('a second RESPONSE on one stream');
-    const { meta, body } = decodeMeta<ResponseMeta>(frame.payload);
-    const status = meta.status;
-    if (!Number.isInteger(status) || status < 200 || status > 599 || !Array.isArray(meta.headers)) {
-      throw new Error(`a RESPONSE with status ${String(status)}`);
-    }
+    const { meta, body } = this.#conduct.response(call, frame.payload);
     const end = (frame.flags & Flag.END) !== 0;
     call.headSent = true;
     call.headAt = performance.now();
-    call.status = status;
+    call.status = meta.status;
     call.bytesOut += body.length;
-    if (!call.abandoned) call.request.sink.head(status, meta.headers, body, end);
+    if (!call.abandoned) call.request.sink.head(meta.status, meta.headers, body, end);
     if (end) this.#finish(call);
   }
 
@@ -282,6 +288,7 @@ export class Instance implements CallHost {
     const call = this.calls.get(frame.stream);
     if (call === undefined) return;
     if (!call.headSent) throw new Error('a BODY before its RESPONSE');
+    this.#conduct.answered(call, frame.payload.length);
     const end = (frame.flags & Flag.END) !== 0;
     call.bytesOut += frame.payload.length;
     if (call.abandoned) this.consumed(call, frame.payload.length);
@@ -292,9 +299,7 @@ export class Instance implements CallHost {
   #onCredit(frame: Frame): void {
     const call = this.calls.get(frame.stream);
     if (call === undefined) return;
-    const before = call.sendWindow;
-    call.sendWindow = Math.min(CREDIT_WINDOW, before + frame.arg);
-    if (before < BODY_CHUNK_MAX && call.sendWindow >= BODY_CHUNK_MAX && !call.abandoned) call.request.sink.bodyWanted(call);
+    if (this.#conduct.granted(call, frame.arg) && !call.abandoned) call.request.sink.bodyWanted(call);
   }
 
   #onLog(frame: Frame): void {
@@ -309,30 +314,16 @@ export class Instance implements CallHost {
     const error = readGuestError(frame.payload);
     if (call.abandoned) return this.#finish(call);
     this.#events.log(this, call, 'error', error.stack === '' ? `${error.name}: ${error.message}` : error.stack);
-    const bad = error.name === 'BadResponse';
-    const what = `${error.name}: ${error.message}`.slice(0, 1000);
-    this.#fail(
-      call,
-      bad
-        ? new VirgaError(
-            'function_bad_response',
-            `function '${this.version.function}' gave an answer that is not a response: ${error.message.slice(0, 500)}`,
-          )
-        : new VirgaError(
-            'function_error',
-            `function '${this.version.function}' threw an error; its stack is in the logs (virga logs ${this.version.function})`,
-            { cause: what },
-          ),
-    );
-    if (bad) call.errorMessage = what;
+    this.#fail(call, answerError(this.version, error, this.#seen()));
   }
 
-  #onTimeout(call: Call): void {
+  #onTimeout(call: Call, cpu: Seen['cpu']): void {
     if (call.state !== 'running') return;
-    this.#events.log(this, call, 'error', `timed out after ${this.version.settings.timeoutMs} ms`);
+    const error = timeoutError(this.version, { ...this.#seen(call), cpu });
+    this.#events.log(this, call, 'error', logTextOf(error));
     // An abandoned call that does not settle costs the instance as well.
     this.state = 'draining';
-    this.#fail(call, timeoutError(this.version));
+    this.#fail(call, error);
     // Calls beside it go on until they end or time out too; with none left the instance goes now.
     if (this.calls.size === 0) this.kill();
   }
@@ -348,6 +339,7 @@ export class Instance implements CallHost {
     this.#end(call);
     call.outcome = error.code;
     call.errorMessage = typeof error.cause === 'string' ? error.cause : error.message;
+    call.explanation = error.explanation;
     if (!call.abandoned) {
       if (!call.headSent) call.status = error.status;
       call.request.sink.failed(error, call.headSent);
@@ -375,12 +367,12 @@ export class Instance implements CallHost {
 
   #protocolError(message: string): void {
     this.#events.log(this, undefined, 'error', `the instance was ended: it broke the protocol with ${message}`);
-    this.kill(
-      new VirgaError(
-        'function_crashed',
-        `function '${this.version.function}' broke the protocol between its runtime and Virga: ${message}`,
-      ),
-    );
+    this.kill(protocolError(this.version, message, this.#seen()));
+  }
+
+  #seen(call?: Call): Seen {
+    const ranMs = call === undefined ? null : performance.now() - call.runningAt;
+    return { ranMs, peakMemoryBytes: this.peakMemoryBytes, cpu: null, calls: this.calls.size, lastLines: this.lastLines.all };
   }
 
   #onChannelClosed(): void {
@@ -393,10 +385,14 @@ export class Instance implements CallHost {
   #onExit(exit: SandboxExit): void {
     if (this.state === 'dead') return;
     this.state = 'dead';
-    const error = this.#killReason ?? exitError(this.version, exit, { starting: this.#handshake.waiting });
-    this.#handshake.fail(error);
-    for (const call of this.calls.values()) {
-      this.#events.log(this, call, 'error', error.message);
+    if (exit.outOfMemory) this.peakMemoryBytes = Math.max(this.peakMemoryBytes, exit.usage.peakMemoryBytes ?? 0);
+    const starting = this.#handshake.waiting;
+    const errorOf = (call?: Call): VirgaError => this.#killReason ?? exitError(this.version, exit, { starting, seen: this.#seen(call) });
+    // All before the first of them is logged: the last lines are those of its life.
+    const ends = [...this.calls.values()].map((call) => ({ call, error: errorOf(call) }));
+    if (starting) this.#handshake.fail(errorOf());
+    for (const { call, error } of ends) {
+      this.#events.log(this, call, 'error', logTextOf(error));
       this.#fail(call, error);
     }
     this.sandbox.channel.destroy();

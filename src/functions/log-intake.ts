@@ -9,6 +9,8 @@ import type { LogLine } from '../protocol/invocation.ts';
 import type { Call } from './call.ts';
 import type { LogSource } from './instance.ts';
 
+/** What a log record costs beside its text, when it is written and kept: an empty one is not free. */
+const LOG_RECORD_BYTES = 128;
 /** Lines that a direct invocation gets back. */
 const COLLECTED_MAX = 1_000;
 
@@ -34,13 +36,13 @@ export class LogIntake {
       };
       this.#budgets.set(source, budget);
     }
-    if (!budget.bucket.take(text.length, now)) {
+    if (!budget.bucket.take(text.length + LOG_RECORD_BYTES, now)) {
       budget.droppedRecords++;
       budget.droppedBytes += text.length;
       return;
     }
     if (budget.droppedRecords > 0) {
-      const dropped = `${budget.droppedRecords} log records (${budget.droppedBytes} bytes) dropped: over the limit of ${this.#bytesPerSecond} bytes/s`;
+      const dropped = `${budget.droppedRecords} log records (${budget.droppedBytes} bytes) dropped: over the limit of ${this.#bytesPerSecond} bytes/s (VIRGA_LIMIT_LOG_BYTES_PER_SECOND of the node)`;
       budget.droppedRecords = 0;
       budget.droppedBytes = 0;
       this.#emit(source, undefined, 'warn', dropped);
@@ -63,6 +65,7 @@ export class LogIntake {
       text,
     };
     this.#recorder.log(line);
+    source.lastLines?.push(text);
     const collected = call?.request.logs;
     if (collected !== undefined && collected.length < COLLECTED_MAX) collected.push(line);
   }

@@ -19,6 +19,7 @@ export function recordOf(call: Call, instance: Instance | undefined): Invocation
     status: request.meta.kind === 'http' ? (abandoned && !call.headSent ? 499 : call.status) : null,
     request: request.requestLine,
     error: call.errorMessage === null ? null : call.errorMessage.slice(0, 1024),
+    explanation: call.explanation,
     startedAt: call.startedAtUnixMs,
     receipt: receiptOf(call, performance.now()),
     peakMemoryBytes: instance?.peakMemoryBytes ?? 0,

@@ -8,7 +8,8 @@ import type { Frame, RequestMeta } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
-import type { Assignment, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import { NOTHING_COUNTED } from '../sandbox/sandbox.ts';
+import type { Assignment, CpuClock, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -24,6 +25,7 @@ const SETTINGS: VersionSettings = {
   queue: 10,
   idleMs: 60_000,
   env: {},
+  egress: 'internet',
 };
 
 export function testVersion(settings: Partial<VersionSettings> = {}, name = 'f', number = 1): DeployedVersion {
@@ -100,6 +102,8 @@ export class ScriptedSandboxes implements Sandboxes {
   startMs = 0;
   starting = 0;
   frozen = 0;
+  /** The CPU clock of all of them. */
+  cpu: () => CpuClock | null = () => null;
   /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
   compiledFolder: string | null = null;
   readonly prepared: string[] = [];
@@ -130,7 +134,7 @@ export class ScriptedSandboxes implements Sandboxes {
       this.alive--;
       setFrozen(false);
       far.destroy();
-      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', ...exit });
+      exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', usage: NOTHING_COUNTED, ...exit });
     };
     this.guests.push(new Guest(far, spec, end, this.#script));
     const sandbox = {
@@ -149,6 +153,7 @@ export class ScriptedSandboxes implements Sandboxes {
       thaw: (): void => setFrozen(false),
       memoryBytes: (): number | null => this.heldBytes ?? null,
       processorMs: (): number | null => null,
+      cpu: (): CpuClock | null => this.cpu(),
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;

@@ -3,9 +3,10 @@
 // decides on more instances.
 // Invariant: a call that waits is run, failed, or abandoned within the version's timeout (waiting-calls.ts); instances never
 // exceed settings.instances.max; nothing runs that the gate and the room have not let in. Owned by engine.ts.
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
 import { CallMeter } from './call-meter.ts';
+import { logTextOf, stoppingError } from './failures.ts';
 import type { ProjectLoad } from './fair-share.ts';
 import { FreeInstances } from './free-instances.ts';
 import type { Habits } from './habits.ts';
@@ -16,7 +17,6 @@ import { statsOf } from './pool-stats.ts';
 import type { PoolStats } from './pool-stats.ts';
 import { heldMiB } from './memory-budget.ts';
 import { demandMax, usefulInstances } from './processor-use.ts';
-import type { QueueTimes } from './queue-control.ts';
 import type { Tenant } from './room.ts';
 import type { Runner } from './run-gate.ts';
 import { instancesToStart } from './start-rule.ts';
@@ -71,7 +71,10 @@ export class VersionPool implements Runner, Tenant {
       registered: (instance) => void this.instances.add(instance),
       live: (instance, tookMs) => this.#onLive(instance, tookMs),
       failed: (failure, instance, again) => this.#onStartFailed(failure, instance, again),
-      resume: () => this.#resume(),
+      resume: () => {
+        this.ensureMin();
+        this.#startMore();
+      },
     });
   }
 
@@ -169,10 +172,6 @@ export class VersionPool implements Runner, Tenant {
     return false;
   }
 
-  queueTimes(): QueueTimes {
-    return { serviceMs: this.habits.serviceMs, startMs: this.habits.coldMs, timeoutMs: this.version.settings.timeoutMs };
-  }
-
   get settled(): boolean {
     return this.#starts.underWay === 0 && this.instances.size > 0;
   }
@@ -185,11 +184,6 @@ export class VersionPool implements Runner, Tenant {
     this.#reportEmpty();
   }
 
-  #resume(): void {
-    this.ensureMin();
-    this.#startMore();
-  }
-
   stats(): PoolStats {
     return statsOf(this.instances, { starting: this.#starts.underWay, queued: this.#waiting.size });
   }
@@ -199,9 +193,10 @@ export class VersionPool implements Runner, Tenant {
     clearTimeout(this.#recheck);
     this.#starts.close();
     this.#retiring = true;
-    this.#waiting.failAll(new VirgaError('unavailable', 'Virga is stopping; try again in a moment'));
+    this.#waiting.failAll(stoppingError());
     this.#reportEmpty();
-    await Promise.all([...this.instances].map((instance) => instance.sandbox.kill()));
+    for (const instance of this.instances) instance.kill(stoppingError());
+    await Promise.all([...this.instances].map((instance) => instance.sandbox.exited));
   }
 
   #unfilledSlots(): number {
@@ -228,7 +223,7 @@ export class VersionPool implements Runner, Tenant {
       this.#lacks = 'turn';
       return false;
     }
-    if (instance.countedMiB < this.version.settings.memoryMiB && !room.grow(this, instance)) {
+    if (instance.accounts.countedMiB < this.version.settings.memoryMiB && !room.grow(this, instance)) {
       this.#lacks = 'room';
       gate.leave(this.project, this.demand);
       return false;
@@ -260,7 +255,7 @@ export class VersionPool implements Runner, Tenant {
     if (instance.state !== 'live') return;
     const { gate, room } = this.#host;
     if (this.running === 0) this.habits.quietSince = instance.idleSince;
-    instance.usedAtClock = room.clock.now;
+    instance.accounts.usedAtClock = room.clock.now;
     if (this.#waiting.size > 0 && !gate.othersFirst(this)) {
       const yields = instance.calls.size === 0 && room.wantsBack(this);
       while (!yields && instance.freeSlots > 0 && this.#waiting.size > 0 && this.#enter(instance)) {
@@ -289,7 +284,7 @@ export class VersionPool implements Runner, Tenant {
 
   #onDead(instance: Instance): void {
     this.#free.remove(instance);
-    if (this.instances.delete(instance)) this.#host.room.release(this, instance.countedMiB);
+    if (this.instances.delete(instance)) this.#host.room.release(this, instance.accounts.countedMiB);
     this.ensureMin();
     this.#startMore();
     this.#reportEmpty();
@@ -352,7 +347,7 @@ export class VersionPool implements Runner, Tenant {
 
   #onLive(live: Instance, tookMs: number): void {
     this.habits.started(tookMs, live.cold.initMs);
-    live.processorMs = live.sandbox.processorMs() ?? 0;
+    live.accounts.processorMs = live.sandbox.processorMs() ?? 0;
     for (const call of this.#waiting.first(this.version.settings.concurrency)) call.cold = live.cold;
     this.#onSlotFree(live);
   }
@@ -361,7 +356,7 @@ export class VersionPool implements Runner, Tenant {
     if (instance === undefined) this.#host.room.release(this, this.version.settings.memoryMiB);
     else instance.kill(failure);
     if (again) return;
-    this.#host.log(this, undefined, 'error', logText(failure));
+    this.#host.log(this, undefined, 'error', logTextOf(failure));
     const others = this.#starts.underWay > 0 || [...this.instances].some((other) => other.state === 'live');
     const count = others ? this.version.settings.concurrency : this.#waiting.size;
     for (const call of this.#waiting.first(count)) this.#waiting.fail(call, failure);
@@ -373,7 +368,7 @@ export class VersionPool implements Runner, Tenant {
   #freeze(instance: Instance): void {
     const { memoryMiB } = this.version.settings;
     instance.rest.freeze();
-    if (!instance.rest.frozen || instance.countedMiB < memoryMiB) return;
+    if (!instance.rest.frozen || instance.accounts.countedMiB < memoryMiB) return;
     const mib = heldMiB(memoryMiB, instance.sandbox.memoryBytes() ?? instance.peakMemoryBytes);
     this.habits.held(mib);
     this.#host.room.shrink(this, instance, mib);
@@ -401,9 +396,4 @@ export class VersionPool implements Runner, Tenant {
     const windows = this.#minimum.hasWindows && !this.#retiring;
     if (this.instances.size === 0 && this.#starts.underWay === 0 && this.#waiting.size === 0 && !windows) this.#host.empty();
   }
-}
-
-function logText(failure: VirgaError): string {
-  const detail = failure.detail as { stack?: string } | undefined;
-  return detail?.stack === undefined || detail.stack === '' ? failure.message : `${failure.message}\n${detail.stack}`;
 }

@@ -18,6 +18,8 @@ export class Exchange implements CallSink {
   /** Written to the response, but not yet taken by the client's socket. */
   #held = 0;
   #over = false;
+  /** What the function's own content-length still owes the client; undefined without one. */
+  #owed: number | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, requestId: string, bodyBytesMax: number) {
     this.request = request;
@@ -46,7 +48,9 @@ export class Exchange implements CallSink {
     const call = this.call!;
     const noBody = status === 204 || status === 304 || this.request.method === 'HEAD';
     try {
-      response.writeHead(status, answerHeaders(headers, call, this.requestId, end && !noBody ? body.length : undefined));
+      const out = answerHeaders(headers, call, this.requestId, end && !noBody ? body.length : undefined);
+      if (!end && !noBody) this.#owed = lengthIn(out);
+      response.writeHead(status, out);
     } catch (error) {
       // A header that HTTP cannot carry: the head has not left, so the caller still gets a clear answer.
       const message = `function '${call.request.version.function}' answered with a header that cannot be sent: ${error instanceof Error ? error.message : String(error)}`;
@@ -63,12 +67,13 @@ export class Exchange implements CallSink {
       if (noBody) response.end();
       else endWith(response, body);
       this.#discardRequest();
-    } else if (body.length > 0) this.#write(body);
-    else response.flushHeaders();
+    } else if (body.length > 0) {
+      if (this.#pay(body.length, false)) this.#write(body);
+    } else response.flushHeaders();
   }
 
   body(chunk: Buffer, end: boolean): void {
-    if (this.#over) return;
+    if (this.#over || !this.#pay(chunk.length, end)) return;
     if (end) {
       this.#over = true;
       this.response.end(chunk);
@@ -105,6 +110,26 @@ export class Exchange implements CallSink {
     this.#held += chunk.length;
   }
 
+  /**
+   * Whether this much of an answer agrees with its content-length. More than that would be read as the next answer on the
+   * connection, which behind a proxy is somebody else's; less would leave the client waiting.
+   */
+  #pay(bytes: number, end: boolean): boolean {
+    if (this.#owed === undefined) return true;
+    this.#owed -= bytes;
+    if (this.#owed > 0 ? !end : this.#owed === 0) return true;
+    const call = this.call!;
+    const failure = new VirgaError(
+      'function_bad_response',
+      `function '${call.request.version.function}' sent ${this.#owed < 0 ? 'more' : 'less'} than the content-length of its answer`,
+    );
+    call.outcome = failure.code;
+    call.errorMessage = failure.message;
+    this.failed(failure, true);
+    if (!end) call.abandon();
+    return false;
+  }
+
   #onRequestBytes(chunk: Buffer): void {
     if (this.#over) return;
     this.#bodyBytes += chunk.length;
@@ -133,4 +158,9 @@ export function tooLarge(bytesMax: number): VirgaError {
     'request_too_large',
     `the request's body is larger than the ${bytesMax} bytes that this node accepts (VIRGA_LIMIT_REQUEST_BYTES)`,
   );
+}
+
+function lengthIn(headers: FlatHeaders): number | undefined {
+  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i]!.toLowerCase() === 'content-length') return Number(headers[i + 1]);
+  return undefined;
 }

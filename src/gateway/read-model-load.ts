@@ -1,6 +1,7 @@
 // Reads what every project's current deployment is from the records and compiles it for the read model.
 // Invariant: one query, so one consistent snapshot. Called by server/read-model-feed.ts at start and after a notification.
 import type { DeployedVersion } from '../functions/version.ts';
+import { completeSettings } from '../protocol/settings.ts';
 import type { ProjectState, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { ServedProject } from './read-model.ts';
@@ -36,7 +37,7 @@ function compile(row: Row): ServedProject {
       function: v.function,
       version: v.number,
       artifact: v.artifact,
-      settings: v.settings,
+      settings: completeSettings(v.settings),
       createdAt: v.createdAt,
     });
   }
@@ -57,5 +58,5 @@ export async function loadVersion(
     [name.project, name.function, name.version],
   );
   const row = rows[0];
-  return row === undefined ? undefined : { ...name, ...row };
+  return row === undefined ? undefined : { ...name, ...row, settings: completeSettings(row.settings) };
 }

@@ -9,6 +9,7 @@ import type { FlatHeaders } from '../protocol/frames.ts';
 
 /** Larger bodies are not copied into a string. */
 const JOINED_BYTES_MAX = 4096;
+const LENGTH = /^\d{1,15}$/;
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
@@ -30,7 +31,7 @@ export function answerHeaders(headers: FlatHeaders, call: Call, requestId: strin
     if (HOP_BY_HOP.has(lower) || lower === 'x-request-id') continue;
     if (lower === 'content-length') {
       // A function's own count is kept only where it cannot disagree with what is sent: for HEAD, and for a body that streams.
-      if (fixedLength !== undefined) continue;
+      if (fixedLength !== undefined || hasLength || !LENGTH.test(headers[i + 1]!)) continue;
       hasLength = true;
     }
     out.push(name, headers[i + 1]!);

@@ -36,6 +36,7 @@ function record(change: Partial<InvocationRecord> = {}): InvocationRecord {
     status: 200,
     request: 'GET /hello',
     error: null,
+    explanation: null,
     startedAt: 1_790_000_000_000.25,
     receipt: { queueMs: 0.125, sandboxMs: 0, loadMs: 0, initMs: 0, handlerMs: 1.5, cold: false, billedMs: 2 },
     peakMemoryBytes: 50 * MIB,

@@ -14,6 +14,7 @@ const RECORD: InvocationRecord = {
   status: 200,
   request: 'GET /',
   error: null,
+  explanation: null,
   startedAt: Date.UTC(2026, 0, 2, 3, 4, 5, 6) + 0.25,
   receipt: { queueMs: 0.1234567, sandboxMs: 0, loadMs: 0, initMs: 0, handlerMs: 1e300, cold: true, billedMs: 5 },
   peakMemoryBytes: 1e6,
@@ -27,7 +28,7 @@ test('a record is one line with a field for each column, and numbers within the 
   assert.equal(row.split('\t').length, INVOCATION_COLUMNS.split(', ').length);
   assert.equal(
     row,
-    'inv_1\tab\tp\tf\t3\thttp\tok\t200\tGET /\t\\N\t2026-01-02T03:04:05.006250Z\t0.123\t0\t0\t0\t1000000000000\tt\t5\t1000000\t0\t0\tins_1\n',
+    'inv_1\tab\tp\tf\t3\thttp\tok\t200\tGET /\t\\N\t2026-01-02T03:04:05.006250Z\t0.123\t0\t0\t0\t1000000000000\tt\t5\t1000000\t0\t0\tins_1\t\\N\n',
   );
   assert.match(
     invocationRow({ ...RECORD, startedAt: Number.NaN, status: null, version: 1e12 }),

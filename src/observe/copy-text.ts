@@ -7,7 +7,7 @@ import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 /** In the order of invocationRow's fields. */
 export const INVOCATION_COLUMNS =
   'id, trace_id, project, function, version, trigger, outcome, status, request, error, started_at, ' +
-  'queue_ms, sandbox_ms, load_ms, init_ms, handler_ms, cold, billed_ms, peak_memory_bytes, bytes_in, bytes_out, instance';
+  'queue_ms, sandbox_ms, load_ms, init_ms, handler_ms, cold, billed_ms, peak_memory_bytes, bytes_in, bytes_out, instance, explanation';
 
 /** In the order of logRow's fields. */
 export const LOG_COLUMNS = 'id, at, project, function, version, invocation, instance, level, text';
@@ -26,7 +26,8 @@ export function invocationRow(record: InvocationRecord): string {
     `${nullable(record.request)}\t${nullable(record.error)}\t${time(record.startedAt)}\t` +
     `${duration(receipt.queueMs)}\t${duration(receipt.sandboxMs)}\t${duration(receipt.loadMs)}\t${duration(receipt.initMs)}\t${duration(receipt.handlerMs)}\t` +
     `${receipt.cold ? 't' : 'f'}\t${whole(receipt.billedMs, INTEGER_MAX)}\t${whole(record.peakMemoryBytes, Number.MAX_SAFE_INTEGER)}\t` +
-    `${whole(record.bytesIn, Number.MAX_SAFE_INTEGER)}\t${whole(record.bytesOut, Number.MAX_SAFE_INTEGER)}\t${copyText(record.instance)}\n`
+    `${whole(record.bytesIn, Number.MAX_SAFE_INTEGER)}\t${whole(record.bytesOut, Number.MAX_SAFE_INTEGER)}\t${copyText(record.instance)}\t` +
+    `${nullable(record.explanation === null ? null : JSON.stringify(record.explanation))}\n`
   );
 }
 

@@ -1,5 +1,6 @@
 // Reads invocation records. Invariant: every query is bounded by a limit and walks an index (project, function, id) or
 // the primary key. Rows come back as InvocationRecord. Written by batch-recorder.ts, called by the control API.
+import type { Explanation } from '../protocol/explanation.ts';
 import type { InvocationRecord, Outcome } from '../protocol/invocation.ts';
 import type { Sql } from '../store/records/records.ts';
 import { firstIdAt } from './record-time.ts';
@@ -28,11 +29,13 @@ interface Row {
   bytes_in: string;
   bytes_out: string;
   instance: string;
+  /** JSON. */
+  explanation: string | null;
 }
 
 const COLUMNS = `id, trace_id, project, function, version, trigger, outcome, status, request, error,
   extract(epoch from started_at)::float8 * 1000 as started_ms, queue_ms, sandbox_ms, load_ms, init_ms, handler_ms,
-  cold, billed_ms, peak_memory_bytes, bytes_in, bytes_out, instance`;
+  cold, billed_ms, peak_memory_bytes, bytes_in, bytes_out, instance, explanation`;
 
 export interface InvocationQuery {
   project: string;
@@ -88,6 +91,7 @@ function recordOf(row: Row): InvocationRecord {
     status: row.status,
     request: row.request,
     error: row.error,
+    explanation: row.explanation === null ? null : (JSON.parse(row.explanation) as Explanation),
     startedAt: row.started_ms,
     receipt: {
       queueMs: row.queue_ms,

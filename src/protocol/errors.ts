@@ -1,6 +1,7 @@
 // The one table of errors: code, HTTP status, whose fault it is, whether to retry. Every API answers with these, as
 // {"error":{"code","message","fault","requestId","detail"?}}. Errors are compared by code, never by class, across
 // processes. docs/reference/errors.md is generated from this table.
+import type { Explanation } from './explanation.ts';
 
 export type Fault = 'caller' | 'function' | 'platform';
 export type Retry = 'no' | 'later' | 'now';
@@ -62,13 +63,16 @@ export class VirgaError extends Error {
   readonly detail: unknown;
   /** Seconds after which it is worth to try again, where that is known. */
   readonly retryAfterS: number | undefined;
+  /** For the record of the call, not for the caller: it may quote what the function printed. */
+  readonly explanation: Explanation | null;
 
-  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown; retryAfterS?: number } = {}) {
+  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown; retryAfterS?: number; explanation?: Explanation } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'VirgaError';
     this.code = code;
     this.detail = options.detail;
     this.retryAfterS = options.retryAfterS;
+    this.explanation = options.explanation ?? null;
   }
 
   get status(): number {

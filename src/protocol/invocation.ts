@@ -1,6 +1,7 @@
 // What an invocation leaves behind: its receipt, its record, its log lines. Written by the edge in batches, read by the
 // control API and the CLI.
 import type { ErrorCode } from './errors.ts';
+import type { Explanation } from './explanation.ts';
 import type { LogLevelName } from './frames.ts';
 
 /** Where the time of one invocation went, in ms with µs precision. */
@@ -38,6 +39,8 @@ export interface InvocationRecord {
   request: string | null;
   /** Message of the error, at most 1 KiB; null when ok. */
   error: string | null;
+  /** Set when it failed at a limit, or with its instance. */
+  explanation: Explanation | null;
   /** Unix ms, fractional. */
   startedAt: number;
   receipt: Receipt;

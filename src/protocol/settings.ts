@@ -2,6 +2,9 @@
 // Invariant: these shapes are what the records store and what the control API takes; the manifest of the CLI
 // (virga.yaml, with its defaults and units) is turned into them on the client. Used by cli, control, gateway, functions.
 
+import { EGRESS_DEFAULT } from './egress.ts';
+import type { Egress } from './egress.ts';
+
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
 export type RuntimeName = (typeof RUNTIMES)[number];
 
@@ -36,6 +39,22 @@ export interface VersionSettings {
   /** How long an idle instance is kept at most, ms. */
   idleMs: number;
   env: Record<string, string>;
+  /** What it may reach beyond the machine. */
+  egress: Egress;
+}
+
+/** Settings that came after the first versions were stored, as those are meant. */
+const LATER_SETTINGS = { egress: EGRESS_DEFAULT } satisfies Partial<VersionSettings>;
+
+/** The settings of a version as it was stored, perhaps by an earlier Virga. */
+export function completeSettings(stored: Omit<VersionSettings, keyof typeof LATER_SETTINGS> & Partial<VersionSettings>): VersionSettings {
+  return { ...LATER_SETTINGS, ...stored };
+}
+
+/** Without what says no more than its absence: a version stored before a setting existed is equal to one deployed after. */
+export function essentialSettings(settings: VersionSettings): Partial<VersionSettings> {
+  const later = Object.entries(LATER_SETTINGS);
+  return Object.fromEntries(Object.entries(settings).filter(([key, value]) => !later.some((one) => one[0] === key && one[1] === value)));
 }
 
 export const SETTING_LIMITS = {

@@ -7,7 +7,8 @@ import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { LaunchedSandbox, Mount, OutputSink } from './driver.ts';
 import { Output } from './output.ts';
-import type { SandboxControls, SandboxExit } from './sandbox.ts';
+import { NOTHING_COUNTED } from './sandbox.ts';
+import type { SandboxControls, SandboxExit, SandboxUsage } from './sandbox.ts';
 
 /** How long pipes held open by a process that escaped are waited for. */
 const OUTPUT_END_WITHIN_MS = 200;
@@ -23,8 +24,8 @@ export interface ChildSandboxOptions {
   signalsAsCodes: boolean;
   /** Sends the blow: everything in the sandbox starts to die. Called on kill() and again when the child has ended. */
   killTree(): void;
-  /** Makes sure that nothing is left; answers whether it ended at its memory limit. */
-  cleanUp(): Promise<{ outOfMemory: boolean }>;
+  /** Makes sure that nothing is left; answers whether it ended at its memory limit, and what it came to. */
+  cleanUp(): Promise<{ outOfMemory: boolean; usage?: SandboxUsage }>;
 }
 
 export class ChildSandbox implements LaunchedSandbox {
@@ -67,10 +68,11 @@ export class ChildSandbox implements LaunchedSandbox {
   async #end(options: ChildSandboxOptions, output: Output, code: number | null, signal: string | null): Promise<SandboxExit> {
     this.#killTree();
     await output.end({ withinMs: OUTPUT_END_WITHIN_MS });
-    const { outOfMemory } = await options.cleanUp();
+    const { outOfMemory, usage = NOTHING_COUNTED } = await options.cleanUp();
     const ended = code !== null && options.signalsAsCodes ? signalOfCode(code) : { code, signal };
     const failed = ended.code !== 0;
-    return { ...ended, outOfMemory: failed && (outOfMemory || output.heapLimitHit), stderrTail: output.tail };
+    const memoryLimitOf = !failed ? null : outOfMemory ? (usage.memoryLimitOf ?? 'kernel') : output.heapLimitHit ? 'heap' : null;
+    return { ...ended, outOfMemory: memoryLimitOf !== null, stderrTail: output.tail, usage: { ...usage, memoryLimitOf } };
   }
 }
 

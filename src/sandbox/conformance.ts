@@ -70,6 +70,7 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
         ],
         lateTargets: [],
         cwd: '/code',
+        network: null,
         background: false,
         memoryMiB: 128,
         cpus: null,
@@ -146,10 +147,10 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
 
     test('the exit code is the guest’s, and stdout and stderr come out', async () => {
       const exit = await end(await shell('echo out; echo err >&2; exit 7'));
-      assert.deepEqual(
-        { ...exit, output: exit.output.split('\n').toSorted() },
-        { code: 7, signal: null, outOfMemory: false, stderrTail: 'err\n', output: ['', 'err', 'out'] },
-      );
+      const { usage, output, ...rest } = exit;
+      assert.deepEqual(rest, { code: 7, signal: null, outOfMemory: false, stderrTail: 'err\n' });
+      assert.deepEqual(output.split('\n').toSorted(), ['', 'err', 'out']);
+      assert.equal(usage.memoryLimitOf, null);
     });
 
     test('a guest that a signal ends is reported with it', async () => {
@@ -198,12 +199,15 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
       // Outside of V8's heap, a page at a time, slower than the watcher of drivers without cgroups looks.
       const exit = await end(await node('const kept = []; setInterval(() => kept.push(Buffer.alloc(8 << 20, 1)), 20)', { memoryMiB: 96 }));
       assert.equal(exit.outOfMemory, true, JSON.stringify(exit));
+      assert.match(exit.usage.memoryLimitOf!, /kernel|watcher/);
+      assert.ok(exit.usage.peakMemoryBytes! > 80 << 20 && exit.usage.peakMemoryBytes! < 160 << 20, JSON.stringify(exit.usage));
     });
 
     test('a guest that reaches V8’s heap limit is reported as out of memory', async () => {
       const exit = await end(await start(['/runtime/node', '--max-old-space-size=20', '-e', 'const a = []; for (;;) a.push({})']));
       assert.equal(exit.outOfMemory, true, JSON.stringify(exit));
       assert.match(exit.stderrTail, /heap/);
+      assert.equal(exit.usage.memoryLimitOf, 'heap');
     });
 
     test('a crash is not reported as out of memory', async () => {
@@ -261,7 +265,7 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
           'ls -d /home /root /var /srv /boot /sys /run /etc/shadow /etc/ssh /etc/hostname 2>/dev/null; ls /etc; ls /proc | grep -c "^[0-9]"',
         ),
       );
-      assert.match(output, /^(alternatives|hosts|ld\.so\.cache|localtime|nsswitch\.conf|passwd|pki|ssl|\n)+\d\n$/);
+      assert.match(output, /^(alternatives|hosts|ld\.so\.cache|localtime|nsswitch\.conf|passwd|pki|resolv\.conf|ssl|\n)+\d\n$/);
     });
 
     test('a guest is nobody: no host root, no capabilities, no groups, no new privileges', wall, async () => {
@@ -283,6 +287,11 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
     test('a guest can make no namespaces, mounts or keyrings, and trace nothing', wall, async () => {
       const { output } = await end(await shell('unshare -U true 2>&1; unshare -m true 2>&1; mount -t tmpfs x /tmp 2>&1; echo done'));
       assert.equal(output.match(/not permitted|denied|No space|must be superuser/g)?.length, 3, output);
+    });
+
+    test('a guest leaves no core dump, and cannot ask for one', wall, async () => {
+      const { output } = await end(await shell('grep "Max core" /proc/self/limits; ulimit -S -c 0 2>/dev/null || echo refused'));
+      assert.match(output, /^Max core file size +1 +1 +bytes *\nrefused\n$/);
     });
 
     test('only stdio and the channel are open', wall, async () => {

@@ -4,7 +4,7 @@
 // neither runtimes nor artifacts: it is given an argv and the folders that must be visible.
 // Caller: launcher/service.ts.
 import type { Socket } from 'node:net';
-import type { SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
+import type { NetworkPolicy, SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
 
 /** A file or folder of the host, shown read-only at `target`. */
 export interface Mount {
@@ -23,12 +23,24 @@ export interface Launch {
   /** Folders inside that are empty at first, for show() to fill: targets of mounts to come. Only where the status says lateFiles. */
   lateTargets: string[];
   cwd: string;
+  /** Path of a network namespace to join; null: a new and empty one. */
+  network: string | null;
   /** Boot with what the machine has to spare, until promote(). */
   background: boolean;
   memoryMiB: number;
   cpus: number | null;
   tmpMiB: number;
   pids: number;
+}
+
+/** A network namespace with a way out of it, for one sandbox (network/network.ts). */
+export interface Network {
+  /** Of the namespace, for as long as this process lives. */
+  readonly path: string;
+  /** From now on its connections go where this allows. Once; waits for nothing. `log` is for the function's log. */
+  assign(policy: NetworkPolicy, log: (level: 'info' | 'warn', text: string) => void): void;
+  /** The sandbox has ended: everything of it is cut. Safe to call twice. */
+  release(): void;
 }
 
 /** Takes raw output; answers whether more is welcome now. When it was not, `onceWelcome` is called once it is again. */

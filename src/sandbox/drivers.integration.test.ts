@@ -3,7 +3,11 @@ import { BubblewrapDriver } from './bubblewrap/bubblewrap.ts';
 import { sandboxDriverConformance } from './conformance.ts';
 import { ProcessDriver } from './process/process.ts';
 
-sandboxDriverConformance({ name: 'bubblewrap', isolates: true, open: (options) => BubblewrapDriver.open(options) });
+sandboxDriverConformance({
+  name: 'bubblewrap',
+  isolates: true,
+  open: (options) => BubblewrapDriver.open({ ...options, networking: null }),
+});
 sandboxDriverConformance({
   name: 'process',
   isolates: false,

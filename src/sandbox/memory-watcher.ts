@@ -8,10 +8,13 @@ const PERIOD_MS = 100;
 export class MemoryWatcher {
   #timer: NodeJS.Timeout;
   #exceeded = false;
+  #peakBytes = 0;
 
   constructor(options: { limitBytes: number; pids: () => number[]; kill: () => void }) {
     this.#timer = setInterval(() => {
-      if (residentBytes(options.pids()) <= options.limitBytes) return;
+      const bytes = residentBytes(options.pids());
+      this.#peakBytes = Math.max(this.#peakBytes, bytes);
+      if (bytes <= options.limitBytes) return;
       this.#exceeded = true;
       this.stop();
       options.kill();
@@ -20,6 +23,11 @@ export class MemoryWatcher {
 
   get exceeded(): boolean {
     return this.#exceeded;
+  }
+
+  /** The most that it has seen; null: it has seen nothing. */
+  get peakBytes(): number | null {
+    return this.#peakBytes === 0 ? null : this.#peakBytes;
   }
 
   stop(): void {

@@ -5,6 +5,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MARK_VARIABLE } from './driver.ts';
+import type { CpuClock } from './sandbox.ts';
 
 /** Pids of living processes whose mark begins with `prefix` (`<scope>/` or `<scope>/<sandbox id>`). About 15 µs a process. */
 export function markedProcesses(prefix: string): number[] {
@@ -45,6 +46,28 @@ export function residentBytes(pids: number[]): number {
     }
   }
   return kib * 1024;
+}
+
+/** What the scheduler has counted of the living threads of `root` and what is below it; at most `processesMax` are looked at. Null: nothing. */
+export function cpuOfTree(root: number, options: { processesMax: number }): CpuClock | null {
+  const clock = { ranMs: 0, queuedMs: 0 };
+  let counted = false;
+  const waiting = [root];
+  for (let seen = 0; waiting.length > 0 && seen < options.processesMax; seen++) {
+    const pid = waiting.shift()!;
+    try {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        const [ranNs, queuedNs] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ');
+        clock.ranMs += Number(ranNs) / 1e6;
+        clock.queuedMs += Number(queuedNs) / 1e6;
+        counted = true;
+      }
+    } catch {
+      // It ended, or this kernel keeps no such count.
+    }
+    waiting.push(...childrenOf(pid));
+  }
+  return counted ? clock : null;
 }
 
 /**

@@ -3,6 +3,7 @@
 // The engine (functions/) calls it; sandbox/launcher implements it by asking the launcher role, which starts sandboxes
 // through one of the drivers (bubblewrap/, process/).
 import type { Duplex } from 'node:stream';
+import type { Egress } from '../protocol/egress.ts';
 import type { RuntimeName } from '../protocol/settings.ts';
 
 /** Everything about a sandbox that is fixed when it boots: blanks of equal shape are as good as each other. */
@@ -24,6 +25,15 @@ export interface SandboxSpec extends SandboxShape {
 export interface Assignment {
   /** sha256 of the artifact; its files appear read-only at `Sandbox.codeFolder`. */
   artifact: string;
+  network: NetworkPolicy;
+}
+
+/** Whose connections they are, and where they may go. */
+export interface NetworkPolicy {
+  project: string;
+  function: string;
+  version: number;
+  egress: Egress;
 }
 
 export interface SandboxExit {
@@ -34,7 +44,22 @@ export interface SandboxExit {
   outOfMemory: boolean;
   /** Last 4 KiB of what it wrote to fd 2: the runtime's dying words. */
   stderrTail: string;
+  usage: SandboxUsage;
+  /** The launcher ended and took it along: no doing of the guest. */
+  lost?: true;
 }
+
+/** What a sandbox came to in its life; null where nobody on this node counts it. */
+export interface SandboxUsage {
+  /** Memory and files in /tmp. */
+  peakMemoryBytes: number | null;
+  /** How often it was refused a process or a thread, at its limit of pids. */
+  pidsRefused: number | null;
+  /** What ended it when it was out of memory: `heap` is the runtime's own limit, below that of the sandbox. */
+  memoryLimitOf: 'kernel' | 'watcher' | 'heap' | null;
+}
+
+export const NOTHING_COUNTED: SandboxUsage = { peakMemoryBytes: null, pidsRefused: null, memoryLimitOf: null };
 
 /** Files of the kernel by which a sandbox is stopped, resumed and measured; null: not on this machine. */
 export interface SandboxControls {
@@ -44,6 +69,13 @@ export interface SandboxControls {
   memory: string | null;
   /** Holds the processor time used, as its own number or in a line of its own. */
   processor: { file: string; unit: 'ns' | 'usage_usec' } | null;
+}
+
+/** Two clocks that only go on while threads are busy. */
+export interface CpuClock {
+  ranMs: number;
+  /** Ready to run, and waiting for a CPU. */
+  queuedMs: number;
 }
 
 export interface Sandbox {
@@ -66,6 +98,8 @@ export interface Sandbox {
   memoryBytes(): number | null;
   /** Processor time that it has used since it began, ms; null when nobody counts it. */
   processorMs(): number | null;
+  /** Of what runs in it; null when nobody counts it. Some 100 µs: nothing for the hot path. */
+  cpu(): CpuClock | null;
   /** Ends it with everything in it, at once. Resolves when nothing is left. Safe to call twice. */
   kill(): Promise<void>;
 }
@@ -77,7 +111,8 @@ export interface Enforcement {
   cpus: 'cgroup v2' | 'cgroup v1' | null;
   pids: 'cgroup v2' | 'cgroup v1' | 'rlimit' | null;
   tmp: 'tmpfs' | null;
-  network: 'namespace' | null;
+  /** 'relay': by the egress of each function; 'namespace': nothing is reached at all. */
+  network: 'relay' | 'namespace' | null;
   /** Reasons for what is null, for people. */
   notes: string[];
 }
@@ -101,7 +136,10 @@ export interface Sandboxes {
   prepare(artifact: string, runtime: RuntimeName): void;
   /** A sandbox crashed while it loaded the artifact's compiled code: it is not used again. Holds for starts and assignments that follow. */
   discardCompiled(artifact: string, runtime: RuntimeName): void;
-  /** Who hears what sandboxes write to fd 1 and 2 themselves (their console.* and print come as frames): bounded pieces of text. */
-  outputTo(listener: (id: string, text: string) => void): void;
+  /**
+   * Who hears what sandboxes write to fd 1 and 2 themselves (their console.* and print come as frames), and what the
+   * platform has to tell their functions (refused connections): bounded pieces of text.
+   */
+  outputTo(listener: (id: string, text: string, level: 'info' | 'warn') => void): void;
   close(): Promise<void>;
 }

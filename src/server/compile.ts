@@ -54,6 +54,7 @@ export async function compileInSandbox({
         env: boot.env,
         mounts: [...boot.mounts, { source: code, target: CODE }],
         lateTargets: [],
+        network: null,
         cwd: CODE,
         background: true,
         memoryMiB: COMPILE_MEMORY_MIB,

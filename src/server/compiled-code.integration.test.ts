@@ -45,7 +45,7 @@ before(async () => {
   for (const name of ['artifacts', 'compiled', 'runtimes', 'run']) mkdirSync(join(folder, name), { mode: 0o755 });
   catalog = await RuntimeCatalog.open(join(folder, 'runtimes'));
   const folders = [join(folder, 'artifacts'), join(folder, 'compiled'), ...catalog.folders];
-  driver = await BubblewrapDriver.open({ scope, folders, runFolder: join(folder, 'run') });
+  driver = await BubblewrapDriver.open({ scope, folders, runFolder: join(folder, 'run'), networking: null });
   const parts = {
     folder: join(folder, 'artifacts'),
     compiledFolder: join(folder, 'compiled'),
@@ -113,6 +113,7 @@ async function load(artifact: string, runtime: RuntimeName, handler: string, mad
       env,
       mounts,
       lateTargets: [],
+      network: null,
       cwd: CODE,
       background: false,
       memoryMiB: 256,

@@ -45,6 +45,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       limits,
+      egressPrivate: config.egressPrivate,
       urls: urlsOf(config),
       log,
       now: Date.now,

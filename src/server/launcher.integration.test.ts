@@ -25,9 +25,27 @@ import { DiskBlobs } from '../store/blobs/disk.ts';
 // 0700, as the supervisor makes it: no sandbox's uid could walk into it.
 const dataFolder = realpathSync(mkdtempSync(join(tmpdir(), 'virga-launcher-role-')));
 const scope = createHash('sha256').update(dataFolder).digest('hex').slice(0, 12);
-const limits = { sandboxesMax: 10, sandboxMemoryMiB: 4_000, startsInFlightMax: 2, artifactUnpackedBytesMax: 1e6, artifactFilesMax: 100 };
-const config = { dataFolder, runFolder: join(dataFolder, 'run'), log: 'json', sandboxDriver: 'auto', limits } as Config;
+const limits = {
+  sandboxesMax: 10,
+  sandboxMemoryMiB: 4_000,
+  startsInFlightMax: 2,
+  artifactUnpackedBytesMax: 1e6,
+  artifactFilesMax: 100,
+  egressConnectionsPerSandboxMax: 8,
+  egressConnectionsMax: 16,
+};
+const config = {
+  dataFolder,
+  runFolder: join(dataFolder, 'run'),
+  log: 'json',
+  sandboxDriver: 'auto',
+  edgeHost: '127.0.0.1',
+  egressPrivate: [],
+  egressResolvers: null,
+  limits,
+} as unknown as Config;
 let artifact: string;
+const network = { project: 'p', function: 'f', version: 1, egress: 'internet' as const };
 let client: LauncherClient;
 let launcher: ChildProcess;
 
@@ -67,7 +85,7 @@ async function startLauncher(): Promise<ChildProcess> {
 }
 
 async function startSandbox(runtime: RuntimeName): Promise<{ sandbox: Sandbox; next: (type: number) => Promise<Frame> }> {
-  const sandbox = await client.start({ id: newId('sbx'), runtime, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 }, { artifact });
+  const sandbox = await client.start({ id: newId('sbx'), runtime, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 }, { artifact, network });
   const frames: Frame[] = [];
   const waiting: { type: number; take: (frame: Frame) => void }[] = [];
   const reader = new FrameReader((frame) => {
@@ -133,7 +151,7 @@ test('an artifact that was never stored is named in the refusal', async () => {
     tmpMiB: 8,
     pids: 64,
   } as const;
-  await assert.rejects(client.start(spec, { artifact: 'f'.repeat(64) }), { code: 'artifact_not_found', message: /fff/ });
+  await assert.rejects(client.start(spec, { artifact: 'f'.repeat(64), network }), { code: 'artifact_not_found', message: /fff/ });
 });
 
 test('sandboxes die with a launcher that is killed with -9; the next one removes what it left and serves', async () => {

@@ -14,10 +14,12 @@ import { blobsOf } from '../profiles/embedded.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { CODE, COMPILED, RuntimeCatalog } from '../runtimes/catalog.ts';
 import { BubblewrapDriver } from '../sandbox/bubblewrap/bubblewrap.ts';
+import type { BubblewrapOptions } from '../sandbox/bubblewrap/bubblewrap.ts';
 import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
 import type { Launch, Mount, SandboxDriver } from '../sandbox/driver.ts';
 import { LauncherService } from '../sandbox/launcher/service.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from '../sandbox/launcher/wire.ts';
+import { SandboxNetworks } from '../sandbox/network/network.ts';
 import { ProcessDriver } from '../sandbox/process/process.ts';
 import { killAll, markedProcesses } from '../sandbox/process-tree.ts';
 import type { Assignment, SandboxSpec } from '../sandbox/sandbox.ts';
@@ -32,6 +34,9 @@ import { StartError } from './start-error.ts';
 /** How long an earlier launcher, whose supervisor has died, may take to notice. */
 const PREDECESSOR_MS = 1_500;
 const SWEEP_MS = 5_000;
+/** Networks kept ready for sandboxes to come: they are made several times faster than sandboxes boot. */
+const NETWORKS_SPARE = 8;
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
 export async function runLauncher(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('launcher', config.log);
@@ -45,13 +50,16 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   const compiledFolder = join(config.dataFolder, 'compiled');
   await waitForPredecessor(socketPath);
   await sweep(scope, [runtimesFolder, artifactsFolder, compiledFolder, join(config.dataFolder, 'blobs', 'incoming')], log);
+  // Beside the catalog: each takes as long as the other.
+  const opening = config.sandboxDriver === 'process' ? null : openNetworks(config, log);
   const catalog = await RuntimeCatalog.open(runtimesFolder);
   for (const folder of [artifactsFolder, compiledFolder]) {
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o755);
   }
   const artifacts = new ArtifactFolders({ folder: artifactsFolder, compiledFolder, blobs: blobsOf(config), limits: config.limits });
-  const driver = await openDriver(config, { scope, folders: [artifactsFolder, compiledFolder, ...catalog.folders] });
+  const folders = [artifactsFolder, compiledFolder, ...catalog.folders];
+  const { driver, networks } = await openDriver(config, { scope, folders }, opening);
   log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
   const compiled = new CompiledCode({ config, driver, catalog, artifacts, folder: compiledFolder, log });
   await compiled.sweep(artifactsFolder);
@@ -62,13 +70,17 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
     fileTargets: [CODE, COMPILED],
     prepare: (artifact, runtime) => compiled.prepare(artifact, runtime),
     discardCompiled: (artifact, runtime) => compiled.discard(artifact, runtime),
+    networks,
     socketPath,
     channelsPath: join(config.runFolder, CHANNELS_SOCKET),
     limits: config.limits,
   });
   await service.listen();
   // A supervisor that was killed ends this process without a close(): see serveRole.
-  const closeNow = (): void => driver.closeNow();
+  const closeNow = (): void => {
+    driver.closeNow();
+    networks?.closeNow();
+  };
   process.once('exit', closeNow);
   return {
     close: async () => {
@@ -76,11 +88,12 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
       await service.close();
       await compiled.close();
       await driver.close();
+      await networks?.close();
     },
   };
 }
 
-function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateTargets' | 'background'> {
+function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateTargets' | 'background' | 'network'> {
   const boot = catalog.boot(spec.runtime, { memoryMiB: spec.memoryMiB });
   if (boot === null)
     throw new VirgaError(
@@ -111,18 +124,65 @@ async function filesOf(
   return compiled === null ? [code] : [code, { source: compiled, target: COMPILED }];
 }
 
-/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. */
-async function openDriver(config: Config, options: { scope: string; folders: string[] }): Promise<SandboxDriver> {
-  const openProcess = (reason: string): Promise<SandboxDriver> =>
-    ProcessDriver.open({ scope: options.scope, reason, warn: (text) => process.stderr.write(text) });
-  if (config.sandboxDriver === 'process') return openProcess('the configuration asks for it');
+export interface Opened {
+  driver: SandboxDriver;
+  /** null: sandboxes reach nothing, or (process driver) whatever they like. */
+  networks: SandboxNetworks | null;
+}
+
+/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. Also for the doctor. */
+export async function openDriver(
+  config: Config,
+  options: { scope: string; folders: string[]; warn?: (text: string) => void },
+  networks: Promise<SandboxNetworks> | null,
+): Promise<Opened> {
+  const warn = options.warn ?? ((text: string): unknown => process.stderr.write(text));
+  const openProcess = async (reason: string): Promise<Opened> => ({
+    driver: await ProcessDriver.open({ scope: options.scope, reason, warn }),
+    networks: null,
+  });
+  if (networks === null) return openProcess('the configuration asks for it');
   try {
-    return await BubblewrapDriver.open({ ...options, runFolder: config.runFolder });
+    return await openBubblewrap({ ...options, runFolder: config.runFolder }, await networks);
   } catch (error) {
     const reason = (error as Error).message;
     if (config.sandboxDriver === 'auto') return openProcess(`bubblewrap does not work here: ${reason}`);
     throw new StartError(`the sandbox driver 'bubblewrap' does not work here: ${reason}`);
   }
+}
+
+/** With networks where they work together; without, functions reach nothing, and the status says why. */
+async function openBubblewrap(options: Omit<BubblewrapOptions, 'networking'>, networks: SandboxNetworks): Promise<Opened> {
+  let { note } = networks;
+  if (networks.available) {
+    const trial = await networks.take();
+    try {
+      const networking = { userNamespace: networks.userNamespace, trial: trial.path };
+      return { driver: await BubblewrapDriver.open({ ...options, networking }), networks };
+    } catch (error) {
+      note = `functions reach nothing on the network: a trial sandbox cannot join one: ${(error as Error).message}`;
+      await networks.close();
+    } finally {
+      trial.release();
+    }
+  }
+  const driver = await BubblewrapDriver.open({ ...options, networking: null });
+  driver.status.enforcement.notes.push(note!);
+  return { driver, networks: null };
+}
+
+export function openNetworks(config: Config, log: PlatformLog): Promise<SandboxNetworks> {
+  const { limits, edgeHost, edgePort } = config;
+  return SandboxNetworks.open({
+    spare: NETWORKS_SPARE,
+    max: limits.sandboxesMax + NETWORKS_SPARE,
+    connectionsPerSandboxMax: limits.egressConnectionsPerSandboxMax,
+    connectionsMax: limits.egressConnectionsMax,
+    opened: config.egressPrivate,
+    openPort: LOOPBACK.test(edgeHost) ? null : edgePort,
+    resolvers: config.egressResolvers,
+    log,
+  });
 }
 
 async function sweep(scope: string, folders: string[], log: PlatformLog): Promise<void> {

@@ -1,8 +1,8 @@
 // `virga invocation ID`: one call: what was asked, how it ended, where its time went, and its log.
 import type { Command } from 'commander';
-import type { InvocationDetail } from '../../../sdk/src/control.ts';
+import type { InvocationDetail, InvocationRecord } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
-import { logLineText } from '../log-text.ts';
+import { logLineText, printable } from '../log-text.ts';
 import { bytesText } from '../manifest/units.ts';
 import { msText } from '../phrases.ts';
 import { projectOf } from '../project.ts';
@@ -34,7 +34,7 @@ function text({ invocation, logs, logsCut }: InvocationDetail, terminal: Termina
     ['function', `${invocation.project}/${invocation.function}, version ${invocation.version}`],
     ['request', invocation.request ?? invocation.trigger],
     ['outcome', `${outcome}${invocation.status === null ? '' : `, status ${invocation.status}`}`],
-    ...(invocation.error === null ? [] : [['error', invocation.error]]),
+    ...(invocation.error === null ? [] : [['error', printable(invocation.error).replaceAll('\n', ' ')]]),
     ['started', new Date(invocation.startedAt).toISOString()],
     ['trace', invocation.traceId],
     ['instance', invocation.instance],
@@ -54,7 +54,22 @@ function text({ invocation, logs, logsCut }: InvocationDetail, terminal: Termina
     `${msText(totalMs(receipt))}, ${receipt.cold ? 'cold' : 'warm'}`,
     ...receiptBars(receipt, BAR_COLUMNS).map((line) => `  ${line}`),
   );
+  if (invocation.explanation !== null) lines.push('', ...explanationLines(invocation.explanation, terminal));
   if (logs.length > 0) lines.push('', ...logs.map((line) => logLineText(line, terminal, { short: true, stdout: true })));
   if (logsCut) lines.push(terminal.paint('dim', `… and more: virga logs --invocation ${invocation.id} --limit 100000`));
   return lines.join('\n');
+}
+
+function explanationLines(
+  { cause, limit, setting, facts, lastLines }: NonNullable<InvocationRecord['explanation']>,
+  terminal: Terminal,
+): string[] {
+  const heading = limit === null ? cause : `${cause}, limit ${limit}`;
+  const lines = [`${terminal.paint('bold', 'why')}: ${heading}`, ...facts.map((fact) => `  ${printable(fact).replaceAll('\n', '\n    ')}`)];
+  if (setting !== null) lines.push(`  ${terminal.paint('green', `raise \`${setting}\` in virga.yaml`)}`);
+  if (lastLines.length > 0) {
+    lines.push(terminal.paint('dim', '  the last lines of its instance:'));
+    lines.push(...lastLines.map((line) => `    ${printable(line).replaceAll('\n', '\n    ')}`));
+  }
+  return lines;
 }

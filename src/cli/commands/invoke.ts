@@ -125,6 +125,7 @@ function print({ invocation, logs, result, error }: InvokeAnswer, terminal: Term
     terminal.error(`${terminal.paintError(['red', 'bold'], 'error:')} ${error.message} (${error.code})`);
     const stack = (error.detail as { stack?: unknown } | undefined)?.stack;
     if (typeof stack === 'string') terminal.error(terminal.paintError('dim', stack));
+    if (invocation.explanation !== null) terminal.note(`The whole account: virga invocation ${invocation.id}`);
   } else if (result !== null) printResult(result, terminal);
   terminal.note(terminal.paintError('dim', `${invocation.id}  version ${invocation.version}  ${receiptText(invocation.receipt)}`));
 }

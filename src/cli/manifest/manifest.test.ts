@@ -76,6 +76,7 @@ functions:
       pids: 128,
       queue: 1_000,
       idleMs: 300_000,
+      egress: 'internet',
       env: { MODE: 'test', LEVEL: 'debug' },
     },
   });

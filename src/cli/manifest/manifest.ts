@@ -4,6 +4,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
+import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { InstanceWindow, Route, RuntimeName, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
@@ -271,6 +272,7 @@ function settingsOf(input: SettingsInput, source: string): Omit<VersionSettings,
     pids: input.pids ?? limits.pids.default,
     queue: input.queue ?? limits.queue.default,
     idleMs: durationMs(input.idle ?? '') ?? limits.idleMs.default,
+    egress: input.egress ?? EGRESS_DEFAULT,
   };
 }
 

@@ -40,6 +40,8 @@ const SYNONYMS: Record<string, string> = {
   files: 'include',
   assets: 'include',
   maxconcurrency: 'concurrency',
+  network: 'egress',
+  outbound: 'egress',
 };
 
 export function problemsOfIssues(issues: readonly Issue[], document: ManifestDocument, root: unknown, base: Path = []): Problem[] {

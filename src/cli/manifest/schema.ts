@@ -2,6 +2,7 @@
 // docs/reference/manifest.md. Invariant: an `error` text says what is expected, so that it can follow "expected …";
 // descriptions are for the reference and for editors. Checks that span several keys are in manifest.ts.
 import { z } from 'zod';
+import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
 import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
@@ -128,6 +129,11 @@ const instanceWindow = z
     { error: 'a window such as {cron: "0 8 * * 1-5", for: 10h, min: 5, timezone: Europe/Madrid}' },
   )
   .describe('A time when more instances are kept ready.');
+const egressError = 'internet, none, or a list such as [api.stripe.com, "*.example.com:443"]';
+const egressEntry = z.string({ error: EGRESS_RULE }).superRefine((text, context) => {
+  const rule = parseEgressEntry(text);
+  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: `it ${rule}`, params: { rule: true } });
+});
 
 const settings = {
   runtime: z
@@ -170,6 +176,18 @@ const settings = {
       'How long an instance without calls is kept at most; sooner it goes when another needs its memory, or when its cold start is not worth it.',
     ),
   env: environment.optional(),
+  egress: z
+    .union(
+      [
+        z.enum(['internet', 'none'], { error: egressError }),
+        z.array(egressEntry, { error: egressError }).max(EGRESS_ENTRIES_MAX, { error: `at most ${EGRESS_ENTRIES_MAX} entries` }),
+      ],
+      { error: egressError },
+    )
+    .optional()
+    .describe(
+      'What the code may connect to: `internet` (never private networks or this machine), `none`, or a list of names, `*.names` (all below), addresses and ranges, each with `:port` if wanted.',
+    ),
   include: globs
     .optional()
     .describe('Further files that the code reads at run time, as globs relative to the manifest. They keep their place.'),

@@ -1,7 +1,7 @@
 // The command line of bubblewrap for one sandbox. What a sandbox sees:
 //
 //   /usr /bin /lib …   the host's, read-only          /tmp    its own tmpfs with a size limit; /dev/shm points here
-//   /etc               five files and the CA roots    /proc   its own, of its own processes
+//   /etc               six files and the CA roots    /proc   its own, of its own processes
 //   /code /virga …     what the launch asks for, ro   /dev    null, zero, full, random, urandom, fd
 //
 // Everything else of the host does not exist inside, and the root is read-only. Pure but for looking at which of the
@@ -14,7 +14,7 @@ const SYSTEM_FILES = ['/etc/ld.so.cache', '/etc/alternatives', '/etc/ssl/certs',
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom'];
 
 /** Small files that bubblewrap reads from descriptors, in this order, from ETC_FD_FIRST up. */
-export const ETC_FILES = ['/etc/passwd', '/etc/hosts', '/etc/nsswitch.conf'] as const;
+export const ETC_FILES = ['/etc/passwd', '/etc/hosts', '/etc/nsswitch.conf', '/etc/resolv.conf'] as const;
 export const ETC_FD_FIRST = 6;
 export const USER_NAMESPACE_FD = 4;
 export const SECCOMP_FD = 5;
@@ -46,7 +46,9 @@ export function systemArguments(): string[] {
 }
 
 export function bubblewrapArguments(launch: Launch, system: string[], identity: Identity): string[] {
-  const args = ['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup'];
+  // What it joined (see `enter`) is the network it stays in.
+  const network = launch.network === null ? ['--unshare-net'] : [];
+  const args = ['--unshare-pid', ...network, '--unshare-ipc', '--unshare-uts', '--unshare-cgroup'];
   if (identity.sharedUserNamespace) {
     // As --sync-fd it is closed before the guest runs; as --userns alone it would be passed on.
     args.push('--userns', String(USER_NAMESPACE_FD), '--sync-fd', String(USER_NAMESPACE_FD));
@@ -54,7 +56,8 @@ export function bubblewrapArguments(launch: Launch, system: string[], identity: 
     args.push('--unshare-user', '--disable-userns');
   }
   args.push('--uid', String(identity.uid), '--gid', String(identity.uid), '--hostname', 'sandbox');
-  args.push('--new-session', '--die-with-parent', '--clearenv');
+  // From a user namespace in which it is root (its own, or that of the networks) bubblewrap would leave the bounding set full.
+  args.push('--cap-drop', 'ALL', '--new-session', '--die-with-parent', '--clearenv');
   if (identity.filtered) args.push('--seccomp', String(SECCOMP_FD));
   for (const [name, value] of Object.entries(launch.env)) args.push('--setenv', name, value);
   args.push(...system);
@@ -71,5 +74,6 @@ export function etcContents(uid: number): string[] {
     `root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:${uid}:${uid}:sandbox:/tmp:/bin/sh\n`,
     '127.0.0.1 localhost\n::1 localhost\n127.0.0.1 sandbox\n',
     'passwd: files\nhosts: files dns\n',
+    'nameserver 127.0.0.1\n',
   ];
 }

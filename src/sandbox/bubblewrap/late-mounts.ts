@@ -26,7 +26,6 @@ export function mountThread(namespaceFd: number): MountPort {
   const worker = new Worker(PROGRAM, { workerData: { namespaceFd }, execArgv: NODE_FLAGS, resourceLimits: { maxOldGenerationSizeMb: 32 } });
   worker.unref();
   return {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     send: (request) => worker.postMessage(request),
     listen: (onAnswer, onEnd) => {
       worker.on('message', onAnswer);

@@ -31,11 +31,12 @@ export class RootWall implements Wall {
   /** `folders` (absolute, existing) become visible to sandboxes. Throws with the words of the tool that failed. */
   static async open(scope: string, folders: string[]): Promise<RootWall> {
     const plan = SharedFolders.plan(folders);
-    const [user] = await namespacesOf(['--user', '--', '/bin/sh', '-ec', 'echo ready; read -r _'], ['user'], async (pid) => {
+    const prepare = async (pid: number): Promise<void> => {
       const first = UID_FIRST + (parseInt(scope.slice(0, 8), 16) % RANGES) * RANGE;
       await writeFile(`/proc/${pid}/uid_map`, `0 ${first} ${RANGE}`);
       await writeFile(`/proc/${pid}/gid_map`, `0 ${first} ${RANGE}`);
-    });
+    };
+    const [user] = await namespacesOf(['--user', '--', '/bin/sh', '-ec', 'echo ready; read -r _'], ['user'], { prepare });
     try {
       await forbidFurtherUserNamespaces(user!);
       const [mount] = await namespacesOf(['--mount', '--propagation', 'private', '--', ...plan.command], ['mnt']);
@@ -46,9 +47,10 @@ export class RootWall implements Wall {
     }
   }
 
-  /** Enters the mount namespace and drops the groups of root. */
-  get enter(): string[] {
-    return ['nsenter', `--mount=/proc/${process.pid}/fd/${this.#mountNamespaceFd}`, '--setgid', '0', '--'];
+  /** Enters the namespaces and drops the groups of root. */
+  enter(network: string | null): string[] {
+    const net = network === null ? [] : [`--net=${network}`];
+    return ['nsenter', `--mount=/proc/${process.pid}/fd/${this.#mountNamespaceFd}`, ...net, '--setgid', '0', '--'];
   }
 
   /** Not used again until all others have been: nothing of an earlier sandbox can be met. */

@@ -12,23 +12,32 @@ const UID_INSIDE = 1000;
 export class UserWall implements Wall {
   readonly userNamespaceFd = null;
   readonly folders: SharedFolders;
-  readonly enter: string[];
+  readonly #enter: string[];
   readonly #fds: number[];
 
   private constructor(fds: number[], enter: string[], folders: SharedFolders) {
     this.#fds = fds;
-    this.enter = enter;
+    this.#enter = enter;
     this.folders = folders;
   }
 
-  /** Throws with the words of the tool that failed. */
-  static async open(folders: string[]): Promise<UserWall> {
+  /**
+   * `within`: path of a user namespace to use, whose root this user is, instead of a new one: networks can be joined only from
+   * theirs. Throws with the words of the tool that failed.
+   */
+  static async open(folders: string[], within: string | null): Promise<UserWall> {
     const plan = SharedFolders.plan(folders);
-    const argv = ['--user', '--map-root-user', '--mount', '--propagation', 'private', '--', ...plan.command];
-    const fds = await namespacesOf(argv, ['user', 'mnt']);
+    const before = within === null ? [] : ['nsenter', '--preserve-credentials', `--user=${within}`, '--'];
+    const own = within === null ? ['--user', '--map-root-user'] : [];
+    const argv = [...own, '--mount', '--propagation', 'private', '--', ...plan.command];
+    const fds = await namespacesOf(argv, ['user', 'mnt'], { before });
     const [user, mount] = fds.map((fd) => `/proc/${process.pid}/fd/${fd}`);
-    const enter = ['nsenter', '--preserve-credentials', `--user=${user}`, `--mount=${mount}`, '--'];
-    return new UserWall(fds, enter, new SharedFolders(plan, mountProcess(enter)));
+    const enter = ['nsenter', '--preserve-credentials', `--user=${user}`, `--mount=${mount}`];
+    return new UserWall(fds, enter, new SharedFolders(plan, mountProcess([...enter, '--'])));
+  }
+
+  enter(network: string | null): string[] {
+    return [...this.#enter, ...(network === null ? [] : [`--net=${network}`]), '--'];
   }
 
   nextUid(): number {

@@ -12,8 +12,8 @@ import { LateMounts, type MountPort } from './late-mounts.ts';
 export interface Wall {
   /** The user namespace that each sandbox joins; null: each has one of its own. */
   readonly userNamespaceFd: number | null;
-  /** What to put before the command of a sandbox. */
-  readonly enter: string[];
+  /** What to put before the command of a sandbox; `network` is the path of a network namespace to join. */
+  enter(network: string | null): string[];
   readonly folders: SharedFolders;
   /** Of the next sandbox, as counted inside. */
   nextUid(): number;
@@ -80,15 +80,16 @@ export class SharedFolders {
 }
 
 /**
- * Runs `unshare ARGV` until it says `ready`, lets `prepare` act on it from outside, takes hold of its namespaces of these
+ * Runs `unshare ARGV` (after what `before` puts in front of it) until it says `ready`, lets `prepare` act on it from outside, takes hold of its namespaces of these
  * kinds and ends it. The namespaces then live by the returned descriptors.
  */
 export async function namespacesOf(
   argv: string[],
   kinds: ('user' | 'mnt')[],
-  prepare: (pid: number) => Promise<void> = async () => {},
+  { before = [], prepare = async () => {} }: { before?: string[]; prepare?: (pid: number) => Promise<void> } = {},
 ): Promise<number[]> {
-  const child = spawn('unshare', argv, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const [program, ...args] = [...before, 'unshare', ...argv];
+  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   try {
     await saysReady(child);
     await prepare(child.pid!);

@@ -6,7 +6,8 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../process-tree.ts';
-import type { SandboxControls } from '../sandbox.ts';
+import { NOTHING_COUNTED } from '../sandbox.ts';
+import type { SandboxControls, SandboxUsage } from '../sandbox.ts';
 
 /** In v2 the freezer and the count of processor time are no controllers but part of every folder. */
 export type Controller = 'memory' | 'cpu' | 'pids' | 'freezer' | 'cpuacct';
@@ -97,6 +98,19 @@ export class Cgroup {
       return Number(/^oom_kill (\d+)$/m.exec(counters)?.[1] ?? 0) > 0;
     }
     return false;
+  }
+
+  /** What was counted up to now: read before destroy(). */
+  usage(): SandboxUsage {
+    const usage = { ...NOTHING_COUNTED };
+    for (const { version, controllers, folder } of this.#folders) {
+      // memory.peak came with Linux 5.19.
+      if (controllers.includes('memory'))
+        usage.peakMemoryBytes = count(folder, version === 2 ? 'memory.peak' : 'memory.max_usage_in_bytes');
+      if (!controllers.includes('pids')) continue;
+      usage.pidsRefused = count(folder, 'pids.events', /^max (\d+)$/m);
+    }
+    return usage;
   }
 
   pids(): number[] {
@@ -204,6 +218,11 @@ function removeEmpty(folder: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT';
   }
+}
+
+function count(folder: string, file: string, pattern = /^(\d+)$/m): number | null {
+  const found = pattern.exec(read(join(folder, file)));
+  return found === null ? null : Number(found[1]);
 }
 
 function read(file: string): string {

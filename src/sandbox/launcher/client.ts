@@ -12,7 +12,18 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
-import type { Assignment, Sandbox, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
+import { cpuOfTree } from '../process-tree.ts';
+import { NOTHING_COUNTED } from '../sandbox.ts';
+import type {
+  Assignment,
+  CpuClock,
+  Sandbox,
+  SandboxControls,
+  SandboxDriverStatus,
+  SandboxExit,
+  SandboxSpec,
+  Sandboxes,
+} from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -25,13 +36,19 @@ const LOST: SandboxExit = {
   code: null,
   signal: 'SIGKILL',
   outOfMemory: false,
+  usage: NOTHING_COUNTED,
+  lost: true,
   stderrTail: 'the launcher ended, and its sandboxes with it',
 };
 
+/** Of a fork bomb not all are looked at. */
+const CPU_PROCESSES_MAX = 64;
 const NO_CONTROLS: SandboxControls = { freezer: null, memory: null, processor: null };
 
 interface Answer extends Pick<Sandbox, 'codeFolder' | 'compiledFolder'> {
   controls: SandboxControls;
+  /** 0: not told again. */
+  pid: number;
 }
 
 interface Tenancy {
@@ -45,7 +62,7 @@ export class LauncherClient implements Sandboxes {
   readonly #launcherPath: string;
   readonly #channelsPath: string;
   readonly #door: ChannelDoor;
-  #onOutput: (id: string, text: string) => void = () => {};
+  #onOutput: (id: string, text: string, level: 'info' | 'warn') => void = () => {};
   readonly #tenancies = new Map<string, Tenancy>();
   #socket: Socket | undefined;
   #status: SandboxDriverStatus | undefined;
@@ -66,7 +83,7 @@ export class LauncherClient implements Sandboxes {
   }
 
   /** At most 64 KiB/s of each sandbox. */
-  outputTo(listener: (id: string, text: string) => void): void {
+  outputTo(listener: (id: string, text: string, level: 'info' | 'warn') => void): void {
     this.#onOutput = listener;
   }
 
@@ -169,14 +186,14 @@ export class LauncherClient implements Sandboxes {
       this.#arrival.resolve();
       return;
     }
-    if (message.op === 'output') {
-      this.#onOutput(message.id, message.text);
+    if (message.op === 'output' || message.op === 'log') {
+      this.#onOutput(message.id, message.text, message.op === 'log' ? message.level : 'info');
       return;
     }
     const tenancy = this.#tenancies.get(message.id);
     if (tenancy === undefined) return;
     if (message.op === 'started') tenancy.answered.resolve(message);
-    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS });
+    else if (message.op === 'assigned') tenancy.answered.resolve({ ...message, controls: NO_CONTROLS, pid: 0 });
     else if (message.op === 'refused') tenancy.answered.reject(new VirgaError(message.code, message.message));
     else {
       this.#tenancies.delete(message.id);
@@ -211,6 +228,7 @@ class LaunchedByClient implements Sandbox {
   compiledFolder: string | null;
   readonly #client: LauncherClient;
   readonly #controls: SandboxControls;
+  readonly #pid: number;
 
   constructor(id: string, parts: Pick<Sandbox, 'channel' | 'exited'> & Answer, client: LauncherClient) {
     this.id = id;
@@ -219,6 +237,7 @@ class LaunchedByClient implements Sandbox {
     this.compiledFolder = parts.compiledFolder;
     this.exited = parts.exited;
     this.#controls = parts.controls;
+    this.#pid = parts.pid;
     this.#client = client;
   }
 
@@ -258,6 +277,10 @@ class LaunchedByClient implements Sandbox {
     } catch {
       return null; // It has ended.
     }
+  }
+
+  cpu(): CpuClock | null {
+    return cpuOfTree(this.#pid, { processesMax: CPU_PROCESSES_MAX });
   }
 
   async kill(): Promise<void> {

@@ -23,7 +23,8 @@ const GUEST = `
   channel.on('end', () => process.exit(0));
   channel.write('up');`;
 
-const CODE = { artifact: 'a'.repeat(64) };
+const network = { project: 'p', function: 'f', version: 1, egress: 'internet' as const };
+const CODE = { artifact: 'a'.repeat(64), network };
 
 class Pair implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'virga-launcher-'));
@@ -54,6 +55,7 @@ class Pair implements AsyncDisposable {
       fileTargets: ['/code', '/compiled'],
       prepare: () => {},
       discardCompiled: () => {},
+      networks: null,
       socketPath: join(this.folder, LAUNCHER_SOCKET),
       channelsPath: join(this.folder, CHANNELS_SOCKET),
       limits: this.limits,
@@ -78,7 +80,7 @@ class Pair implements AsyncDisposable {
     return [{ source: this.folder, target: '/code' }];
   }
 
-  #boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background'> {
+  #boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background' | 'network'> {
     const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
     const mounts = [{ source: dirname(process.execPath), target: '/runtime' }];
     return { id, memoryMiB, cpus, tmpMiB, pids, mounts, cwd: '/code', argv: ['/runtime/node', '-e', this.program], env: {} };
@@ -130,7 +132,7 @@ test('starts beyond the number and the memory of the node are refused with the l
 test('what files() fails with reaches the caller, and no sandbox is left over', async () => {
   await using pair = await Pair.make();
   for (let i = 0; i < 5; i++) {
-    await assert.rejects(pair.client.start(pair.spec(), { artifact: '0'.repeat(64) }), { code: 'artifact_not_found' });
+    await assert.rejects(pair.client.start(pair.spec(), { artifact: '0'.repeat(64), network }), { code: 'artifact_not_found' });
   }
   await (await pair.client.start(pair.spec(), CODE)).kill();
 });
@@ -147,7 +149,7 @@ test('a blank gets its version while it runs, once, and one that cannot have it 
   await assert.rejects(blank.assign(CODE), { code: 'sandbox_unavailable' });
 
   const other = await pair.client.start(pair.spec(), null);
-  await assert.rejects(other.assign({ artifact: '0'.repeat(64) }), { code: 'artifact_not_found' });
+  await assert.rejects(other.assign({ artifact: '0'.repeat(64), network }), { code: 'artifact_not_found' });
   await other.kill();
 });
 

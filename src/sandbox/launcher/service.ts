@@ -13,7 +13,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Launch, LaunchedSandbox, Mount, SandboxDriver } from '../driver.ts';
+import type { Launch, LaunchedSandbox, Mount, Network, SandboxDriver } from '../driver.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
 import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { EdgeLink } from './edge-link.ts';
@@ -21,7 +21,7 @@ import { EdgeLink } from './edge-link.ts';
 export interface LauncherServiceOptions {
   driver: SandboxDriver;
   /** How a sandbox of this shape boots, without files. Fails with VirgaError. */
-  boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background'>;
+  boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background' | 'network'>;
   /** The files of a version: its code, then its compiled code if there is any. Fails with VirgaError. */
   files(assignment: Assignment, spec: SandboxSpec): Promise<Mount[]>;
   /** The targets that `files` may name, in this order. */
@@ -29,6 +29,8 @@ export interface LauncherServiceOptions {
   /** See Sandboxes in sandbox.ts. Neither fails. */
   prepare(artifact: string, runtime: RuntimeName): void;
   discardCompiled(artifact: string, runtime: RuntimeName): void;
+  /** null: sandboxes have no network. */
+  networks: { take(): Promise<Network> } | null;
   socketPath: string;
   channelsPath: string;
   limits: { sandboxesMax: number; startsInFlightMax: number };
@@ -48,6 +50,7 @@ interface Lease {
   sandbox: LaunchedSandbox | undefined;
   /** Of its version; none while it is blank. */
   files: Mount[];
+  network: Network | null;
   /** kill came, or the edge left, before there was a sandbox to kill. */
   unwanted: boolean;
   over: Promise<void>;
@@ -115,7 +118,7 @@ export class LauncherService {
       refuse(link, spec, error);
       return;
     }
-    const lease: Lease = { spec, assignment, link, sandbox: undefined, files: [], unwanted: false, over: Promise.resolve() };
+    const lease: Lease = { spec, assignment, link, sandbox: undefined, files: [], network: null, unwanted: false, over: Promise.resolve() };
     this.#leases.set(spec.id, lease);
     lease.over = this.#live(lease).finally(() => this.#leases.delete(spec.id));
   }
@@ -128,6 +131,7 @@ export class LauncherService {
     try {
       sandbox = await this.#launch(lease);
     } catch (error) {
+      lease.network?.release();
       refuse(link, spec, error);
       return;
     } finally {
@@ -136,7 +140,9 @@ export class LauncherService {
     lease.sandbox = sandbox;
     link.send({ op: 'started', id: spec.id, pid: sandbox.pid, ...this.#folders(lease, sandbox), controls: sandbox.controls });
     if (lease.unwanted) void sandbox.kill();
-    link.send({ op: 'exited', id: spec.id, exit: await sandbox.exited });
+    const exit = await sandbox.exited;
+    lease.network?.release();
+    link.send({ op: 'exited', id: spec.id, exit });
   }
 
   async #launch(lease: Lease): Promise<LaunchedSandbox> {
@@ -146,7 +152,10 @@ export class LauncherService {
     if (assignment === null && !late) throw new VirgaError('sandbox_unavailable', 'this node has no blank sandboxes');
     const files = (lease.files = assignment === null ? [] : await this.#options.files(assignment, spec));
     const lateTargets = assignment === null ? this.#options.fileTargets : [];
-    const launch: Launch = { ...boot, mounts: [...boot.mounts, ...files], lateTargets, background: assignment === null };
+    lease.network = (await this.#options.networks?.take()) ?? null;
+    if (assignment !== null) connectNetwork(lease, assignment);
+    const mounts = [...boot.mounts, ...files];
+    const launch: Launch = { ...boot, mounts, lateTargets, network: lease.network?.path ?? null, background: assignment === null };
     if (lease.unwanted) throw new VirgaError('sandbox_unavailable', `sandbox ${spec.id} was killed before it started`);
     const channel = await connectChannel(this.#options.channelsPath, spec.id);
     try {
@@ -165,6 +174,7 @@ export class LauncherService {
     try {
       if (lease.assignment !== null) throw new VirgaError('conflict', `sandbox ${id} holds a version already`);
       lease.assignment = assignment;
+      connectNetwork(lease, assignment);
       lease.sandbox.promote();
       lease.files = await this.#options.files(assignment, lease.spec);
       await lease.sandbox.show(lease.files);
@@ -214,6 +224,10 @@ export class LauncherService {
     if (next === undefined) this.#starting--;
     else next();
   }
+}
+
+function connectNetwork({ network, link, spec }: Lease, assignment: Assignment): void {
+  network?.assign(assignment.network, (level, text) => link.send({ op: 'log', id: spec.id, level, text }));
 }
 
 function refuse(link: EdgeLink, spec: SandboxSpec, error: unknown): void {

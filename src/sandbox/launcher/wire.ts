@@ -25,7 +25,9 @@ export type FromLauncher =
   /** Nothing of it is left. Follows every `started`, killed or not. */
   | { op: 'exited'; id: string; exit: SandboxExit }
   /** Raw stdout and stderr. */
-  | { op: 'output'; id: string; text: string };
+  | { op: 'output'; id: string; text: string }
+  /** What the platform has to tell the function, e.g. of connections that were refused. */
+  | { op: 'log'; id: string; level: 'info' | 'warn'; text: string };
 
 /** Room for 64 KiB of output in which every byte needs an escape of six. */
 export const LINE_BYTES_MAX = 512 * 1024;

@@ -12,6 +12,7 @@ import { MARK_VARIABLE } from '../driver.ts';
 import type { Launch, LaunchedSandbox, Mount, OutputSink, SandboxDriver } from '../driver.ts';
 import { MemoryWatcher } from '../memory-watcher.ts';
 import { killAll, markedProcesses, descendants, signal } from '../process-tree.ts';
+import { NOTHING_COUNTED } from '../sandbox.ts';
 import type { SandboxDriverStatus } from '../sandbox.ts';
 
 const CLEAN_UP_WITHIN_MS = 5_000;
@@ -80,7 +81,8 @@ export class ProcessDriver implements SandboxDriver {
       cleanUp: async () => {
         watcher.stop();
         await killAll(() => markedProcesses(mark), { withinMs: CLEAN_UP_WITHIN_MS });
-        return { outOfMemory: watcher.exceeded };
+        const memoryLimitOf = watcher.exceeded ? 'watcher' : null;
+        return { outOfMemory: watcher.exceeded, usage: { ...NOTHING_COUNTED, peakMemoryBytes: watcher.peakBytes, memoryLimitOf } };
       },
     });
   }

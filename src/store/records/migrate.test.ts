@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,10 +10,13 @@ import type { TestPostgres } from './testing.ts';
 
 let postgres: TestPostgres;
 let folder: string;
+/** Of the next migration. */
+let next: string;
 before(async () => {
   postgres = await startTestPostgres();
   folder = await mkdtemp(join(tmpdir(), 'virga-migrations-'));
   await cp(join(import.meta.dirname, 'migrations'), folder, { recursive: true });
+  next = `${String((await readdir(folder)).length + 1).padStart(4, '0')}-more.sql`;
 });
 after(async () => {
   await postgres[Symbol.asyncDispose]();
@@ -33,9 +36,8 @@ async function migrate(connection: pg.ClientConfig, from?: string): Promise<stri
 
 /** The next migration: one more than there are. */
 async function addMigration(sql: string): Promise<string> {
-  const name = '0002-more.sql';
-  await writeFile(join(folder, name), sql);
-  return name;
+  await writeFile(join(folder, next), sql);
+  return next;
 }
 
 test('a migrated database is left alone, and a new migration is applied once', async () => {
@@ -51,13 +53,16 @@ test('a database with a migration that this Virga does not know is refused as ne
   await using database = await postgres.database();
   await addMigration('create table more (x integer);');
   await migrate(database.connection, folder);
-  await assert.rejects(migrate(database.connection), { name: 'MigrationError', message: /newer than this Virga.*0002-more.*--data/ });
+  await assert.rejects(migrate(database.connection), {
+    name: 'MigrationError',
+    message: new RegExp(`newer than this Virga.*${next}.*--data`),
+  });
 });
 
 test('a migration that fails leaves nothing of itself', async () => {
   await using database = await postgres.database();
   await addMigration('create table half (x integer); select broken from nowhere;');
-  await assert.rejects(migrate(database.connection, folder), { name: 'MigrationError', message: /0002-more.*nowhere/ });
+  await assert.rejects(migrate(database.connection, folder), { name: 'MigrationError', message: new RegExp(`${next}.*nowhere`) });
   const { rowCount } = await database.records.query(`select 1 from pg_tables where tablename = 'half'`);
   assert.equal(rowCount, 0);
 });
