@@ -29,7 +29,7 @@ import { Conduct } from './guest-conduct.ts';
 import { Handshake } from './handshake.ts';
 import { LastLines } from './last-lines.ts';
 import { Rest } from './rest.ts';
-import type { Accounts } from './room.ts';
+import type { Accounts } from './memory-budget.ts';
 import type { DeployedVersion } from './version.ts';
 
 /** Whose log line it is: an instance, or a pool (with an empty id) when there is none. */
@@ -65,7 +65,6 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
-  /** What it counts with (room.ts), the eviction clock at its last call, processor time so far. */
   readonly accounts: Accounts;
   /** For whoever must explain its end. */
   readonly lastLines = new LastLines();

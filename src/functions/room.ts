@@ -27,16 +27,6 @@ export interface Tenant extends Waiting {
   useRoom(): 'used' | 'refused' | 'done';
 }
 
-/** What is written down of an instance beside its calls, by this file and version-pool.ts. */
-export interface Accounts {
-  /** What it counts with in the node's memory, MiB. */
-  countedMiB: number;
-  /** The eviction clock when it last ended a call. */
-  usedAtClock: number;
-  /** Processor time that was measured of it so far. */
-  processorMs: number;
-}
-
 export interface RoomLimits {
   sandboxMemoryMiB: number;
   sandboxesMax: number;

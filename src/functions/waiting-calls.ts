@@ -3,7 +3,7 @@
 // Invariant: a call that waits is handed out, failed, or abandoned within the version's timeout; at most settings.queue wait
 // beside those that instances being started will take; what admission.ts counted for a call is given back when it leaves.
 // Owned by version-pool.ts.
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { Admission } from './admission.ts';
 import type { Call } from './call.ts';
 import { CallQueue } from './call-queue.ts';
