@@ -58,12 +58,6 @@ test('nothing given is a complete configuration that fits the machine', () => {
       projectConcurrencyMax: 1_000,
       egressConnectionsPerSandboxMax: 256,
       egressConnectionsMax: 4_096,
-      functionQueueBytesMax: 16_777_216,
-      projectConcurrencyMax: 1_000,
-      projectQueueBytesMax: 33_554_432,
-      projectQueueCallsMax: 2_500,
-      queueBytesMax: 67_108_864,
-      queueCallsMax: 5_000,
       retentionHours: 168,
     },
   });
