@@ -51,8 +51,8 @@ export class CallMeter {
     for (const instance of active) {
       const total = instance.sandbox.processorMs();
       if (total === null) continue;
-      processorMs = (processorMs ?? 0) + Math.max(0, total - instance.processorMs);
-      instance.processorMs = total;
+      processorMs = (processorMs ?? 0) + Math.max(0, total - instance.accounts.processorMs);
+      instance.accounts.processorMs = total;
     }
     this.#habits.use.measured({ processorMs, busyMs, calls: this.#ended, quickestMs: this.#quickestMs, crowding });
     if (processorMs !== undefined) this.#time.correct(this.#project, processorMs - this.#chargedMs);

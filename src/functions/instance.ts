@@ -29,6 +29,7 @@ import { Conduct } from './guest-conduct.ts';
 import { Handshake } from './handshake.ts';
 import { LastLines } from './last-lines.ts';
 import { Rest } from './rest.ts';
+import type { Accounts } from './memory-budget.ts';
 import type { DeployedVersion } from './version.ts';
 
 /** Whose log line it is: an instance, or a pool (with an empty id) when there is none. */
@@ -64,11 +65,9 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
-  readonly lastLines = new LastLines(); // For whoever must explain its end.
-  /** Kept by version-pool.ts and room.ts: its part of the node's memory, eviction clock at its last call, processor time so far. */
-  countedMiB: number;
-  usedAtClock = 0;
-  processorMs = 0;
+  readonly accounts: Accounts;
+  /** For whoever must explain its end. */
+  readonly lastLines = new LastLines();
   readonly rest: Rest;
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
@@ -80,12 +79,13 @@ export class Instance implements CallHost {
   #nextStream = 1;
   #corked = false;
   #killed = false;
-  #killReason: VirgaError | undefined; // For the calls that it takes along.
+  /** Why we killed it, for the calls that it takes along. */
+  #killReason: VirgaError | undefined;
 
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
     this.sandbox = sandbox;
-    this.countedMiB = version.settings.memoryMiB;
+    this.accounts = { countedMiB: version.settings.memoryMiB, usedAtClock: 0, processorMs: 0 };
     this.rest = new Rest(sandbox);
     this.#events = events;
     this.#conduct = new Conduct(sandbox.channel, version.settings.concurrency);

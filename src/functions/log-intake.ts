@@ -9,10 +9,10 @@ import type { LogLine } from '../protocol/invocation.ts';
 import type { Call } from './call.ts';
 import type { LogSource } from './instance.ts';
 
+/** What a log record costs beside its text, when it is written and kept: an empty one is not free. */
+const LOG_RECORD_BYTES = 128;
 /** Lines that a direct invocation gets back. */
 const COLLECTED_MAX = 1_000;
-/** What a record costs beside its text, when it is written and kept: an empty one is not free. */
-const RECORD_BYTES = 128;
 
 export class LogIntake {
   readonly #recorder: Recorder;
@@ -36,7 +36,7 @@ export class LogIntake {
       };
       this.#budgets.set(source, budget);
     }
-    if (!budget.bucket.take(text.length + RECORD_BYTES, now)) {
+    if (!budget.bucket.take(text.length + LOG_RECORD_BYTES, now)) {
       budget.droppedRecords++;
       budget.droppedBytes += text.length;
       return;

@@ -3,6 +3,16 @@
 // Invariant: used ≤ limitMiB and count ≤ sandboxesMax after every grant; nothing is given back twice by way of more than was
 // taken. Pure. Owned by engine.ts.
 
+/** What is written down of an instance beside its calls, by room.ts and version-pool.ts. */
+export interface Accounts {
+  /** What it counts with in the node's memory, MiB. */
+  countedMiB: number;
+  /** The eviction clock when it last ended a call. */
+  usedAtClock: number;
+  /** Processor time that was measured of it so far. */
+  processorMs: number;
+}
+
 export class MemoryBudget {
   readonly limitMiB: number;
   readonly countMax: number;

@@ -118,7 +118,7 @@ export class Room {
   /** A stopped instance is to run: it counts with its limit from now on, if there is room. */
   grow(tenant: Tenant, instance: Instance): boolean {
     const { memoryMiB } = tenant.version.settings;
-    const more = memoryMiB - instance.countedMiB;
+    const more = memoryMiB - instance.accounts.countedMiB;
     if (more <= 0) return true;
     if (!this.#make(tenant, more, 0, instance)) return false;
     this.#change(tenant, instance, memoryMiB);
@@ -128,14 +128,14 @@ export class Room {
   /** The same, without giving up anybody for it. */
   growIfFree(tenant: Tenant, instance: Instance): boolean {
     const { memoryMiB } = tenant.version.settings;
-    if (!this.#free(memoryMiB - instance.countedMiB, 0)) return false;
+    if (!this.#free(memoryMiB - instance.accounts.countedMiB, 0)) return false;
     this.#change(tenant, instance, memoryMiB);
     return true;
   }
 
   /** An instance was stopped and cannot grow: it counts with what it holds. */
   shrink(tenant: Tenant, instance: Instance, mib: number): void {
-    if (mib >= instance.countedMiB) return;
+    if (mib >= instance.accounts.countedMiB) return;
     this.#change(tenant, instance, mib);
     if (this.#shortOfMemory) this.offer();
   }
@@ -179,14 +179,19 @@ export class Room {
       const { frequency, coldMs } = tenant.habits;
       for (const instance of tenant.idle()) {
         if (instance === spared) continue;
-        const worth = this.clock.worth({ usedAtClock: instance.usedAtClock, frequency, coldMs, heldMiB: instance.countedMiB });
+        const worth = this.clock.worth({
+          usedAtClock: instance.accounts.usedAtClock,
+          frequency,
+          coldMs,
+          heldMiB: instance.accounts.countedMiB,
+        });
         if (best === undefined || (near && !best.near) || worth < best.worth) best = { tenant, instance, worth, near };
       }
     }
     if (best === undefined) return false;
     this.clock.gaveUp(best.worth);
     best.tenant.evict(best.instance);
-    this.#giveBack(best.tenant, best.instance.countedMiB);
+    this.#giveBack(best.tenant, best.instance.accounts.countedMiB);
     return true;
   }
 
@@ -196,8 +201,8 @@ export class Room {
   }
 
   #change(tenant: Tenant, instance: Instance, to: number): void {
-    this.#budget.change(instance.countedMiB, to);
-    tenant.project.memoryMiB += to - instance.countedMiB;
-    instance.countedMiB = to;
+    this.#budget.change(instance.accounts.countedMiB, to);
+    tenant.project.memoryMiB += to - instance.accounts.countedMiB;
+    instance.accounts.countedMiB = to;
   }
 }

@@ -3,7 +3,7 @@
 // decides on more instances.
 // Invariant: a call that waits is run, failed, or abandoned within the version's timeout (waiting-calls.ts); instances never
 // exceed settings.instances.max; nothing runs that the gate and the room have not let in. Owned by engine.ts.
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
 import { CallMeter } from './call-meter.ts';
 import { logTextOf, stoppingError } from './failures.ts';
@@ -17,7 +17,6 @@ import { slotsOf, statsOf } from './pool-stats.ts';
 import type { PoolStats } from './pool-stats.ts';
 import { heldMiB } from './memory-budget.ts';
 import { demandMax, usefulInstances } from './processor-use.ts';
-import type { QueueTimes } from './queue-control.ts';
 import type { Tenant } from './room.ts';
 import type { Runner } from './run-gate.ts';
 import { instancesToStart } from './start-rule.ts';
@@ -72,7 +71,10 @@ export class VersionPool implements Runner, Tenant {
       registered: (instance) => void this.instances.add(instance),
       live: (instance, tookMs) => this.#onLive(instance, tookMs),
       failed: (failure, instance, again) => this.#onStartFailed(failure, instance, again),
-      resume: () => this.#resume(),
+      resume: () => {
+        this.ensureMin();
+        this.#startMore();
+      },
     });
   }
 
@@ -170,10 +172,6 @@ export class VersionPool implements Runner, Tenant {
     return false;
   }
 
-  queueTimes(): QueueTimes {
-    return { serviceMs: this.habits.serviceMs, startMs: this.habits.coldMs, timeoutMs: this.version.settings.timeoutMs };
-  }
-
   get settled(): boolean {
     return this.#starts.underWay === 0 && this.instances.size > 0;
   }
@@ -184,11 +182,6 @@ export class VersionPool implements Runner, Tenant {
     // It may have been first in the line for room.
     this.#host.room.offer();
     this.#reportEmpty();
-  }
-
-  #resume(): void {
-    this.ensureMin();
-    this.#startMore();
   }
 
   stats(): PoolStats {
@@ -230,7 +223,7 @@ export class VersionPool implements Runner, Tenant {
       this.#lacks = 'turn';
       return false;
     }
-    if (instance.countedMiB < this.version.settings.memoryMiB && !room.grow(this, instance)) {
+    if (instance.accounts.countedMiB < this.version.settings.memoryMiB && !room.grow(this, instance)) {
       this.#lacks = 'room';
       gate.leave(this.project, this.demand);
       return false;
@@ -262,7 +255,7 @@ export class VersionPool implements Runner, Tenant {
     if (instance.state !== 'live') return;
     const { gate, room } = this.#host;
     if (this.running === 0) this.habits.quietSince = instance.idleSince;
-    instance.usedAtClock = room.clock.now;
+    instance.accounts.usedAtClock = room.clock.now;
     if (this.#waiting.size > 0 && !gate.othersFirst(this)) {
       const yields = instance.calls.size === 0 && room.wantsBack(this);
       while (!yields && instance.freeSlots > 0 && this.#waiting.size > 0 && this.#enter(instance)) {
@@ -291,7 +284,7 @@ export class VersionPool implements Runner, Tenant {
 
   #onDead(instance: Instance): void {
     this.#free.remove(instance);
-    if (this.instances.delete(instance)) this.#host.room.release(this, instance.countedMiB);
+    if (this.instances.delete(instance)) this.#host.room.release(this, instance.accounts.countedMiB);
     this.ensureMin();
     this.#startMore();
     this.#reportEmpty();
@@ -348,7 +341,7 @@ export class VersionPool implements Runner, Tenant {
 
   #onLive(live: Instance, tookMs: number): void {
     this.habits.started(tookMs, live.cold.initMs);
-    live.processorMs = live.sandbox.processorMs() ?? 0;
+    live.accounts.processorMs = live.sandbox.processorMs() ?? 0;
     for (const call of this.#waiting.first(this.version.settings.concurrency)) call.cold = live.cold;
     this.#onSlotFree(live);
   }
@@ -369,7 +362,7 @@ export class VersionPool implements Runner, Tenant {
   #freeze(instance: Instance): void {
     const { memoryMiB } = this.version.settings;
     instance.rest.freeze();
-    if (!instance.rest.frozen || instance.countedMiB < memoryMiB) return;
+    if (!instance.rest.frozen || instance.accounts.countedMiB < memoryMiB) return;
     const mib = heldMiB(memoryMiB, instance.sandbox.memoryBytes() ?? instance.peakMemoryBytes);
     this.habits.held(mib);
     this.#host.room.shrink(this, instance, mib);

@@ -3,21 +3,20 @@
 // Invariant: a call that waits is handed out, failed, or abandoned within the version's timeout; at most settings.queue wait
 // beside those that instances being started will take; what admission.ts counted for a call is given back when it leaves.
 // Owned by version-pool.ts.
-import { VirgaError } from '../protocol/errors.ts';
+import type { VirgaError } from '../protocol/errors.ts';
 import type { Admission } from './admission.ts';
 import type { Call } from './call.ts';
 import { CallQueue } from './call-queue.ts';
 import type { ProjectLoad } from './fair-share.ts';
 import { floodedError, overloadError, waitedTooLongError } from './failures.ts';
+import type { Habits } from './habits.ts';
 import { QueueControl } from './queue-control.ts';
-import type { QueueTimes } from './queue-control.ts';
 import type { DeployedVersion } from './version.ts';
 
 export interface WaitingHost {
   readonly version: DeployedVersion;
   readonly project: ProjectLoad;
-  /** Averages of this version, for what counts as too long. */
-  queueTimes(): QueueTimes;
+  readonly habits: Habits;
   /** There are instances, and no more are being started: what they serve is what there is. */
   readonly settled: boolean;
   /** A call that waited has ended without having run. */
@@ -104,7 +103,9 @@ export class WaitingCalls {
   #look(now: number): void {
     if (this.#queue.size === 0) this.#since = now;
     const ready = this.#host.settled || now - this.#since > SCALE_UP_MS;
-    const began = this.#control.look(now, this.#queue.size, this.#host.queueTimes(), ready);
+    const { serviceMs, coldMs } = this.#host.habits;
+    const times = { serviceMs, startMs: coldMs, timeoutMs: this.#host.version.settings.timeoutMs };
+    const began = this.#control.look(now, this.#queue.size, times, ready);
     this.#queue.newestFirst = this.#control.overloaded;
     if (began) this.#queue.allLate();
   }

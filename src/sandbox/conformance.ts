@@ -318,9 +318,9 @@ export function sandboxDriverConformance(options: ConformanceOptions): void {
         { cpus: 0.25 },
       );
       await once(guest.channel.resume(), 'data');
-      const before = cpuMs(guest.sandbox.pid);
+      const atFirstMs = cpuMs(guest.sandbox.pid);
       await once(guest.channel, 'data');
-      const usedMs = cpuMs(guest.sandbox.pid) - before;
+      const usedMs = cpuMs(guest.sandbox.pid) - atFirstMs;
       await guest.sandbox.kill();
       await end(guest);
       assert.ok(usedMs < 300, `${usedMs} ms of CPU in 600 ms at a quarter of a CPU`);
