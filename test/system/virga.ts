@@ -172,9 +172,12 @@ export function runCli(args: string[], options: { cwd?: string; input?: string; 
 
 /** The environment without anything that would change what Virga does. */
 export function cleanEnvironment(): Record<string, string> {
-  const { PATH, HOME, LANG, TMPDIR } = process.env;
+  const { PATH, HOME, LANG, TMPDIR, VIRGA_TEST_SANDBOX } = process.env;
   return Object.fromEntries(
-    Object.entries({ PATH, HOME, LANG, TMPDIR }).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    // Any test over another driver: VIRGA_TEST_SANDBOX=oci.
+    Object.entries({ PATH, HOME, LANG, TMPDIR, VIRGA_SANDBOX: VIRGA_TEST_SANDBOX }).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    ),
   );
 }
 

@@ -172,7 +172,8 @@ export const ATTACKS: Record<string, ProtocolAttack> = {
     run: () => write(frame(STATS, '', { stream: 0, arg: 0xffff_ffff })),
   },
   descriptors: { tries: 'to fill the edge with open files', holds: /^200 done$/, run: () => Array.from({ length: 500 }, passDescriptors) },
-  'close-channel': { tries: 'to go on without its channel', holds: /^502 function_crashed/, run: closeChannel },
+  // A container's runtime keeps the channel open, so that there the deadline ends it.
+  'close-channel': { tries: 'to go on without its channel', holds: /^50(2 function_crashed|4 function_timeout)/, run: closeChannel },
 };
 
 /** What needs more than one call or a raw connection: named in the test. */
