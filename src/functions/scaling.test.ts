@@ -225,9 +225,8 @@ test('a handler that takes microseconds is not given an instance for each call t
   const version = testVersion({ instances: { min: 0, max: 50 }, queue: 1_000 });
   for (let round = 0; round < 100; round++)
     assert.deepEqual(errors(await Promise.all(Array.from({ length: 32 }, () => ask(version).done))), []);
-  // Four or twice the processors are started before anything is known of it.
-  const { availableParallelism } = await import('node:os');
-  assert.ok(sandboxes.guests.length <= Math.max(4, 2 * availableParallelism()), `${sandboxes.guests.length} instances`);
+  // Those that are started before anything is known of it, and a few where other work stretches its calls; 32 wait each time.
+  assert.ok(sandboxes.guests.length <= 16, `${sandboxes.guests.length} instances`);
 });
 
 test('a window keeps its instances ready without a call, also when there were none', async () => {
