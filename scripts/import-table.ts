@@ -39,6 +39,7 @@ export const ROOMS: Room[] = [
   { name: 'port: recorder', files: ['src/observe/recorder.ts'], may: CONTRACTS },
 
   { name: 'bubblewrap driver', files: ['src/sandbox/bubblewrap/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
+  { name: 'oci driver', files: ['src/sandbox/oci/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'process driver', files: ['src/sandbox/process/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'launcher client', files: ['src/sandbox/launcher/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   {

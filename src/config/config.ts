@@ -14,7 +14,9 @@ export interface Config {
   log: 'people' | 'json';
   /** Set: use this server instead of the embedded one. */
   postgresUrl: string | null;
-  sandboxDriver: 'auto' | 'bubblewrap' | 'process';
+  sandboxDriver: 'auto' | 'bubblewrap' | 'oci' | 'process';
+  /** A name, or the absolute path of a container runtime. */
+  ociRuntime: string;
   /** Ranges that are not public, which functions may name in their egress all the same. */
   egressPrivate: string[];
   /** null: those of /etc/resolv.conf. */

@@ -63,6 +63,7 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     egressResolvers: read(table.egressResolvers),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),
+    ociRuntime: read(table.ociRuntime),
     limits: Object.fromEntries(Object.entries(LIMIT_SETTINGS).map(([key, setting]) => [key, read(setting)])) as unknown as Limits,
   };
   if (config.edgePort === config.controlPort) {

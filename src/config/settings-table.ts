@@ -2,7 +2,7 @@
 // value of it looks like. env.ts parses with it, the help and docs/reference/configuration.md are printed from it.
 // Invariant: the types make it complete: a field of Config or Limits without a row does not compile.
 import { isIP } from 'node:net';
-import { resolve } from 'node:path';
+import { basename, isAbsolute, resolve } from 'node:path';
 import { parseEgressEntry } from '../protocol/egress.ts';
 import type { Config, Limits } from './config.ts';
 
@@ -102,9 +102,16 @@ export const NODE_SETTINGS: NodeSettings = {
     flag: 'sandbox',
     placeholder: 'driver',
     meaning:
-      'What walls functions in: `bubblewrap` (Linux namespaces), `process` (no wall: only for code that you trust), or `auto`: bubblewrap where it works, else process.',
+      'What walls functions in: `bubblewrap` (Linux namespaces), `oci` (a container runtime: crun, runc, runsc), `process` (no wall: only for code that you trust), or `auto`: the first of these that works.',
     default: () => 'auto',
-    parse: oneOf('auto', 'bubblewrap', 'process'),
+    parse: oneOf('auto', 'bubblewrap', 'oci', 'process'),
+  },
+  ociRuntime: {
+    variable: 'VIRGA_OCI_RUNTIME',
+    meaning:
+      'The container runtime of the `oci` sandbox: `crun`, `runc`, `runsc`, the path of one, or `auto`: the first of these that works. Functions of `isolation: strong` have runsc in any case.',
+    default: () => 'auto',
+    parse: ociRuntime,
   },
   egressPrivate: {
     variable: 'VIRGA_EGRESS_PRIVATE',
@@ -285,6 +292,13 @@ function host(text: string): Parsed<string> {
   // Four numbers that are no address would pass for a name.
   if (isIP(text) !== 0 || (name.test(text) && !/^[\d.]+$/.test(text))) return { value: text };
   return { problem: 'give an address of this machine without a port, e.g. 127.0.0.1, 0.0.0.0 or ::1' };
+}
+
+function ociRuntime(text: string): Parsed<string> {
+  const names = ['crun', 'runc', 'runsc'];
+  const named = text === 'auto' || names.includes(text);
+  if (named || (isAbsolute(text) && names.some((name) => basename(text).startsWith(name)))) return { value: text };
+  return { problem: `give auto, ${names.join(', ')}, or the absolute path of a program whose name begins with one of these` };
 }
 
 function ranges(text: string): Parsed<string[]> {

@@ -60,6 +60,7 @@ const SHOWN: Record<Shown, (settings: VersionSettings) => string> = {
   cpus: ({ cpus }) => (cpus === null ? 'no quota' : String(cpus)),
   tmpMiB: ({ tmpMiB }) => `${tmpMiB} MiB`,
   pids: ({ pids }) => String(pids),
+  isolation: ({ isolation }) => isolation,
   queue: ({ queue }) => String(queue),
   idleMs: ({ idleMs }) => duration(idleMs),
   egress: ({ egress }) => egressText(egress),

@@ -230,6 +230,9 @@ export function deploymentCases(start: StartControl): void {
       const { sandbox } = control.edge.stats;
       control.edge.stats.sandbox = {
         driver: 'process',
+        runtime: null,
+        strong: null,
+        strongReason: 'gVisor is not installed',
         lateFiles: true,
         enforcement: { isolation: null, memory: 'watcher', cpus: null, pids: null, tmp: null, network: null, notes: ['no cgroups here'] },
       };
@@ -243,6 +246,19 @@ export function deploymentCases(start: StartControl): void {
         assert.equal(taken.status, 201);
         assert.match(taken.body.warning, /no limit of pids, tmp, network \(process sandbox: no cgroups here\)/);
         assert.equal((await deploy('hold', request(one, { memoryMiB: 300 }))).body.warning, undefined);
+      } finally {
+        control.edge.stats.sandbox = sandbox;
+      }
+    });
+
+    test('strong isolation is refused with reason and remedy where it is not to be had, and taken where it is', async () => {
+      const { sandbox } = control.edge.stats;
+      const refused = await deploy('strong', request(one, { isolation: 'strong' }));
+      assert.equal(refused.status, 422);
+      assert.match(refused.body.error.message, /'hello' asks for isolation strong.*gVisor is not installed.*set isolation to standard/);
+      control.edge.stats.sandbox = { ...sandbox!, strong: { ...sandbox!, driver: 'oci', runtime: 'runsc' }, strongReason: null };
+      try {
+        assert.equal((await deploy('strong', request(one, { isolation: 'strong' }))).status, 201);
       } finally {
         control.edge.stats.sandbox = sandbox;
       }

@@ -3,8 +3,8 @@
 import { EGRESS_DEFAULT, egressText, privateEgress } from '../protocol/egress.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { SETTING_LIMITS } from '../protocol/settings.ts';
-import type { VersionSettings } from '../protocol/settings.ts';
-import type { EdgeStats } from '../protocol/stats.ts';
+import type { Isolation, VersionSettings } from '../protocol/settings.ts';
+import type { DriverStats, EdgeStats } from '../protocol/stats.ts';
 
 type Sandbox = NonNullable<EdgeStats['sandbox']>;
 type Limit = 'memory' | 'cpus' | 'pids' | 'tmp' | 'network';
@@ -19,6 +19,7 @@ interface Refused {
 
 interface Asked {
   function: string;
+  isolation: Isolation;
   setting: keyof VersionSettings;
   limit: Limit;
   value: number | string;
@@ -46,34 +47,66 @@ export function checkEnforcement(
     if (!asked.some((ask) => ask.explicit)) return undefined;
     return 'the edge does not answer, so it is not known whether this node can enforce all settings; the functions start only if it can';
   }
-  const { network } = sandbox.enforcement;
-  // `none` holds where nothing is reached at all.
-  const unheld = asked.filter((ask) =>
-    ask.limit === 'network' && ask.value !== 'none' ? network !== 'relay' : sandbox.enforcement[ask.limit] === null,
-  );
-  const reason = sandbox.enforcement.notes.join('; ') || `the ${sandbox.driver} sandbox has no means for it here`;
+  if (sandbox.strong === null) refused.push(...versions.flatMap((version) => strongOf(version, sandbox.strongReason)));
+  const driverOf = (ask: Asked): DriverStats => (ask.isolation === 'strong' ? (sandbox.strong ?? sandbox) : sandbox);
+  const unheld = asked.filter((ask) => !holds(driverOf(ask), ask));
   for (const ask of unheld) {
-    if (ask.explicit) refused.push({ function: ask.function, setting: ask.setting, value: ask.value, reason });
+    if (ask.explicit) refused.push({ function: ask.function, setting: ask.setting, value: ask.value, reason: reasonOf(driverOf(ask)) });
   }
   refuse(refused);
-  if (unheld.length === 0) return undefined;
-  const unlimited = unheld.filter((ask) => ask.limit !== 'network' || network === null);
-  if (unlimited.length === 0) return `functions reach nothing on the network from this node (${sandbox.driver} sandbox: ${reason})`;
+  const first = unheld[0];
+  if (first === undefined) return undefined;
+  const { driver } = driverOf(first);
+  const because = `${driver} sandbox: ${reasonOf(driverOf(first))}`;
+  const unlimited = unheld.filter((ask) => ask.limit !== 'network' || driverOf(ask).enforcement.network === null);
+  if (unlimited.length === 0) return `functions reach nothing on the network from this node (${because})`;
   const limits = [...new Set(unlimited.map((ask) => ask.limit))].join(', ');
-  return `this node holds functions to no limit of ${limits} (${sandbox.driver} sandbox: ${reason})`;
+  return `this node holds functions to no limit of ${limits} (${because})`;
+}
+
+function holds({ enforcement }: DriverStats, ask: Asked): boolean {
+  // `none` holds where nothing is reached at all.
+  if (ask.limit === 'network' && ask.value !== 'none') return enforcement.network === 'relay';
+  return enforcement[ask.limit] !== null;
+}
+
+/** Never run with less than it asks for: see node-driver.ts for one that was deployed before gVisor went away. */
+function strongOf({ function: fn, settings }: { function: string; settings: VersionSettings }, reason: string | null): Refused[] {
+  if (settings.isolation !== 'strong') return [];
+  const remedy = 'remedy that on the node, or set isolation to standard in virga.yaml';
+  return [{ function: fn, setting: 'isolation', value: 'strong', reason: reason ?? 'it has no such sandboxes', remedy }];
+}
+
+function reasonOf(driver: DriverStats): string {
+  return driver.enforcement.notes.join('; ') || `the ${driver.driver} sandbox has no means for it here`;
 }
 
 function askedBy(fn: string, settings: VersionSettings): Asked[] {
   const asks: Asked[] = [];
+  const { isolation } = settings;
   const ask = (setting: 'memoryMiB' | 'pids' | 'tmpMiB', limit: Limit): void => {
-    asks.push({ function: fn, setting, limit, value: settings[setting], explicit: settings[setting] !== SETTING_LIMITS[setting].default });
+    asks.push({
+      function: fn,
+      isolation,
+      setting,
+      limit,
+      value: settings[setting],
+      explicit: settings[setting] !== SETTING_LIMITS[setting].default,
+    });
   };
   ask('memoryMiB', 'memory');
   ask('pids', 'pids');
   ask('tmpMiB', 'tmp');
-  if (settings.cpus !== null) asks.push({ function: fn, setting: 'cpus', limit: 'cpus', value: settings.cpus, explicit: true });
+  if (settings.cpus !== null) asks.push({ function: fn, isolation, setting: 'cpus', limit: 'cpus', value: settings.cpus, explicit: true });
   const { egress } = settings;
-  asks.push({ function: fn, setting: 'egress', limit: 'network', value: egressText(egress), explicit: egress !== EGRESS_DEFAULT });
+  asks.push({
+    function: fn,
+    isolation,
+    setting: 'egress',
+    limit: 'network',
+    value: egressText(egress),
+    explicit: egress !== EGRESS_DEFAULT,
+  });
   return asks;
 }
 

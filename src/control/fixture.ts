@@ -196,7 +196,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
       functions: [],
       blanks: [],
       records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },
-      sandbox: { driver: 'bubblewrap', lateFiles: true, enforcement },
+      sandbox: { driver: 'bubblewrap', runtime: null, lateFiles: true, enforcement, strong: null, strongReason: 'gVisor is not installed' },
     },
     onInvoke: (_request, response) => void response.writeHead(500).end(),
     close: () =>
@@ -218,6 +218,7 @@ export const SETTINGS: VersionSettings = {
   cpus: null,
   tmpMiB: 64,
   pids: 128,
+  isolation: 'standard',
   queue: 1_000,
   idleMs: 300_000,
   env: {},

@@ -17,6 +17,20 @@ export interface NodeIdentity {
 }
 
 const enforced = z.string().nullable();
+const driver = z.object({
+  driver: z.string(),
+  runtime: z.string().nullable(),
+  lateFiles: z.boolean(),
+  enforcement: z.object({
+    isolation: enforced,
+    memory: enforced,
+    cpus: enforced,
+    pids: enforced,
+    tmp: enforced,
+    network: enforced,
+    notes: z.array(z.string()),
+  }),
+});
 const edgeStats = z.object({
   pid: z.int(),
   uptimeS: z.number(),
@@ -44,21 +58,7 @@ const edgeStats = z.object({
     written: z.int(),
     dropped: z.object({ invocations: z.int(), logLines: z.int() }),
   }),
-  sandbox: z
-    .object({
-      driver: z.string(),
-      lateFiles: z.boolean(),
-      enforcement: z.object({
-        isolation: enforced,
-        memory: enforced,
-        cpus: enforced,
-        pids: enforced,
-        tmp: enforced,
-        network: enforced,
-        notes: z.array(z.string()),
-      }),
-    })
-    .nullable(),
+  sandbox: driver.extend({ strong: driver.nullable(), strongReason: z.string().nullable() }).nullable(),
 });
 
 const status = z

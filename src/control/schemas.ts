@@ -11,7 +11,7 @@ import type { Explanation } from '../protocol/explanation.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
-import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256_PATTERN } from '../protocol/settings.ts';
+import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256_PATTERN } from '../protocol/settings.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -50,6 +50,14 @@ const env = z
     `must have at most ${envBytes.max} bytes in all, names and values`,
   );
 
+const egressEntry = z.string().superRefine((text, context) => {
+  const rule = parseEgressEntry(text);
+  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: rule });
+});
+const egress = z.union([z.enum(['internet', 'none']), z.array(egressEntry).max(EGRESS_ENTRIES_MAX)], {
+  error: "must be 'internet', 'none', or a list of names, addresses and ranges",
+});
+
 const instanceWindow = z.strictObject({
   cron: z
     .string()
@@ -61,14 +69,6 @@ const instanceWindow = z.strictObject({
   forMs: between(windowForMs),
   min: between(instancesMin),
   timezone: z.string().max(100).refine(isTimezone, 'must be a time zone, such as Europe/Madrid'),
-});
-
-const egressEntry = z.string().superRefine((text, context) => {
-  const rule = parseEgressEntry(text);
-  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: rule });
-});
-const egress = z.union([z.enum(['internet', 'none']), z.array(egressEntry).max(EGRESS_ENTRIES_MAX)], {
-  error: "must be 'internet', 'none', or a list of names, addresses and ranges",
 });
 
 export const settings = z
@@ -95,6 +95,7 @@ export const settings = z
     cpus: z.number().min(cpus.min).max(cpus.max).nullable(),
     tmpMiB: between(tmpMiB),
     pids: between(pids),
+    isolation: z.enum(ISOLATIONS),
     queue: between(queue),
     idleMs: between(idleMs),
     env,

@@ -2,16 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { SandboxDriverStatus, SandboxShape } from '../sandbox/sandbox.ts';
+import type { NodeSandboxStatus, SandboxShape } from '../sandbox/sandbox.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BLANK_MIB, Blanks } from './blanks.ts';
 import { ColdRate } from './cold-rate.ts';
 import { ScriptedSandboxes } from './testing.ts';
 
-const SHAPE: SandboxShape = { runtime: 'nodejs26', memoryMiB: 100, cpus: null, tmpMiB: 1, pids: 16 };
-const STATUS: SandboxDriverStatus = {
+const SHAPE: SandboxShape = { runtime: 'nodejs26', memoryMiB: 100, cpus: null, tmpMiB: 1, pids: 16, isolation: 'standard' };
+const STATUS: NodeSandboxStatus = {
   driver: 'bubblewrap',
+  runtime: null,
   lateFiles: true,
+  strong: null,
+  strongReason: 'not here',
   enforcement: { isolation: 'namespaces', memory: null, cpus: null, pids: null, tmp: null, network: null, notes: [] },
 };
 

@@ -127,7 +127,7 @@ export class Blanks {
   }
 
   #shelf(shape: SandboxShape): Shelf {
-    const key = JSON.stringify([shape.runtime, shape.memoryMiB, shape.cpus, shape.tmpMiB, shape.pids]);
+    const key = JSON.stringify([shape.runtime, shape.memoryMiB, shape.cpus, shape.tmpMiB, shape.pids, shape.isolation]);
     let shelf = this.#shelves.get(key);
     if (shelf === undefined) {
       shelf = { shape, ready: [], booting: 0, waiting: [], rate: new ColdRate(performance.now()), current: false };
@@ -168,8 +168,6 @@ export class Blanks {
   }
 
   #bootMore(): void {
-    const status = this.#sandboxes.status();
-    if (status === undefined || !status.lateFiles) return;
     while (!this.#closed && this.#booting < this.#limits.bootsMax && this.#count < this.#limits.blanksMax && this.#room()) {
       const shelf = this.#neediest();
       if (shelf === undefined) return;
@@ -181,7 +179,10 @@ export class Blanks {
   #neediest(): Shelf | undefined {
     let neediest: Shelf | undefined;
     let least = 1;
+    const status = this.#sandboxes.status();
     for (const shelf of this.#shelves.values()) {
+      const driver = shelf.shape.isolation === 'strong' ? status?.strong : status;
+      if (driver?.lateFiles !== true) continue;
       const wanted = this.#wanted(shelf);
       const part = wanted === 0 ? 1 : (shelf.ready.length + shelf.booting) / wanted;
       if (part < least) [least, neediest] = [part, shelf];

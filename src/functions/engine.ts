@@ -314,6 +314,6 @@ function functionKey(version: { project: string; function: string }): string {
 }
 
 function shapeOf({ settings }: DeployedVersion): SandboxShape {
-  const { runtime, memoryMiB, cpus, tmpMiB, pids } = settings;
-  return { runtime, memoryMiB, cpus, tmpMiB, pids };
+  const { runtime, memoryMiB, cpus, tmpMiB, pids, isolation } = settings;
+  return { runtime, memoryMiB, cpus, tmpMiB, pids, isolation };
 }

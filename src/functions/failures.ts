@@ -103,7 +103,10 @@ export function exitError(version: DeployedVersion, exit: SandboxExit, { startin
   if (exit.lost) {
     const facts = ['the launcher of this node ended and its sandboxes with it; it is being restarted'];
     const message = `${nameOf(version)} was interrupted: ${facts[0]}`;
-    return new VirgaError('unavailable', message, { explanation: explanation(seen, { cause: 'exit', facts }) });
+    // One that had not begun a call is tried again (starts.ts).
+    return new VirgaError(starting ? 'sandbox_unavailable' : 'unavailable', message, {
+      explanation: explanation(seen, { cause: 'exit', facts }),
+    });
   }
   if (exit.outOfMemory) return outOfMemoryError(version, exit, { starting, seen });
   const how = exit.signal !== null ? `was ended by ${exit.signal}` : `exited with code ${exit.code ?? 'unknown'}`;
@@ -121,6 +124,12 @@ export function exitError(version: DeployedVersion, exit: SandboxExit, { startin
     refused === 0 ? { cause: 'exit', facts } : { cause: 'pids', limit: `${pids} processes and threads`, setting: 'pids', facts },
     exit,
   );
+  if (starting && exit.signal === 'SIGKILL' && refused === 0) {
+    // Nobody but the machine's operator kills with this: nothing is known against the code, and no call has begun.
+    return new VirgaError('sandbox_unavailable', `${nameOf(version)} could not be loaded: its process ${how}${tail}`, {
+      explanation: reason,
+    });
+  }
   if (starting) {
     return new VirgaError('function_load_failed', `${nameOf(version)} could not be loaded: its process ${how}${after}${tail}`, {
       detail: { stack: words },

@@ -1,4 +1,4 @@
-// The instances of a version by state, for `virga status`. Pure; called by version-pool.ts.
+// The instances of a version counted: by state for `virga status`, by slots for the start rule. Pure; called by version-pool.ts.
 import type { Instance } from './instance.ts';
 
 export interface PoolStats {
@@ -8,6 +8,17 @@ export interface PoolStats {
   draining: number;
   queued: number;
   inFlight: number;
+}
+
+/** Calls that live instances can take in all, and now. */
+export function slotsOf(instances: Iterable<Instance>, concurrency: number): { slots: number; free: number } {
+  let [slots, free] = [0, 0];
+  for (const instance of instances) {
+    if (instance.state !== 'live') continue;
+    slots += concurrency;
+    free += instance.freeSlots;
+  }
+  return { slots, free };
 }
 
 export function statsOf(instances: Iterable<Instance>, own: { starting: number; queued: number }): PoolStats {

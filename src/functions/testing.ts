@@ -9,7 +9,7 @@ import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 import type { Recorder, RecorderStatus } from '../observe/recorder.ts';
 import { NOTHING_COUNTED } from '../sandbox/sandbox.ts';
-import type { Assignment, CpuClock, Sandbox, SandboxDriverStatus, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
+import type { Assignment, CpuClock, NodeSandboxStatus, Sandbox, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox/sandbox.ts';
 import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
@@ -22,6 +22,7 @@ const SETTINGS: VersionSettings = {
   cpus: null,
   tmpMiB: 1,
   pids: 16,
+  isolation: 'standard',
   queue: 10,
   idleMs: 60_000,
   env: {},
@@ -96,19 +97,19 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly #script: GuestScript;
   alive = 0;
   refuse: VirgaError | undefined;
+  /** The CPU clock of all of them. */
+  cpu: () => CpuClock | null = () => null;
   /** Set: sandboxes can be stopped, and hold this. */
   heldBytes: number | undefined;
   /** How long a start takes, how many there are at the moment, and how many sandboxes are stopped. */
   startMs = 0;
   starting = 0;
   frozen = 0;
-  /** The CPU clock of all of them. */
-  cpu: () => CpuClock | null = () => null;
   /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
   compiledFolder: string | null = null;
   readonly prepared: string[] = [];
   /** Without it there are no blanks. */
-  driver: SandboxDriverStatus | undefined;
+  driver: NodeSandboxStatus | undefined;
 
   constructor(script: GuestScript) {
     this.#script = script;
@@ -152,14 +153,14 @@ export class ScriptedSandboxes implements Sandboxes {
       },
       thaw: (): void => setFrozen(false),
       memoryBytes: (): number | null => this.heldBytes ?? null,
-      processorMs: (): number | null => null,
       cpu: (): CpuClock | null => this.cpu(),
+      processorMs: (): number | null => null,
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;
   }
 
-  status(): SandboxDriverStatus | undefined {
+  status(): NodeSandboxStatus | undefined {
     return this.driver;
   }
 

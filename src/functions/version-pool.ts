@@ -13,7 +13,7 @@ import type { Habits } from './habits.ts';
 import type { Instance, InstanceEvents } from './instance.ts';
 import { Minimum } from './minimum.ts';
 import type { PoolHost } from './pool-host.ts';
-import { statsOf } from './pool-stats.ts';
+import { slotsOf, statsOf } from './pool-stats.ts';
 import type { PoolStats } from './pool-stats.ts';
 import { heldMiB } from './memory-budget.ts';
 import { demandMax, usefulInstances } from './processor-use.ts';
@@ -299,13 +299,7 @@ export class VersionPool implements Runner, Tenant {
     const missing = this.#retiring || this.#starts.paused ? 0 : Math.max(0, this.#minimum.at(now) - present);
     const oldest = this.#waiting.oldest;
     if (oldest === undefined) return missing;
-    let free = 0;
-    let slots = 0;
-    for (const instance of this.instances) {
-      if (instance.state !== 'live') continue;
-      free += instance.freeSlots;
-      slots += concurrency;
-    }
+    const { slots, free } = slotsOf(this.instances, concurrency);
     const { use, serviceMs, coldMs } = this.habits;
     const useful = usefulInstances(use, { processors: this.#host.processors, serviceMs, concurrency });
     const queued = instancesToStart({

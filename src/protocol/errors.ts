@@ -61,18 +61,18 @@ export interface ErrorBody {
 export class VirgaError extends Error {
   readonly code: ErrorCode;
   readonly detail: unknown;
-  /** Seconds after which it is worth to try again, where that is known. */
-  readonly retryAfterS: number | undefined;
   /** For the record of the call, not for the caller: it may quote what the function printed. */
   readonly explanation: Explanation | null;
+  /** Seconds after which it is worth to try again, where that is known. */
+  readonly retryAfterS: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown; retryAfterS?: number; explanation?: Explanation } = {}) {
+  constructor(code: ErrorCode, message: string, options: { detail?: unknown; cause?: unknown; explanation?: Explanation; retryAfterS?: number } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'VirgaError';
     this.code = code;
     this.detail = options.detail;
-    this.retryAfterS = options.retryAfterS;
     this.explanation = options.explanation ?? null;
+    this.retryAfterS = options.retryAfterS;
   }
 
   get status(): number {

@@ -18,6 +18,13 @@ export interface InstanceWindow {
   timezone: string;
 }
 
+/**
+ * standard: the walls of the node's own driver, in front of the kernel of the host. strong: a kernel of the sandbox's own, so that
+ * what the host's kernel gets wrong is out of reach.
+ */
+export const ISOLATIONS = ['standard', 'strong'] as const;
+export type Isolation = (typeof ISOLATIONS)[number];
+
 /** Everything about a version but its code. Two deploys with equal settings and an equal artifact make no new version. */
 export interface VersionSettings {
   runtime: RuntimeName;
@@ -34,6 +41,7 @@ export interface VersionSettings {
   tmpMiB: number;
   /** Processes and threads in the sandbox at most. */
   pids: number;
+  isolation: Isolation;
   /** Invocations that may wait for an instance; the next one gets 429. */
   queue: number;
   /** How long an idle instance is kept at most, ms. */
@@ -44,7 +52,7 @@ export interface VersionSettings {
 }
 
 /** Settings that came after the first versions were stored, as those are meant. */
-const LATER_SETTINGS = { egress: EGRESS_DEFAULT } satisfies Partial<VersionSettings>;
+const LATER_SETTINGS = { egress: EGRESS_DEFAULT, isolation: 'standard' } satisfies Partial<VersionSettings>;
 
 /** The settings of a version as it was stored, perhaps by an earlier Virga. */
 export function completeSettings(stored: Omit<VersionSettings, keyof typeof LATER_SETTINGS> & Partial<VersionSettings>): VersionSettings {

@@ -23,6 +23,22 @@ export interface BlankStats {
   booting: number;
 }
 
+/** SandboxDriverStatus of sandbox/sandbox.ts. */
+export interface DriverStats {
+  driver: string;
+  runtime: string | null;
+  lateFiles: boolean;
+  enforcement: {
+    isolation: string | null;
+    memory: string | null;
+    cpus: string | null;
+    pids: string | null;
+    tmp: string | null;
+    network: string | null;
+    notes: string[];
+  };
+}
+
 export interface EdgeStats {
   pid: number;
   uptimeS: number;
@@ -33,18 +49,6 @@ export interface EdgeStats {
   functions: FunctionStats[];
   blanks: BlankStats[];
   records: { pending: number; pendingBytes: number; written: number; dropped: { invocations: number; logLines: number } };
-  /** SandboxDriverStatus of sandbox/sandbox.ts; null while the launcher is not connected. */
-  sandbox: {
-    driver: string;
-    lateFiles: boolean;
-    enforcement: {
-      isolation: string | null;
-      memory: string | null;
-      cpus: string | null;
-      pids: string | null;
-      tmp: string | null;
-      network: string | null;
-      notes: string[];
-    };
-  } | null;
+  /** NodeSandboxStatus of sandbox/sandbox.ts; null while the launcher is not connected. */
+  sandbox: (DriverStats & { strong: DriverStats | null; strongReason: string | null }) | null;
 }

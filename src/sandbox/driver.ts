@@ -1,9 +1,10 @@
 // The driver contract inside the sandbox port: how the launcher starts one sandbox on this machine. Drivers are
-// siblings (bubblewrap/, process/) and pass one suite, conformance.ts.
+// siblings (bubblewrap/, oci/, process/) and pass one suite, conformance.ts.
 // Invariant: when `exited` resolves, nothing of the sandbox is left: no process, no cgroup, no mount. A driver knows
 // neither runtimes nor artifacts: it is given an argv and the folders that must be visible.
 // Caller: launcher/service.ts.
 import type { Socket } from 'node:net';
+import type { Isolation } from '../protocol/settings.ts';
 import type { NetworkPolicy, SandboxControls, SandboxDriverStatus, SandboxExit } from './sandbox.ts';
 
 /** A file or folder of the host, shown read-only at `target`. */
@@ -27,10 +28,19 @@ export interface Launch {
   network: string | null;
   /** Boot with what the machine has to spare, until promote(). */
   background: boolean;
+  isolation: Isolation;
   memoryMiB: number;
   cpus: number | null;
   tmpMiB: number;
   pids: number;
+}
+
+/**
+ * Where launches name networks: the user namespace from which those can be joined (null: from the launcher's) and one to try it with.
+ */
+export interface Networking {
+  userNamespace: string | null;
+  trial: string;
 }
 
 /** A network namespace with a way out of it, for one sandbox (network/network.ts). */

@@ -1,10 +1,10 @@
 // The sandbox port: one isolated operating-system environment with a runtime in it and a socket to it on fd 3.
 // Invariant: when `exited` resolves, nothing of the sandbox is left: no process, cgroup, mount or socket.
 // The engine (functions/) calls it; sandbox/launcher implements it by asking the launcher role, which starts sandboxes
-// through one of the drivers (bubblewrap/, process/).
+// through one of the drivers (bubblewrap/, oci/, process/).
 import type { Duplex } from 'node:stream';
 import type { Egress } from '../protocol/egress.ts';
-import type { RuntimeName } from '../protocol/settings.ts';
+import type { Isolation, RuntimeName } from '../protocol/settings.ts';
 
 /** Everything about a sandbox that is fixed when it boots: blanks of equal shape are as good as each other. */
 export interface SandboxShape {
@@ -14,6 +14,7 @@ export interface SandboxShape {
   cpus: number | null;
   tmpMiB: number;
   pids: number;
+  isolation: Isolation;
 }
 
 export interface SandboxSpec extends SandboxShape {
@@ -96,10 +97,10 @@ export interface Sandbox {
   thaw(): void;
   /** Bytes that it holds now; null when nobody counts them. */
   memoryBytes(): number | null;
-  /** Processor time that it has used since it began, ms; null when nobody counts it. */
-  processorMs(): number | null;
   /** Of what runs in it; null when nobody counts it. Some 100 µs: nothing for the hot path. */
   cpu(): CpuClock | null;
+  /** Processor time that it has used since it began, ms; null when nobody counts it. */
+  processorMs(): number | null;
   /** Ends it with everything in it, at once. Resolves when nothing is left. Safe to call twice. */
   kill(): Promise<void>;
 }
@@ -118,10 +119,19 @@ export interface Enforcement {
 }
 
 export interface SandboxDriverStatus {
-  driver: 'bubblewrap' | 'process';
+  driver: 'bubblewrap' | 'oci' | 'process';
+  /** Of the oci driver: which container runtime; null with the others. */
+  runtime: string | null;
   /** Whether a sandbox that runs can be given its files: without it there are no blanks. */
   lateFiles: boolean;
   enforcement: Enforcement;
+}
+
+/** What a node offers: to functions of `isolation: standard`, and to those of `isolation: strong`. */
+export interface NodeSandboxStatus extends SandboxDriverStatus {
+  strong: SandboxDriverStatus | null;
+  /** Why `strong` is null, and the remedy. */
+  strongReason: string | null;
 }
 
 /** The port that the engine uses. */
@@ -131,7 +141,7 @@ export interface Sandboxes {
    * what the machine has to spare. Fails with VirgaError `sandbox_unavailable`, or with what is wrong with the assignment.
    */
   start(spec: SandboxSpec, assignment: Assignment | null): Promise<Sandbox>;
-  status(): SandboxDriverStatus | undefined;
+  status(): NodeSandboxStatus | undefined;
   /** Sandboxes will be given this artifact: whatever makes that quicker may be done now. Nobody waits for it. */
   prepare(artifact: string, runtime: RuntimeName): void;
   /** A sandbox crashed while it loaded the artifact's compiled code: it is not used again. Holds for starts and assignments that follow. */

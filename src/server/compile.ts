@@ -61,6 +61,7 @@ export async function compileInSandbox({
         cpus: null,
         tmpMiB: Math.ceil(bytesMax / (1024 * 1024)) + TMP_MIB_OVER,
         pids: 64,
+        isolation: 'standard',
       },
       far,
       NOWHERE,

@@ -120,6 +120,7 @@ async function load(artifact: string, runtime: RuntimeName, handler: string, mad
       cpus: null,
       tmpMiB: 8,
       pids: 64,
+      isolation: 'standard',
     },
     near,
     { write: (text) => (output += text) !== '', onceWelcome: (resume) => resume() },

@@ -39,6 +39,7 @@ const config = {
   runFolder: join(dataFolder, 'run'),
   log: 'json',
   sandboxDriver: 'auto',
+  ociRuntime: 'auto',
   edgeHost: '127.0.0.1',
   egressPrivate: [],
   egressResolvers: null,
@@ -85,7 +86,10 @@ async function startLauncher(): Promise<ChildProcess> {
 }
 
 async function startSandbox(runtime: RuntimeName): Promise<{ sandbox: Sandbox; next: (type: number) => Promise<Frame> }> {
-  const sandbox = await client.start({ id: newId('sbx'), runtime, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64 }, { artifact, network });
+  const sandbox = await client.start(
+    { id: newId('sbx'), runtime, memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64, isolation: 'standard' },
+    { artifact, network },
+  );
   const frames: Frame[] = [];
   const waiting: { type: number; take: (frame: Frame) => void }[] = [];
   const reader = new FrameReader((frame) => {
@@ -150,6 +154,7 @@ test('an artifact that was never stored is named in the refusal', async () => {
     cpus: null,
     tmpMiB: 8,
     pids: 64,
+    isolation: 'standard',
   } as const;
   await assert.rejects(client.start(spec, { artifact: 'f'.repeat(64), network }), { code: 'artifact_not_found', message: /fff/ });
 });

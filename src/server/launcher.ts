@@ -13,19 +13,17 @@ import type { Config } from '../config/config.ts';
 import { blobsOf } from '../profiles/embedded.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { CODE, COMPILED, RuntimeCatalog } from '../runtimes/catalog.ts';
-import { BubblewrapDriver } from '../sandbox/bubblewrap/bubblewrap.ts';
-import type { BubblewrapOptions } from '../sandbox/bubblewrap/bubblewrap.ts';
 import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
-import type { Launch, Mount, SandboxDriver } from '../sandbox/driver.ts';
+import type { Launch, Mount } from '../sandbox/driver.ts';
 import { LauncherService } from '../sandbox/launcher/service.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from '../sandbox/launcher/wire.ts';
 import { SandboxNetworks } from '../sandbox/network/network.ts';
-import { ProcessDriver } from '../sandbox/process/process.ts';
 import { killAll, markedProcesses } from '../sandbox/process-tree.ts';
 import type { Assignment, SandboxSpec } from '../sandbox/sandbox.ts';
 import { removeAbandoned } from '../store/abandoned.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { CompiledCode } from './compiled-code.ts';
+import { openDrivers } from './drivers.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { PlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
@@ -59,8 +57,8 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   }
   const artifacts = new ArtifactFolders({ folder: artifactsFolder, compiledFolder, blobs: blobsOf(config), limits: config.limits });
   const folders = [artifactsFolder, compiledFolder, ...catalog.folders];
-  const { driver, networks } = await openDriver(config, { scope, folders }, opening);
-  log('info', `sandboxes are started by ${driver.status.driver}`, { enforcement: driver.status.enforcement });
+  const { driver, networks } = await openDrivers(config, { scope, folders, runFolder: config.runFolder }, opening);
+  log('info', `sandboxes are started by ${driver.status.driver}`, { ...driver.status });
   const compiled = new CompiledCode({ config, driver, catalog, artifacts, folder: compiledFolder, log });
   await compiled.sweep(artifactsFolder);
   const service = new LauncherService({
@@ -100,9 +98,10 @@ function bootOf(spec: SandboxSpec, catalog: RuntimeCatalog): Omit<Launch, 'lateT
       'sandbox_unavailable',
       `this node has no runtime '${spec.runtime}'; run scripts/prepare.ts to install what is missing`,
     );
-  const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
+  const { id, isolation, memoryMiB, cpus, tmpMiB, pids } = spec;
   return {
     id,
+    isolation,
     memoryMiB,
     cpus,
     tmpMiB,
@@ -122,53 +121,6 @@ async function filesOf(
   const code = { source: await from.artifacts.ensure(artifact), target: CODE };
   const compiled = from.compiled.find(artifact, runtime);
   return compiled === null ? [code] : [code, { source: compiled, target: COMPILED }];
-}
-
-export interface Opened {
-  driver: SandboxDriver;
-  /** null: sandboxes reach nothing, or (process driver) whatever they like. */
-  networks: SandboxNetworks | null;
-}
-
-/** bubblewrap wherever it works; `auto` falls back to no walls at all, and says so. Also for the doctor. */
-export async function openDriver(
-  config: Config,
-  options: { scope: string; folders: string[]; warn?: (text: string) => void },
-  networks: Promise<SandboxNetworks> | null,
-): Promise<Opened> {
-  const warn = options.warn ?? ((text: string): unknown => process.stderr.write(text));
-  const openProcess = async (reason: string): Promise<Opened> => ({
-    driver: await ProcessDriver.open({ scope: options.scope, reason, warn }),
-    networks: null,
-  });
-  if (networks === null) return openProcess('the configuration asks for it');
-  try {
-    return await openBubblewrap({ ...options, runFolder: config.runFolder }, await networks);
-  } catch (error) {
-    const reason = (error as Error).message;
-    if (config.sandboxDriver === 'auto') return openProcess(`bubblewrap does not work here: ${reason}`);
-    throw new StartError(`the sandbox driver 'bubblewrap' does not work here: ${reason}`);
-  }
-}
-
-/** With networks where they work together; without, functions reach nothing, and the status says why. */
-async function openBubblewrap(options: Omit<BubblewrapOptions, 'networking'>, networks: SandboxNetworks): Promise<Opened> {
-  let { note } = networks;
-  if (networks.available) {
-    const trial = await networks.take();
-    try {
-      const networking = { userNamespace: networks.userNamespace, trial: trial.path };
-      return { driver: await BubblewrapDriver.open({ ...options, networking }), networks };
-    } catch (error) {
-      note = `functions reach nothing on the network: a trial sandbox cannot join one: ${(error as Error).message}`;
-      await networks.close();
-    } finally {
-      trial.release();
-    }
-  }
-  const driver = await BubblewrapDriver.open({ ...options, networking: null });
-  driver.status.enforcement.notes.push(note!);
-  return { driver, networks: null };
 }
 
 export function openNetworks(config: Config, log: PlatformLog): Promise<SandboxNetworks> {

@@ -5,6 +5,7 @@ import { bytesText } from '../manifest/units.ts';
 import { uptimeText } from '../phrases.ts';
 import { findServer, connect } from '../server.ts';
 import { table } from '../table.ts';
+import type { DriverStats } from '../../protocol/stats.ts';
 import type { Terminal } from '../terminal.ts';
 
 export const command: CommandDefinition = {
@@ -18,6 +19,17 @@ export const command: CommandDefinition = {
     return status.edge === null ? 1 : 0;
   },
 };
+
+function driverRows(name: string, { driver, runtime, enforcement }: DriverStats, terminal: Terminal): [string, string][] {
+  const bad = (value: string): string => terminal.paint(['red', 'bold'], value);
+  const { notes, ...enforced } = enforcement;
+  const walls = Object.entries(enforced).map(([limit, by]) => `${limit} ${by ?? bad('NOT ENFORCED')}`);
+  const what =
+    enforced.isolation === null
+      ? bad(`${driver}: ISOLATES NOTHING, functions can read and change this machine`)
+      : `${driver}${runtime === null ? '' : ` (${runtime})`}`;
+  return [[name, what], ['', walls.join(', ')], ...notes.map((note): [string, string] => ['', terminal.paint('dim', note)])];
+}
 
 function text(status: NodeStatus, from: string, terminal: Terminal): string {
   const { edge, postgres, urls } = status;
@@ -42,13 +54,10 @@ function text(status: NodeStatus, from: string, terminal: Terminal): string {
     ]);
     if (sandbox === null) rows.push(['sandboxes', bad('the launcher is not connected')]);
     else {
-      const { notes, ...enforced } = sandbox.enforcement;
-      const walls = Object.entries(enforced).map(([name, by]) => `${name} ${by ?? bad('NOT ENFORCED')}`);
-      const driver =
-        enforced.isolation === null
-          ? bad(`${sandbox.driver}: ISOLATES NOTHING, functions can read and change this machine`)
-          : sandbox.driver;
-      rows.push(['sandboxes', driver], ['', walls.join(', ')], ...notes.map((note): [string, string] => ['', terminal.paint('dim', note)]));
+      rows.push(...driverRows('sandboxes', sandbox, terminal));
+      if (sandbox.strong === null) rows.push(['strong', `not offered: ${sandbox.strongReason ?? 'no reason given'}`]);
+      else if (sandbox.strong.runtime !== sandbox.runtime) rows.push(...driverRows('strong', sandbox.strong, terminal));
+      else rows.push(['strong', 'the same']);
     }
   }
   if (edge !== null && edge.blanks.length > 0) {

@@ -74,6 +74,7 @@ functions:
       cpus: null,
       tmpMiB: 64,
       pids: 128,
+      isolation: 'standard',
       queue: 1_000,
       idleMs: 300_000,
       egress: 'internet',

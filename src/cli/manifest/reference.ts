@@ -1,7 +1,7 @@
 // docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
 // `virga reference manifest` prints it; a test holds the file to it.
 import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
-import { SETTING_LIMITS } from '../../protocol/settings.ts';
+import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
 import { durationText, sizeText } from './units.ts';
 
@@ -29,11 +29,12 @@ const BOUNDS: Record<string, string> = {
   cpus: `${cpus.min} to ${cpus.max}`,
   tmp: `${sizeText(tmpMiB.min)} to ${sizeText(tmpMiB.max)}`,
   pids: `${pids.min} to ${pids.max}`,
+  isolation: ISOLATIONS.map((one) => `\`${one}\``).join(' or '),
   queue: `${queue.min} to ${queue.max}`,
   idle: `${durationText(idleMs.min)} to ${durationText(idleMs.max)}`,
+  egress: `\`internet\`, \`none\`, or a list of at most ${EGRESS_ENTRIES_MAX} such as \`api.stripe.com\`, \`*.example.com:443\`, \`203.0.113.0/24\``,
   for: `${durationText(windowForMs.min)} to ${durationText(windowForMs.max)}`,
   min: `${instancesMin.min} to ${instancesMin.max}`,
-  egress: `\`internet\`, \`none\`, or a list of at most ${EGRESS_ENTRIES_MAX} such as \`api.stripe.com\`, \`*.example.com:443\`, \`203.0.113.0/24\``,
   env: `at most ${envBytes.max} bytes in all`,
 };
 
@@ -46,6 +47,7 @@ const DEFAULTS: Record<string, string> = {
   cpus: 'no quota',
   tmp: sizeText(tmpMiB.default),
   pids: String(pids.default),
+  isolation: '`standard`',
   queue: String(queue.default),
   idle: durationText(idleMs.default),
   egress: `\`${EGRESS_DEFAULT}\``,

@@ -3,7 +3,7 @@
 // descriptions are for the reference and for editors. Checks that span several keys are in manifest.ts.
 import { z } from 'zod';
 import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
-import { HTTP_METHODS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS } from '../../protocol/settings.ts';
+import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from './units.ts';
@@ -106,6 +106,11 @@ const globs = z
   .array(glob, { error: 'a list of files or globs, such as [templates/**]' })
   .max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} globs` });
 
+const egressError = 'internet, none, or a list such as [api.stripe.com, "*.example.com:443"]';
+const egressEntry = z.string({ error: EGRESS_RULE }).superRefine((text, context) => {
+  const rule = parseEgressEntry(text);
+  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: `it ${rule}`, params: { rule: true } });
+});
 const cronError = 'five fields such as "0 8 * * 1-5": minute, hour, day of month, month, day of week';
 const timezoneError = 'a time zone such as Europe/Madrid or UTC';
 const instanceWindow = z
@@ -129,11 +134,6 @@ const instanceWindow = z
     { error: 'a window such as {cron: "0 8 * * 1-5", for: 10h, min: 5, timezone: Europe/Madrid}' },
   )
   .describe('A time when more instances are kept ready.');
-const egressError = 'internet, none, or a list such as [api.stripe.com, "*.example.com:443"]';
-const egressEntry = z.string({ error: EGRESS_RULE }).superRefine((text, context) => {
-  const rule = parseEgressEntry(text);
-  if (typeof rule === 'string') context.addIssue({ code: 'custom', message: `it ${rule}`, params: { rule: true } });
-});
 
 const settings = {
   runtime: z
@@ -169,6 +169,12 @@ const settings = {
     .describe('CPUs that one instance may use at most, e.g. 0.5. Without it there is no quota.'),
   tmp: size(tmpMiB).optional().describe('Size of /tmp of one instance. What is in it counts as memory of the instance.'),
   pids: whole(pids).optional().describe('Processes and threads in one instance at most.'),
+  isolation: z
+    .enum(ISOLATIONS, { error: `an isolation: ${ISOLATIONS.join(' or ')}` })
+    .optional()
+    .describe(
+      'How strong the wall is: `standard` (namespaces, cgroups and a filter of system calls, on the kernel of the machine), or `strong` (a kernel of its own: gVisor; slower to start and at system calls).',
+    ),
   queue: whole(queue).optional().describe('Calls that may wait for an instance; the next one is answered 429.'),
   idle: duration(idleMs)
     .optional()

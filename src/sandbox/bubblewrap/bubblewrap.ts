@@ -1,7 +1,7 @@
 // The bubblewrap driver: a sandbox in namespaces of its own (user, mount, pid, net, ipc, uts, cgroup), with a read-only
 // root, a system call filter, no capabilities, and cgroup limits. The chain of one start, each replacing the one before:
 //
-//   sh (enters the cgroups: nothing of the guest runs outside of them)  →  nsenter (into its network; as root: root-wall.ts)
+//   sh (enters the cgroups: nothing of the guest runs outside of them)  →  nsenter (into its network; as root: wall/root-wall.ts)
 //     →  bwrap (stays outside as the monitor; its child is process 1 inside)  →  the guest
 //
 // Measured on 2 cores, idle, until a Node 26 guest's first byte on fd 3: node alone 17 ms, +bwrap 3 ms, +sh 0.5 ms,
@@ -19,17 +19,18 @@ import { Cgroups } from '../cgroup/hierarchies.ts';
 import type { Cgroup } from '../cgroup/cgroup.ts';
 import { ChildSandbox } from '../child-sandbox.ts';
 import { MARK_VARIABLE } from '../driver.ts';
-import type { Launch, LaunchedSandbox, Mount, OutputSink, SandboxDriver } from '../driver.ts';
+import type { Launch, LaunchedSandbox, Mount, Networking, OutputSink, SandboxDriver } from '../driver.ts';
 import { closeInheritedDescriptors } from '../inherited-descriptors.ts';
 import { MemoryWatcher } from '../memory-watcher.ts';
 import { descendants, killAll, markedProcesses, signal } from '../process-tree.ts';
 import type { SandboxDriverStatus } from '../sandbox.ts';
-import { ETC_FD_FIRST, bubblewrapArguments, etcContents, systemArguments } from './arguments.ts';
-import { forbidCoreDumps } from './core-dumps.ts';
-import { RootWall } from './root-wall.ts';
-import { UserWall } from './user-wall.ts';
-import type { Wall } from './wall.ts';
-import { seccompFilter } from './seccomp.ts';
+import { etcFiles } from '../system-view.ts';
+import { ETC_FD_FIRST, bubblewrapArguments, systemArguments } from './arguments.ts';
+import { forbidCoreDumps } from '../core-dumps.ts';
+import { RootWall } from '../wall/root-wall.ts';
+import { UserWall } from '../wall/user-wall.ts';
+import type { Wall } from '../wall/wall.ts';
+import { seccompFilter } from '../system-calls/seccomp.ts';
 
 const CLEAN_UP_WITHIN_MS = 5_000;
 /** Of a non-root user: the uid inside is a plain one, as everywhere. */
@@ -42,11 +43,8 @@ export interface BubblewrapOptions {
   scope: string;
   folders: string[];
   runFolder: string;
-  /**
-   * Where launches name networks: the user namespace from which those can be joined (null: from ours) and one to try it
-   * with. null: there are none.
-   */
-  networking: { userNamespace: string | null; trial: string } | null;
+  /** null: launches name no networks. */
+  networking: Networking | null;
 }
 
 export class BubblewrapDriver implements SandboxDriver {
@@ -97,6 +95,7 @@ export class BubblewrapDriver implements SandboxDriver {
     if (wall === null) notes.push('no sandboxes are booted ahead: this user may not mount in a namespace of its own');
     this.status = {
       driver: 'bubblewrap',
+      runtime: null,
       lateFiles: wall !== null,
       enforcement: {
         isolation: 'namespaces',
@@ -111,7 +110,7 @@ export class BubblewrapDriver implements SandboxDriver {
     // $1… are the cgroups' entrances, then the contents of the files in /etc, then the command. The redirections outlive exec.
     const entrances = cgroups.hierarchies.length;
     const enter = cgroups.hierarchies.map((_, index) => `echo 0 > "$${index + 1}" && `).join('');
-    const files = etcContents(0).map((_, index) => `exec ${ETC_FD_FIRST + index}<<END\n$${index + 1}\nEND\n`);
+    const files = etcFiles(0).map((_, index) => `exec ${ETC_FD_FIRST + index}<<END\n$${index + 1}\nEND\n`);
     this.#script = `${enter}shift ${entrances} || exit 1\n${files.join('')}shift ${files.length}\nexec "$@"`;
   }
 
@@ -163,14 +162,18 @@ export class BubblewrapDriver implements SandboxDriver {
     const command = [...(wall?.enter(launch.network) ?? this.#enterNetwork(launch.network)), 'bwrap', ...args];
     const filterFd = this.#filter === null ? null : openSync(this.#filter, 'r');
     const mark = `${this.#scope}/${launch.id}`;
-    const child = spawn('/bin/sh', ['-c', this.#script, 'sh', ...cgroup.entrances, ...etcContents(uid), ...command], {
-      // 3 the channel, 4 USER_NAMESPACE_FD, 5 SECCOMP_FD.
-      stdio: ['ignore', 'pipe', 'pipe', channel, userNamespaceFd ?? 'ignore', filterFd ?? 'ignore'],
-      env: { PATH: SEARCH_PATH, [MARK_VARIABLE]: mark },
-      // Its own session: Ctrl-C in the terminal of Virga is for Virga, which drains first.
-      detached: true,
-      cwd: '/',
-    });
+    const child = spawn(
+      '/bin/sh',
+      ['-c', this.#script, 'sh', ...cgroup.entrances, ...etcFiles(uid).map(([, contents]) => contents), ...command],
+      {
+        // 3 the channel, 4 USER_NAMESPACE_FD, 5 SECCOMP_FD.
+        stdio: ['ignore', 'pipe', 'pipe', channel, userNamespaceFd ?? 'ignore', filterFd ?? 'ignore'],
+        env: { PATH: SEARCH_PATH, [MARK_VARIABLE]: mark },
+        // Its own session: Ctrl-C in the terminal of Virga is for Virga, which drains first.
+        detached: true,
+        cwd: '/',
+      },
+    );
     if (filterFd !== null) closeSync(filterFd);
     if (child.pid === undefined) {
       const [error] = (await once(child, 'error')) as [Error];
@@ -234,6 +237,7 @@ export class BubblewrapDriver implements SandboxDriver {
       cwd: '/',
       network: this.#networking?.trial ?? null,
       background: false,
+      isolation: 'standard',
       memoryMiB: 64,
       cpus: null,
       tmpMiB: 1,
@@ -246,8 +250,8 @@ export class BubblewrapDriver implements SandboxDriver {
 
 /** Without one (an old kernel, an unusual mount) sandboxes work all the same, but cannot be shown files when they run. */
 async function openWall({ scope, folders, networking }: BubblewrapOptions): Promise<Wall | null> {
-  if (process.getuid?.() === 0) return await RootWall.open(scope, folders);
-  return await UserWall.open(folders, networking?.userNamespace ?? null).catch(() => null);
+  if (process.getuid?.() === 0) return await RootWall.open({ scope, folders });
+  return await UserWall.open(folders, { within: networking?.userNamespace ?? null }).catch(() => null);
 }
 
 async function removeSlot(wall: Wall, id: string, shown: Mount[]): Promise<void> {

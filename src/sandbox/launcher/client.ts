@@ -14,16 +14,7 @@ import { VirgaError } from '../../protocol/errors.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
 import { cpuOfTree } from '../process-tree.ts';
 import { NOTHING_COUNTED } from '../sandbox.ts';
-import type {
-  Assignment,
-  CpuClock,
-  Sandbox,
-  SandboxControls,
-  SandboxDriverStatus,
-  SandboxExit,
-  SandboxSpec,
-  Sandboxes,
-} from '../sandbox.ts';
+import type { Assignment, CpuClock, NodeSandboxStatus, Sandbox, SandboxControls, SandboxExit, SandboxSpec, Sandboxes } from '../sandbox.ts';
 import { ChannelDoor } from './channel-door.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET, LineReader, encodeLine } from './wire.ts';
 import type { FromLauncher, ToLauncher } from './wire.ts';
@@ -65,7 +56,7 @@ export class LauncherClient implements Sandboxes {
   #onOutput: (id: string, text: string, level: 'info' | 'warn') => void = () => {};
   readonly #tenancies = new Map<string, Tenancy>();
   #socket: Socket | undefined;
-  #status: SandboxDriverStatus | undefined;
+  #status: NodeSandboxStatus | undefined;
   #arrival = Promise.withResolvers<void>();
   #delayMs = RECONNECT_MS_FIRST;
   #retry: NodeJS.Timeout | undefined;
@@ -78,7 +69,7 @@ export class LauncherClient implements Sandboxes {
     this.#connect();
   }
 
-  status(): SandboxDriverStatus | undefined {
+  status(): NodeSandboxStatus | undefined {
     return this.#status;
   }
 
@@ -268,6 +259,10 @@ class LaunchedByClient implements Sandbox {
     }
   }
 
+  cpu(): CpuClock | null {
+    return cpuOfTree(this.#pid, { processesMax: CPU_PROCESSES_MAX });
+  }
+
   processorMs(): number | null {
     const { processor } = this.#controls;
     if (processor === null) return null;
@@ -277,10 +272,6 @@ class LaunchedByClient implements Sandbox {
     } catch {
       return null; // It has ended.
     }
-  }
-
-  cpu(): CpuClock | null {
-    return cpuOfTree(this.#pid, { processesMax: CPU_PROCESSES_MAX });
   }
 
   async kill(): Promise<void> {

@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { newId } from '../../lib/ids.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { Launch, Mount } from '../driver.ts';
+import { NodeDriver } from '../node-driver.ts';
 import { ProcessDriver } from '../process/process.ts';
 import { isAlive } from '../process-tree.ts';
 import type { SandboxSpec } from '../sandbox.ts';
@@ -49,7 +50,7 @@ class Pair implements AsyncDisposable {
   async startService(): Promise<void> {
     const driver = await ProcessDriver.open({ scope: newId('ins'), reason: 'a test', warn: () => {} });
     this.service = new LauncherService({
-      driver,
+      driver: new NodeDriver(driver, 'a test has none'),
       boot: (spec) => this.#boot(spec),
       files: async ({ artifact }) => this.#files(artifact),
       fileTargets: ['/code', '/compiled'],
@@ -64,7 +65,7 @@ class Pair implements AsyncDisposable {
   }
 
   spec(changes: Partial<SandboxSpec> = {}): SandboxSpec {
-    return { id: newId('sbx'), runtime: 'nodejs26', memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64, ...changes };
+    return { id: newId('sbx'), runtime: 'nodejs26', memoryMiB: 128, cpus: null, tmpMiB: 8, pids: 64, isolation: 'standard', ...changes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -81,9 +82,9 @@ class Pair implements AsyncDisposable {
   }
 
   #boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background' | 'network'> {
-    const { id, memoryMiB, cpus, tmpMiB, pids } = spec;
+    const { id, isolation, memoryMiB, cpus, tmpMiB, pids } = spec;
     const mounts = [{ source: dirname(process.execPath), target: '/runtime' }];
-    return { id, memoryMiB, cpus, tmpMiB, pids, mounts, cwd: '/code', argv: ['/runtime/node', '-e', this.program], env: {} };
+    return { id, isolation, memoryMiB, cpus, tmpMiB, pids, mounts, cwd: '/code', argv: ['/runtime/node', '-e', this.program], env: {} };
   }
 }
 

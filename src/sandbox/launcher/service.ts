@@ -13,13 +13,14 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { Launch, LaunchedSandbox, Mount, Network, SandboxDriver } from '../driver.ts';
+import type { Launch, LaunchedSandbox, Mount, Network } from '../driver.ts';
+import type { NodeDriver } from '../node-driver.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
 import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { EdgeLink } from './edge-link.ts';
 
 export interface LauncherServiceOptions {
-  driver: SandboxDriver;
+  driver: NodeDriver;
   /** How a sandbox of this shape boots, without files. Fails with VirgaError. */
   boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background' | 'network'>;
   /** The files of a version: its code, then its compiled code if there is any. Fails with VirgaError. */
@@ -148,11 +149,11 @@ export class LauncherService {
   async #launch(lease: Lease): Promise<LaunchedSandbox> {
     const { spec, link, assignment } = lease;
     const boot = this.#options.boot(spec);
-    const late = this.#options.driver.status.lateFiles;
+    const late = this.#options.driver.lateFiles(spec.isolation);
     if (assignment === null && !late) throw new VirgaError('sandbox_unavailable', 'this node has no blank sandboxes');
     const files = (lease.files = assignment === null ? [] : await this.#options.files(assignment, spec));
     const lateTargets = assignment === null ? this.#options.fileTargets : [];
-    lease.network = (await this.#options.networks?.take()) ?? null;
+    if (this.#options.driver.joinsNetworks(spec.isolation)) lease.network = (await this.#options.networks?.take()) ?? null;
     if (assignment !== null) connectNetwork(lease, assignment);
     const mounts = [...boot.mounts, ...files];
     const launch: Launch = { ...boot, mounts, lateTargets, network: lease.network?.path ?? null, background: assignment === null };

@@ -4,7 +4,7 @@
 // Callers: client.ts (in the edge), service.ts (in the launcher).
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
-import type { Assignment, SandboxControls, SandboxDriverStatus, SandboxExit, SandboxSpec } from '../sandbox.ts';
+import type { Assignment, SandboxControls, NodeSandboxStatus, SandboxExit, SandboxSpec } from '../sandbox.ts';
 
 export type ToLauncher =
   | { op: 'start'; spec: SandboxSpec; assignment: Assignment | null }
@@ -17,7 +17,7 @@ export type ToLauncher =
 
 export type FromLauncher =
   /** The first line on a connection. */
-  | { op: 'hello'; status: SandboxDriverStatus }
+  | { op: 'hello'; status: NodeSandboxStatus }
   | { op: 'started'; id: string; pid: number; codeFolder: string | null; compiledFolder: string | null; controls: SandboxControls }
   /** Answers `assign`; a failed one is answered by `refused`. */
   | { op: 'assigned'; id: string; codeFolder: string; compiledFolder: string | null }

@@ -9,7 +9,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '../../lib/ids.ts';
 import type { Egress } from '../../protocol/egress.ts';
 import { BubblewrapDriver } from '../bubblewrap/bubblewrap.ts';
+import type { BubblewrapOptions } from '../bubblewrap/bubblewrap.ts';
 import type { Launch, LaunchedSandbox, Network } from '../driver.ts';
+import { OciDriver } from '../oci/oci.ts';
+import { findRuntime } from '../oci/runtimes.ts';
 import { descendants } from '../process-tree.ts';
 import type { NetworkPolicy } from '../sandbox.ts';
 import { GUEST } from './attempts-under-test.ts';
@@ -19,13 +22,24 @@ import { SandboxNetworks } from './network.ts';
 
 const reason = process.getuid?.() === 0 ? false : 'needs root: it builds an internet out of network namespaces';
 
-describe('the network of sandboxes', { skip: reason }, () => {
+const DRIVERS = {
+  bubblewrap: (options: BubblewrapOptions) => BubblewrapDriver.open(options),
+  crun: (options: BubblewrapOptions) => OciDriver.open({ ...options, runtime: 'crun' }),
+  runsc: (options: BubblewrapOptions) => OciDriver.open({ ...options, runtime: 'runsc' }),
+};
+
+for (const [name, open] of Object.entries(DRIVERS)) {
+  const absent = name !== 'bubblewrap' && findRuntime(name) === null && `${name} is not installed`;
+  describe(`the network of sandboxes of ${name}`, { skip: reason || absent }, () => suite(open));
+}
+
+function suite(open: (options: BubblewrapOptions) => Promise<BubblewrapDriver | OciDriver>): void {
   const folder = mkdtempSync(join(tmpdir(), 'virga-network-'));
   const scope = Math.random().toString(16).slice(2, 14).padEnd(12, '0');
   const log: string[] = [];
   let internet: TestInternet;
   let networks: SandboxNetworks;
-  let driver: BubblewrapDriver;
+  let driver: BubblewrapDriver | OciDriver;
 
   before(async () => {
     internet = await TestInternet.open();
@@ -42,7 +56,7 @@ describe('the network of sandboxes', { skip: reason }, () => {
     assert.equal(networks.note, null);
     const trial = await networks.take();
     const networking = { userNamespace: networks.userNamespace, trial: trial.path };
-    driver = await BubblewrapDriver.open({ scope, folders: [dirname(process.execPath)], runFolder: folder, networking });
+    driver = await open({ scope, folders: [dirname(process.execPath)], runFolder: folder, networking });
     trial.release();
   });
 
@@ -72,6 +86,7 @@ describe('the network of sandboxes', { skip: reason }, () => {
       cwd: '/',
       network: network.path,
       background: false,
+      isolation: 'standard',
       memoryMiB: 256,
       cpus: null,
       tmpMiB: 8,
@@ -364,7 +379,7 @@ describe('the network of sandboxes', { skip: reason }, () => {
   function relays(): number[] {
     return descendants(process.pid).filter((pid) => commandOf(pid).includes('network/relay.ts'));
   }
-});
+}
 
 function tenant(egress: Egress): NetworkPolicy {
   return { project: 'p', function: 'hello', version: 1, egress };

@@ -44,6 +44,7 @@ export class ProcessDriver implements SandboxDriver {
     const memory = watched ? 'watcher' : null;
     this.status = {
       driver: 'process',
+      runtime: null,
       lateFiles: true,
       enforcement: { isolation: null, memory, cpus: null, pids: null, tmp: null, network: null, notes },
     };

@@ -28,9 +28,10 @@ const ALL: Enforcement = {
   network: 'namespace',
   notes: [],
 };
-const WALLED: SandboxDriverStatus = { driver: 'bubblewrap', lateFiles: true, enforcement: ALL };
+const WALLED: SandboxDriverStatus = { driver: 'bubblewrap', runtime: null, lateFiles: true, enforcement: ALL };
 const BARE: SandboxDriverStatus = {
   driver: 'process',
+  runtime: null,
   lateFiles: true,
   enforcement: { ...ALL, isolation: null, cpus: null, pids: null, tmp: null, network: null },
 };

@@ -15,8 +15,9 @@ import { CODE, RuntimeCatalog } from '../../runtimes/catalog.ts';
 import type { SandboxDriver } from '../../sandbox/driver.ts';
 import type { SandboxNetworks } from '../../sandbox/network/network.ts';
 import { cpuOfTree, descendants } from '../../sandbox/process-tree.ts';
-import { openDriver, openNetworks } from '../launcher.ts';
-import type { Opened } from '../launcher.ts';
+import { openDrivers } from '../drivers.ts';
+import type { Opened } from '../drivers.ts';
+import { openNetworks } from '../launcher.ts';
 import { WALLS, judge } from './attacks.ts';
 import { Decoys } from './decoys.ts';
 import type { Outcome } from './inside/attack.ts';
@@ -109,9 +110,14 @@ class Ward {
     const catalog = await RuntimeCatalog.open(join(folder, 'runtimes'));
     const scope = createHash('sha256').update(folder).digest('hex').slice(0, 12);
     let fallback: string | null = null;
-    const opened = await openDriver(
-      { ...config, dataFolder: folder, runFolder },
-      { scope, folders: [codeFolder, ...catalog.folders], warn: (text) => (fallback = /Reason: (.*)/s.exec(text)?.[1]?.trim() ?? text) },
+    const opened = await openDrivers(
+      config,
+      {
+        scope,
+        folders: [codeFolder, ...catalog.folders],
+        runFolder,
+        warn: (text) => (fallback = /Reason: (.*)/s.exec(text)?.[1]?.trim() ?? text),
+      },
       networks,
     );
     return new Ward(opened, new Trials({ ...opened, catalog, codeFolder, runFolder }), fallback);

@@ -30,7 +30,7 @@ export interface Check {
 }
 
 export interface DoctorReport {
-  driver: 'bubblewrap' | 'process';
+  driver: 'bubblewrap' | 'oci' | 'process';
   /** False: functions run with the rights of Virga itself. */
   isolates: boolean;
   /** What the driver says of itself. */

@@ -97,7 +97,7 @@ export class Trials {
   }
 
   #boot(runtime: RuntimeName, shape: Shape): Launch {
-    const all = { ...SHAPE, lateTargets: [], ...shape };
+    const all = { ...SHAPE, isolation: 'standard' as const, lateTargets: [], ...shape };
     const { argv, env, mounts } = this.#catalog.boot(runtime, all)!;
     const code = all.lateTargets.length === 0 ? [this.codeMount] : [];
     return { ...all, id: newId('sbx'), argv, env, mounts: [...mounts, ...code], cwd: '/', background: false, network: null };

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newId } from '../../lib/ids.ts';
 import type { Launch } from '../driver.ts';
-import { BubblewrapDriver } from './bubblewrap.ts';
+import { BubblewrapDriver } from '../bubblewrap/bubblewrap.ts';
 
 const NODE_FEATURES = `
 import assert from 'node:assert/strict';
@@ -297,6 +297,7 @@ async function run(argv: string[], mounts: Launch['mounts'] = []): Promise<strin
     background: false,
     network: null,
     cwd: '/code',
+    isolation: 'standard',
     memoryMiB: 512,
     cpus: null,
     tmpMiB: 32,

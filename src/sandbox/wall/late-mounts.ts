@@ -54,25 +54,17 @@ export function mountProcess(enter: string[]): MountPort {
 }
 
 export class LateMounts {
-  readonly #port: MountPort;
+  readonly #open: () => MountPort;
+  #port: MountPort | undefined;
   readonly #base: string;
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
   #lastId = 0;
   #failed: Error | undefined;
 
-  /** `base`: the folder, in the namespace, below which slots are made. */
-  constructor(port: MountPort, base: string) {
-    this.#port = port;
+  /** `base`: the folder, in the namespace, below which slots are made. `open` is called at the first of them. */
+  constructor(open: () => MountPort, base: string) {
+    this.#open = open;
     this.#base = base;
-    port.listen(
-      ({ id, error }) => {
-        const waiting = this.#waiting.get(id);
-        this.#waiting.delete(id);
-        if (error === null) waiting?.resolve();
-        else waiting?.reject(new Error(error));
-      },
-      (error) => this.#fail(error),
-    );
   }
 
   /** Makes a slot with an empty folder for each target; resolves with what to bind where. */
@@ -93,7 +85,7 @@ export class LateMounts {
   }
 
   close(): void {
-    this.#port.close();
+    this.#port?.close();
   }
 
   #ask(request: Wanted): Promise<void> {
@@ -101,8 +93,23 @@ export class LateMounts {
     const id = ++this.#lastId;
     const waiting = Promise.withResolvers<void>();
     this.#waiting.set(id, waiting);
+    this.#port ??= this.#connect();
     this.#port.send({ ...request, id });
     return waiting.promise;
+  }
+
+  #connect(): MountPort {
+    const port = this.#open();
+    port.listen(
+      ({ id, error }) => {
+        const waiting = this.#waiting.get(id);
+        this.#waiting.delete(id);
+        if (error === null) waiting?.resolve();
+        else waiting?.reject(new Error(error));
+      },
+      (error) => this.#fail(error),
+    );
+    return port;
   }
 
   #fail(error: Error): void {

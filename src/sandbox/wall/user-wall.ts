@@ -12,6 +12,7 @@ const UID_INSIDE = 1000;
 export class UserWall implements Wall {
   readonly userNamespaceFd = null;
   readonly folders: SharedFolders;
+  readonly rootUid = process.getuid!();
   readonly #enter: string[];
   readonly #fds: number[];
 
@@ -23,21 +24,26 @@ export class UserWall implements Wall {
 
   /**
    * `within`: path of a user namespace to use, whose root this user is, instead of a new one: networks can be joined only from
-   * theirs. Throws with the words of the tool that failed.
+   * theirs. `work`: see SharedFolders.plan. Throws with the words of the tool that failed.
    */
-  static async open(folders: string[], within: string | null): Promise<UserWall> {
-    const plan = SharedFolders.plan(folders);
+  static async open(folders: string[], { within, work = null }: { within: string | null; work?: string | null }): Promise<UserWall> {
+    const plan = SharedFolders.plan(folders, work);
     const before = within === null ? [] : ['nsenter', '--preserve-credentials', `--user=${within}`, '--'];
     const own = within === null ? ['--user', '--map-root-user'] : [];
     const argv = [...own, '--mount', '--propagation', 'private', '--', ...plan.command];
     const fds = await namespacesOf(argv, ['user', 'mnt'], { before });
     const [user, mount] = fds.map((fd) => `/proc/${process.pid}/fd/${fd}`);
     const enter = ['nsenter', '--preserve-credentials', `--user=${user}`, `--mount=${mount}`];
-    return new UserWall(fds, enter, new SharedFolders(plan, mountProcess([...enter, '--'])));
+    return new UserWall(fds, enter, new SharedFolders(plan, () => mountProcess([...enter, '--'])));
   }
 
   enter(network: string | null): string[] {
     return [...this.#enter, ...(network === null ? [] : [`--net=${network}`]), '--'];
+  }
+
+  /** What enters is root already; each sandbox has a user namespace of its own further in. */
+  enterAsRoot(network: string | null): string[] {
+    return this.enter(network);
   }
 
   nextUid(): number {

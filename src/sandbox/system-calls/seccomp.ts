@@ -3,7 +3,7 @@
 // ENOSYS where a library then falls back. The namespaces are the first wall; this one keeps most of the kernel's code,
 // and nearly all of its record of holes, out of reach of a function that has got around them.
 // Invariant: a call is refused unless seccomp-table.ts lists it; another processor's calls end the process.
-// Pure. Caller: bubblewrap.ts.
+// Pure. Callers: bubblewrap/, oci/.
 //
 // Measured on 2 cores, Linux 6.18, per call: getppid 119 ns without a filter, 150 ns with this one; ioctl 83 and 140 ns.
 // Since 5.11 the kernel tries each number once when a filter is installed, and keeps those that are allowed whatever their
