@@ -65,8 +65,9 @@ export class Instance implements CallHost {
   /** performance.now() when it last became idle. */
   idleSince = 0;
   peakMemoryBytes = 0;
-  readonly lastLines = new LastLines(); // For whoever must explain its end.
   readonly accounts: Accounts;
+  /** For whoever must explain its end. */
+  readonly lastLines = new LastLines();
   readonly rest: Rest;
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
@@ -78,7 +79,8 @@ export class Instance implements CallHost {
   #nextStream = 1;
   #corked = false;
   #killed = false;
-  #killReason: VirgaError | undefined; // For the calls that it takes along.
+  /** Why we killed it, for the calls that it takes along. */
+  #killReason: VirgaError | undefined;
 
   constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
     this.version = version;
