@@ -20,6 +20,7 @@ const ADAPTERS = [
   'sandbox parts',
   'sandbox networks',
   'bubblewrap driver',
+  'oci driver',
   'process driver',
   'launcher client',
   'blobs adapters',
