@@ -220,13 +220,21 @@ test('at ten times what it can do a function answers what it accepts soon, refus
   assert.equal(after.refused.length + after.late, 0);
 });
 
-test('a handler that takes microseconds is not given an instance for each call that waits', async () => {
-  const { ask, sandboxes } = setUp(worker(0));
-  const version = testVersion({ instances: { min: 0, max: 50 }, queue: 1_000 });
-  for (let round = 0; round < 100; round++)
-    assert.deepEqual(errors(await Promise.all(Array.from({ length: 32 }, () => ask(version).done))), []);
-  // Those that are started before anything is known of it, and a few where other work stretches its calls; 32 wait each time.
-  assert.ok(sandboxes.guests.length <= 16, `${sandboxes.guests.length} instances`);
+test('a handler that computes is not given an instance for each call that waits, one that waits is', async () => {
+  const busiest = async (processorMsPerCall: number): Promise<number> => {
+    const { ask, sandboxes, engine } = setUp(worker(20), { startsInFlightMax: 50 });
+    sandboxes.processorMsPerCall = processorMsPerCall;
+    const version = testVersion({ instances: { min: 0, max: 40 }, queue: 1_000, timeoutMs: 10_000 });
+    for (let round = 0; round < 5; round++) {
+      assert.deepEqual(errors(await Promise.all(Array.from({ length: 60 }, () => ask(version).done))), []);
+    }
+    await engine.close();
+    return sandboxes.guests.length;
+  };
+  const computing = await busiest(20);
+  const waiting = await busiest(0.1);
+  assert.ok(computing <= 16, `${computing} instances of one that computes`);
+  assert.ok(waiting > computing, `${waiting} instances of one that waits, ${computing} of one that computes`);
 });
 
 test('a window keeps its instances ready without a call, also when there were none', async () => {
