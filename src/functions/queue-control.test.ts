@@ -35,7 +35,7 @@ class Simulation {
   }
 
   #look(): void {
-    const times = { serviceMs: 10, startMs: 20, timeoutMs: 30_000 };
+    const times = { serviceMs: 10, timeoutMs: 30_000 };
     if (!this.control.look(this.now, this.waiting, times, true)) return;
     this.late.push(...this.queue.splice(0));
   }

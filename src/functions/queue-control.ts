@@ -17,7 +17,7 @@ const TARGET_MS_MIN = 100;
 const TARGET_IN_CALLS = 4;
 /** A late call has at least this long before it is given up, and as many times the target. */
 const LATE_MS_MIN = 1_000;
-const LATE_IN_TARGETS = 4;
+const LATE_IN_TARGETS = 2;
 const RETRY_AFTER_S_MAX = 60;
 const RATE_WEIGHT = 0.3;
 const GROWTH = 1.05;
@@ -26,7 +26,6 @@ const SHRINKAGE = 0.95;
 
 export interface QueueTimes {
   serviceMs: number;
-  startMs: number;
   timeoutMs: number;
 }
 
@@ -65,7 +64,7 @@ export class QueueControl {
     if (this.#served === 0 && lasted < INTERVAL_MS_MAX) return false;
     const rate = this.#served / lasted;
     this.#ratePerMs = this.#ratePerMs === 0 ? rate : this.#ratePerMs + RATE_WEIGHT * (rate - this.#ratePerMs);
-    this.#targetMs = Math.min(Math.max(TARGET_MS_MIN, times.startMs, TARGET_IN_CALLS * times.serviceMs), times.timeoutMs / 2);
+    this.#targetMs = Math.min(Math.max(TARGET_MS_MIN, TARGET_IN_CALLS * times.serviceMs), times.timeoutMs / 2);
     const before = this.overloaded;
     const stands = this.#shortest > this.roomWhileOverloaded;
     // Clients that wait for an answer before they ask again come as fast as they are served: their queue does not grow.

@@ -103,6 +103,8 @@ export class ScriptedSandboxes implements Sandboxes {
   heldBytes: number | undefined;
   /** How long a start takes, how many there are at the moment, and how many sandboxes are stopped. */
   startMs = 0;
+  /** Set: what each request takes of a processor. */
+  processorMsPerCall: number | undefined;
   starting = 0;
   frozen = 0;
   /** What the sandboxes that are started from now on say of it; discardCompiled() makes it null. */
@@ -137,7 +139,8 @@ export class ScriptedSandboxes implements Sandboxes {
       far.destroy();
       exited.resolve({ code: null, signal: null, outOfMemory: false, stderrTail: '', usage: NOTHING_COUNTED, ...exit });
     };
-    this.guests.push(new Guest(far, spec, end, this.#script));
+    const guest = new Guest(far, spec, end, this.#script);
+    this.guests.push(guest);
     const sandbox = {
       id: spec.id,
       channel: host,
@@ -154,7 +157,10 @@ export class ScriptedSandboxes implements Sandboxes {
       thaw: (): void => setFrozen(false),
       memoryBytes: (): number | null => this.heldBytes ?? null,
       cpu: (): CpuClock | null => this.cpu(),
-      processorMs: (): number | null => null,
+      processorMs: (): number | null =>
+        this.processorMsPerCall === undefined
+          ? null
+          : this.processorMsPerCall * guest.seen.filter(({ type }) => type === FrameType.REQUEST).length,
       kill: async (): Promise<void> => end({ signal: 'SIGKILL' }),
     };
     return sandbox;

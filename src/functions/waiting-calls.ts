@@ -103,8 +103,7 @@ export class WaitingCalls {
   #look(now: number): void {
     if (this.#queue.size === 0) this.#since = now;
     const ready = this.#host.settled || now - this.#since > SCALE_UP_MS;
-    const { serviceMs, coldMs } = this.#host.habits;
-    const times = { serviceMs, startMs: coldMs, timeoutMs: this.#host.version.settings.timeoutMs };
+    const times = { serviceMs: this.#host.habits.serviceMs, timeoutMs: this.#host.version.settings.timeoutMs };
     const began = this.#control.look(now, this.#queue.size, times, ready);
     this.#queue.newestFirst = this.#control.overloaded;
     if (began) this.#queue.allLate();

@@ -120,7 +120,7 @@ async function instancesOf(name: string): Promise<number> {
   return found === undefined ? 0 : found.idle + found.busy + found.starting;
 }
 
-test('at ten times the capacity accepted calls are answered soon, the others refused at once, and 2 s later all is as before', async () => {
+test('at ten times the capacity accepted calls are answered soon, the others refused at once, and 2 s later all is as before', async (t) => {
   const alone = await load('/@noisy/slow', { perSecond: CAPACITY_PER_S / 4, ms: 2_000 });
   assert.ok(alone.every(({ status }) => status === 200));
   const bytesBefore = edgeBytes();
@@ -130,6 +130,11 @@ test('at ten times the capacity accepted calls are answered soon, the others ref
   clearInterval(watch);
   const accepted = flood.filter(({ status }) => status === 200);
   const refused = flood.filter(({ status }) => status === 429 || status === 503);
+  const [alone99, accepted99, refused99] = [alone, accepted, refused].map((answers) => Math.round(percentile(answers, 0.99)));
+  t.diagnostic(
+    `p99 alone ${alone99} ms; of ${flood.length}: accepted ${accepted.length}, p99 ${accepted99} ms; refused p99 ${refused99} ms`,
+  );
+  t.diagnostic(`the edge grew by ${Math.round((bytesMost - bytesBefore) / MIB)} MiB`);
   assert.equal(accepted.length + refused.length, flood.length, 'nothing else happens to a call');
   assert.ok(refused.every(({ retryAfter }) => Number(retryAfter) >= 1));
   // 100 in 2.5 s is what can be done.
@@ -162,7 +167,7 @@ test('a flood of work that computes starts no storm of sandboxes', async () => {
   assert.ok(most <= 12, `${most} instances`);
 });
 
-test('a quiet project is served, warm and cold, while another is flooded', async () => {
+test('a quiet project is served, warm and cold, while another is flooded', async (t) => {
   const alone = await load('/@quiet/hello', { perSecond: 20, ms: 2_000 });
   // What the edge itself can do is shared by all: the flood is one of functions, not of connections.
   const perSecond = Math.ceil(Math.min(5 * CAPACITY_PER_S, (await affordable()) / 4));
@@ -174,6 +179,9 @@ test('a quiet project is served, warm and cold, while another is flooded', async
   for (let i = 0; i < 5; i++) cold.push(await call(`/@quiet/cold${i}`));
   const beside = await warm;
   await Promise.all([flooding, computing]);
+  t.diagnostic(
+    `p50 alone ${Math.round(percentile(alone, 0.5))} ms, beside ${Math.round(percentile(beside, 0.5))} ms, cold ${Math.round(percentile(cold, 0.5))} ms`,
+  );
   assert.ok([...beside, ...cold].every(({ status }) => status === 200));
   const bound = 10 * percentile(alone, 0.5) + 250;
   assert.ok(percentile(beside, 0.5) < bound, `p50 ${percentile(beside, 0.5)} ms beside the flood, ${percentile(alone, 0.5)} ms alone`);
