@@ -1,9 +1,9 @@
 // Tells a queue that a burst has filled, and that will be empty soon, from one that stands because more comes than can be
-// served (after CoDel): overload is when, during a whole interval, more waited than can be served within the target, and more
+// served (after CoDel): overload is when, during some whole intervals, more waited than can be served within the target, and more
 // came than went. While it lasts only so many may join as can be served within the target, those that waited before are put
 // behind them, and go when they have waited too long; what is refused is told when to come again.
 //
-//   calm ──(a whole interval above the target, more coming than going)──▶ overloaded
+//   calm ──(whole intervals above the target, more coming than going)──▶ overloaded
 //     ◀──(less comes than goes, or nobody waited for a while)──┘
 //
 // Invariant: a queue whose instances are only being started is never overloaded; retryAfterS ≥ 1. Pure: times are passed in.
@@ -15,6 +15,13 @@ const INTERVAL_MS_MAX = 5_000;
 /** What may stand at least, and in multiples of a call's time, ms. */
 const TARGET_MS_MIN = 100;
 const TARGET_IN_CALLS = 4;
+/** So many may wait in any case if they are served within this time: a few dozen clients that wait for their answers are no flood. */
+const FEW_CALLS = 64;
+const FEW_MS = 1_000;
+/** Intervals in a row in which it looked like overload: clients that all begin at once look so in the first. */
+const INTERVALS_MIN = 3;
+/** A queue that is so many times longer than what may wait is a flood in the first. */
+const FLOOD_IN_ROOMS = 4;
 /** A late call has at least this long before it is given up, and as many times the target. */
 const LATE_MS_MIN = 1_000;
 const LATE_IN_TARGETS = 2;
@@ -35,6 +42,7 @@ export class QueueControl {
   #arrived = 0;
   #served = 0;
   #shortest = 0;
+  #inRow = 0;
   /** Calls served a ms while others waited; 0: not known yet. */
   #ratePerMs = 0;
   #targetMs = TARGET_MS_MIN;
@@ -58,6 +66,7 @@ export class QueueControl {
       // The first look, or the first after a calm: what lies before is not an interval in which calls waited.
       this.#begin(now, queued);
       this.overloaded = false;
+      this.#inRow = 0;
       return false;
     }
     if (lasted < intervalMs) return false;
@@ -69,14 +78,17 @@ export class QueueControl {
     const stands = this.#shortest > this.roomWhileOverloaded;
     // Clients that wait for an answer before they ask again come as fast as they are served: their queue does not grow.
     const grows = this.#arrived > this.#served * GROWTH + GROWTH_CALLS;
-    this.overloaded = ready && (before ? this.#arrived > this.#served * SHRINKAGE : stands && grows);
+    this.#inRow = stands && grows ? this.#inRow + 1 : 0;
+    const flooded = this.#inRow >= INTERVALS_MIN || (this.#inRow > 0 && queued > FLOOD_IN_ROOMS * this.roomWhileOverloaded);
+    this.overloaded = ready && (before ? this.#arrived > this.#served * SHRINKAGE : flooded);
     this.#begin(now, queued);
     return this.overloaded && !before;
   }
 
-  /** How many may wait while overloaded: what is served within the target. */
+  /** How many may wait while overloaded: what is served within the target, and a few dozen if that takes no second. */
   get roomWhileOverloaded(): number {
-    return Math.max(1, Math.ceil(this.#targetMs * this.#ratePerMs));
+    const few = Math.min(FEW_CALLS, FEW_MS * this.#ratePerMs);
+    return Math.max(1, Math.ceil(Math.max(few, this.#targetMs * this.#ratePerMs)));
   }
 
   /** A late call that has waited longer is given up while overloaded. */
