@@ -20,7 +20,7 @@ const ADAPTERS = ['sandbox parts', 'bubblewrap driver', 'process driver', 'launc
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [] },
-  { name: 'frames', files: ['src/protocol/frames.ts'], may: [] },
+  { name: 'frames', files: ['src/protocol/frames.ts', 'src/protocol/stream-table.ts'], may: [] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },
 

@@ -21,10 +21,12 @@ import {
 } from '../protocol/frames.ts';
 import type { Frame, GuestError, InitPayload, ResponseMeta } from '../protocol/frames.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import { StreamTable } from '../protocol/stream-table.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
 import { loadError, exitError, timeoutError } from './failures.ts';
+import { FrameWriter } from './frame-writer.ts';
 import { Handshake } from './handshake.ts';
 import type { DeployedVersion } from './version.ts';
 
@@ -55,7 +57,7 @@ const STOP_GRACE_MS = 2_000;
 export class Instance implements CallHost {
   readonly version: DeployedVersion;
   readonly sandbox: Sandbox;
-  readonly calls = new Map<number, Call>();
+  readonly calls = new StreamTable<Call>();
   state: 'starting' | 'live' | 'draining' | 'dead' = 'starting';
   /** performance.now() when it last became idle. */
   idleSince = 0;
@@ -63,11 +65,14 @@ export class Instance implements CallHost {
   cold: ColdTimes = { sandboxMs: 0, loadMs: 0, initMs: 0 };
   readonly #events: InstanceEvents;
   readonly #reader: FrameReader;
+  readonly #writer: FrameWriter;
   readonly #handshake: Handshake;
-  /** The last few that ended, oldest first: what they log afterwards (context.waitUntil) is still theirs. */
-  readonly #endedCalls = new Map<number, Call>();
+  /** The last few that ended, as a ring: what they log afterwards (context.waitUntil) is still theirs. */
+  readonly #endedCalls: Call[] = [];
+  #endedAt = 0;
   #nextStream = 1;
-  #corked = false;
+  /** One timer for all calls: fires when the oldest of those that ran when it was set may be over its time. */
+  #deadline: NodeJS.Timeout | undefined;
   #killed = false;
   /** Why we killed it, for the calls that it takes along. */
   #killReason: VirgaError | undefined;
@@ -79,6 +84,7 @@ export class Instance implements CallHost {
     this.#handshake = new Handshake(version);
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
+    this.#writer = new FrameWriter(channel);
     channel.on('data', (chunk: Buffer) => this.#onBytes(chunk));
     // A dead peer shows as 'close'; an error before it says no more than that.
     channel.on('error', () => {});
@@ -99,7 +105,7 @@ export class Instance implements CallHost {
     await this.#handshake.hello(options.bootTimeoutMs);
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
-    this.#write(encodeJsonFrame(FrameType.INIT, init));
+    this.#writer.send(encodeJsonFrame(FrameType.INIT, init));
     const ready = await this.#handshake.ready(options.loadTimeoutMs);
     const initMs = Math.max(0, Number(ready.initMs) || 0);
     this.cold.initMs = initMs;
@@ -118,13 +124,13 @@ export class Instance implements CallHost {
     call.state = 'running';
     call.leaveQueue = undefined;
     call.runningAt = performance.now();
-    this.calls.set(stream, call);
+    this.calls.add(call);
     const timeoutMs = this.version.settings.timeoutMs;
-    call.timer = setTimeout(() => this.#onTimeout(call), timeoutMs);
+    this.#watchDeadlines(timeoutMs);
     const bytes = request.body === undefined ? 0 : request.body.length;
     call.bytesIn += bytes;
     call.sendWindow = CREDIT_WINDOW - bytes;
-    this.#write(
+    this.#writer.send(
       encodeMetaFrame(FrameType.REQUEST, request.meta, request.body, { flags: request.bodyEnds ? Flag.END : 0, stream, arg: timeoutMs }),
     );
     request.body = undefined;
@@ -139,8 +145,8 @@ export class Instance implements CallHost {
       const slice = chunk.length <= BODY_CHUNK_MAX ? chunk : chunk.subarray(at, at + BODY_CHUNK_MAX);
       at += slice.length;
       const last = end && at >= chunk.length;
-      this.#write(encodeHeader(FrameType.BODY, { length: slice.length, flags: last ? Flag.END : 0, stream: call.stream }));
-      if (slice.length > 0) this.#write(slice);
+      this.#writer.send(encodeHeader(FrameType.BODY, { length: slice.length, flags: last ? Flag.END : 0, stream: call.stream }));
+      if (slice.length > 0) this.#writer.send(slice);
     } while (at < chunk.length);
     // The next chunk of a socket is at most 64 KiB: below that the window might be overrun.
     return call.sendWindow >= BODY_CHUNK_MAX;
@@ -149,12 +155,12 @@ export class Instance implements CallHost {
   consumed(call: Call, bytes: number): void {
     call.ungranted += bytes;
     if (call.ungranted < CREDIT_WINDOW / 4) return;
-    this.#write(encodeFrame(FrameType.CREDIT, { stream: call.stream, arg: call.ungranted }));
+    this.#writer.send(encodeFrame(FrameType.CREDIT, { stream: call.stream, arg: call.ungranted }));
     call.ungranted = 0;
   }
 
   abandon(call: Call): void {
-    this.#write(encodeFrame(FrameType.CANCEL, { stream: call.stream }));
+    this.#writer.send(encodeFrame(FrameType.CANCEL, { stream: call.stream }));
   }
 
   /** Takes no more calls; ends when the last one has. */
@@ -174,30 +180,35 @@ export class Instance implements CallHost {
   }
 
   #stop(): void {
-    this.#write(encodeFrame(FrameType.STOP, {}));
+    this.#writer.send(encodeFrame(FrameType.STOP, {}));
     setTimeout(() => this.kill(), STOP_GRACE_MS).unref();
+  }
+
+  /** A call that never times out costs no timer: the one there is looks at those that run when it fires. */
+  #watchDeadlines(inMs: number): void {
+    if (this.#deadline === undefined) this.#deadline = setTimeout(() => this.#onDeadline(), inMs);
+    else if (this.calls.size === 1) this.#deadline.ref();
+  }
+
+  #onDeadline(): void {
+    this.#deadline = undefined;
+    const timeoutMs = this.version.settings.timeoutMs;
+    const now = performance.now();
+    let nextMs = Infinity;
+    for (const call of this.calls.items()) {
+      // A timer counts whole milliseconds and may fire up to one early.
+      const leftMs = call.runningAt + timeoutMs - now;
+      if (leftMs < 1) this.#onTimeout(call);
+      else nextMs = Math.min(nextMs, leftMs);
+    }
+    if (this.calls.size > 0 && nextMs < Infinity) this.#watchDeadlines(nextMs);
   }
 
   #takeStream(): number {
     let stream = this.#nextStream;
-    while (this.calls.has(stream)) stream = stream >= 0xffff_ffff ? 1 : stream + 1;
+    while (this.calls.get(stream) !== undefined) stream = stream >= 0xffff_ffff ? 1 : stream + 1;
     this.#nextStream = stream >= 0xffff_ffff ? 1 : stream + 1;
     return stream;
-  }
-
-  /** Everything written while the event loop handles one round of sockets leaves in one writev. */
-  #write(bytes: Buffer): void {
-    const channel = this.sandbox.channel;
-    if (channel.destroyed) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      channel.cork();
-      setImmediate(() => {
-        this.#corked = false;
-        channel.uncork();
-      });
-    }
-    channel.write(bytes);
   }
 
   #onBytes(chunk: Buffer): void {
@@ -277,7 +288,8 @@ export class Instance implements CallHost {
 
   #onLog(frame: Frame): void {
     const text = frame.payload.toString('utf8', 0, Math.min(frame.payload.length, LOG_LINE_MAX + 64));
-    const call = frame.stream === 0 ? undefined : (this.calls.get(frame.stream) ?? this.#endedCalls.get(frame.stream));
+    const call =
+      frame.stream === 0 ? undefined : (this.calls.get(frame.stream) ?? this.#endedCalls.find((ended) => ended.stream === frame.stream));
     this.#events.log(this, call, LEVELS[frame.arg] ?? 'info', text);
   }
 
@@ -335,13 +347,13 @@ export class Instance implements CallHost {
   }
 
   #end(call: Call): void {
-    clearTimeout(call.timer);
-    call.timer = undefined;
     call.state = 'ended';
     call.host = undefined;
     this.calls.delete(call.stream);
-    this.#endedCalls.set(call.stream, call);
-    if (this.#endedCalls.size > ENDED_CALLS_MAX) this.#endedCalls.delete(this.#endedCalls.keys().next().value!);
+    // With no call left it holds up no end of the process.
+    if (this.calls.size === 0) this.#deadline?.unref();
+    this.#endedCalls[this.#endedAt] = call;
+    this.#endedAt = (this.#endedAt + 1) % ENDED_CALLS_MAX;
   }
 
   #afterCall(): void {
@@ -373,7 +385,8 @@ export class Instance implements CallHost {
     this.state = 'dead';
     const error = this.#killReason ?? exitError(this.version, exit, { starting: this.#handshake.waiting });
     this.#handshake.fail(error);
-    for (const call of this.calls.values()) {
+    clearTimeout(this.#deadline);
+    for (const call of this.calls.items()) {
       this.#events.log(this, call, 'error', error.message);
       this.#fail(call, error);
     }
