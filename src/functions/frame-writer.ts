@@ -9,24 +9,39 @@
 import { writeSync, writevSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 
+/** So many do not wait for the rest of the round: the guest begins on them while this process reads further requests. */
+const PIECES_EAGER = 8;
+
 const due: FrameWriter[] = [];
 
 export class FrameWriter {
   readonly #channel: Duplex;
   #pieces: Buffer[] = [];
   #bytes = 0;
+  #due = false;
 
   constructor(channel: Duplex) {
     this.#channel = channel;
   }
 
+  private static flushDue(this: void): void {
+    // None is added meanwhile: writing calls nobody.
+    for (const writer of due) {
+      writer.#due = false;
+      writer.flush();
+    }
+    due.length = 0;
+  }
+
   /** A frame may come in pieces (header, payload), given in order; they are not to be changed afterwards. */
   send(piece: Buffer): void {
-    if (this.#bytes === 0) {
-      if (due.push(this) === 1) setImmediate(flushDue);
+    if (!this.#due) {
+      this.#due = true;
+      if (due.push(this) === 1) setImmediate(FrameWriter.flushDue);
     }
     this.#pieces.push(piece);
     this.#bytes += piece.length;
+    if (this.#pieces.length >= PIECES_EAGER) this.flush();
   }
 
   flush(): void {
@@ -55,10 +70,4 @@ export class FrameWriter {
       return 0;
     }
   }
-}
-
-function flushDue(): void {
-  // None is added meanwhile: writing calls nobody.
-  for (const writer of due) writer.flush();
-  due.length = 0;
 }

@@ -38,7 +38,8 @@ export class Connections {
 
   /** A request came; the connection is in use until its response is over. */
   used(response: ServerResponse): void {
-    const connection = (response.socket satisfies Tracked | null)?.[CONNECTION];
+    const socket: Tracked | null = response.socket;
+    const connection = socket?.[CONNECTION];
     if (connection !== undefined) connection.response = response;
   }
 
