@@ -25,6 +25,7 @@ import { StreamTable } from '../protocol/stream-table.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
+import { Deadlines } from './deadlines.ts';
 import { loadError, exitError, timeoutError } from './failures.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Handshake } from './handshake.ts';
@@ -67,12 +68,11 @@ export class Instance implements CallHost {
   readonly #reader: FrameReader;
   readonly #writer: FrameWriter;
   readonly #handshake: Handshake;
+  readonly #deadlines: Deadlines;
   /** The last few that ended, as a ring: what they log afterwards (context.waitUntil) is still theirs. */
   readonly #endedCalls: Call[] = [];
   #endedAt = 0;
   #nextStream = 1;
-  /** One timer for all calls: fires when the oldest of those that ran when it was set may be over its time. */
-  #deadline: NodeJS.Timeout | undefined;
   #killed = false;
   /** Why we killed it, for the calls that it takes along. */
   #killReason: VirgaError | undefined;
@@ -82,6 +82,7 @@ export class Instance implements CallHost {
     this.sandbox = sandbox;
     this.#events = events;
     this.#handshake = new Handshake(version);
+    this.#deadlines = new Deadlines(this.calls, { timeoutMs: version.settings.timeoutMs, onLate: (call) => this.#onTimeout(call) });
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
     this.#writer = new FrameWriter(channel);
@@ -126,7 +127,7 @@ export class Instance implements CallHost {
     call.runningAt = performance.now();
     this.calls.add(call);
     const timeoutMs = this.version.settings.timeoutMs;
-    this.#watchDeadlines(timeoutMs);
+    this.#deadlines.began();
     const bytes = request.body === undefined ? 0 : request.body.length;
     call.bytesIn += bytes;
     call.sendWindow = CREDIT_WINDOW - bytes;
@@ -182,26 +183,6 @@ export class Instance implements CallHost {
   #stop(): void {
     this.#writer.send(encodeFrame(FrameType.STOP, {}));
     setTimeout(() => this.kill(), STOP_GRACE_MS).unref();
-  }
-
-  /** A call that never times out costs no timer: the one there is looks at those that run when it fires. */
-  #watchDeadlines(inMs: number): void {
-    if (this.#deadline === undefined) this.#deadline = setTimeout(() => this.#onDeadline(), inMs);
-    else if (this.calls.size === 1) this.#deadline.ref();
-  }
-
-  #onDeadline(): void {
-    this.#deadline = undefined;
-    const timeoutMs = this.version.settings.timeoutMs;
-    const now = performance.now();
-    let nextMs = Infinity;
-    for (const call of this.calls.items()) {
-      // A timer counts whole milliseconds and may fire up to one early.
-      const leftMs = call.runningAt + timeoutMs - now;
-      if (leftMs < 1) this.#onTimeout(call);
-      else nextMs = Math.min(nextMs, leftMs);
-    }
-    if (this.calls.size > 0 && nextMs < Infinity) this.#watchDeadlines(nextMs);
   }
 
   #takeStream(): number {
@@ -350,8 +331,7 @@ export class Instance implements CallHost {
     call.state = 'ended';
     call.host = undefined;
     this.calls.delete(call.stream);
-    // With no call left it holds up no end of the process.
-    if (this.calls.size === 0) this.#deadline?.unref();
+    this.#deadlines.ended();
     this.#endedCalls[this.#endedAt] = call;
     this.#endedAt = (this.#endedAt + 1) % ENDED_CALLS_MAX;
   }
@@ -385,7 +365,7 @@ export class Instance implements CallHost {
     this.state = 'dead';
     const error = this.#killReason ?? exitError(this.version, exit, { starting: this.#handshake.waiting });
     this.#handshake.fail(error);
-    clearTimeout(this.#deadline);
+    this.#deadlines.close();
     for (const call of this.calls.items()) {
       this.#events.log(this, call, 'error', error.message);
       this.#fail(call, error);

@@ -93,9 +93,9 @@ describe('frames', () => {
   test('meta and body survive the way through one frame', () => {
     const any = fc.string({ unit: 'binary', maxLength: 60 });
     const text = any.map((value) => value.replaceAll('\0', ''));
-    const params = fc.dictionary(text, any, { noNullPrototype: true, maxKeys: 3 });
+    const named = fc.dictionary(text, any, { noNullPrototype: true, maxKeys: 3 });
     fc.assert(
-      fc.property(fc.array(text), fc.webUrl(), params, fc.uint8Array({ maxLength: 500 }), (headers, url, params, bytes) => {
+      fc.property(fc.array(text), fc.webUrl(), named, fc.uint8Array({ maxLength: 500 }), (headers, url, params, bytes) => {
         const meta: HttpRequestMeta = {
           kind: 'http',
           id: 'inv_1',
