@@ -30,7 +30,7 @@ const ADAPTERS = [
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
-  { name: 'frames', files: ['src/protocol/frames.ts'], may: [] },
+  { name: 'frames', files: ['src/protocol/frames.ts', 'src/protocol/stream-table.ts'], may: [] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },
 

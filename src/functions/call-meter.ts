@@ -44,7 +44,7 @@ export class CallMeter {
     for (const instance of instances) {
       if (instance.calls.size === 0 && instance.idleSince < this.#since) continue;
       active.push(instance);
-      for (const { runningAt } of instance.calls.values()) busyMs += now - Math.max(runningAt, this.#since);
+      for (const { runningAt } of instance.calls.items()) busyMs += now - Math.max(runningAt, this.#since);
     }
     if (busyMs < BUSY_MS_MIN) return;
     let processorMs: number | undefined;

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 import type { Explanation } from '../protocol/explanation.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders, RequestMeta } from '../protocol/frames.ts';
+import type { Streamed } from '../protocol/stream-table.ts';
 import type { InvocationRecord, LogLine } from '../protocol/invocation.ts';
 import type { DeployedVersion } from './version.ts';
 
@@ -56,7 +57,7 @@ export interface CallHost {
   abandon(call: Call): void;
 }
 
-export class Call {
+export class Call implements Streamed<Call> {
   readonly request: CallRequest;
   state: CallState = 'queued';
   abandoned = false;
@@ -75,6 +76,7 @@ export class Call {
   headSent = false;
   /** The stream of the frame protocol, 0 while queued. */
   stream = 0;
+  nextInTable: Call | undefined;
   /** Body bytes that may still be sent to the guest before it grants more. */
   sendWindow = 0;
   /** Answer bytes that the guest may still send before it is granted more. */

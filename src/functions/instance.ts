@@ -20,11 +20,13 @@ import {
 } from '../protocol/frames.ts';
 import type { Frame, InitPayload, LogLevelName } from '../protocol/frames.ts';
 import type { VirgaError } from '../protocol/errors.ts';
+import { StreamTable } from '../protocol/stream-table.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
-import { armTimeout } from './call-timeout.ts';
+import { Deadlines } from './deadlines.ts';
 import { answerError, exitError, loadError, logTextOf, protocolError, readGuestError, timeoutError } from './failures.ts';
 import type { Seen } from './failures.ts';
+import { FrameWriter } from './frame-writer.ts';
 import { Conduct } from './guest-conduct.ts';
 import { Handshake } from './handshake.ts';
 import { LastLines } from './last-lines.ts';
@@ -60,7 +62,7 @@ const STOP_GRACE_MS = 2_000;
 export class Instance implements CallHost {
   readonly version: DeployedVersion;
   readonly sandbox: Sandbox;
-  readonly calls = new Map<number, Call>();
+  readonly calls = new StreamTable<Call>();
   state: 'starting' | 'live' | 'draining' | 'dead' = 'starting';
   /** performance.now() when it last became idle. */
   idleSince = 0;
@@ -73,11 +75,13 @@ export class Instance implements CallHost {
   readonly #events: InstanceEvents;
   readonly #reader: FrameReader;
   readonly #conduct: Conduct;
+  readonly #writer: FrameWriter;
   readonly #handshake: Handshake;
-  /** The last few that ended, oldest first: what they log afterwards (context.waitUntil) is still theirs. */
-  readonly #endedCalls = new Map<number, Call>();
+  readonly #deadlines: Deadlines;
+  /** The last few that ended, as a ring: what they log afterwards (context.waitUntil) is still theirs. */
+  readonly #endedCalls: Call[] = [];
+  #endedAt = 0;
   #nextStream = 1;
-  #corked = false;
   #killed = false;
   /** Why we killed it, for the calls that it takes along. */
   #killReason: VirgaError | undefined;
@@ -90,8 +94,13 @@ export class Instance implements CallHost {
     this.#events = events;
     this.#conduct = new Conduct(sandbox.channel, version.settings.concurrency);
     this.#handshake = new Handshake(version);
+    this.#deadlines = new Deadlines(this.calls, sandbox, {
+      timeoutMs: version.settings.timeoutMs,
+      onLate: (call, cpu) => this.#onTimeout(call, cpu),
+    });
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
+    this.#writer = new FrameWriter(channel);
     channel.on('data', (chunk: Buffer) => this.#onBytes(chunk));
     channel.on('error', () => {}); // A dead peer shows as 'close'; an error before it says no more than that.
     channel.on('close', () => this.#onChannelClosed());
@@ -116,7 +125,7 @@ export class Instance implements CallHost {
     if (!options.booted) await this.#handshake.hello(options.bootTimeoutMs, () => this.#seen());
     const helloAt = performance.now();
     this.cold.sandboxMs = helloAt - options.startedAt;
-    this.#write(encodeJsonFrame(FrameType.INIT, init));
+    this.#writer.send(encodeJsonFrame(FrameType.INIT, init));
     const ready = await this.#handshake.ready(options.loadTimeoutMs, () => this.#seen());
     // The guest's own figure leaves out the way there and back; what remains of the wall time is the platform's.
     const wallMs = performance.now() - helloAt;
@@ -136,13 +145,13 @@ export class Instance implements CallHost {
     call.state = 'running';
     call.leaveQueue = undefined;
     call.runningAt = performance.now();
-    this.calls.set(stream, call);
+    this.calls.add(call);
     const timeoutMs = this.version.settings.timeoutMs;
-    armTimeout(call, { sandbox: this.sandbox, timeoutMs, onTimeout: (cpu) => this.#onTimeout(call, cpu) });
+    this.#deadlines.began();
     const bytes = request.body === undefined ? 0 : request.body.length;
     call.bytesIn += bytes;
     call.sendWindow = CREDIT_WINDOW - bytes;
-    this.#write(
+    this.#writer.send(
       encodeMetaFrame(FrameType.REQUEST, request.meta, request.body, { flags: request.bodyEnds ? Flag.END : 0, stream, arg: timeoutMs }),
     );
     request.body = undefined;
@@ -157,8 +166,8 @@ export class Instance implements CallHost {
       const slice = chunk.length <= BODY_CHUNK_MAX ? chunk : chunk.subarray(at, at + BODY_CHUNK_MAX);
       at += slice.length;
       const last = end && at >= chunk.length;
-      this.#write(encodeHeader(FrameType.BODY, { length: slice.length, flags: last ? Flag.END : 0, stream: call.stream }));
-      if (slice.length > 0) this.#write(slice);
+      this.#writer.send(encodeHeader(FrameType.BODY, { length: slice.length, flags: last ? Flag.END : 0, stream: call.stream }));
+      if (slice.length > 0) this.#writer.send(slice);
     } while (at < chunk.length);
     // The next chunk of a socket is at most 64 KiB: below that the window might be overrun.
     return call.sendWindow >= BODY_CHUNK_MAX;
@@ -167,13 +176,13 @@ export class Instance implements CallHost {
   consumed(call: Call, bytes: number): void {
     call.ungranted += bytes;
     if (call.ungranted < CREDIT_WINDOW / 4) return;
-    this.#write(encodeFrame(FrameType.CREDIT, { stream: call.stream, arg: call.ungranted }));
+    this.#writer.send(encodeFrame(FrameType.CREDIT, { stream: call.stream, arg: call.ungranted }));
     call.receiveWindow += call.ungranted;
     call.ungranted = 0;
   }
 
   abandon(call: Call): void {
-    this.#write(encodeFrame(FrameType.CANCEL, { stream: call.stream }));
+    this.#writer.send(encodeFrame(FrameType.CANCEL, { stream: call.stream }));
   }
 
   /** No call runs in it, and nothing that a call left behind: it can be stopped, or go. */
@@ -201,30 +210,15 @@ export class Instance implements CallHost {
 
   #stop(): void {
     this.rest.thaw();
-    this.#write(encodeFrame(FrameType.STOP, {}));
+    this.#writer.send(encodeFrame(FrameType.STOP, {}));
     setTimeout(() => this.kill(), STOP_GRACE_MS).unref();
   }
 
   #takeStream(): number {
     let stream = this.#nextStream;
-    while (this.calls.has(stream)) stream = stream >= 0xffff_ffff ? 1 : stream + 1;
+    while (this.calls.get(stream) !== undefined) stream = stream >= 0xffff_ffff ? 1 : stream + 1;
     this.#nextStream = stream >= 0xffff_ffff ? 1 : stream + 1;
     return stream;
-  }
-
-  /** Everything written while the event loop handles one round of sockets leaves in one writev. */
-  #write(bytes: Buffer): void {
-    const channel = this.sandbox.channel;
-    if (channel.destroyed) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      channel.cork();
-      setImmediate(() => {
-        this.#corked = false;
-        channel.uncork();
-      });
-    }
-    channel.write(bytes);
   }
 
   #onBytes(chunk: Buffer): void {
@@ -303,7 +297,8 @@ export class Instance implements CallHost {
 
   #onLog(frame: Frame): void {
     const text = frame.payload.toString('utf8', 0, Math.min(frame.payload.length, LOG_LINE_MAX + 64));
-    const call = frame.stream === 0 ? undefined : (this.calls.get(frame.stream) ?? this.#endedCalls.get(frame.stream));
+    const call =
+      frame.stream === 0 ? undefined : (this.calls.get(frame.stream) ?? this.#endedCalls.find((ended) => ended.stream === frame.stream));
     this.#events.log(this, call, LEVELS[frame.arg] ?? 'info', text);
   }
 
@@ -348,13 +343,12 @@ export class Instance implements CallHost {
   }
 
   #end(call: Call): void {
-    clearTimeout(call.timer);
-    call.timer = undefined;
     call.state = 'ended';
     call.host = undefined;
     this.calls.delete(call.stream);
-    this.#endedCalls.set(call.stream, call);
-    if (this.#endedCalls.size > ENDED_CALLS_MAX) this.#endedCalls.delete(this.#endedCalls.keys().next().value!);
+    this.#deadlines.ended();
+    this.#endedCalls[this.#endedAt] = call;
+    this.#endedAt = (this.#endedAt + 1) % ENDED_CALLS_MAX;
   }
 
   #afterCall(): void {
@@ -388,8 +382,9 @@ export class Instance implements CallHost {
     const starting = this.#handshake.waiting;
     const errorOf = (call?: Call): VirgaError => this.#killReason ?? exitError(this.version, exit, { starting, seen: this.#seen(call) });
     // All before the first of them is logged: the last lines are those of its life.
-    const ends = [...this.calls.values()].map((call) => ({ call, error: errorOf(call) }));
+    const ends = this.calls.items().map((call) => ({ call, error: errorOf(call) }));
     if (starting) this.#handshake.fail(errorOf());
+    this.#deadlines.close();
     for (const { call, error } of ends) {
       this.#events.log(this, call, 'error', logTextOf(error));
       this.#fail(call, error);

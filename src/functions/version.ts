@@ -11,8 +11,13 @@ export interface DeployedVersion {
   createdAt: number;
 }
 
+/** Made once for each: every call asks for it. */
+const keys = new WeakMap<DeployedVersion, string>();
+
 export function versionKey(v: DeployedVersion): string {
-  return `${v.project}/${v.function}@${v.version}#${v.createdAt}`;
+  let key = keys.get(v);
+  if (key === undefined) keys.set(v, (key = `${v.project}/${v.function}@${v.version}#${v.createdAt}`));
+  return key;
 }
 
 /** For messages: `function 'resize'`. */

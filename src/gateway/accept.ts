@@ -8,6 +8,7 @@ import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
+import { Connections } from './connections.ts';
 import { Exchange, tooLarge } from './exchange.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
@@ -20,33 +21,33 @@ export interface GatewayOptions {
   engine: Engine;
   model: ReadModel;
   requestBytesMax: number;
+  /** Idle connections are closed after this long, ms. */
+  keepAliveMs?: number;
 }
 
 /** Time for a client to send the head of a request, ms. */
 const HEADERS_TIMEOUT_MS = 30_000;
-/** Idle connections are closed after this long, ms: longer than the usual 60 s of proxies in front, so that they close first. */
+/** How long an idle connection is kept, ms: longer than the usual 60 s of proxies in front, so that they close first. */
 const KEEP_ALIVE_MS = 65_000;
 
 export class Gateway {
   readonly server: Server;
   readonly #options: GatewayOptions;
+  readonly #connections: Connections;
+  readonly #keepAliveMs: number;
   #draining = false;
-  #openConnections = 0;
-  readonly #allClosed = Promise.withResolvers<void>();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     // requestTimeout 0: an upload may take as long as it takes; the function's own timeout bounds it.
+    // keepAliveTimeout 0: connections.ts closes the idle ones. A request without a body is spared the stream of one.
     this.server = createServer(
-      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
+      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: 0, optimizeEmptyRequests: true },
       (request, response) => this.#accept(request, response, false),
     );
-    this.server.on('connection', (socket) => {
-      this.#openConnections++;
-      socket.on('close', () => {
-        if (--this.#openConnections === 0 && this.#draining) this.#allClosed.resolve();
-      });
-    });
+    this.#keepAliveMs = options.keepAliveMs ?? KEEP_ALIVE_MS;
+    this.#connections = new Connections(this.#keepAliveMs);
+    this.server.on('connection', (socket) => this.#connections.add(socket));
     this.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => this.#accept(request, response, true));
   }
 
@@ -59,19 +60,19 @@ export class Gateway {
 
   /** Resolves when every connection is closed, at the latest after `timeoutMs`. */
   async flushed(timeoutMs: number): Promise<void> {
-    if (this.#openConnections === 0) return;
-    const timer = Promise.withResolvers<void>();
-    const late = setTimeout(timer.resolve, timeoutMs);
-    await Promise.race([this.#allClosed.promise, timer.promise]);
-    clearTimeout(late);
+    await this.#connections.none(timeoutMs);
   }
 
   close(): void {
+    this.#connections.close();
     this.server.closeAllConnections();
   }
 
   #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     if (this.#draining) response.shouldKeepAlive = false;
+    this.#connections.used(response);
+    // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
+    Reflect.set(response, '_keepAliveTimeout', this.#keepAliveMs);
     const head = readHead(request);
     const id = newId('inv');
     const requestId = head.requestId ?? id;

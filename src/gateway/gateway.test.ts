@@ -18,7 +18,7 @@ import { RouteTable } from './route-table.ts';
 
 async function setUp(
   script: GuestScript,
-  options: { settings?: Partial<VersionSettings>; routes?: Route[]; requestBytesMax?: number } = {},
+  options: { settings?: Partial<VersionSettings>; routes?: Route[]; requestBytesMax?: number; keepAliveMs?: number } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
   const recorder = new MemoryRecorder();
@@ -27,7 +27,8 @@ async function setUp(
   const version = testVersion({ concurrency: 10, ...options.settings });
   const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => ({ route, version }));
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
-  const gateway = new Gateway({ engine, model, requestBytesMax: options.requestBytesMax ?? 10_000_000 });
+  const { requestBytesMax = 10_000_000, keepAliveMs } = options;
+  const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
   gateway.server.listen(0, '127.0.0.1');
   await once(gateway.server, 'listening');
   const { port } = gateway.server.address() as AddressInfo;
@@ -276,4 +277,35 @@ test('a client that leaves abandons its call', async () => {
     await new Promise((resolve) => setImmediate(resolve));
   socket.destroy();
   await cancelled.promise;
+});
+
+test('an idle connection is closed after its keep-alive time, one with a call under way is not', async () => {
+  const keepAliveMs = 80;
+  const waiting: (() => void)[] = [];
+  await using virga = await setUp(
+    {
+      onRequest: (guest, stream, meta) =>
+        (meta as HttpRequestMeta).url.endsWith('/slow') ? waiting.push(() => guest.answer(stream, 'late')) : guest.answer(stream, 'ok'),
+    },
+    { keepAliveMs },
+  );
+  const open = async (path: string) => {
+    const socket = connect(virga.port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    const closed = once(socket, 'close');
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: p.localhost\r\n\r\n`);
+    return { socket, closed, said: () => text };
+  };
+  const slow = await open('/slow');
+  const quick = await open('/quick');
+  const startedAt = performance.now();
+  await quick.closed;
+  assert.match(quick.said(), /200 OK[^]*Keep-Alive: timeout=0[^]*ok/);
+  assert.ok(performance.now() - startedAt >= keepAliveMs);
+  // It has been open for longer than that as well.
+  assert.equal(slow.socket.destroyed, false);
+  waiting.forEach((answer) => answer());
+  await slow.closed;
+  assert.match(slow.said(), /late/);
 });

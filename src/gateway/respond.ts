@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Call } from '../functions/call.ts';
 import { receiptOf } from '../functions/record.ts';
+import { decimalMs } from '../lib/decimal-ms.ts';
 import { ERRORS, errorBody } from '../protocol/errors.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
@@ -43,13 +44,12 @@ export function answerHeaders(headers: FlatHeaders, call: Call, requestId: strin
 
 /** https://www.w3.org/TR/server-timing/ — the handler's time is up to the head of the answer, since the header leaves with it. */
 export function serverTiming(call: Call): string {
-  const r = receiptOf(call, performance.now());
-  if (!r.cold) return `warm, queue;dur=${ms(r.queueMs)}, handler;dur=${ms(r.handlerMs)}`;
-  return `cold, queue;dur=${ms(r.queueMs)}, sandbox;dur=${ms(r.sandboxMs)}, load;dur=${ms(r.loadMs)}, init;dur=${ms(r.initMs)}, handler;dur=${ms(r.handlerMs)}`;
-}
-
-function ms(value: number): string {
-  return String(Math.round(value * 1000) / 1000);
+  const now = performance.now();
+  if (call.cold === undefined && call.runningAt > 0)
+    return `warm, queue;dur=${decimalMs(call.runningAt - call.acceptedAt)}, handler;dur=${decimalMs(now - call.runningAt)}`;
+  const r = receiptOf(call, now);
+  if (!r.cold) return `warm, queue;dur=${decimalMs(r.queueMs)}, handler;dur=${decimalMs(r.handlerMs)}`;
+  return `cold, queue;dur=${decimalMs(r.queueMs)}, sandbox;dur=${decimalMs(r.sandboxMs)}, load;dur=${decimalMs(r.loadMs)}, init;dur=${decimalMs(r.initMs)}, handler;dur=${decimalMs(r.handlerMs)}`;
 }
 
 export function respondError(

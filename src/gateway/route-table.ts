@@ -38,8 +38,7 @@ export class RouteTable {
   /** `segments`: percent-decoded, without the leading slash; a trailing slash makes no segment. */
   match(method: string, segments: string[]): RouteMatch {
     const values: string[] = [];
-    const allow = new Set<string>();
-    const found = find(this.#root, segments, 0, values, method, allow);
+    const found = find(this.#root, segments, 0, values, method, undefined);
     if (found !== undefined) {
       return {
         kind: 'found',
@@ -48,6 +47,9 @@ export class RouteTable {
         params: found.params.length === 0 ? NO_PARAMS : zip(found.params, values),
       };
     }
+    // Asked again for the methods of what matched but for its own, which few requests need.
+    const allow = new Set<string>();
+    find(this.#root, segments, 0, [], method, allow);
     if (allow.size === 0) return { kind: 'none' };
     allow.add('OPTIONS');
     const list = HTTP_METHODS.filter((name) => allow.has(name));
@@ -90,7 +92,14 @@ function newNode(): Node {
 }
 
 /** Depth first, the most specific branch first; `values` holds the parameters of the branch that is being tried. */
-function find(node: Node, segments: string[], at: number, values: string[], method: string, allow: Set<string>): Leaf | undefined {
+function find(
+  node: Node,
+  segments: string[],
+  at: number,
+  values: string[],
+  method: string,
+  allow: Set<string> | undefined,
+): Leaf | undefined {
   if (at === segments.length) return takes(node.leaves, method, allow);
   const segment = segments[at]!;
   const literal = node.literals.get(segment);
@@ -109,12 +118,12 @@ function find(node: Node, segments: string[], at: number, values: string[], meth
   return greedy;
 }
 
-function takes(leaves: Leaf[], method: string, allow: Set<string>): Leaf | undefined {
+function takes(leaves: Leaf[], method: string, allow: Set<string> | undefined): Leaf | undefined {
   let any: Leaf | undefined;
   for (const leaf of leaves) {
     if (leaf.methods === null) any ??= leaf;
     else if (leaf.methods.has(method)) return leaf;
-    else for (const name of leaf.methods) allow.add(name);
+    else if (allow !== undefined) for (const name of leaf.methods) allow.add(name);
   }
   return any;
 }

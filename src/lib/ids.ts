@@ -3,7 +3,8 @@
 import { randomFillSync } from 'node:crypto';
 
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
-const CHARS = Array.from(DIGITS);
+/** Two digits at a time. */
+const PAIRS = Array.from({ length: 1024 }, (_, n) => DIGITS.charAt(n >> 5) + DIGITS.charAt(n & 31));
 
 let lastMs = 0;
 let timePart = '';
@@ -28,12 +29,14 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${timePart}${randomPart}${base32(Math.floor(random), 8)}`;
 }
 
+/** `digits` is even. */
 function base32(value: number, digits: number): string {
   let rest = value;
   let text = '';
-  for (let i = 0; i < digits; i++) {
-    text = CHARS[rest % 32]! + text;
-    rest = Math.floor(rest / 32);
+  for (let i = 0; i < digits; i += 2) {
+    const above = Math.floor(rest / 1024);
+    text = PAIRS[rest - above * 1024]! + text;
+    rest = above;
   }
   return text;
 }

@@ -30,8 +30,9 @@ export function continueTrace(incoming: string | undefined): Trace {
       return { traceId, traceparent: `00-${traceId}-${randomHex(8)}-${match[4]!}` };
     }
   }
-  const traceId = randomHex(16);
-  return { traceId, traceparent: `00-${traceId}-${randomHex(8)}-01` };
+  const both = randomHex(24);
+  const traceId = both.slice(0, 32);
+  return { traceId, traceparent: `00-${traceId}-${both.slice(32)}-01` };
 }
 
 function randomHex(bytes: number): string {

@@ -13,7 +13,7 @@ import {
   encodeJsonFrame,
   encodeMetaFrame,
 } from './frames.ts';
-import type { Frame, HttpRequestMeta, ResponseMeta } from './frames.ts';
+import type { EventRequestMeta, Frame, HttpRequestMeta, ResponseMeta } from './frames.ts';
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const frame = fc.record(
@@ -91,9 +91,11 @@ describe('frames', () => {
   });
 
   test('meta and body survive the way through one frame', () => {
-    const text = fc.string({ unit: 'binary', maxLength: 60 });
+    const any = fc.string({ unit: 'binary', maxLength: 60 });
+    const text = any.map((value) => value.replaceAll('\0', ''));
+    const named = fc.dictionary(text, any, { noNullPrototype: true, maxKeys: 3 });
     fc.assert(
-      fc.property(fc.array(text), fc.webUrl(), fc.uint8Array({ maxLength: 500 }), (headers, url, bytes) => {
+      fc.property(fc.array(text), fc.webUrl(), named, fc.uint8Array({ maxLength: 500 }), (headers, url, params, bytes) => {
         const meta: HttpRequestMeta = {
           kind: 'http',
           id: 'inv_1',
@@ -102,7 +104,7 @@ describe('frames', () => {
           url,
           headers,
           route: '/',
-          params: {},
+          params,
           client: '::1',
         };
         const encoded = encodeMetaFrame(FrameType.REQUEST, meta, bytes, { flags: Flag.END, stream: 1, arg: 5000 });
@@ -113,6 +115,32 @@ describe('frames', () => {
         assert.deepEqual([only!.flags, only!.stream, only!.arg], [Flag.END, 1, 5000]);
       }),
     );
+  });
+
+  test('the meta of an event survives the way through one frame', () => {
+    const meta: EventRequestMeta = { kind: 'event', id: 'inv_1', trace: 't', trigger: 'invoke', contentType: 'text/plain; é 漢' };
+    const encoded = encodeMetaFrame(FrameType.REQUEST, meta, undefined, { flags: Flag.END, stream: 1, arg: 1 });
+    assert.deepEqual(decodeMeta(encoded.subarray(HEADER_BYTES)).meta, meta);
+  });
+
+  test('a field with a NUL is refused: it cannot pass for two', () => {
+    const http: HttpRequestMeta = {
+      kind: 'http',
+      id: 'i',
+      trace: '',
+      method: 'GET',
+      url: '/',
+      headers: [],
+      route: '/',
+      params: {},
+      client: '',
+    };
+    const response: ResponseMeta = { status: 200, headers: ['x-a', 'b\0x-forged\0c'] };
+    const event: EventRequestMeta = { kind: 'event', id: 'i', trace: '', trigger: 'invoke', contentType: 'a\0b' };
+    for (const meta of [response, { ...http, url: '/\0' }, { ...http, headers: ['x-a', '1\0x-b\0c'] }, event]) {
+      const encoded = encodeMetaFrame(FrameType.REQUEST, meta, undefined, { flags: 0, stream: 1, arg: 0 });
+      assert.throws(() => decodeMeta(encoded.subarray(HEADER_BYTES)), RangeError);
+    }
   });
 
   test('a meta frame without a body has an empty one', () => {

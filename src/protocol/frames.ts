@@ -22,7 +22,7 @@ export const BODY_CHUNK_MAX = 64 * 1024;
 export const FrameType = {
   /** host → guest, stream 0. JSON `InitPayload`. The guest loads the code and answers READY or FAILED. */
   INIT: 1,
-  /** host → guest. `arg`: ms until the deadline. Payload: u32 LE meta length, JSON `RequestMeta`, first body bytes. */
+  /** host → guest. `arg`: ms until the deadline. Payload: u32 LE meta length, `RequestMeta` as fields (see encodeMetaFrame), first body bytes. */
   REQUEST: 2,
   /** both ways. Body bytes; the END flag says that no more follow. */
   BODY: 3,
@@ -42,7 +42,7 @@ export const FrameType = {
   READY: 17,
   /** guest → host, stream 0. JSON `GuestError`: the code could not be loaded. The guest exits 1 afterwards. */
   FAILED: 18,
-  /** guest → host. Payload: u32 LE meta length, JSON `ResponseMeta`, first body bytes. */
+  /** guest → host. Payload: u32 LE meta length, `ResponseMeta` as fields, first body bytes. */
   RESPONSE: 19,
   /** guest → host. JSON `GuestError`: the handler threw, or its answer cannot be sent. Ends the stream. */
   ERROR: 20,
@@ -168,7 +168,7 @@ export function encodeFrame(type: FrameType, options: { flags?: number; stream?:
   const payload = options.payload;
   const length = payload === undefined ? 0 : payload.byteLength;
   const frame = Buffer.allocUnsafe(HEADER_BYTES + length);
-  writeHeader(frame, { length, type, flags: options.flags ?? 0, stream: options.stream ?? 0, arg: options.arg ?? 0 });
+  writeHeader(frame, length, type, options.flags ?? 0, options.stream ?? 0, options.arg ?? 0);
   if (payload !== undefined) frame.set(payload, HEADER_BYTES);
   return frame;
 }
@@ -176,7 +176,7 @@ export function encodeFrame(type: FrameType, options: { flags?: number; stream?:
 /** A header alone: the caller writes the payload after it (large bodies are not copied). */
 export function encodeHeader(type: FrameType, options: { length: number; flags?: number; stream?: number; arg?: number }): Buffer {
   const header = Buffer.allocUnsafe(HEADER_BYTES);
-  writeHeader(header, { length: options.length, type, flags: options.flags ?? 0, stream: options.stream ?? 0, arg: options.arg ?? 0 });
+  writeHeader(header, options.length, type, options.flags ?? 0, options.stream ?? 0, options.arg ?? 0);
   return header;
 }
 
@@ -184,41 +184,104 @@ export function encodeJsonFrame(type: FrameType, value: unknown, options: { flag
   return encodeFrame(type, { ...options, payload: Buffer.from(JSON.stringify(value)) });
 }
 
-/** A REQUEST or RESPONSE frame: header, meta length, JSON meta, first body bytes, in one Buffer. */
+/**
+ * A REQUEST or RESPONSE frame: header, meta length, meta, first body bytes, in one Buffer. The meta is UTF-8 text whose
+ * fields stand between NUL characters, which none of them may hold (HTTP allows none; a field that has one makes the count of
+ * fields wrong, which the peer refuses):
+ *
+ *   h, id, trace, method, url, route, client, params (JSON, or nothing), count of header fields, name, value, …
+ *   e, id, trace, trigger, contentType
+ *   r, status, count of header fields, name, value, …
+ *
+ * As JSON the meta of one call cost edge and guest 5 µs more, on a machine where bare node:http takes 11 µs a request.
+ */
 export function encodeMetaFrame(
   type: FrameType,
   meta: RequestMeta | ResponseMeta,
   body: Uint8Array | undefined,
   options: { flags: number; stream: number; arg: number },
 ): Buffer {
-  const json = JSON.stringify(meta);
+  const text = 'status' in meta ? responseText(meta) : requestText(meta);
   const bodyBytes = body === undefined ? 0 : body.byteLength;
-  const jsonBytes = Buffer.byteLength(json);
-  const length = 4 + jsonBytes + bodyBytes;
+  const metaBytes = Buffer.byteLength(text);
+  const length = 4 + metaBytes + bodyBytes;
   const frame = Buffer.allocUnsafe(HEADER_BYTES + length);
-  writeHeader(frame, { length, type, ...options });
-  frame.writeUInt32LE(jsonBytes, HEADER_BYTES);
-  frame.write(json, HEADER_BYTES + 4);
-  if (body !== undefined) frame.set(body, HEADER_BYTES + 4 + jsonBytes);
+  writeHeader(frame, length, type, options.flags, options.stream, options.arg);
+  frame.writeUInt32LE(metaBytes, HEADER_BYTES);
+  frame.write(text, HEADER_BYTES + 4);
+  if (body !== undefined && bodyBytes > 0) frame.set(body, HEADER_BYTES + 4 + metaBytes);
   return frame;
 }
 
 /** Splits the payload of a REQUEST or RESPONSE. Throws RangeError or SyntaxError when it is malformed. */
 export function decodeMeta<M extends RequestMeta | ResponseMeta>(payload: Buffer): { meta: M; body: Buffer } {
-  const jsonBytes = payload.readUInt32LE(0);
-  if (jsonBytes > payload.length - 4) throw new RangeError(`meta of ${jsonBytes} bytes in a payload of ${payload.length}`);
-  const meta = JSON.parse(payload.toString('utf8', 4, 4 + jsonBytes)) as M;
-  return { meta, body: payload.subarray(4 + jsonBytes) };
+  const metaBytes = payload.readUInt32LE(0);
+  if (metaBytes > payload.length - 4) throw new RangeError(`meta of ${metaBytes} bytes in a payload of ${payload.length}`);
+  const fields = payload.toString('utf8', 4, 4 + metaBytes).split(SEPARATOR);
+  return { meta: metaOf(fields) as M, body: payload.subarray(4 + metaBytes) };
 }
 
-function writeHeader(frame: Buffer, h: { length: number; type: number; flags: number; stream: number; arg: number }): void {
-  frame.writeUInt32LE(h.length, 0);
-  frame[4] = h.type;
-  frame[5] = h.flags;
-  frame[6] = 0;
-  frame[7] = 0;
-  frame.writeUInt32LE(h.stream, 8);
-  frame.writeUInt32LE(h.arg, 12);
+const SEPARATOR = '\0';
+const REQUEST_FIELDS = 9;
+const EVENT_FIELDS = 5;
+const RESPONSE_FIELDS = 3;
+const NO_PARAMS: Record<string, string> = Object.freeze({});
+
+function requestText(meta: RequestMeta): string {
+  if (meta.kind === 'event') return `e\0${meta.id}\0${meta.trace}\0${meta.trigger}\0${meta.contentType}`;
+  let params = '';
+  for (const _ in meta.params) {
+    params = JSON.stringify(meta.params);
+    break;
+  }
+  const fixed = `h\0${meta.id}\0${meta.trace}\0${meta.method}\0${meta.url}\0${meta.route}\0${meta.client}\0${params}`;
+  return withHeaders(fixed, meta.headers);
+}
+
+function responseText(meta: ResponseMeta): string {
+  return withHeaders(`r\0${meta.status}`, meta.headers);
+}
+
+function withHeaders(fixed: string, headers: FlatHeaders): string {
+  let text = `${fixed}\0${headers.length}`;
+  for (const field of headers) text += SEPARATOR + field;
+  return text;
+}
+
+function metaOf(fields: string[]): RequestMeta | ResponseMeta {
+  switch (fields[0]) {
+    case 'h': {
+      const [, id, trace, method, url, route, client, params] = fields as [string, string, string, string, string, string, string, string];
+      const headers = headersOf(fields, REQUEST_FIELDS);
+      const parsed = params === '' ? NO_PARAMS : (JSON.parse(params) as Record<string, string>);
+      return { kind: 'http', id, trace, method, url, headers, route, params: parsed, client };
+    }
+    case 'e': {
+      if (fields.length !== EVENT_FIELDS) throw new RangeError(`an event's meta of ${fields.length} fields`);
+      const [, id, trace, trigger, contentType] = fields as [string, string, string, string, string];
+      return { kind: 'event', id, trace, trigger, contentType };
+    }
+    case 'r':
+      return { status: Number(fields[1]), headers: headersOf(fields, RESPONSE_FIELDS) };
+    default:
+      throw new RangeError('a meta of an unknown kind');
+  }
+}
+
+/** The fields after the fixed ones, of which the last says how many follow. */
+function headersOf(fields: string[], fixed: number): FlatHeaders {
+  if (fields.length < fixed || Number(fields[fixed - 1]) !== fields.length - fixed) {
+    throw new RangeError(`a meta of ${fields.length} fields that announces another number`);
+  }
+  return fields.slice(fixed);
+}
+
+function writeHeader(frame: Buffer, length: number, type: number, flags: number, stream: number, arg: number): void {
+  frame.writeUInt32LE(length, 0);
+  // Type, flags, and two bytes of zero.
+  frame.writeUInt32LE(type | (flags << 8), 4);
+  frame.writeUInt32LE(stream, 8);
+  frame.writeUInt32LE(arg, 12);
 }
 
 /**

@@ -166,7 +166,10 @@ interface Sources {
 async function nodeSources(): Promise<Sources> {
   const { version } = createRequire(import.meta.url)('rolldown/package.json') as { version: string };
   const own = await filesBelow(join(import.meta.dirname, 'node'), (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
-  return { tool: `rolldown ${version} cjs 2`, files: [...own, join(import.meta.dirname, '../protocol/frames.ts')] };
+  return {
+    tool: `rolldown ${version} cjs 2`,
+    files: [...own, ...['frames.ts', 'stream-table.ts'].map((name) => join(import.meta.dirname, '../protocol', name))],
+  };
 }
 
 async function pythonSources(python: string): Promise<Sources> {

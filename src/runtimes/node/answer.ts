@@ -114,13 +114,18 @@ export class Answer implements TickEnd {
     } else this.#sendStaged(Flag.END);
   }
 
-  /** A complete answer. */
-  async whole(meta: ResponseMeta, body: Uint8Array): Promise<void> {
+  /** A complete answer. The caller leaves the body's memory alone from now on. */
+  async whole(meta: ResponseMeta, body: Buffer): Promise<void> {
     if (this.closed) return;
     this.#declared = contentLength(meta);
     this.#head = meta;
-    const wait = this.write(body);
-    if (wait !== undefined) await wait;
+    if (body.length > 0 && body.length <= BODY_CHUNK_MAX && body.length <= this.#window) {
+      this.#bodyBytes = this.#stagedBytes = body.length;
+      this.#staged = body;
+    } else {
+      const wait = this.write(body);
+      if (wait !== undefined) await wait;
+    }
     this.end();
   }
 

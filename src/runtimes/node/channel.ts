@@ -33,6 +33,8 @@ export interface TickEnd {
 }
 
 const READ_BYTES = 64 * 1024;
+/** So many pieces do not wait for the end of the tick: the host passes them on while the next answers are made. */
+const PIECES_EAGER = 8;
 /** A process that exits waits at most this long for a slow host to take its last frames, ms. */
 const EXIT_FLUSH_MS = 500;
 // Taken now: what user code patches later (graceful-fs, fake timers) does not reach the channel.
@@ -89,6 +91,7 @@ export class Channel implements Outlet {
   send(piece: Buffer): void {
     this.#queue.push(piece);
     this.#queuedBytes += piece.length;
+    if (this.#queue.length >= PIECES_EAGER) this.flush();
     this.#schedule();
   }
 

@@ -7,8 +7,8 @@
 // version it serves no other. Started as `node <flags> guest.cjs <runtime>`, bundled with its siblings to one CommonJS
 // file, on Node 24 and 26.
 //
-// Where to look: channel.ts (frames in and out) · load.ts (the user's code) · serve.ts (invocations) · web-call.ts and
-// request.ts, handler-call.ts and api-gateway.ts (the two styles) · request-body.ts, answer.ts (bodies under credit) ·
+// Where to look: channel.ts (frames in and out) · load.ts (the user's code) · serve.ts (invocations) · web-call.ts,
+// request.ts and response.ts, handler-call.ts and api-gateway.ts (the two styles) · request-body.ts, answer.ts (bodies under credit) ·
 // console.ts, standard-streams.ts, log-records.ts (logs) · context.ts, invocation.ts · failure.ts, last-words.ts (errors,
 // ends) · rehearsal.ts (what a blank does while it waits).
 import { FrameType, encodeJsonFrame } from '../../protocol/frames.ts';
@@ -21,6 +21,7 @@ import { load } from './load.ts';
 import { LogRecords } from './log-records.ts';
 import { PeakMemory } from './peak-memory.ts';
 import { rehearseWhenIdle } from './rehearsal.ts';
+import { installResponse } from './response.ts';
 import { Server } from './serve.ts';
 import { releaseSourceMaps } from './source-maps.ts';
 import { StandardStreams } from './standard-streams.ts';
@@ -76,6 +77,7 @@ function main(): void {
   // Before INIT, so that a cold start does not wait for it (0.5 ms in a process that has slept).
   streams.install();
   installConsole(log);
+  installResponse();
   installLastWords({ channel, log, streams });
   process.setSourceMapsEnabled(true);
 }

@@ -4,13 +4,15 @@
 // Created by serve.ts; read by context.ts, request.ts, console.ts.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RequestMeta } from '../../protocol/frames.ts';
+import type { Streamed } from '../../protocol/stream-table.ts';
 import type { Answer } from './answer.ts';
 import type { RequestBody } from './request-body.ts';
 
 export const running = new AsyncLocalStorage<Invocation>();
 
-export class Invocation {
+export class Invocation implements Streamed<Invocation> {
   readonly stream: number;
+  nextInTable: Invocation | undefined;
   readonly meta: RequestMeta;
   /** performance.now() of the request's arrival. */
   readonly receivedAt: number;

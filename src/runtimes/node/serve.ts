@@ -4,6 +4,7 @@
 // The host keeps to the instance's concurrency. Fed by guest.ts; rehearsal.ts runs one with an outlet that leads nowhere.
 import { Flag, FrameType, decodeMeta, encodeFrame } from '../../protocol/frames.ts';
 import type { Frame, InitPayload, RequestMeta } from '../../protocol/frames.ts';
+import { StreamTable } from '../../protocol/stream-table.ts';
 import { Answer } from './answer.ts';
 import type { Outlet } from './channel.ts';
 import { Context } from './context.ts';
@@ -31,7 +32,7 @@ export class Server implements ContextHost {
   readonly init: InitPayload;
   readonly log: LogRecords;
   readonly #parts: ServerParts;
-  readonly #invocations = new Map<number, Invocation>();
+  readonly #invocations = new StreamTable<Invocation>();
   /** Invocations, and promises given to waitUntil, that have not settled. */
   #unsettled = 0;
   /** Of those, the promises given to waitUntil. */
@@ -82,7 +83,7 @@ export class Server implements ContextHost {
       body: new RequestBody(outlet, { stream, first, complete: (frame.flags & Flag.END) !== 0 }),
       answer: new Answer(outlet, { stream, receivedAt, beforeEnd: () => this.#beforeEnd(stream) }),
     });
-    this.#invocations.set(stream, invocation);
+    this.#invocations.add(invocation);
     this.#unsettled++;
     void running.run(invocation, this.#run, invocation);
   }

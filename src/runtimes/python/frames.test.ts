@@ -51,10 +51,23 @@ test('Python and TypeScript name the same numbers', () => {
 
 test('frames written by TypeScript are read by Python, wherever the stream is cut', () => {
   const meta: RequestMeta = { kind: 'event', id: 'inv_1', trace: 't', trigger: 'invoke', contentType: 'text/plain; é 漢 😀' };
+  const http: RequestMeta = {
+    kind: 'http',
+    id: 'inv_2',
+    trace: '',
+    method: 'POST',
+    url: 'http://p.localhost/a?b=é',
+    headers: ['x-empty', '', 'x-é', 'ü'],
+    route: '/{漢}',
+    params: { 漢: 'a\0b' },
+    client: '::1',
+  };
   const large = Buffer.alloc(FRAME_PAYLOAD_MAX, 'abc');
   const input = Buffer.concat([
     encodeJsonFrame(FrameType.INIT, { env: { A: 'é' } }),
     encodeMetaFrame(FrameType.REQUEST, meta, Buffer.from([0, 255, 10]), { flags: 1, stream: 0xffff_fffe, arg: 0xffff_ffff }),
+    encodeMetaFrame(FrameType.REQUEST, http, undefined, { flags: 1, stream: 1, arg: 1 }),
+    encodeMetaFrame(FrameType.REQUEST, { ...http, headers: [], params: {} }, undefined, { flags: 1, stream: 2, arg: 1 }),
     encodeFrame(FrameType.BODY, { stream: 7, payload: large }),
     encodeFrame(FrameType.STOP, {}),
   ]);
@@ -69,6 +82,8 @@ test('frames written by TypeScript are read by Python, wherever the stream is cu
     const expected: unknown[] = [
       [FrameType.INIT, 0, 0, 0, Buffer.byteLength(init), null, [...Buffer.from(init).subarray(0, 3)]],
       [FrameType.REQUEST, 1, 0xffff_fffe, 0xffff_ffff, 3, meta, [0, 255, 10]],
+      [FrameType.REQUEST, 1, 1, 1, 0, http, []],
+      [FrameType.REQUEST, 1, 2, 1, 0, { ...http, headers: [], params: {} }, []],
     ];
     if (readBytes === undefined)
       expected.push([FrameType.BODY, 0, 7, 0, large.length, null, [97, 98, 99]], [FrameType.STOP, 0, 0, 0, 0, null, []]);
@@ -81,7 +96,7 @@ test('frames written by TypeScript are read by Python, wherever the stream is cu
 
 test('frames written by Python are read by TypeScript', () => {
   const output = inPython(`
-prefix = frames.meta_prefix({"status": 201, "headers": ["x-a", "caf\\xe9"]})
+prefix = frames.meta_prefix(201, ["x-a", "caf\\xe9"])
 out = frames.header(frames.RESPONSE, len(prefix) + 3, 9, frames.END, 1234) + prefix + bytes([0, 1, 255])
 out += frames.header(frames.STATS, arg=2**40) + frames.header(frames.CREDIT, 0, 4294967295, 0, 65536)
 sys.stdout.buffer.write(out)`);

@@ -25,6 +25,8 @@ _READ_BYTES = 64 * 1024
 _header = struct.Struct("<IBBHII")
 _u32 = struct.Struct("<I")
 _u32_max = 0xFFFF_FFFF
+_HTTP_FIELDS = ("kind", "id", "trace", "method", "url", "route", "client", "params")
+_EVENT_FIELDS = ("kind", "id", "trace", "trigger", "contentType")
 
 to_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -37,9 +39,9 @@ def header(type, length=0, stream=0, flags=0, arg=0):
     return _header.pack(length, type, flags, 0, stream, arg if arg < _u32_max else _u32_max)
 
 
-def meta_prefix(meta):
-    """What precedes the body bytes in a RESPONSE: meta length and meta."""
-    text = to_json(meta).encode()
+def meta_prefix(status, headers):
+    """What precedes the body bytes in a RESPONSE: meta length and meta, whose fields stand between NULs (frames.ts)."""
+    text = "\0".join(["r", str(status), str(len(headers)), *headers]).encode()
     return _u32.pack(len(text)) + text
 
 
@@ -50,7 +52,18 @@ def split_meta(payload):
     end = 4 + _u32.unpack_from(payload)[0]
     if end > len(payload):
         raise ProtocolError("meta of %d bytes in a payload of %d" % (end - 4, len(payload)))
-    return json.loads(payload[4:end]), payload[end:]
+    fields = payload[4:end].decode().split("\0")
+    if fields[0] == "e" and len(fields) == 5:
+        meta = dict(zip(_EVENT_FIELDS, fields))
+        meta["kind"] = "event"
+    elif fields[0] == "h" and len(fields) >= 9 and fields[8] == str(len(fields) - 9):
+        meta = dict(zip(_HTTP_FIELDS, fields))
+        meta["kind"] = "http"
+        meta["params"] = json.loads(fields[7]) if fields[7] else {}
+        meta["headers"] = fields[9:]
+    else:
+        raise ProtocolError("a meta of %d fields that is no request's" % len(fields))
+    return meta, payload[end:]
 
 
 def read_frames(fd):

@@ -106,7 +106,7 @@ class Reply:
         elapsed_us = invocation.elapsed_us() if flags else 0
         if invocation.headed:
             return frames.header(frames.BODY, len(piece), invocation.stream, flags, elapsed_us), piece
-        prefix = frames.meta_prefix({"status": answer.status, "headers": answer.headers})
+        prefix = frames.meta_prefix(answer.status, answer.headers)
         length = len(prefix) + len(piece)
         if length > frames.FRAME_PAYLOAD_MAX:
             raise BadResponse("the headers have %d bytes, far more than HTTP can carry" % len(prefix))
