@@ -32,7 +32,8 @@ async function doctor(
   args: string[],
   options: { as?: string[]; uid?: number } = {},
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const folder = mkdtempSync(join(tmpdir(), 'virga-doctor-test-'));
+  // Another user cannot pass through the folder that the test run keeps for itself.
+  const folder = mkdtempSync(join(options.uid === undefined ? tmpdir() : '/tmp', 'virga-doctor-test-'));
   const [tmp, home] = ['tmp', 'home'].map((name) => join(folder, name)) as [string, string];
   for (const made of [tmp, home]) mkdirSync(made);
   if (options.uid !== undefined) for (const made of [folder, tmp, home]) chownSync(made, options.uid, options.uid);
