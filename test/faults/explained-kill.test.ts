@@ -64,7 +64,7 @@ before(async () => {
   const deployed = await virga.deploy(PROJECT);
   assert.equal(deployed.code, 0, deployed.stderr);
 });
-after(() => virga.stop());
+after(() => virga[Symbol.asyncDispose]());
 
 /** Calls it, and reads what the record and the command line say of the failure. */
 async function explained(name: string): Promise<Explained> {
