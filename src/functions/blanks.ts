@@ -127,7 +127,8 @@ export class Blanks {
   }
 
   #shelf(shape: SandboxShape): Shelf {
-    const key = JSON.stringify([shape.runtime, shape.memoryMiB, shape.cpus, shape.tmpMiB, shape.pids, shape.isolation]);
+    // Whatever a shape comes to hold tells shelves apart: none is left out by mistake.
+    const key = JSON.stringify(Object.entries(shape).toSorted(([a], [b]) => (a < b ? -1 : 1)));
     let shelf = this.#shelves.get(key);
     if (shelf === undefined) {
       shelf = { shape, ready: [], booting: 0, waiting: [], rate: new ColdRate(performance.now()), current: false };

@@ -3,9 +3,8 @@
 // Invariant: before it says ready, everything that an earlier launcher of the same data folder left is gone: processes,
 // cgroups, sockets, half-written files (mounts went with it); nothing of another Virga's is touched. When it is killed, its
 // sandboxes die with it. Callers: main.ts (a process of its own), in-process.ts (dev).
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, realpath } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +12,7 @@ import type { Config } from '../config/config.ts';
 import { blobsOf } from '../profiles/embedded.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { CODE, COMPILED, RuntimeCatalog } from '../runtimes/catalog.ts';
-import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
+import { sweepCgroups, sweepCgroupsNow } from '../sandbox/cgroup/hierarchies.ts';
 import type { Launch, Mount } from '../sandbox/driver.ts';
 import { LauncherService } from '../sandbox/launcher/service.ts';
 import { CHANNELS_SOCKET, LAUNCHER_SOCKET } from '../sandbox/launcher/wire.ts';
@@ -27,6 +26,7 @@ import { openDrivers } from './drivers.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { PlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
+import { sandboxScope } from './sandbox-scope.ts';
 import { StartError } from './start-error.ts';
 
 /** How long an earlier launcher, whose supervisor has died, may take to notice. */
@@ -38,15 +38,15 @@ const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
 export async function runLauncher(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('launcher', config.log);
-  const scope = createHash('sha256')
-    .update(await realpath(config.dataFolder))
-    .digest('hex')
-    .slice(0, 12);
+  const scope = await sandboxScope(config.dataFolder);
   const socketPath = join(config.runFolder, LAUNCHER_SOCKET);
   const runtimesFolder = join(config.dataFolder, 'runtimes');
   const artifactsFolder = join(config.dataFolder, 'artifacts');
   const compiledFolder = join(config.dataFolder, 'compiled');
   await waitForPredecessor(socketPath);
+  // However this process ends, but by kill -9: in the middle of a start, of a close(), or when its supervisor is gone.
+  const atExit = [() => sweepCgroupsNow(scope)];
+  process.once('exit', () => atExit.forEach((put) => put()));
   await sweep(scope, [runtimesFolder, artifactsFolder, compiledFolder, join(config.dataFolder, 'blobs', 'incoming')], log);
   // Beside the catalog: each takes as long as the other.
   const opening = config.sandboxDriver === 'process' ? null : openNetworks(config, log);
@@ -58,6 +58,10 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   const artifacts = new ArtifactFolders({ folder: artifactsFolder, compiledFolder, blobs: blobsOf(config), limits: config.limits });
   const folders = [artifactsFolder, compiledFolder, ...catalog.folders];
   const { driver, networks } = await openDrivers(config, { scope, folders, runFolder: config.runFolder }, opening);
+  atExit.unshift(
+    () => driver.closeNow(),
+    () => networks?.closeNow(),
+  );
   log('info', `sandboxes are started by ${driver.status.driver}`, { ...driver.status });
   const compiled = new CompiledCode({ config, driver, catalog, artifacts, folder: compiledFolder, log });
   await compiled.sweep(artifactsFolder);
@@ -74,15 +78,8 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
     limits: config.limits,
   });
   await service.listen();
-  // A supervisor that was killed ends this process without a close(): see serveRole.
-  const closeNow = (): void => {
-    driver.closeNow();
-    networks?.closeNow();
-  };
-  process.once('exit', closeNow);
   return {
     close: async () => {
-      process.off('exit', closeNow);
       await service.close();
       await compiled.close();
       await driver.close();

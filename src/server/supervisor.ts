@@ -21,6 +21,8 @@ import type { DataFolder } from './data-folder.ts';
 import type { PlatformLog } from './platform-log.ts';
 import { RoleProcess } from './role-process.ts';
 import type { RoleName } from './role-process.ts';
+import { sweepCgroups } from '../sandbox/cgroup/hierarchies.ts';
+import { sandboxScope } from './sandbox-scope.ts';
 import { StartError } from './start-error.ts';
 
 /** A role as the supervisor sees it: a process of its own, or one inside this process. */
@@ -52,7 +54,7 @@ export async function startSupervisor(config: Config, options: SupervisorOptions
   const { log } = options;
   const roleOf = options.role ?? ((name, c, l) => new RoleProcess(name, c, l));
   const folder = await openDataFolder(config);
-  const running = new Running(config, folder, log);
+  const running = new Running(config, { folder, scope: await sandboxScope(config.dataFolder) }, log);
   try {
     await checkPorts(config);
     const launcher = roleOf('launcher', config, log);
@@ -77,6 +79,7 @@ class Running {
   readonly roles = new Map<RoleName, SupervisedRole>();
   readonly #config: Config;
   readonly #folder: DataFolder;
+  readonly #scope: string;
   readonly #log: PlatformLog;
   readonly #backoff = new Backoff();
   #embedded: EmbeddedPostgres | undefined;
@@ -84,9 +87,10 @@ class Running {
   #restarting: Promise<void> | undefined;
   readonly #stopping = new AbortController();
 
-  constructor(config: Config, folder: DataFolder, log: PlatformLog) {
+  constructor(config: Config, { folder, scope }: { folder: DataFolder; scope: string }, log: PlatformLog) {
     this.#config = config;
     this.#folder = folder;
+    this.#scope = scope;
     this.#log = log;
   }
 
@@ -105,7 +109,7 @@ class Running {
     this.#stopping.abort();
     await this.roles.get('edge')?.stop(this.#config.limits.drainMs + ROLE_STOP_MS);
     await this.roles.get('control')?.stop(ROLE_STOP_MS);
-    await this.roles.get('launcher')?.stop(ROLE_STOP_MS);
+    await this.#stopLauncher(ROLE_STOP_MS);
     // A server that is just being started again would otherwise come up after this, and stay.
     await this.#restarting;
     await this.#postgres?.stop();
@@ -119,7 +123,13 @@ class Running {
     this.#stopping.abort();
     this.roles.get('edge')?.kill();
     this.roles.get('control')?.kill();
-    await this.roles.get('launcher')?.stop(LAUNCHER_KILL_MS);
+    await this.#stopLauncher(LAUNCHER_KILL_MS);
+  }
+
+  /** One that had to be killed, or was killed by others, leaves cgroups. */
+  async #stopLauncher(timeoutMs: number): Promise<void> {
+    await this.roles.get('launcher')?.stop(timeoutMs);
+    await sweepCgroups(this.#scope);
   }
 
   async #migrate(): Promise<void> {

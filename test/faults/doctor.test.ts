@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { ROOT, eventually, leftovers, startVirga } from '../system/virga.ts';
+import { ROOT, cgroupsLeft, eventually, leftovers, startVirga } from '../system/virga.ts';
 
 interface Check {
   theme: string;
@@ -182,6 +182,22 @@ suite('virga doctor', () => {
     assert.deepEqual(await ended, [130, null]);
     assert.ok(performance.now() - startedAt < TIMEOUT_MS);
     assert.deepEqual(readdirSync(folder), []);
+    await eventually(async () => (leftovers(folder).length === 0 ? true : undefined));
+    rmSync(folder, { recursive: true });
+  });
+
+  test('Ctrl-C in the middle of its first sandbox leaves nothing either', async (context) => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'virga-doctor-test-')));
+    const { VIRGA_DATA: _, ...env } = process.env;
+    const child = spawn(VIRGA, ['doctor'], { env: { ...env, TMPDIR: folder }, cwd: folder, stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    const own = await eventually(async () => readdirSync(folder).find((name) => name.startsWith('virga-doctor-')));
+    let seen: string[] = [];
+    while (child.exitCode === null && (seen = cgroupsLeft(join(folder, own))).length === 0) await new Promise(setImmediate);
+    if (seen.length === 0) return context.skip('this user has no cgroups');
+    child.kill('SIGINT');
+    assert.deepEqual(await ended, [130, null]);
+    assert.deepEqual(cgroupsLeft(join(folder, own)), []);
     await eventually(async () => (leftovers(folder).length === 0 ? true : undefined));
     rmSync(folder, { recursive: true });
   });

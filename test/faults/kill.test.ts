@@ -110,10 +110,20 @@ test('after kill -9 of everything the next start finds no orphans, keeps what wa
     assert.ok(second.readyMs < 10_000, `ready after ${Math.round(second.readyMs)} ms`);
     await second.stop();
     await first[Symbol.asyncDispose]();
-    assert.deepEqual(leftovers(folder), []);
+    assert.deepEqual(leftovers(join(folder, 'data')), []);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+});
+
+test('a launcher that is killed as Virga stops leaves nothing', async () => {
+  await using virga = await startVirga();
+  const deployed = await virga.deploy(PROJECT);
+  assert.equal(deployed.code, 0, deployed.stderr);
+  await servesWithin(virga, 5_000);
+  for (const pid of virga.pids()['launcher']!) process.kill(pid, 'SIGKILL');
+  await virga.stop();
+  assert.deepEqual(leftovers(virga.dataFolder), []);
 });
 
 test('after kill -9 of the supervisor alone everything it started ends within a second', async () => {
@@ -137,6 +147,11 @@ test('after kill -9 of the supervisor alone everything it started ends within a 
     processes()
       .filter(({ pid }) => alive().includes(pid))
       .map(({ pid, command }) => `${pid} ${command.slice(0, 200)}`),
+    [],
+  );
+  // Its files stay for the next start.
+  assert.deepEqual(
+    leftovers(virga.dataFolder).filter((line) => /cgroup|mount/.test(line)),
     [],
   );
 });

@@ -1,10 +1,11 @@
 // A real Virga for a test: started through bin/virga on free ports with a data folder of its own, driven over HTTP and the
 // CLI, stopped and removed afterwards. Invariant: after disposal no process, mount, cgroup or file of it is left: leftovers()
 // says what is. Used by every test in test/system and test/faults.
+import { createHash } from 'node:crypto';
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -225,7 +226,15 @@ export function leftovers(dataFolder: string): string[] {
     .filter(({ command }) => command.includes(dataFolder))
     .map(({ pid, command }) => `process ${pid}: ${command.slice(0, 200)}`);
   for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) if (line.includes(dataFolder)) left.push(`mount ${line}`);
+  if (existsSync(dataFolder)) left.push(...cgroupsLeft(realpathSync(dataFolder)).map((folder) => `cgroup ${folder}`));
   return left;
+}
+
+/** The cgroups of the sandboxes of one data folder, given as its real path: it may be gone by now. */
+export function cgroupsLeft(dataFolder: string): string[] {
+  const scope = createHash('sha256').update(dataFolder).digest('hex').slice(0, 12);
+  const mounts = [...readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+) cgroup2? /gm)].map(([, mount]) => mount!);
+  return mounts.flatMap((mount) => globSync(`**/virga-${scope}`, { cwd: mount }).map((found) => join(mount, found)));
 }
 
 /** Records are written in batches a fraction of a second later: asks until they are there, at most 5 s. */

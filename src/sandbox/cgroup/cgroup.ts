@@ -158,7 +158,8 @@ export function destroyFolderNow(folder: string, options: { withinMs: number }):
   return true;
 }
 
-function killFolder(folder: string): void {
+/** Sends the end to every process in the folder, frozen ones too; they leave it some time later. */
+export function killFolder(folder: string): void {
   try {
     // With v1 what is frozen cannot die.
     if (existsSync(join(folder, FREEZER_V1))) writeFileSync(join(folder, FREEZER_V1), THAWED_V1);

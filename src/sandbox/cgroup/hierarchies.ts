@@ -4,9 +4,9 @@
 // Invariant: open() first removes what an earlier launcher of the same data folder left; close() leaves nothing.
 // Caller: bubblewrap/bubblewrap.ts.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Cgroup, destroyFolder, destroyFolderNow, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
+import { Cgroup, destroyFolder, destroyFolderNow, killFolder, type CgroupLimits, type Controller, type Hierarchy } from './cgroup.ts';
 
 const LIMITS: Controller[] = ['memory', 'cpu', 'pids'];
 const CONTROLLERS: Controller[] = [...LIMITS, 'freezer', 'cpuacct'];
@@ -75,17 +75,24 @@ export class Cgroups {
 
   /** The same without waiting for anything but a moment: for a process that is about to end. */
   closeNow(): void {
-    for (const { folder } of this.hierarchies) {
-      for (const name of foldersIn(folder)) destroyFolderNow(join(folder, name), { withinMs: CLOSE_NOW_MS });
-      destroyFolderNow(folder, { withinMs: CLOSE_NOW_MS });
-    }
+    destroyTreesNow(this.hierarchies.map(({ folder }) => folder));
   }
 }
 
 /** Kills what runs in the cgroups of this scope and removes them, wherever an earlier launcher could have made them. */
 export async function sweepCgroups(scope: string): Promise<void> {
+  for (const folder of foldersOf(scope)) await destroyTree(folder);
+}
+
+/** The same for a process that is about to end, and so cannot wait but for a moment. */
+export function sweepCgroupsNow(scope: string): void {
+  destroyTreesNow(foldersOf(scope));
+}
+
+/** Wherever this scope could have its folder. */
+function foldersOf(scope: string): string[] {
   const mounts = cgroupMounts(read('/proc/self/mounts'), read('/proc/self/cgroup'));
-  for (const mount of mounts) for (const place of candidates(mount)) await destroyTree(join(place, `virga-${scope}`));
+  return mounts.flatMap((mount) => candidates(mount).map((place) => join(place, `virga-${scope}`)));
 }
 
 /** The cgroup mounts of this machine. `mounts` and `own` are the texts of /proc/self/mounts and /proc/self/cgroup. */
@@ -114,6 +121,7 @@ function settle(mount: CgroupMount, name: string, wanted: Controller[]): Hierarc
     const folder = join(parent, name);
     // Only ever inside a cgroup file system: a mount may be missing where its name suggests it.
     if (!existsSync(join(parent, 'cgroup.procs'))) continue;
+    let settled = false;
     try {
       mkdirSync(folder, { recursive: true });
       let controllers = mount.controllers.filter((controller) => wanted.includes(controller));
@@ -124,10 +132,12 @@ function settle(mount: CgroupMount, name: string, wanted: Controller[]): Hierarc
         controllers = wanted.filter((controller) => enabled.includes(controller));
         if (controllers.length > 0) controllers.push('freezer');
       }
-      if (controllers.length > 0 && canEnter(folder)) return { version: mount.version, controllers, folder };
-      rmdirSync(folder);
+      settled = controllers.length > 0 && canEnter(folder);
+      if (settled) return { version: mount.version, controllers, folder };
     } catch {
       // Not ours to write: the next place.
+    } finally {
+      if (!settled) destroyTreesNow([folder]);
     }
   }
   return null;
@@ -162,13 +172,24 @@ function canEnter(folder: string): boolean {
   try {
     return spawnSync('/bin/sh', ['-c', 'echo 0 > "$1"', 'sh', join(probe, 'cgroup.procs')], { stdio: 'ignore' }).status === 0;
   } finally {
-    rmdirSync(probe);
+    // A process that has been waited for may still be leaving: the folder is busy for a moment longer.
+    destroyFolderNow(probe, { withinMs: CLOSE_NOW_MS });
   }
 }
 
 async function destroyTree(folder: string): Promise<void> {
   for (const name of foldersIn(folder)) await destroyFolder(join(folder, name), { withinMs: SWEEP_WITHIN_MS });
   await destroyFolder(folder, { withinMs: SWEEP_WITHIN_MS });
+}
+
+/** All are killed before any is waited for: with v1, what is frozen dies only when the freezer's own folder lets go of it. */
+function destroyTreesNow(folders: string[]): void {
+  const trees = folders.map((folder) => ({ folder, inside: foldersIn(folder).map((name) => join(folder, name)) }));
+  for (const { inside } of trees) inside.forEach(killFolder);
+  for (const { folder, inside } of trees) {
+    for (const one of inside) destroyFolderNow(one, { withinMs: CLOSE_NOW_MS });
+    destroyFolderNow(folder, { withinMs: CLOSE_NOW_MS });
+  }
 }
 
 function foldersIn(folder: string): string[] {

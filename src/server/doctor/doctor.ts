@@ -3,7 +3,6 @@
 // Invariants: everything is done in a temporary folder with a scope of its own, so that a Virga which runs here is not
 // touched, and is gone at the end, however that comes; what an attack needs to be told apart from a wall is decided in
 // attacks.ts. Caller: cli/commands/doctor.ts.
-import { createHash } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,12 +11,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config/config.ts';
 import { RUNTIMES } from '../../protocol/settings.ts';
 import { CODE, RuntimeCatalog } from '../../runtimes/catalog.ts';
+import { sweepCgroupsNow } from '../../sandbox/cgroup/hierarchies.ts';
 import type { SandboxDriver } from '../../sandbox/driver.ts';
 import type { SandboxNetworks } from '../../sandbox/network/network.ts';
 import { cpuOfTree, descendants } from '../../sandbox/process-tree.ts';
 import { openDrivers } from '../drivers.ts';
 import type { Opened } from '../drivers.ts';
 import { openNetworks } from '../launcher.ts';
+import { sandboxScope } from '../sandbox-scope.ts';
 import { WALLS, judge } from './attacks.ts';
 import { Decoys } from './decoys.ts';
 import type { Outcome } from './inside/attack.ts';
@@ -96,7 +97,6 @@ class Ward {
     this.networks = networks;
     this.trials = trials;
     this.fallback = fallback;
-    process.once('exit', this.#closeNow);
   }
 
   static async open(config: Config, folder: string): Promise<Ward> {
@@ -108,7 +108,10 @@ class Ward {
     await chmod(codeFolder, 0o755);
     const networks = config.sandboxDriver === 'process' ? null : openNetworks(config, () => {});
     const catalog = await RuntimeCatalog.open(join(folder, 'runtimes'));
-    const scope = createHash('sha256').update(folder).digest('hex').slice(0, 12);
+    const scope = await sandboxScope(folder);
+    // Whenever Ctrl-C comes: also while the driver tries whether it works here.
+    const atExit = [() => sweepCgroupsNow(scope)];
+    process.once('exit', () => atExit.forEach((put) => put()));
     let fallback: string | null = null;
     const opened = await openDrivers(
       config,
@@ -120,16 +123,14 @@ class Ward {
       },
       networks,
     );
+    atExit.unshift(
+      () => opened.driver.closeNow(),
+      () => opened.networks?.closeNow(),
+    );
     return new Ward(opened, new Trials({ ...opened, catalog, codeFolder, runFolder }), fallback);
   }
 
-  readonly #closeNow = (): void => {
-    this.driver.closeNow();
-    this.networks?.closeNow();
-  };
-
   async [Symbol.asyncDispose](): Promise<void> {
-    process.off('exit', this.#closeNow);
     await this.driver.close();
     await this.networks?.close();
   }
