@@ -47,7 +47,7 @@ export class Redeployer {
 /** What of the manifest goes into the code. */
 function buildKey(fn: ManifestFunction, manifest: Manifest): string {
   const others = fn.settings.runtime.startsWith('python') ? manifest.functions.map((other) => other.source) : [];
-  return JSON.stringify([fn.source, fn.handler, fn.settings.runtime, fn.include, fn.external, others]);
+  return JSON.stringify([fn.source, fn.handler, fn.settings.runtime, fn.settings.form, fn.include, fn.external, others]);
 }
 
 function touches(sources: readonly string[], changed: ReadonlySet<string>): boolean {

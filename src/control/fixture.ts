@@ -210,6 +210,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
 
 export const SETTINGS: VersionSettings = {
   runtime: 'nodejs26',
+  form: 'native',
   handler: 'index.mjs',
   memoryMiB: 256,
   timeoutMs: 30_000,

@@ -2,7 +2,7 @@
 // edge client's own timeout.
 import { z } from '@hono/zod-openapi';
 import type { NodeStatus } from '../protocol/control-api.ts';
-import { RUNTIMES } from '../protocol/settings.ts';
+import { FUNCTION_RUNTIMES, RUNTIMES } from '../protocol/settings.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
@@ -42,7 +42,7 @@ const edgeStats = z.object({
       project: z.string(),
       function: z.string(),
       version: z.int(),
-      runtime: z.enum(RUNTIMES),
+      runtime: z.enum(FUNCTION_RUNTIMES),
       starting: z.int(),
       idle: z.int(),
       busy: z.int(),

@@ -11,7 +11,17 @@ import type { Explanation } from '../protocol/explanation.ts';
 import { LogLevel } from '../protocol/frames.ts';
 import type { LogLevelName } from '../protocol/frames.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../protocol/invocation.ts';
-import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS, SHA256_PATTERN } from '../protocol/settings.ts';
+import {
+  FORMS,
+  FUNCTION_RUNTIMES,
+  HTTP_EVENTS,
+  HTTP_METHODS,
+  ISOLATIONS,
+  NAME_PATTERN,
+  NAME_RULE,
+  SETTING_LIMITS,
+  SHA256_PATTERN,
+} from '../protocol/settings.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -73,14 +83,18 @@ const instanceWindow = z.strictObject({
 
 export const settings = z
   .strictObject({
-    runtime: z.enum(RUNTIMES),
+    runtime: z.enum(FUNCTION_RUNTIMES),
     handler: z
       .string()
       .max(512)
       .regex(
-        /^(?!\/)(?!(?:.*\/)?\.\.?(?:\/|#|$))[^\0-\x1f\\#]+(?:#[A-Za-z_$][A-Za-z0-9_$.]*)?$/,
+        /^(?!\/)(?!(?:.*\/)?\.\.?(?:\/|#|$))[^\0-\x1f\\#]+(?:#[^\0-\x1f#]+)?$/,
         'must be <file> or <file>#<export>, the file relative to the artifact, e.g. index.mjs#handler',
       ),
+    // A deployment from a client that knows of no forms.
+    form: z.enum(FORMS).default('native'),
+    command: z.array(z.string().max(4_096)).min(1).max(SETTING_LIMITS.command.max).optional(),
+    httpEvent: z.enum(HTTP_EVENTS).optional(),
     memoryMiB: between(memoryMiB),
     timeoutMs: between(timeoutMs),
     concurrency: between(concurrency),
@@ -141,7 +155,7 @@ export const functionItem = z
   .object({
     name: z.string(),
     version: z.int(),
-    runtime: z.enum(RUNTIMES),
+    runtime: z.enum(FUNCTION_RUNTIMES),
     settings,
     artifact: z.string(),
     createdAt: time,

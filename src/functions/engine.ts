@@ -4,6 +4,9 @@
 // Callers: the gateway, and the edge's private server for direct invocations; the read model says what is current.
 import { availableParallelism } from 'node:os';
 import { VirgaError } from '../protocol/errors.ts';
+import type { InitPayload } from '../protocol/frames.ts';
+import { bootedRuntime, isBooted } from '../protocol/settings.ts';
+import type { VersionSettings } from '../protocol/settings.ts';
 import type { FunctionStats } from '../protocol/stats.ts';
 import { newId } from '../lib/ids.ts';
 import type { Recorder } from '../observe/recorder.ts';
@@ -122,7 +125,7 @@ export class Engine {
       shapes.push(shapeOf(version));
       const key = versionKey(version);
       current.set(key, version);
-      if (!this.#current.has(key)) this.#sandboxes.prepare(version.artifact, version.settings.runtime);
+      if (!this.#current.has(key)) this.#sandboxes.prepare(version.artifact, bootedRuntime(version.settings.runtime));
       const { min, windows } = version.settings.instances;
       if (min > 0 || windows !== undefined) this.#pool(version).ensureMin();
       else if (!this.#current.has(key)) this.#pools.get(key)?.revive();
@@ -206,6 +209,7 @@ export class Engine {
           version: version.version,
           codeFolder: sandbox.codeFolder!,
           handler: settings.handler,
+          ...adapterOf(settings),
           env: { ...BASE_ENVIRONMENT, ...settings.env },
           memoryMiB: settings.memoryMiB,
           timeoutMs: settings.timeoutMs,
@@ -227,7 +231,7 @@ export class Engine {
 
   /** A crash while the code was being loaded may be that of its compiled form: the calls are worth a second try without it. */
   #withoutCompiled(version: DeployedVersion, cause: unknown): VirgaError {
-    this.#sandboxes.discardCompiled(version.artifact, version.settings.runtime);
+    this.#sandboxes.discardCompiled(version.artifact, bootedRuntime(version.settings.runtime));
     const message = `${nameOf(version)} crashed while it was being loaded; it is started once more without its compiled code`;
     return new VirgaError('sandbox_unavailable', message, { cause });
   }
@@ -315,5 +319,21 @@ function functionKey(version: { project: string; function: string }): string {
 
 function shapeOf({ settings }: DeployedVersion): SandboxShape {
   const { runtime, memoryMiB, cpus, tmpMiB, pids, isolation } = settings;
-  return { runtime, memoryMiB, cpus, tmpMiB, pids, isolation };
+  return { runtime: bootedRuntime(runtime), memoryMiB, cpus, tmpMiB, pids, isolation };
+}
+
+/** What the guest needs to know of how the code is to be run. */
+function adapterOf({
+  runtime,
+  form,
+  command,
+  httpEvent,
+}: VersionSettings): Pick<InitPayload, 'runtime' | 'form' | 'command' | 'httpEvent'> {
+  const adapter = isBooted(runtime) ? form : runtime;
+  return {
+    runtime,
+    ...(adapter === 'native' ? {} : { form: adapter }),
+    ...(command === undefined ? {} : { command }),
+    ...(httpEvent === undefined ? {} : { httpEvent }),
+  };
 }

@@ -14,6 +14,7 @@ import type { DeployedVersion } from './version.ts';
 
 const SETTINGS: VersionSettings = {
   runtime: 'nodejs26',
+  form: 'native',
   handler: 'index.mjs',
   memoryMiB: 100,
   timeoutMs: 1000,

@@ -84,6 +84,12 @@ export interface InitPayload {
    * Without an export: Node takes `default.fetch`/`default.event`, else `handler`; Python takes `handler`.
    */
   handler: string;
+  /** Who adapts the code to these frames (runtimes/<language>/forms): a form of settings.ts, or a runtime that starts a program. Absent: nobody. */
+  form?: string;
+  /** As in VersionSettings. */
+  runtime: string;
+  command?: string[];
+  httpEvent?: string;
   /** Becomes the process's environment (nothing comes from the host). */
   env: Record<string, string>;
   memoryMiB: number;
@@ -108,8 +114,8 @@ export interface ReadyPayload {
   loadMs: number;
   /** Time to compile and evaluate it, top-level await included (ms). */
   initMs: number;
-  /** What can be called: `fetch` (web style), `event` (web style, events), `handler` (handler style). */
-  exports: ('fetch' | 'event' | 'handler')[];
+  /** What can be called: `fetch` (web style), `event` (web style, events), `handler` (handler style), `serve` (a form's own way). */
+  exports: ('fetch' | 'event' | 'handler' | 'serve')[];
 }
 
 export interface GuestError {

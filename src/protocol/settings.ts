@@ -5,8 +5,35 @@
 import { EGRESS_DEFAULT } from './egress.ts';
 import type { Egress } from './egress.ts';
 
+/** What a sandbox boots. */
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
 export type RuntimeName = (typeof RUNTIMES)[number];
+
+/**
+ * What a function can ask for. Beside those that are booted: `provided` brings its own, which speaks AWS Lambda's runtime API;
+ * `web` is any program that serves HTTP on $PORT, `bun` and `deno` are such programs with a command of their own; `wasm` is a
+ * WASI module. In a sandbox of these runs a Node guest, which starts the program and stands between it and the engine.
+ */
+export const FUNCTION_RUNTIMES = [...RUNTIMES, 'provided', 'web', 'wasm', 'bun', 'deno'] as const;
+export type FunctionRuntime = (typeof FUNCTION_RUNTIMES)[number];
+
+/** What is booted in the sandbox of such a function. */
+export function bootedRuntime(runtime: FunctionRuntime): RuntimeName {
+  return isBooted(runtime) ? runtime : 'nodejs26';
+}
+
+/** Whether the function's code runs in the runtime that is booted, and not beside it. */
+export function isBooted(runtime: FunctionRuntime): runtime is RuntimeName {
+  return (RUNTIMES as readonly string[]).includes(runtime);
+}
+
+/** Whose way of writing functions the code follows: Virga's own, or that of another cloud. */
+export const FORMS = ['native', 'lambda', 'workers', 'azure', 'google'] as const;
+export type Form = (typeof FORMS)[number];
+
+/** The shape in which AWS Lambda code gets an HTTP request: API Gateway's payload formats, or that of a function URL. */
+export const HTTP_EVENTS = ['2.0', '1.0', 'function-url'] as const;
+export type HttpEvent = (typeof HTTP_EVENTS)[number];
 
 /** While it is open, at least `min` instances are kept ready. */
 export interface InstanceWindow {
@@ -27,9 +54,14 @@ export type Isolation = (typeof ISOLATIONS)[number];
 
 /** Everything about a version but its code. Two deploys with equal settings and an equal artifact make no new version. */
 export interface VersionSettings {
-  runtime: RuntimeName;
+  runtime: FunctionRuntime;
+  form: Form;
   /** `<file>` or `<file>#<export>` inside the artifact; see InitPayload.handler. */
   handler: string;
+  /** Runtimes that start a program: its arguments, the first of which is the program. Absent: what the runtime does with the file of `handler`. */
+  command?: string[] | undefined;
+  /** Form `lambda`; absent: 2.0. */
+  httpEvent?: HttpEvent | undefined;
   memoryMiB: number;
   timeoutMs: number;
   /** Requests that one instance handles at the same time. */
@@ -52,7 +84,7 @@ export interface VersionSettings {
 }
 
 /** Settings that came after the first versions were stored, as those are meant. */
-const LATER_SETTINGS = { egress: EGRESS_DEFAULT, isolation: 'standard' } satisfies Partial<VersionSettings>;
+const LATER_SETTINGS = { egress: EGRESS_DEFAULT, isolation: 'standard', form: 'native' } satisfies Partial<VersionSettings>;
 
 /** The settings of a version as it was stored, perhaps by an earlier Virga. */
 export function completeSettings(stored: Omit<VersionSettings, keyof typeof LATER_SETTINGS> & Partial<VersionSettings>): VersionSettings {
@@ -68,7 +100,8 @@ export function essentialSettings(settings: VersionSettings): Partial<VersionSet
 export const SETTING_LIMITS = {
   memoryMiB: { min: 32, max: 65_536, default: 256 },
   timeoutMs: { min: 100, max: 900_000, default: 30_000 },
-  concurrency: { min: 1, max: 1_000, default: 1 },
+  /** `ofPrograms`: of runtimes that start a program which serves HTTP. */
+  concurrency: { min: 1, max: 1_000, default: 1, ofPrograms: 80 },
   instancesMin: { min: 0, max: 1_000, default: 0 },
   instancesMax: { min: 1, max: 1_000, default: 20 },
   windows: { max: 20 },
@@ -79,6 +112,7 @@ export const SETTING_LIMITS = {
   queue: { min: 0, max: 100_000, default: 1_000 },
   idleMs: { min: 0, max: 86_400_000, default: 300_000 },
   envBytes: { max: 32_768 },
+  command: { max: 100 },
 } as const;
 
 export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;

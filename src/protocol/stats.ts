@@ -1,11 +1,11 @@
 // What the edge says of itself to the control role (GET /stats on its private socket) and, through it, to `virga status`.
-import type { RuntimeName } from './settings.ts';
+import type { FunctionRuntime, RuntimeName } from './settings.ts';
 
 export interface FunctionStats {
   project: string;
   function: string;
   version: number;
-  runtime: RuntimeName;
+  runtime: FunctionRuntime;
   /** Instances by state. */
   starting: number;
   idle: number;

@@ -168,7 +168,7 @@ async function nodeSources(): Promise<Sources> {
   const own = await filesBelow(join(import.meta.dirname, 'node'), (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
   return {
     tool: `rolldown ${version} cjs 2`,
-    files: [...own, ...['frames.ts', 'stream-table.ts'].map((name) => join(import.meta.dirname, '../protocol', name))],
+    files: [...own, ...['frames.ts', 'stream-table.ts', 'events.ts'].map((name) => join(import.meta.dirname, '../protocol', name))],
   };
 }
 
@@ -203,8 +203,8 @@ async function bundleNodeGuest(to: string): Promise<void> {
   const { rolldown } = await import('rolldown');
   for (const program of ['guest', 'compile']) {
     const bundle = await rolldown({ input: join(import.meta.dirname, `node/${program}.ts`), platform: 'node', logLevel: 'warn' });
-    const file = join(to, `${program}.cjs`);
-    await bundle.write({ file, format: 'cjs', codeSplitting: false, minify: false });
+    // The forms of the guest are chunks of their own.
+    await bundle.write({ dir: to, format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: `${program}-[name].cjs`, minify: false });
     await bundle.close();
   }
 }

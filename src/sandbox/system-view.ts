@@ -3,6 +3,7 @@
 //   /usr /bin /lib …   the host's, read-only          /tmp    its own tmpfs with a size limit; /dev/shm points here
 //   /etc               a few files and the CA roots   /proc   its own, of its own processes
 //   /code /virga …     what the launch asks for, ro   /dev    null, zero, full, random, urandom, fd
+//   /var/task /opt     links to /code and /code/opt
 //
 // Everything else of the host does not exist inside, and the root is read-only. Pure but for looking at which of the
 // host's top folders exist. Callers: bubblewrap/arguments.ts, oci/root-folder.ts, oci/bundle.ts.
@@ -23,6 +24,12 @@ export const DEVICE_LINKS: readonly (readonly [holds: string, at: string])[] = [
   ['/tmp', '/dev/shm'],
 ];
 
+/** Where code that was written for AWS Lambda expects itself, and its layers. */
+const CLOUD_LINKS: readonly (readonly [holds: string, at: string])[] = [
+  ['/code', '/var/task'],
+  ['/code/opt', '/opt'],
+];
+
 export interface SystemView {
   /** Files and folders of the host, to be seen read-only at the same place. */
   binds: string[];
@@ -37,6 +44,7 @@ export function systemView(): SystemView {
     if (stat?.isSymbolicLink()) view.links.push([readlinkSync(folder), folder]);
     else if (stat?.isDirectory()) view.binds.push(folder);
   }
+  view.links.push(...CLOUD_LINKS);
   view.binds.push(...FILES.filter((file) => existsSync(file)));
   return view;
 }

@@ -134,6 +134,7 @@ async function load(artifact: string, runtime: RuntimeName, handler: string, mad
     codeFolder: CODE,
     ...(made === null ? {} : { compiledFolder: COMPILED }),
     handler,
+    runtime,
     env: {},
     memoryMiB: 256,
     timeoutMs: 5_000,

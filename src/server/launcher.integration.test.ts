@@ -133,6 +133,7 @@ for (const runtime of RUNTIMES) {
       version: 1,
       codeFolder,
       handler,
+      runtime,
       env: {},
       memoryMiB: 128,
       timeoutMs: 1_000,

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
+import { sourceKind } from '../manifest/source.ts';
 import { writeArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
+import type { BuiltFunction } from './node.ts';
 import type { Target } from './packages.ts';
 
 export interface BuildOptions {
@@ -57,18 +59,27 @@ export async function buildFunctions(manifest: Manifest, options: BuildOptions):
 async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: BuildOptions): Promise<Built> {
   const startedAt = performance.now();
   const note = (text: string): void => options.note?.(`${fn.name}: ${text}`);
-  const python = fn.settings.runtime.startsWith('python');
-  const { entries, handler, sources } = python
-    ? await (
-        await import('./python.ts')
-      ).buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note })
-    : await (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
+  const { entries, handler, sources } = await buildOf(fn, manifest, { ...options, note });
   const file = join(options.workFolder, `${fn.name}.tar.gz`);
   const archive = await writeArchive(entries, file, {
     what: `function '${fn.name}'`,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   return { ...archive, name: fn.name, file, handler, sources, ms: performance.now() - startedAt };
+}
+
+async function buildOf(
+  fn: ManifestFunction,
+  manifest: Manifest,
+  options: BuildOptions & { note(text: string): void },
+): Promise<BuiltFunction> {
+  const kind = sourceKind(manifest.folder, fn.source);
+  if (kind === 'python') {
+    const { buildPython } = await import('./python.ts');
+    return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });
+  }
+  if (kind !== 'nodejs') return (await import('./as-it-is.ts')).buildAsItIs(fn, { manifest, workFolder: options.workFolder });
+  return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
 }
 
 /** Functions run on Linux; on which processor only a Linux client, deploying to its own kind, can tell. */

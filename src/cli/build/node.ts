@@ -8,6 +8,7 @@ import { RolldownMagicString, rolldown } from 'rolldown';
 import type { OutputChunk, Plugin, RolldownLog } from 'rolldown';
 import { parseSync } from 'rolldown/utils';
 import { VirgaError } from '../../protocol/errors.ts';
+import { isBooted } from '../../protocol/settings.ts';
 import type { ManifestFunction } from '../manifest/manifest.ts';
 import type { ArtifactEntry } from './archive.ts';
 import { bundleFailure, unresolvedImports } from './bundle-failure.ts';
@@ -50,7 +51,7 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
     if (round >= ROUNDS_MAX || (round > 0 && carried.size === carriedBefore)) break;
   }
   const file = format === 'cjs' ? 'index.cjs' : 'index.mjs';
-  if (format === 'esm') checkExports(fn, chunk.exports);
+  if (format === 'esm' && isExported(fn)) checkExports(fn, chunk.exports);
   const entries: ArtifactEntry[] = [
     { path: file, content: Buffer.from(chunk.code) },
     { path: `${file}.map`, content: map },
@@ -66,7 +67,8 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   const sources = [input, ...settings, ...modules, ...fn.include.map((glob) => join(folder, staticPart(glob)))];
   return {
     entries: [...unique.values()],
-    handler: fn.handler === undefined ? file : `${file}#${fn.handler}`,
+    // AWS Lambda's `index.handler` names the author's file, which is the bundle now.
+    handler: fn.handler === undefined ? file : `${file}#${exportOf(fn.handler)}`,
     sources: [...new Set(sources)],
   };
 }
@@ -188,9 +190,19 @@ function isCommonJs(file: string): boolean {
   return errors.length === 0 && !module.hasModuleSyntax;
 }
 
+function exportOf(handler: string): string {
+  const dot = handler.indexOf('.', handler.lastIndexOf('/') + 1);
+  return dot === -1 ? handler : handler.slice(dot + 1);
+}
+
+/** Whether what is called is something that the source exports: other forms register it, or start the source as a program. */
+function isExported(fn: ManifestFunction): boolean {
+  return isBooted(fn.settings.runtime) && (fn.settings.form === 'native' || fn.settings.form === 'lambda');
+}
+
 function checkExports(fn: ManifestFunction, names: readonly string[]): void {
   if (fn.handler !== undefined) {
-    if (names.includes(fn.handler)) return;
+    if (names.includes(exportOf(fn.handler).split('.')[0]!)) return;
     throw new VirgaError(
       'build_failed',
       `${fn.source} does not export '${fn.handler}', which \`handler\` names; it exports ${names.join(', ') || 'nothing'}`,

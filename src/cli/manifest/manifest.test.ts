@@ -67,6 +67,7 @@ functions:
     external: [],
     settings: {
       runtime: 'nodejs26',
+      form: 'native',
       memoryMiB: 1024,
       timeoutMs: 10_000,
       concurrency: 1,

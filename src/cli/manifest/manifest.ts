@@ -2,29 +2,28 @@
 // a deployment is made of: defaults filled in, units converted, routes parsed. Invariant: a Manifest that exists passes
 // the server's checks; only the code is still to be built. Callers: the commands deploy, diff and dev.
 import { readFileSync, statSync } from 'node:fs';
-import { basename, dirname, extname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
-import type { InstanceWindow, Route, RuntimeName, VersionSettings } from '../../protocol/settings.ts';
+import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
-import { sourceSuggestion } from './source-suggestion.ts';
+import { runtimeOf, sourceProblems } from './source.ts';
 import { durationMs, sizeMiB } from './units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
 const MANIFEST_BYTES_MAX = 1024 * 1024;
-const NODE_EXTENSIONS = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
 
 export interface ManifestFunction {
   name: string;
-  /** Relative to the folder of the manifest, with forward slashes. */
+  /** A file, a folder or an archive; relative to the folder of the manifest, with forward slashes. */
   source: string;
-  /** Name of the export to call; undefined: what the runtime looks for by itself. */
+  /** As written: name of the export to call, or file and export; undefined: what the runtime looks for by itself. */
   handler: string | undefined;
   settings: Omit<VersionSettings, 'handler'>;
   include: string[];
@@ -126,7 +125,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
       if (!inner.success) problems.push(...problemsOfIssues(inner.error.issues, document, root, at));
     }
     if (typeof fn['source'] === 'string')
-      problems.push(...sourceProblems(fn['source'], fn['runtime'], { path: [...at, 'source'], document, folder }));
+      problems.push(...sourceProblems({ ...declaredOf(fn, mapping(root.defaults)), source: fn['source'] }, { path: at, document, folder }));
     problems.push(
       ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
     );
@@ -153,30 +152,9 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   return problems;
 }
 
-interface SourceContext {
-  path: Path;
-  document: ManifestDocument;
-  folder: string;
-}
-
-function sourceProblems(source: string, runtime: unknown, { path, document, folder }: SourceContext): Problem[] {
-  if (source === '' || source.startsWith('/') || source.split('/').includes('..')) return []; // the schema has said so
-  const add = (message: string): Problem[] => [
-    { ...document.placeOfValue(path), message: `${path.join('.')} is ${JSON.stringify(source)}: ${message}` },
-  ];
-  const extension = extname(source);
-  const kind = NODE_EXTENSIONS.includes(extension) ? 'nodejs' : extension === '.py' ? 'python' : undefined;
-  if (kind === undefined) {
-    return add(
-      `no runtime takes ${extension === '' ? 'files without an extension' : `${extension} files`}; expected ${NODE_EXTENSIONS.join(' ')} or .py`,
-    );
-  }
-  if (typeof runtime === 'string' && /^(nodejs|python)\d/.test(runtime) && !runtime.startsWith(kind)) {
-    return add(`the runtime ${runtime} does not run ${extension} files`);
-  }
-  const found = statSync(join(folder, source), { throwIfNoEntry: false });
-  if (found === undefined) return add(`there is no such file${sourceSuggestion(folder, source)}`);
-  return found.isFile() ? [] : add('this is not a file');
+function declaredOf(fn: Record<string, unknown>, defaults: Record<string, unknown>) {
+  const { runtime, form = defaults['form'], handler, command, httpEvent } = fn;
+  return { runtime, defaultRuntime: defaults['runtime'], form, handler, command, httpEvent };
 }
 
 function instancesProblems(
@@ -240,7 +218,14 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
       name,
       source: fn.source.replace(/^(\.\/)+/, ''),
       handler: fn.handler,
-      settings: { ...settingsOf({ ...defaults, ...fn, instances: { ...defaults.instances, ...fn.instances } }, fn.source), env },
+      settings: {
+        ...settingsOf(
+          { ...defaults, ...fn, instances: { ...defaults.instances, ...fn.instances } },
+          runtimeOf(fn.runtime, defaults.runtime, fn.source),
+        ),
+        ...(fn.command === undefined ? {} : { command: commandOf(fn.command) }),
+        env,
+      },
       include: [...(defaults.include ?? []), ...(fn.include ?? [])],
       external: [...new Set([...(defaults.external ?? []), ...(fn.external ?? [])])],
     };
@@ -252,13 +237,21 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
   return { project: input.project, file: at.file, folder: at.folder, functions, routes };
 }
 
-function settingsOf(input: SettingsInput, source: string): Omit<VersionSettings, 'handler' | 'env'> {
+/** A text is for the shell, as in a Procfile. */
+function commandOf(command: string | string[]): string[] {
+  return typeof command === 'string' ? ['/bin/sh', '-c', `exec ${command}`] : command;
+}
+
+function settingsOf(input: SettingsInput, runtime: FunctionRuntime): Omit<VersionSettings, 'handler' | 'env'> {
   const limits = SETTING_LIMITS;
+  const program = runtime === 'web' || runtime === 'bun' || runtime === 'deno';
   return {
-    runtime: runtimeOf(input.runtime, source),
+    runtime,
+    form: input.form ?? 'native',
+    ...(input.httpEvent === undefined ? {} : { httpEvent: httpEventOf(input.httpEvent) }),
     memoryMiB: mib(input.memory, limits.memoryMiB.default),
     timeoutMs: durationMs(input.timeout ?? '') ?? limits.timeoutMs.default,
-    concurrency: input.concurrency ?? limits.concurrency.default,
+    concurrency: input.concurrency ?? (program ? limits.concurrency.ofPrograms : limits.concurrency.default),
     instances: {
       min: input.instances?.min ?? limits.instancesMin.default,
       max: input.instances?.max ?? limits.instancesMax.default,
@@ -277,6 +270,11 @@ function settingsOf(input: SettingsInput, source: string): Omit<VersionSettings,
   };
 }
 
+/** YAML reads 2.0 as a number. */
+function httpEventOf(event: HttpEvent | 1 | 2): HttpEvent {
+  return event === 1 ? '1.0' : event === 2 ? '2.0' : event;
+}
+
 function windowsOf(windows: WindowInput[]): InstanceWindow[] {
   return windows.map(({ cron, min, timezone, ...window }) => ({
     cron: cron.trim().split(/\s+/).join(' '),
@@ -284,13 +282,6 @@ function windowsOf(windows: WindowInput[]): InstanceWindow[] {
     min,
     timezone: timezone ?? 'UTC',
   }));
-}
-
-/** A default runtime of another language than the source's does not count. */
-function runtimeOf(runtime: RuntimeName | undefined, source: string): RuntimeName {
-  const python = extname(source) === '.py';
-  if (runtime !== undefined && runtime.startsWith('python') === python) return runtime;
-  return python ? 'python3' : 'nodejs26';
 }
 
 function mib(value: string | number | undefined, missing: number): number {

@@ -3,7 +3,16 @@
 // descriptions are for the reference and for editors. Checks that span several keys are in manifest.ts.
 import { z } from 'zod';
 import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
-import { HTTP_METHODS, ISOLATIONS, NAME_PATTERN, NAME_RULE, RUNTIMES, SETTING_LIMITS } from '../../protocol/settings.ts';
+import {
+  FORMS,
+  FUNCTION_RUNTIMES,
+  HTTP_EVENTS,
+  HTTP_METHODS,
+  ISOLATIONS,
+  NAME_PATTERN,
+  NAME_RULE,
+  SETTING_LIMITS,
+} from '../../protocol/settings.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from './units.ts';
@@ -137,9 +146,21 @@ const instanceWindow = z
 
 const settings = {
   runtime: z
-    .enum(RUNTIMES, { error: `a runtime: ${RUNTIMES.join(', ')}` })
+    .enum(FUNCTION_RUNTIMES, { error: `a runtime: ${FUNCTION_RUNTIMES.join(', ')}` })
     .optional()
-    .describe('What runs the code. Without it, by the extension of `source`: .ts .mts .cts .js .mjs .cjs → nodejs26, .py → python3.'),
+    .describe(
+      'What runs the code: `provided` (a `bootstrap` that speaks AWS Lambda’s runtime API), `web` (any program that serves HTTP on $PORT), `wasm` (a WASI module), or a language. Without it, by the extension of `source`: .ts .mts .cts .js .mjs .cjs → nodejs26, .py → python3, .wasm → wasm.',
+    ),
+  form: z
+    .enum(FORMS, { error: `a form: ${FORMS.join(', ')}` })
+    .optional()
+    .describe(
+      'Whose way of writing functions the code follows: `lambda` (AWS), `workers` (Cloudflare), `azure`, `google`, or Virga’s own.',
+    ),
+  httpEvent: z
+    .union([z.enum(HTTP_EVENTS), z.literal(1), z.literal(2)], { error: `the shape of an HTTP request: ${HTTP_EVENTS.join(', ')}` })
+    .optional()
+    .describe('Form `lambda`: the event of an HTTP request, as API Gateway (payload format 2.0 or 1.0) or a function URL gives it.'),
   memory: size(memoryMiB).optional().describe('Memory of one instance. Beyond it the instance is killed and the call answers 502.'),
   timeout: duration(timeoutMs)
     .optional()
@@ -211,12 +232,22 @@ export const functionSchema = z
         .string({ error: 'the source file of the function, relative to the manifest' })
         .min(1, { error: 'the source file of the function, relative to the manifest' })
         .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), { error: 'a file inside the folder of the manifest' })
-        .describe('The source file, relative to the manifest, e.g. `functions/hello.ts`.'),
+        .describe(
+          'The source file, relative to the manifest, e.g. `functions/hello.ts`. A folder or a .zip is taken as it is, without a build.',
+        ),
       handler: z
         .string({ error: 'the name of what the source exports' })
-        .regex(/^[A-Za-z_$][A-Za-z0-9_$]{0,127}$/, { error: 'the name of what the source exports, such as handler' })
+        .regex(/^[^\0-\x1f#]{1,256}$/, { error: 'the name of what the source exports, such as handler' })
         .optional()
-        .describe('Name of the export to call. Without it: `default` with fetch or event (web style), else `handler`.'),
+        .describe(
+          'Name of the export to call. Without it: `default` with fetch or event (web style), else `handler`. With a folder or a .zip: file and export, as `index.handler`.',
+        ),
+      command: z
+        .union([z.string().min(1), z.array(z.string().max(4_096)).min(1).max(SETTING_LIMITS.command.max)], {
+          error: 'a command such as "node server.js", or a list of its words',
+        })
+        .optional()
+        .describe('Runtimes web, bun and deno: what starts the program. Without it: by the file of `source`.'),
       http: z
         .union([shortRoute, z.array(oneRoute, { error: 'a list of routes' }).max(1_000, { error: 'at most 1000 routes' })], {
           error: 'a route such as "GET /notes/{id}", or a list of routes',

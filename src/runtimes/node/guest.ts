@@ -9,7 +9,7 @@
 //
 // Where to look: channel.ts (frames in and out) · load.ts (the user's code) · serve.ts (invocations) · web-call.ts,
 // request.ts and response.ts, handler-call.ts and api-gateway.ts (the two styles) · request-body.ts, answer.ts (bodies under credit) ·
-// console.ts, standard-streams.ts, log-records.ts (logs) · context.ts, invocation.ts · failure.ts, last-words.ts (errors,
+// forms/ (code of other clouds, and programs that stand beside the guest) · console.ts, standard-streams.ts, log-records.ts (logs) · context.ts, invocation.ts · failure.ts, last-words.ts (errors,
 // ends) · rehearsal.ts (what a blank does while it waits).
 import { FrameType, encodeJsonFrame } from '../../protocol/frames.ts';
 import type { Frame, HelloPayload, InitPayload } from '../../protocol/frames.ts';
@@ -17,7 +17,9 @@ import { Channel } from './channel.ts';
 import { installConsole } from './console.ts';
 import { toGuestError } from './failure.ts';
 import { exitAtOnce, exitNow, installLastWords, stop } from './last-words.ts';
+import { formOf } from './forms/forms.ts';
 import { load } from './load.ts';
+import type { Target } from './load.ts';
 import { LogRecords } from './log-records.ts';
 import { PeakMemory } from './peak-memory.ts';
 import { rehearseWhenIdle } from './rehearsal.ts';
@@ -42,6 +44,7 @@ function main(): void {
   const streams = new StandardStreams(log);
   const endRehearsal = rehearseWhenIdle();
   let server: Server | undefined;
+  let stopTarget: Target['stop'];
   let initialised = false;
 
   const onFrame = (frame: Frame): void => {
@@ -52,7 +55,11 @@ function main(): void {
       void begin(JSON.parse(frame.payload.toString('utf8')) as InitPayload);
     } else if (frame.type === FrameType.STOP) {
       if (server === undefined) stop(channel);
-      else void server.idle().then(() => stop(channel));
+      else
+        void server
+          .idle()
+          .then(() => stopTarget?.())
+          .finally(() => stop(channel));
     }
   };
 
@@ -62,7 +69,8 @@ function main(): void {
       // The sandbox was started with an environment of its own (PATH, HOME, TMPDIR, LANG); nothing in it is the host's.
       Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
-      const { target, ready } = await load(init);
+      const { target, ready } = init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log });
+      stopTarget = target.stop;
       server = new Server({ outlet: channel, init, target, log, streams, memory: new PeakMemory(channel) });
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));
       // The host makes up its request meanwhile.

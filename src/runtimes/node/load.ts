@@ -6,8 +6,10 @@ import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { InitPayload, ReadyPayload } from '../../protocol/frames.ts';
 import { useCompiledCode } from './compiled-code.ts';
+import type { Context } from './context.ts';
 import { LoadError } from './failure.ts';
 import type { Handler } from './handler-call.ts';
+import type { Invocation } from './invocation.ts';
 import { holdSourceMaps } from './source-maps.ts';
 import type { FetchFunction } from './web-call.ts';
 
@@ -16,6 +18,10 @@ export interface Target {
   fetch?: FetchFunction;
   event?: Handler;
   handler?: Handler;
+  /** A form's own way of serving: takes the invocation as it is, and ends its answer. */
+  serve?: (invocation: Invocation, context: Context) => Promise<void>;
+  /** Before the guest ends, once nothing runs any more. */
+  stop?: () => Promise<void>;
 }
 
 export interface Loaded {

@@ -39,6 +39,7 @@ const INIT: InitPayload = {
   version: 0,
   codeFolder: '/',
   handler: '',
+  runtime: '',
   env: {},
   memoryMiB: 0,
   timeoutMs: 1000,

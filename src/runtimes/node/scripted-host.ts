@@ -90,6 +90,7 @@ export class ScriptedHost {
       version: 3,
       codeFolder,
       handler,
+      runtime: 'nodejs26',
       env: { GREETING: 'hi' },
       memoryMiB: 256,
       timeoutMs: 30_000,

@@ -104,6 +104,7 @@ export class Server implements ContextHost {
   #call(invocation: Invocation): Promise<void> {
     const { target } = this.#parts;
     const context = new Context(this, invocation);
+    if (target.serve !== undefined) return target.serve(invocation, context);
     if (target.event !== undefined && invocation.meta.kind === 'event') return callHandler(target.event, invocation, context);
     if (target.fetch !== undefined) return callFetch(target.fetch, invocation, context);
     return callHandler(target.handler!, invocation, context);

@@ -145,6 +145,7 @@ export class GuestUnderTest implements AsyncDisposable {
       version: 3,
       codeFolder: this.codeFolder,
       handler: 'main.py',
+      runtime: 'python3',
       env: {},
       memoryMiB: 256,
       timeoutMs: 30_000,

@@ -18,7 +18,10 @@ export class RootFolder {
     for (const place of ['proc', 'dev', 'tmp', 'etc']) mkdirSync(join(this.path, place), { recursive: true });
     // runc gives what it mounts the mode of what was there.
     chmodSync(join(this.path, 'tmp'), 0o1777);
-    for (const [holds, at] of view.links) symlinkSync(holds, join(this.path, at));
+    for (const [holds, at] of view.links) {
+      mkdirSync(dirname(join(this.path, at)), { recursive: true });
+      symlinkSync(holds, join(this.path, at));
+    }
     for (const path of view.binds) this.#place(path, statSync(path).isDirectory());
     for (const [at, contents] of etcFiles(0)) writeFileSync(join(this.path, at), contents, { mode: 0o644 });
     mkdirSync(this.devices);

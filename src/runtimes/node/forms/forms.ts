@@ -1,0 +1,26 @@
+// The forms that this guest knows: adapters between code that was written for something else and the frames of the engine.
+// Each is a chunk of its own beside guest.cjs, loaded when a function of that form is, so that no other function waits for it.
+// Invariant: a form loads the code, or fails with an error that names what is missing, and serves by the same invocations,
+// answers and logs as every function. Called by guest.ts.
+import type { InitPayload } from '../../../protocol/frames.ts';
+import { LoadError } from '../failure.ts';
+import type { Loaded } from '../load.ts';
+import type { LogRecords } from '../log-records.ts';
+
+/** What a form gets of the guest. */
+export interface FormHost {
+  log: LogRecords;
+}
+
+export interface Form {
+  load(init: InitPayload, host: FormHost): Promise<Loaded>;
+}
+
+const FORMS: Record<string, () => Promise<Form>> = {};
+
+export async function formOf(name: string): Promise<Form> {
+  const form = FORMS[name];
+  if (form === undefined)
+    throw new LoadError(`this runtime runs no code of the form '${name}'; it knows ${Object.keys(FORMS).join(', ') || 'none'}`);
+  return form();
+}
