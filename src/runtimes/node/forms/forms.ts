@@ -10,13 +10,17 @@ import type { LogRecords } from '../log-records.ts';
 /** What a form gets of the guest. */
 export interface FormHost {
   log: LogRecords;
+  /** fd 3, which keeps the process alive unless it is told not to. */
+  channel: { ref(): void; unref(): void };
 }
 
 export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
 }
 
-const FORMS: Record<string, () => Promise<Form>> = {};
+const FORMS: Record<string, () => Promise<Form>> = {
+  lambda: () => import('./lambda/lambda.ts'),
+};
 
 export async function formOf(name: string): Promise<Form> {
   const form = FORMS[name];
