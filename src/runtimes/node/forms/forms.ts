@@ -6,17 +6,21 @@ import type { InitPayload } from '../../../protocol/frames.ts';
 import { LoadError } from '../failure.ts';
 import type { Loaded } from '../load.ts';
 import type { LogRecords } from '../log-records.ts';
+import type { PeakMemory } from '../peak-memory.ts';
 
 /** What a form gets of the guest. */
 export interface FormHost {
   log: LogRecords;
+  memory: PeakMemory;
 }
 
 export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
 }
 
-const FORMS: Record<string, () => Promise<Form>> = {};
+const FORMS: Record<string, () => Promise<Form>> = {
+  provided: () => import('./provided/provided.ts'),
+};
 
 export async function formOf(name: string): Promise<Form> {
   const form = FORMS[name];
