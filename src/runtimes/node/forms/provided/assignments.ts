@@ -13,7 +13,9 @@ export interface Assignment {
   readonly invocation: Invocation;
   /** Headers of the answer to `next`, flat. */
   readonly headers: string[];
-  readonly event: Buffer;
+  /** What the answer refers to; undefined for a payload that is passed on as it is. */
+  readonly event: unknown;
+  readonly body: Buffer;
   state: 'given' | 'taken' | 'answering';
   /** Its answer has ended. */
   done(): void;
@@ -53,7 +55,7 @@ export class Assignments {
   }
 
   /** Resolves when its answer has ended. */
-  give(options: Pick<Assignment, 'id' | 'invocation' | 'headers' | 'event'>): Promise<void> {
+  give(options: Pick<Assignment, 'id' | 'invocation' | 'headers' | 'event' | 'body'>): Promise<void> {
     const { answer } = options.invocation;
     if (answer.closed) return Promise.resolve();
     return new Promise((resolve) => {

@@ -9,6 +9,7 @@ import { rolldown } from 'rolldown';
 import { FrameType, encodeFrame } from '../../../../protocol/frames.ts';
 import type { InitPayload } from '../../../../protocol/frames.ts';
 import { NODES, ScriptedHost } from '../../scripted-host.ts';
+import { requestIdOf } from '../lambda/environment.ts';
 import { startProblem } from '../program/startable.ts';
 
 const STOP = encodeFrame(FrameType.STOP, {});
@@ -192,7 +193,7 @@ describe('a program behind the Runtime API', () => {
     assert.deepEqual(event, { a: [1, 'ü'] });
     const remaining = Number(headers['lambda-runtime-deadline-ms']) - Date.now();
     assert.ok(remaining > 10_000 && remaining <= 20_000, String(remaining));
-    assert.equal(headers['lambda-runtime-aws-request-id'], `inv_${call.stream}`);
+    assert.equal(headers['lambda-runtime-aws-request-id'], requestIdOf(`inv_${call.stream}`));
     assert.equal(headers['lambda-runtime-trace-id'], 'Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1');
     assert.equal(headers['lambda-runtime-invoked-function-arn'], 'arn:aws:lambda:us-east-1:000000000000:function:hello');
     assert.equal(headers['content-type'], 'application/json');
@@ -299,7 +300,7 @@ describe('a program behind the Runtime API', () => {
     assert.deepEqual([plain.meta!.status, json(plain.text), plain.header('content-type')], [200, { a: 1 }, ['application/json']]);
     const wrong = await post('/raw', 'no JSON').ended;
     assert.equal(wrong.error!.name, 'BadResponse');
-    assert.match(wrong.error!.message, /it is not JSON \(.*\), and API Gateway takes JSON such as \{"statusCode"/);
+    assert.match(wrong.error!.message, /it is not JSON \(.*\), and an HTTP request is answered by JSON such as \{"statusCode"/);
     assert.match((await post('/result', { statusCode: 99 }).ended).error!.message, /statusCode is 99/);
   });
 
@@ -355,8 +356,8 @@ describe('a program behind the Runtime API', () => {
     await using host = await started({ concurrency: 3, env: { POLLERS: '4' } });
     const calls = [1, 2, 3].map(() => host.event({ do: 'meet' }));
     for (const call of calls) {
-      assert.equal(json((await call.ended).text), `inv_${call.stream}`);
-      assert.deepEqual(textsOf(host, call.stream), [`info: inv_${call.stream} is here`]);
+      assert.equal(json((await call.ended).text), requestIdOf(`inv_${call.stream}`));
+      assert.deepEqual(textsOf(host, call.stream), [`info: ${requestIdOf(`inv_${call.stream}`)} is here`]);
     }
     const { env } = json((await host.event({ do: 'env' }).ended).text);
     assert.equal(env.AWS_LAMBDA_MAX_CONCURRENCY, '3');

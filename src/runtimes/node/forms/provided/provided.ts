@@ -13,32 +13,39 @@ import type { Loaded } from '../../load.ts';
 import type { FormHost } from '../forms.ts';
 import { exitCodeOf, howItEnded, Program } from '../program/program.ts';
 import type { ProgramEnd } from '../program/program.ts';
+import { lambdaIdentity } from '../lambda/environment.ts';
 import { Assignments } from './assignments.ts';
 import { findBootstrap } from './bootstrap.ts';
 import { assignmentOf, programEnvironment } from './lambda-shapes.ts';
 import { RuntimeApi } from './runtime-api.ts';
 
 const EXTENSIONS = '/opt/extensions';
+const REQUEST_ID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
 export async function load(init: InitPayload, { log, memory }: FormHost): Promise<Loaded> {
   const startedAt = performance.now();
-  const { path, taskRoot } = findBootstrap(init.codeFolder, process.env['PATH'] ?? '');
+  const identity = lambdaIdentity(init);
   const assignments = new Assignments(init.concurrency);
   const begun = Promise.withResolvers<void>();
   let state: 'starting' | 'begun' | 'stopping' = 'starting';
   let program: Program | undefined;
-  const api = await RuntimeApi.listen(assignments, {
+  const api = await RuntimeApi.listen({
+    assignments,
+    httpEvent: init.httpEvent,
     begun: begun.resolve,
     initFailed: (error) => begun.reject(toThrow(error)),
     answered: () => program?.endLines(),
     unknown: (call) =>
       log.write(0, 'warn', `the program called ${call}: Virga serves AWS Lambda's Runtime API 2018-06-01 and nothing else`),
   });
+  const env = programEnvironment(init, identity, api.address);
+  const taskRoot = env['LAMBDA_TASK_ROOT']!;
+  const path = findBootstrap(taskRoot, env['PATH']!);
   warnOfExtensions((text) => log.write(0, 'warn', text));
   const loadedAt = performance.now();
   program = await Program.start({
     command: [path],
-    env: programEnvironment(init, { api: api.address, taskRoot }),
+    env,
     cwd: taskRoot,
     onLine: (level, line) => log.write(streamOf(line, assignments), level, line),
   });
@@ -58,7 +65,7 @@ export async function load(init: InitPayload, { log, memory }: FormHost): Promis
   state = 'begun';
   return {
     target: {
-      serve: async (invocation) => assignments.give(await assignmentOf(invocation, init)),
+      serve: async (invocation) => assignments.give(await assignmentOf(invocation, identity, init.httpEvent)),
       stop: () => {
         state = 'stopping';
         return program.stop();
@@ -71,7 +78,7 @@ export async function load(init: InitPayload, { log, memory }: FormHost): Promis
 /** With several calls at once a line is that one's whose id it has, as in the records that AWS's own runtimes write then. */
 function streamOf(line: string, assignments: Assignments): number {
   if (assignments.speaking !== 0) return assignments.speaking;
-  const [id = ''] = /inv_\w+/.exec(line) ?? [];
+  const [id = ''] = REQUEST_ID.exec(line) ?? [];
   return assignments.get(id)?.invocation.stream ?? 0;
 }
 

@@ -45,27 +45,35 @@ export interface RuntimeApiEvents {
   unknown(call: string): void;
 }
 
+export interface RuntimeApiOptions extends RuntimeApiEvents {
+  assignments: Assignments;
+  /** As in VersionSettings. */
+  httpEvent: string | undefined;
+}
+
 export class RuntimeApi {
   /** Host and port. */
   readonly address: string;
   readonly #assignments: Assignments;
+  readonly #httpEvent: string | undefined;
   readonly #events: RuntimeApiEvents;
   #begun = false;
 
-  static async listen(assignments: Assignments, events: RuntimeApiEvents): Promise<RuntimeApi> {
+  static async listen(options: RuntimeApiOptions): Promise<RuntimeApi> {
     // No call has a limit of time here: the engine has one for the invocation.
     const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 });
     await listenOn(server, PORT).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') throw error;
       return listenOn(server, 0);
     });
-    return new RuntimeApi(server, assignments, events);
+    return new RuntimeApi(server, options);
   }
 
-  private constructor(server: Server, assignments: Assignments, events: RuntimeApiEvents) {
+  private constructor(server: Server, options: RuntimeApiOptions) {
     this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    this.#assignments = assignments;
-    this.#events = events;
+    this.#assignments = options.assignments;
+    this.#httpEvent = options.httpEvent;
+    this.#events = options;
     server.on('request', (request: IncomingMessage, response: ServerResponse) => this.#onRequest(request, response));
   }
 
@@ -92,7 +100,7 @@ export class RuntimeApi {
     let taken: Assignment | undefined;
     const leave = this.#assignments.take((assignment) => {
       taken = assignment;
-      response.writeHead(200, assignment.headers).end(assignment.event);
+      response.writeHead(200, assignment.headers).end(assignment.body);
     });
     response.on('close', () => {
       leave();
@@ -123,7 +131,7 @@ export class RuntimeApi {
   #whole(assignment: Assignment, request: IncomingMessage, response: ServerResponse): void {
     read(request, ANSWER_BYTES_MAX, {
       onBody: (body) => {
-        this.#end(assignment, () => wholeAnswer(assignment.invocation, body));
+        this.#end(assignment, () => wholeAnswer(assignment, body, this.#httpEvent));
         accept(response);
       },
       onTooLarge: (bytes) => {

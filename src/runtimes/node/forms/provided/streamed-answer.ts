@@ -4,12 +4,13 @@
 // wants it any more it is read to its end and thrown away, since the program goes on as on AWS. Called by runtime-api.ts.
 import type { IncomingMessage } from 'node:http';
 import type { ResponseMeta } from '../../../../protocol/frames.ts';
-import { fromResult } from '../../api-gateway.ts';
+import { addCookies, addHeaders, statusOf } from '../../api-gateway.ts';
 import { BadResponse, toGuestError } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
 import { programError } from './program-error.ts';
 
 const WITH_PRELUDE = 'application/vnd.awslambda.http-integration-response';
+const OCTETS = 'application/octet-stream';
 const DELIMITER = Buffer.alloc(8);
 const PRELUDE_BYTES_MAX = 1024 * 1024;
 const ERROR_TYPE = 'lambda-runtime-function-error-type';
@@ -18,7 +19,7 @@ const ERROR_BODY = 'lambda-runtime-function-error-body';
 /** Sends the body; what is left to do is the end, or the failure. */
 export async function streamAnswer(invocation: Invocation, request: IncomingMessage): Promise<(() => Promise<void>) | 'truncated'> {
   const { meta, answer } = invocation;
-  const type = request.headers['content-type'] ?? 'application/octet-stream';
+  const type = request.headers['content-type'] ?? OCTETS;
   const prelude = meta.kind === 'http' && type.split(';', 1)[0]!.trim().toLowerCase() === WITH_PRELUDE ? new Prelude() : undefined;
   let begun = false;
   let bodiless = false;
@@ -84,8 +85,11 @@ class Prelude {
     } catch (error) {
       throw new BadResponse(`the prelude of its stream is not JSON: ${(error as Error).message}`);
     }
-    const { statusCode = 200, headers, cookies } = value as Record<string, unknown>;
-    const { status, headers: flat } = fromResult({ statusCode, headers, cookies }, JSON.stringify);
-    return { status, headers: flat };
+    const { statusCode = 200, headers, cookies } = (value ?? {}) as Record<string, unknown>;
+    const flat: string[] = [];
+    addHeaders(flat, 'headers', headers);
+    addCookies(flat, cookies);
+    if (!flat.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type')) flat.push('content-type', OCTETS);
+    return { status: statusOf(statusCode), headers: flat };
   }
 }
