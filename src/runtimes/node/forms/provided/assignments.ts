@@ -11,8 +11,8 @@ import type { Invocation } from '../../invocation.ts';
 export interface Assignment {
   readonly id: string;
   readonly invocation: Invocation;
-  /** Headers of the answer to `next`, flat. */
-  readonly headers: string[];
+  /** Headers of the answer to `next`, each with its CRLF. */
+  readonly headers: string;
   /** What the answer refers to; undefined for a payload that is passed on as it is. */
   readonly event: unknown;
   readonly body: Buffer;

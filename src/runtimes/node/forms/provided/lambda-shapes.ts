@@ -33,11 +33,12 @@ export async function assignmentOf(
   const event = isTranslated(meta) ? toLambdaEvent(meta, sent, { identity, httpEvent }) : undefined;
   const body = event !== undefined ? Buffer.from(JSON.stringify(event)) : sent.length === 0 ? NOTHING : sent;
   const facts = contextOf(identity, invocation);
-  const headers = ['Content-Type', event === undefined ? typeOf(meta) : 'application/json', 'Content-Length', String(body.length)];
-  headers.push('Lambda-Runtime-Aws-Request-Id', facts.awsRequestId);
-  headers.push('Lambda-Runtime-Deadline-Ms', String(facts.deadlineMs));
-  headers.push('Lambda-Runtime-Invoked-Function-Arn', facts.invokedFunctionArn);
-  if (facts.traceHeader !== '') headers.push('Lambda-Runtime-Trace-Id', facts.traceHeader);
+  const trace = facts.traceHeader === '' ? '' : `Lambda-Runtime-Trace-Id: ${facts.traceHeader}\r\n`;
+  const headers = `Content-Type: ${event === undefined ? typeOf(meta) : 'application/json'}\r
+Lambda-Runtime-Aws-Request-Id: ${facts.awsRequestId}\r
+Lambda-Runtime-Deadline-Ms: ${facts.deadlineMs}\r
+Lambda-Runtime-Invoked-Function-Arn: ${facts.invokedFunctionArn}\r
+${trace}`;
   return { id: facts.awsRequestId, invocation, headers, event, body };
 }
 
