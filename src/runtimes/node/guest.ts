@@ -70,7 +70,8 @@ function main(): void {
       Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
       const memory = new PeakMemory(channel);
-      const { target, ready } = init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, memory });
+      const { target, ready } =
+        init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, channel, memory });
       stopTarget = target.stop;
       server = new Server({ outlet: channel, init, target, log, streams, memory });
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));

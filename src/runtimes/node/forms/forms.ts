@@ -11,7 +11,10 @@ import type { PeakMemory } from '../peak-memory.ts';
 /** What a form gets of the guest. */
 export interface FormHost {
   log: LogRecords;
+  /** Of the guest; a program beside it is to be counted too. */
   memory: PeakMemory;
+  /** fd 3, which keeps the process alive unless it is told not to. */
+  channel: { ref(): void; unref(): void };
 }
 
 export interface Form {
@@ -20,6 +23,7 @@ export interface Form {
 
 const FORMS: Record<string, () => Promise<Form>> = {
   provided: () => import('./provided/provided.ts'),
+  lambda: () => import('./lambda/lambda.ts'),
 };
 
 export async function formOf(name: string): Promise<Form> {

@@ -1,7 +1,7 @@
 // What a Lambda function gets for an invocation, and what its result means: the one place that knows which shape goes with
 // which kind of event. Invariant: a payload that is no CloudEvent reaches the function as it is, so that an event in AWS's shape
 // stays what it is; a result that cannot be sent is a BadResponse. Pure. Called by lambda.ts and by the form `provided`.
-import { CLOUD_EVENT_TYPE, EventType, isCloudEvent } from '../../../../protocol/events.ts';
+import { CLOUD_EVENT_TYPE, isCloudEvent } from '../../../../protocol/events.ts';
 import type { CloudEvent, QueueOutcome } from '../../../../protocol/events.ts';
 import type { RequestMeta } from '../../../../protocol/frames.ts';
 import { addCookies, addHeaders, fromResult, show, statusOf, toEvent, withBody } from '../../api-gateway.ts';
@@ -92,7 +92,7 @@ function outcomeOf(result: unknown, event: unknown): QueueOutcome | undefined {
   const source = records?.[0]?.eventSource;
   if (records === undefined || (source !== 'aws:sqs' && source !== 'aws:dynamodb')) return undefined;
   if (typeof result !== 'object' || result === null || !('batchItemFailures' in result)) return undefined;
-  const failures = (result as { batchItemFailures: unknown }).batchItemFailures ?? [];
+  const failures = result.batchItemFailures ?? [];
   if (!Array.isArray(failures))
     throw new BadResponse(`its batchItemFailures are ${show(failures)}; they must be an array of {itemIdentifier}`);
   const ids = records.map((record) => (source === 'aws:sqs' ? record.messageId : record.dynamodb!.SequenceNumber));

@@ -315,8 +315,11 @@ describe('a program behind the Runtime API', () => {
     assert.deepEqual([head.meta!.status, head.bodyBytes], [201, 0]);
     const bodiless = await host.http('/bodiless').ended;
     assert.deepEqual([bodiless.meta!.status, bodiless.bodyBytes], [204, 0]);
-    assert.match((await host.http('/no-prelude').ended).error!.message, /ended before the eight NUL bytes/);
-    assert.match((await host.http('/bad-prelude').ended).error!.message, /the prelude of its stream is not JSON/);
+    assert.match((await host.http('/no-prelude').ended).error!.message, /does not begin with JSON and eight NUL bytes/);
+    assert.match(
+      (await host.http('/bad-prelude').ended).error!.message,
+      /its stream begins with '\{', which is not the JSON of its status and headers/,
+    );
   });
 
   test('a stream waits for the host: no more than its credit is on the way', async () => {

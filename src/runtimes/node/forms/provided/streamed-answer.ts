@@ -3,16 +3,11 @@
 // eight NUL bytes. Its trailers may say that it failed after all. Invariant: it is read as fast as the host takes it; when nobody
 // wants it any more it is read to its end and thrown away, since the program goes on as on AWS. Made by runtime-api.ts.
 import type { ResponseMeta } from '../../../../protocol/frames.ts';
-import { addCookies, addHeaders, statusOf } from '../../api-gateway.ts';
-import { BadResponse } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
+import { INTEGRATION_RESPONSE, Prelude, STREAM_TYPE } from '../lambda/integration-response.ts';
 import type { BodyReader, Headers } from './http-exchange.ts';
 import { programError } from './program-error.ts';
 
-const WITH_PRELUDE = 'application/vnd.awslambda.http-integration-response';
-const OCTETS = 'application/octet-stream';
-const DELIMITER = Buffer.alloc(8);
-const PRELUDE_BYTES_MAX = 1024 * 1024;
 const ERROR_TYPE = 'lambda-runtime-function-error-type';
 const ERROR_BODY = 'lambda-runtime-function-error-body';
 
@@ -27,7 +22,7 @@ export class StreamedAnswer implements BodyReader {
   readonly #events: StreamEvents;
   readonly #type: string;
   /** Until its end is found. */
-  #prelude: Buffer | undefined;
+  #prelude: Prelude | undefined;
   #begun = false;
   #bodiless = false;
   #failure: unknown;
@@ -35,9 +30,9 @@ export class StreamedAnswer implements BodyReader {
   constructor(invocation: Invocation, type: string | undefined, events: StreamEvents) {
     this.#invocation = invocation;
     this.#events = events;
-    this.#type = type ?? OCTETS;
+    this.#type = type ?? STREAM_TYPE;
     const media = this.#type.split(';', 1)[0]!.trim().toLowerCase();
-    if (invocation.meta.kind === 'http' && media === WITH_PRELUDE) this.#prelude = Buffer.alloc(0);
+    if (invocation.meta.kind === 'http' && media === INTEGRATION_RESPONSE) this.#prelude = new Prelude();
   }
 
   chunk(chunk: Buffer): Promise<void> | undefined {
@@ -59,7 +54,7 @@ export class StreamedAnswer implements BodyReader {
       if (this.#failure !== undefined) throw this.#failure;
       if (errorType !== undefined || errorBody !== undefined)
         return answer.fail(programError(Buffer.from(errorBody ?? '', 'base64'), errorType));
-      if (this.#prelude !== undefined) throw new BadResponse('its stream ended before the eight NUL bytes that follow its prelude');
+      if (this.#prelude !== undefined) throw this.#prelude.missing();
       if (!this.#begun) this.#begin(this.#plainHead());
       if (!this.#bodiless) answer.end();
     });
@@ -75,17 +70,11 @@ export class StreamedAnswer implements BodyReader {
       this.#begin(this.#plainHead());
       return chunk;
     }
-    const bytes = this.#prelude.length === 0 ? chunk : Buffer.concat([this.#prelude, chunk]);
-    const end = bytes.indexOf(DELIMITER);
-    if (end === -1) {
-      if (bytes.length > PRELUDE_BYTES_MAX)
-        throw new BadResponse(`the first ${PRELUDE_BYTES_MAX} bytes of its stream hold no eight NUL bytes, which end its prelude`);
-      this.#prelude = bytes;
-      return undefined;
-    }
+    const complete = this.#prelude.push(chunk);
+    if (complete === undefined) return undefined;
     this.#prelude = undefined;
-    this.#begin(headOf(bytes.toString('utf8', 0, end)));
-    return bytes.subarray(end + DELIMITER.length);
+    this.#begin(complete.head);
+    return complete.rest;
   }
 
   #plainHead(): ResponseMeta {
@@ -99,19 +88,4 @@ export class StreamedAnswer implements BodyReader {
     if (this.#bodiless) answer.empty(head);
     else answer.head(head);
   }
-}
-
-function headOf(prelude: string): ResponseMeta {
-  let value: unknown;
-  try {
-    value = JSON.parse(prelude === '' ? '{}' : prelude);
-  } catch (error) {
-    throw new BadResponse(`the prelude of its stream is not JSON: ${(error as Error).message}`);
-  }
-  const { statusCode = 200, headers, cookies } = (value ?? {}) as Record<string, unknown>;
-  const flat: string[] = [];
-  addHeaders(flat, 'headers', headers);
-  addCookies(flat, cookies);
-  if (!flat.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type')) flat.push('content-type', OCTETS);
-  return { status: statusOf(statusCode), headers: flat };
 }
