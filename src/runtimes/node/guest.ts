@@ -69,9 +69,11 @@ function main(): void {
       // The sandbox was started with an environment of its own (PATH, HOME, TMPDIR, LANG); nothing in it is the host's.
       Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
-      const { target, ready } = init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, channel });
+      const memory = new PeakMemory(channel);
+      const { target, ready } =
+        init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, channel, memory });
       stopTarget = target.stop;
-      server = new Server({ outlet: channel, init, target, log, streams, memory: new PeakMemory(channel) });
+      server = new Server({ outlet: channel, init, target, log, streams, memory });
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));
       // The host makes up its request meanwhile.
       releaseSourceMaps();

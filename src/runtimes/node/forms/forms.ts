@@ -6,10 +6,13 @@ import type { InitPayload } from '../../../protocol/frames.ts';
 import { LoadError } from '../failure.ts';
 import type { Loaded } from '../load.ts';
 import type { LogRecords } from '../log-records.ts';
+import type { PeakMemory } from '../peak-memory.ts';
 
 /** What a form gets of the guest. */
 export interface FormHost {
   log: LogRecords;
+  /** Of the guest; a program beside it is to be counted too. */
+  memory: PeakMemory;
   /** fd 3, which keeps the process alive unless it is told not to. */
   channel: { ref(): void; unref(): void };
 }
@@ -19,6 +22,7 @@ export interface Form {
 }
 
 const FORMS: Record<string, () => Promise<Form>> = {
+  provided: () => import('./provided/provided.ts'),
   lambda: () => import('./lambda/lambda.ts'),
 };
 
