@@ -1,4 +1,4 @@
-// The highest resident memory of this process so far, told to the host with a STATS frame when it has grown.
+// The highest resident memory of this process so far, and of a program beside it, told to the host with a STATS frame when it has grown.
 // Invariant: at most one look in LOOK_EVERY_MS (one costs 12 µs), so a busy instance reports a peak a moment later.
 // Called by serve.ts before an invocation ends.
 //
@@ -15,28 +15,34 @@ export class PeakMemory {
   readonly #outlet: Outlet;
   #lookedAt = -LOOK_EVERY_MS;
   #peakKib = 0;
+  #program: number | undefined;
 
   constructor(outlet: Outlet) {
     this.#outlet = outlet;
+  }
+
+  /** What it holds counts as well: the peaks are added, which is at most too much. */
+  watch(program: number): void {
+    this.#program = program;
   }
 
   report(): void {
     const now = performance.now();
     if (now - this.#lookedAt < LOOK_EVERY_MS) return;
     this.#lookedAt = now;
-    const kib = peakKib();
+    const kib = peakKib('self') + (this.#program === undefined ? 0 : peakKib(this.#program));
     if (kib <= this.#peakKib) return;
     this.#peakKib = kib;
     this.#outlet.send(encodeFrame(FrameType.STATS, { arg: kib }));
   }
 }
 
-function peakKib(): number {
+function peakKib(pid: 'self' | number): number {
   try {
-    const found = /^VmHWM:\s+(\d+) kB/m.exec(read('/proc/self/status', 'latin1'));
+    const found = /^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`, 'latin1'));
     if (found !== null) return Number(found[1]);
   } catch {
-    // No /proc here.
+    // No /proc here, or the program is gone.
   }
-  return process.resourceUsage().maxRSS;
+  return pid === 'self' ? process.resourceUsage().maxRSS : 0;
 }

@@ -6,17 +6,25 @@ import type { InitPayload } from '../../../protocol/frames.ts';
 import { LoadError } from '../failure.ts';
 import type { Loaded } from '../load.ts';
 import type { LogRecords } from '../log-records.ts';
+import type { PeakMemory } from '../peak-memory.ts';
 
 /** What a form gets of the guest. */
 export interface FormHost {
   log: LogRecords;
+  memory: PeakMemory;
+  /** PATH as the sandbox was booted with: where the runtimes are. The function's own is another. */
+  path: string;
 }
 
 export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
 }
 
-const FORMS: Record<string, () => Promise<Form>> = {};
+const FORMS: Record<string, () => Promise<Form>> = {
+  web: () => import('./web/web.ts'),
+  bun: () => import('./web/web.ts'),
+  deno: () => import('./web/web.ts'),
+};
 
 export async function formOf(name: string): Promise<Form> {
   const form = FORMS[name];
