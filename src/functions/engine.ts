@@ -215,6 +215,7 @@ export class Engine {
           memoryMiB: settings.memoryMiB,
           timeoutMs: settings.timeoutMs,
           concurrency: settings.concurrency,
+          loadTimeoutMs: this.#limits.loadTimeoutMs,
           logBytesPerSecond: this.#limits.logBytesPerSecond,
           ...(sandbox.compiledFolder === null ? {} : { compiledFolder: sandbox.compiledFolder }),
         },
