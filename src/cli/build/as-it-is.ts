@@ -11,6 +11,7 @@ import type { ArtifactEntry } from './archive.ts';
 import { filesOfFolder } from './folder-files.ts';
 import { includedFiles, staticPart } from './include.ts';
 import type { BuiltFunction } from './node.ts';
+import { checkProgram } from './wasm.ts';
 import { unzip } from './zip.ts';
 
 const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv']);
@@ -23,6 +24,7 @@ export async function buildAsItIs(
   { manifest, workFolder }: { manifest: Manifest; workFolder: string },
 ): Promise<BuiltFunction> {
   const source = join(manifest.folder, fn.source);
+  if (fn.settings.runtime === 'wasm') await checkProgram(source, fn);
   const own = await ownEntries(fn, { manifest, workFolder, source });
   const included = await includedFiles(manifest.folder, fn.include);
   const entries = [...new Map([...own, ...included].map((entry) => [entry.path, entry])).values()];
@@ -71,6 +73,7 @@ function handlerOf(fn: ManifestFunction, entries: ArtifactEntry[]): string {
       `${fn.source} has no file 'bootstrap' at its top, which the runtime provided starts; it has ${shown(files)}`,
     );
   }
+  if (runtime === 'wasm') return fn.handler === undefined ? fileOf(fn) : `${fileOf(fn)}#${fn.handler}`;
   const language = runtime.startsWith('nodejs') ? 'nodejs' : runtime.startsWith('python') ? 'python' : undefined;
   if (language === undefined) return files.has(fileOf(fn)) ? fileOf(fn) : (fn.handler ?? [...files][0] ?? 'none');
   const tried = candidates(fn, language);

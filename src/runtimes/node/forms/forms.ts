@@ -16,7 +16,9 @@ export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
 }
 
-const FORMS: Record<string, () => Promise<Form>> = {};
+const FORMS: Record<string, () => Promise<Form>> = {
+  wasm: () => import('./wasm/wasm.ts'),
+};
 
 export async function formOf(name: string): Promise<Form> {
   const form = FORMS[name];
