@@ -11,6 +11,7 @@ import type { ArtifactEntry } from './archive.ts';
 import { filesOfFolder } from './folder-files.ts';
 import { includedFiles, staticPart } from './include.ts';
 import type { BuiltFunction } from './node.ts';
+import { checkProgram } from './wasm.ts';
 import { unzip } from './zip.ts';
 
 const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv']);
@@ -24,6 +25,7 @@ export async function buildAsItIs(
   { manifest, workFolder }: { manifest: Manifest; workFolder: string },
 ): Promise<BuiltFunction> {
   const source = join(manifest.folder, fn.source);
+  if (fn.settings.runtime === 'wasm') await checkProgram(source, fn);
   const own = await ownEntries(fn, { manifest, workFolder, source });
   const included = await includedFiles(manifest.folder, fn.include);
   const entries = [...new Map([...own, ...included].map((entry) => [entry.path, entry])).values()];
@@ -67,6 +69,7 @@ function handlerOf(fn: ManifestFunction, entries: ArtifactEntry[]): string {
   const { runtime } = fn.settings;
   if (runtime === 'provided') return bootstrapOf(fn, entries);
   const files = new Set(entries.map((entry) => entry.path));
+  if (runtime === 'wasm') return fn.handler === undefined ? fileOf(fn) : `${fileOf(fn)}#${fn.handler}`;
   const language = runtime.startsWith('nodejs') ? 'nodejs' : runtime.startsWith('python') ? 'python' : undefined;
   if (language === undefined) return files.has(fileOf(fn)) ? fileOf(fn) : (fn.handler ?? [...files][0] ?? 'none');
   const tried = candidates(fn, language);

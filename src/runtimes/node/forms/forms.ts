@@ -29,6 +29,7 @@ const FORMS: Record<string, () => Promise<Form>> = {
   web: () => import('./web/web.ts'),
   bun: () => import('./web/web.ts'),
   deno: () => import('./web/web.ts'),
+  wasm: () => import('./wasm/wasm.ts'),
 };
 
 export async function formOf(name: string): Promise<Form> {
