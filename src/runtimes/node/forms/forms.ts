@@ -16,7 +16,10 @@ export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
 }
 
-const FORMS: Record<string, () => Promise<Form>> = {};
+const FORMS: Record<string, () => Promise<Form>> = {
+  azure: () => import('./azure/azure.ts'),
+  google: () => import('./google/google.ts'),
+};
 
 export async function formOf(name: string): Promise<Form> {
   const form = FORMS[name];
