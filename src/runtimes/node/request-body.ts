@@ -51,7 +51,7 @@ export class RequestBody {
   /** The next chunk when it is here, a promise of it when it is to come, undefined at the end. */
   take(): Buffer | undefined | Promise<Buffer | undefined> {
     const chunk = this.#failed ? undefined : this.#chunks.shift();
-    if (chunk === undefined) return this.#failed || !this.#complete ? this.#next() : undefined;
+    if (chunk === undefined) return this.#failed || !this.#complete ? this.next() : undefined;
     this.#grant(chunk.length);
     return chunk;
   }

@@ -30,6 +30,8 @@ const FORMS: Record<string, () => Promise<Form>> = {
   bun: () => import('./web/web.ts'),
   deno: () => import('./web/web.ts'),
   wasm: () => import('./wasm/wasm.ts'),
+  azure: () => import('./azure/azure.ts'),
+  google: () => import('./google/google.ts'),
 };
 
 export async function formOf(name: string): Promise<Form> {

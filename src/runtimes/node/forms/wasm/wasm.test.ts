@@ -51,7 +51,7 @@ describe('WebAssembly programs', { concurrency: false }, () => {
 
   async function text(path: string): Promise<string> {
     const ended = await call(path).ended;
-    assert.equal(ended.error, undefined, ended.error?.message);
+    assert.equal(ended.error, undefined, ended.error?.message ?? '');
     return ended.text;
   }
 
