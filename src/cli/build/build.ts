@@ -8,6 +8,7 @@ import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
 import { sourceKind } from '../manifest/source.ts';
 import { writeArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
+import { layerEntries, layerFolders } from './layers.ts';
 import type { BuiltFunction } from './node.ts';
 import type { Target } from './packages.ts';
 
@@ -59,19 +60,22 @@ export async function buildFunctions(manifest: Manifest, options: BuildOptions):
 async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: BuildOptions): Promise<Built> {
   const startedAt = performance.now();
   const note = (text: string): void => options.note?.(`${fn.name}: ${text}`);
-  const { entries, handler, sources } = await buildOf(fn, manifest, { ...options, note });
+  const layers = await layerFolders(fn, { manifest, workFolder: options.workFolder });
+  const own = await buildOf(fn, manifest, { ...options, note, layers });
+  const entries = [...new Map([...(await layerEntries(layers)), ...own.entries].map((entry) => [entry.path, entry])).values()];
+  const sources = [...own.sources, ...fn.layers.map((layer) => join(manifest.folder, layer))];
   const file = join(options.workFolder, `${fn.name}.tar.gz`);
   const archive = await writeArchive(entries, file, {
     what: `function '${fn.name}'`,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  return { ...archive, name: fn.name, file, handler, sources, ms: performance.now() - startedAt };
+  return { ...archive, name: fn.name, file, handler: own.handler, sources, ms: performance.now() - startedAt };
 }
 
 async function buildOf(
   fn: ManifestFunction,
   manifest: Manifest,
-  options: BuildOptions & { note(text: string): void },
+  options: BuildOptions & { note(text: string): void; layers: readonly string[] },
 ): Promise<BuiltFunction> {
   const kind = sourceKind(manifest.folder, fn.source);
   if (kind === 'python') {
@@ -79,7 +83,7 @@ async function buildOf(
     return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });
   }
   if (kind !== 'nodejs') return (await import('./as-it-is.ts')).buildAsItIs(fn, { manifest, workFolder: options.workFolder });
-  return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
+  return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf(), layers: options.layers });
 }
 
 /** Functions run on Linux; on which processor only a Linux client, deploying to its own kind, can tell. */
