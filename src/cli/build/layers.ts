@@ -16,11 +16,19 @@ const SKIPPED_FILES = /^\.env(?:\.|$)/;
 /** Where AWS Lambda looks for npm packages in a layer. */
 const PACKAGES = 'nodejs';
 
-/** The folders of a function's layers, archives unpacked, in order. */
-export async function layerFolders(
-  fn: ManifestFunction,
-  { manifest, workFolder }: { manifest: Manifest; workFolder: string },
-): Promise<string[]> {
+export interface Layers {
+  /** In order, archives unpacked. */
+  folders: string[];
+  /** What is in them, below `opt/`. */
+  files: ArtifactEntry[];
+}
+
+export async function layersOf(fn: ManifestFunction, place: { manifest: Manifest; workFolder: string }): Promise<Layers> {
+  const folders = await layerFolders(fn, place);
+  return { folders, files: await layerEntries(folders) };
+}
+
+async function layerFolders(fn: ManifestFunction, { manifest, workFolder }: { manifest: Manifest; workFolder: string }): Promise<string[]> {
   const folders: string[] = [];
   for (const layer of fn.layers) {
     const path = join(manifest.folder, layer);
@@ -34,7 +42,7 @@ export async function layerFolders(
   return folders;
 }
 
-export async function layerEntries(folders: readonly string[]): Promise<ArtifactEntry[]> {
+async function layerEntries(folders: readonly string[]): Promise<ArtifactEntry[]> {
   const entries = new Map<string, ArtifactEntry>();
   for (const folder of folders) {
     const files = await filesOfFolder(folder, {
