@@ -33,6 +33,8 @@ export interface Built extends Archive {
   handler: string;
   /** Files and folders whose change calls for another build; absolute. */
   sources: string[];
+  /** For the author, each a line or more. */
+  warnings: string[];
   ms: number;
 }
 
@@ -70,7 +72,15 @@ async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: 
     what: `function '${fn.name}'`,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  return { ...archive, name: fn.name, file, handler: own.handler, sources, ms: performance.now() - startedAt };
+  return {
+    ...archive,
+    name: fn.name,
+    file,
+    handler: own.handler,
+    sources,
+    warnings: own.warnings ?? [],
+    ms: performance.now() - startedAt,
+  };
 }
 
 async function buildOf(
