@@ -71,7 +71,8 @@ function main(): void {
       // The sandbox was started with an environment of its own (PATH, HOME, TMPDIR, LANG); nothing in it is the host's.
       Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
-      const { target, ready } = init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, memory, path });
+      const { target, ready } =
+        init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, memory, path });
       stopTarget = target.stop;
       server = new Server({ outlet: channel, init, target, log, streams, memory });
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));

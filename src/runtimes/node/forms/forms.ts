@@ -2,23 +2,8 @@
 // Each is a chunk of its own beside guest.cjs, loaded when a function of that form is, so that no other function waits for it.
 // Invariant: a form loads the code, or fails with an error that names what is missing, and serves by the same invocations,
 // answers and logs as every function. Called by guest.ts.
-import type { InitPayload } from '../../../protocol/frames.ts';
 import { LoadError } from '../failure.ts';
-import type { Loaded } from '../load.ts';
-import type { LogRecords } from '../log-records.ts';
-import type { PeakMemory } from '../peak-memory.ts';
-
-/** What a form gets of the guest. */
-export interface FormHost {
-  log: LogRecords;
-  memory: PeakMemory;
-  /** PATH as the sandbox was booted with: where the runtimes are. The function's own is another. */
-  path: string;
-}
-
-export interface Form {
-  load(init: InitPayload, host: FormHost): Promise<Loaded>;
-}
+import type { Form } from './form.ts';
 
 const FORMS: Record<string, () => Promise<Form>> = {
   web: () => import('./web/web.ts'),

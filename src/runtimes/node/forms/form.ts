@@ -1,0 +1,17 @@
+// What a form is to the guest, and the guest to a form. Implemented by the folders beside this file, which forms.ts names.
+import type { InitPayload } from '../../../protocol/frames.ts';
+import type { Loaded } from '../load.ts';
+import type { LogRecords } from '../log-records.ts';
+import type { PeakMemory } from '../peak-memory.ts';
+
+/** What a form gets of the guest. */
+export interface FormHost {
+  log: LogRecords;
+  memory: PeakMemory;
+  /** PATH as the sandbox was booted with: where the runtimes are. The function's own is another. */
+  path: string;
+}
+
+export interface Form {
+  load(init: InitPayload, host: FormHost): Promise<Loaded>;
+}
