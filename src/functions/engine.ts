@@ -147,6 +147,7 @@ export class Engine {
         gate: this.#gate,
         time: this.#time,
         admission: this.#admission,
+        limits: this.#limits,
         processors: PROCESSORS,
         load: this.#load,
         start: (v, events, onSandbox) => this.#start(v, events, onSandbox),

@@ -73,12 +73,14 @@ async function buildOf(
   manifest: Manifest,
   options: BuildOptions & { note(text: string): void },
 ): Promise<BuiltFunction> {
-  const kind = sourceKind(manifest.folder, fn.source);
+  // A program that is started, in whatever language it is written.
+  const kind = fn.settings.runtime === 'provided' ? 'other' : sourceKind(manifest.folder, fn.source);
   if (kind === 'python') {
     const { buildPython } = await import('./python.ts');
     return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });
   }
-  if (kind !== 'nodejs') return (await import('./as-it-is.ts')).buildAsItIs(fn, { manifest, workFolder: options.workFolder });
+  if (kind !== 'nodejs')
+    return (await import('./as-it-is.ts')).buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf() });
   return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
 }
 

@@ -72,7 +72,7 @@ function main(): void {
       Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
       const { target, ready } =
-        init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, memory, path });
+        init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, channel, memory, path });
       stopTarget = target.stop;
       server = new Server({ outlet: channel, init, target, log, streams, memory });
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));

@@ -48,6 +48,14 @@ export class RequestBody {
     this.#awaken();
   }
 
+  /** The next chunk when it is here, a promise of it when it is to come, undefined at the end. */
+  take(): Buffer | undefined | Promise<Buffer | undefined> {
+    const chunk = this.#failed ? undefined : this.#chunks.shift();
+    if (chunk === undefined) return this.#failed || !this.#complete ? this.next() : undefined;
+    this.#grant(chunk.length);
+    return chunk;
+  }
+
   async readAll(): Promise<Buffer> {
     const whole = this.whole;
     if (whole !== undefined) return whole;

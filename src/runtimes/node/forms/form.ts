@@ -7,7 +7,10 @@ import type { PeakMemory } from '../peak-memory.ts';
 /** What a form gets of the guest. */
 export interface FormHost {
   log: LogRecords;
+  /** Of the guest; a program beside it is to be counted too. */
   memory: PeakMemory;
+  /** fd 3, which keeps the process alive unless it is told not to. */
+  channel: { ref(): void; unref(): void };
   /** PATH as the sandbox was booted with: where the runtimes are. The function's own is another. */
   path: string;
 }

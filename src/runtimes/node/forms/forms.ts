@@ -6,9 +6,14 @@ import { LoadError } from '../failure.ts';
 import type { Form } from './form.ts';
 
 const FORMS: Record<string, () => Promise<Form>> = {
+  provided: () => import('./provided/provided.ts'),
+  lambda: () => import('./lambda/lambda.ts'),
   web: () => import('./web/web.ts'),
   bun: () => import('./web/web.ts'),
   deno: () => import('./web/web.ts'),
+  wasm: () => import('./wasm/wasm.ts'),
+  azure: () => import('./azure/azure.ts'),
+  google: () => import('./google/google.ts'),
 };
 
 export async function formOf(name: string): Promise<Form> {

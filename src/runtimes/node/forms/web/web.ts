@@ -47,7 +47,7 @@ export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
   });
   const startedMs = performance.now();
   const address = await ready(program, port, { untilMs, name: shownCommand(command, init.codeFolder), sandboxed });
-  host.memory.watch(program.pid);
+  host.memory.include(program.pid);
   let stopping = false;
   void program.ended.then((end) => {
     if (!stopping) giveUp(end, host);
