@@ -36,7 +36,7 @@ def load(init, file, path, export):
         import functions_framework
     except ImportError as error:
         raise LoadError(
-            "%s: it runs on functions-framework, which needs Flask (%s); name functions-framework in requirements.txt, or install python3-flask on the node"
+            "%s: functions-framework, which runs it, cannot be imported (%s); name functions-framework in requirements.txt, or install python3-flask on the node"
             % (file, error)
         ) from None
     try:
