@@ -73,7 +73,8 @@ async function buildOf(
   manifest: Manifest,
   options: BuildOptions & { note(text: string): void },
 ): Promise<BuiltFunction> {
-  const kind = sourceKind(manifest.folder, fn.source);
+  // A program that is started, in whatever language it is written.
+  const kind = fn.settings.runtime === 'provided' ? 'other' : sourceKind(manifest.folder, fn.source);
   if (kind === 'python') {
     const { buildPython } = await import('./python.ts');
     return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });

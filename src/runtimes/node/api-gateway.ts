@@ -1,7 +1,7 @@
 // AWS API Gateway's HTTP API, payload format 2.0: the event that a handler gets for an HTTP request, and the response that
 // its result stands for. Invariant: an event and a result mean here what they mean at AWS
 // (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html); a result that cannot
-// be a response is a BadResponse that names the part. Called by handler-call.ts.
+// be a response is a BadResponse that names the part. Called by handler-call.ts; forms/lambda shares its parts.
 import { isUtf8 } from 'node:buffer';
 import type { HttpRequestMeta } from '../../protocol/frames.ts';
 import { BadResponse } from './failure.ts';
@@ -19,10 +19,24 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-export function toEvent(meta: HttpRequestMeta, body: Buffer): Record<string, unknown> {
+export interface EventFacts {
+  accountId: string;
+  /** Undefined: the first label of the host. */
+  apiId?: string;
+  requestId: string;
+  /** Undefined: method and route. */
+  routeKey?: string;
+}
+
+export function toEvent(
+  meta: HttpRequestMeta,
+  body: Buffer,
+  facts: EventFacts = { accountId: 'anonymous', requestId: meta.id },
+): Record<string, unknown> {
   const url = new URL(meta.url);
   const { headers, cookies } = splitHeaders(meta.headers);
-  const routeKey = `${meta.method} ${meta.route}`;
+  const routeKey = facts.routeKey ?? `${meta.method} ${meta.route}`;
+  const domainPrefix = url.hostname.split('.', 1)[0]!;
   const now = new Date();
   const event: Record<string, unknown> = {
     version: '2.0',
@@ -31,10 +45,10 @@ export function toEvent(meta: HttpRequestMeta, body: Buffer): Record<string, unk
     rawQueryString: url.search.slice(1),
     headers,
     requestContext: {
-      accountId: 'anonymous',
-      apiId: url.hostname.split('.')[0],
+      accountId: facts.accountId,
+      apiId: facts.apiId ?? domainPrefix,
       domainName: url.hostname,
-      domainPrefix: url.hostname.split('.')[0],
+      domainPrefix,
       http: {
         method: meta.method,
         path: url.pathname,
@@ -42,7 +56,7 @@ export function toEvent(meta: HttpRequestMeta, body: Buffer): Record<string, unk
         sourceIp: meta.client,
         userAgent: headers['user-agent'] ?? '',
       },
-      requestId: meta.id,
+      requestId: facts.requestId,
       routeKey,
       stage: '$default',
       time: logTime(now),
@@ -53,12 +67,14 @@ export function toEvent(meta: HttpRequestMeta, body: Buffer): Record<string, unk
   if (cookies.length > 0) event['cookies'] = cookies;
   if (url.search.length > 1) event['queryStringParameters'] = queryOf(url.searchParams);
   if (Object.keys(meta.params).length > 0) event['pathParameters'] = meta.params;
-  if (body.length > 0) {
-    const text = isText(headers) && isUtf8(body);
-    event['body'] = body.toString(text ? 'utf8' : 'base64');
-    event['isBase64Encoded'] = !text;
-  }
+  if (body.length > 0) Object.assign(event, bodyOf(body, headers));
   return event;
+}
+
+/** Text as it is, anything else in base64. */
+export function bodyOf(body: Buffer, headers: Record<string, string>): { body: string; isBase64Encoded: boolean } {
+  const text = isText(headers) && isUtf8(body);
+  return { body: body.toString(text ? 'utf8' : 'base64'), isBase64Encoded: !text };
 }
 
 export function fromResult(result: unknown, toJson: (value: unknown) => string): GatewayResponse {
@@ -67,26 +83,42 @@ export function fromResult(result: unknown, toJson: (value: unknown) => string):
     const text = typeof result === 'string' ? result : toJson(result);
     return { status: 200, headers: ['content-type', 'application/json'], body: Buffer.from(text) };
   }
-  const { statusCode, headers, cookies, body, isBase64Encoded } = result as Record<string, unknown>;
+  const { statusCode, headers, cookies } = result as Record<string, unknown>;
+  const status = statusOf(statusCode);
+  const flat: string[] = [];
+  addHeaders(flat, 'headers', headers);
+  addCookies(flat, cookies);
+  return withBody(result, status, flat, 'text/plain;charset=UTF-8');
+}
+
+export function statusOf(statusCode: unknown): number {
   const status = Number(statusCode);
   if (!Number.isInteger(status) || status < 200 || status > 599)
     throw new BadResponse(`its statusCode is ${show(statusCode)}; it must be a whole number from 200 to 599`);
-  const flat: string[] = [];
-  if (headers !== undefined && headers !== null) {
-    if (typeof headers !== 'object' || Array.isArray(headers))
-      throw new BadResponse(`its headers are ${show(headers)}; they must be an object of strings`);
-    for (const [name, value] of Object.entries(headers)) addHeader(flat, name, value);
-  }
-  if (cookies !== undefined && cookies !== null) {
-    if (!Array.isArray(cookies)) throw new BadResponse(`its cookies are ${show(cookies)}; they must be an array of strings`);
-    for (const cookie of cookies) addHeader(flat, 'set-cookie', cookie);
-  }
+  return status;
+}
+
+export function addHeaders(flat: string[], key: string, headers: unknown): void {
+  if (headers === undefined || headers === null) return;
+  if (typeof headers !== 'object' || Array.isArray(headers))
+    throw new BadResponse(`its ${key} are ${show(headers)}; they must be an object of strings`);
+  for (const [name, value] of Object.entries(headers)) addHeader(flat, name, value);
+}
+
+export function addCookies(flat: string[], cookies: unknown): void {
+  if (cookies === undefined || cookies === null) return;
+  if (!Array.isArray(cookies)) throw new BadResponse(`its cookies are ${show(cookies)}; they must be an array of strings`);
+  for (const cookie of cookies) addHeader(flat, 'set-cookie', cookie);
+}
+
+/** `type`: of a body whose type the headers do not say. */
+export function withBody(result: object, status: number, flat: string[], type: string): GatewayResponse {
+  const { body, isBase64Encoded } = result as Record<string, unknown>;
   if (body !== undefined && body !== null && typeof body !== 'string') {
     throw new BadResponse(`its body is ${show(body)}; it must be a string: use JSON.stringify(…), or base64 with isBase64Encoded: true`);
   }
   const bytes = Buffer.from(body ?? '', isBase64Encoded === true ? 'base64' : 'utf8');
-  if (bytes.length > 0 && !flat.some((text, i) => i % 2 === 0 && text.toLowerCase() === 'content-type'))
-    flat.push('content-type', 'text/plain;charset=UTF-8');
+  if (bytes.length > 0 && !flat.some((text, i) => i % 2 === 0 && text.toLowerCase() === 'content-type')) flat.push('content-type', type);
   return { status, headers: flat, body: bytes };
 }
 
@@ -125,13 +157,13 @@ function isText(headers: Record<string, string>): boolean {
 }
 
 /** e.g. `12/Mar/2026:19:03:58 +0000`. */
-function logTime(at: Date): string {
+export function logTime(at: Date): string {
   const two = (n: number): string => String(n).padStart(2, '0');
   const time = `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())}`;
   return `${two(at.getUTCDate())}/${MONTHS[at.getUTCMonth()]}/${at.getUTCFullYear()}:${time} +0000`;
 }
 
-function show(value: unknown): string {
+export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 80)}'`;
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' && value !== null ? 'an object' : String(value);

@@ -88,6 +88,10 @@ export class Channel implements Outlet {
     this.#socket?.unref();
   }
 
+  ref(): void {
+    this.#socket?.ref();
+  }
+
   send(piece: Buffer): void {
     this.#queue.push(piece);
     this.#queuedBytes += piece.length;

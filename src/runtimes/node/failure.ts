@@ -8,8 +8,8 @@ import { releaseSourceMaps } from './source-maps.ts';
 const NAME_MAX = 200;
 const MESSAGE_MAX = 8 * 1024;
 const STACK_MAX = 16 * 1024;
-/** Frames of the guest program itself (guest.cjs and its chunks beside it) are of no use to anyone who reads a function's log. */
-const OWN_FILE = (process.argv[1] ?? '').replace(/\.cjs$/, '');
+/** How the files of the guest program begin. Their frames are of no use to anyone who reads a function's log. */
+const OWN_FILES = (process.argv[1] ?? '').replace(/\.cjs$/, '');
 
 /** The answer of a function is not one that can be sent. The host maps the name to function_bad_response. */
 export class BadResponse extends Error {
@@ -64,7 +64,7 @@ function stackOf(error: Error): string {
 }
 
 function withoutOwnFrames(stack: string): string {
-  if (OWN_FILE === '' || !stack.includes(OWN_FILE)) return stack;
+  if (OWN_FILES === '' || !stack.includes(OWN_FILES)) return stack;
   const lines = stack.split('\n');
-  return lines.filter((line) => !(line.includes(OWN_FILE) && /^\s+at /.test(line))).join('\n');
+  return lines.filter((line) => !(line.includes(OWN_FILES) && /^\s+at /.test(line))).join('\n');
 }

@@ -44,7 +44,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
 }
 
-function payloadOf(meta: EventRequestMeta, body: Buffer): unknown {
+/** JSON as its value, text as a text, anything else as the bytes. */
+export function payloadOf(meta: EventRequestMeta, body: Buffer): unknown {
   if (JSON_TYPE.test(meta.contentType)) {
     if (body.length === 0) return {};
     try {
@@ -56,7 +57,7 @@ function payloadOf(meta: EventRequestMeta, body: Buffer): unknown {
   return TEXT_TYPE.test(meta.contentType) ? body.toString('utf8') : body;
 }
 
-function toJson(result: unknown): string {
+export function toJson(result: unknown): string {
   if (result === undefined) return 'null';
   let json: string | undefined;
   try {

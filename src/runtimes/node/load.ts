@@ -29,6 +29,17 @@ export interface Loaded {
   ready: ReadyPayload;
 }
 
+type Artifact = Pick<InitPayload, 'codeFolder' | 'compiledFolder'>;
+type CodeToLoad = Artifact & Pick<InitPayload, 'handler'>;
+
+export interface ImportedCode {
+  namespace: Exports;
+  file: string;
+  /** The export that the handler names. */
+  name: string | undefined;
+  ready: Omit<ReadyPayload, 'exports'>;
+}
+
 export type Exports = Record<string, unknown>;
 
 const EXPECTED = 'expected: export default { fetch(request, context) { … } }, or export const handler = async (event, context) => …';
@@ -36,20 +47,24 @@ const NAMES_SHOWN = 12;
 /** From here on holding the source maps back saves more than the 0.4 ms that releasing them takes. */
 const LARGE_BYTES = 256 * 1024;
 
-type Code = Pick<InitPayload, 'codeFolder' | 'compiledFolder'>;
-
-export async function load(init: Code & Pick<InitPayload, 'handler'>): Promise<Loaded> {
-  const [file = '', name] = init.handler.split('#', 2);
-  const { namespace, loadMs, initMs } = await importFile(init, file);
+export async function load(init: CodeToLoad): Promise<Loaded> {
+  const { namespace, file, name, ready } = await importCode(init);
   const target = find(namespace, file, name);
   // Node loads undici when Response is first named, which takes 18 to 21 ms: the platform's time, not the handler's, and
   // so not billed. A blank that has rehearsed did it already.
   if (target.fetch !== undefined) void globalThis.Response;
-  return { target, ready: { loadMs, initMs, exports: Object.keys(target) as ReadyPayload['exports'] } };
+  return { target, ready: { ...ready, exports: Object.keys(target) as ReadyPayload['exports'] } };
+}
+
+/** Evaluates the file of the handler; what of it is to be called is the caller's to find. */
+export async function importCode(init: CodeToLoad): Promise<ImportedCode> {
+  const [file = '', name] = init.handler.split('#', 2);
+  const { namespace, loadMs, initMs } = await importFile(init, file);
+  return { namespace, file, name, ready: { loadMs, initMs } };
 }
 
 /** Evaluates a file of the artifact, with the code that was compiled for it ahead. */
-export async function importFile(init: Code, file: string): Promise<{ namespace: Exports; loadMs: number; initMs: number }> {
+export async function importFile(init: Artifact, file: string): Promise<{ namespace: Exports; loadMs: number; initMs: number }> {
   const path = join(init.codeFolder, file);
   if (relative(init.codeFolder, path).startsWith('..')) throw new LoadError(`'${file}' is outside of the function's code`);
   const startedAt = performance.now();
@@ -122,7 +137,7 @@ function find(namespace: Exports, file: string, name: string | undefined): Targe
 }
 
 /** The namespace; for CommonJS also module.exports, and the default of what a compiler made of an ES module. */
-function placesOf(namespace: Exports): Exports[] {
+export function placesOf(namespace: Exports): Exports[] {
   const places = [namespace];
   const inner = namespace['default'];
   if ((typeof inner === 'object' || typeof inner === 'function') && inner !== null) {
@@ -158,7 +173,7 @@ function bound<F extends (...args: never[]) => unknown>(holder: Exports, name: s
   return (holder[name] as F).bind(holder) as F;
 }
 
-function describeExports(namespace: Exports): string {
+export function describeExports(namespace: Exports): string {
   const names = Object.keys(namespace).filter((name) => name !== 'module.exports');
   if (names.length === 0) return 'nothing';
   const shown = names.slice(0, NAMES_SHOWN).map((name) => `'${name}' (${typeName(namespace[name])})`);

@@ -6,10 +6,17 @@ import type { InitPayload } from '../../../protocol/frames.ts';
 import { LoadError } from '../failure.ts';
 import type { Loaded } from '../load.ts';
 import type { LogRecords } from '../log-records.ts';
+import type { PeakMemory } from '../peak-memory.ts';
 
 /** What a form gets of the guest. */
 export interface FormHost {
   log: LogRecords;
+  /** Of the guest; a program beside it is to be counted too. */
+  memory: PeakMemory;
+  /** fd 3, which keeps the process alive unless it is told not to. */
+  channel: { ref(): void; unref(): void };
+  /** PATH as the sandbox was booted with: where the runtimes are. The function's own is another. */
+  path: string;
 }
 
 export interface Form {
@@ -17,6 +24,12 @@ export interface Form {
 }
 
 const FORMS: Record<string, () => Promise<Form>> = {
+  provided: () => import('./provided/provided.ts'),
+  lambda: () => import('./lambda/lambda.ts'),
+  web: () => import('./web/web.ts'),
+  bun: () => import('./web/web.ts'),
+  deno: () => import('./web/web.ts'),
+  wasm: () => import('./wasm/wasm.ts'),
   azure: () => import('./azure/azure.ts'),
   google: () => import('./google/google.ts'),
 };

@@ -1,0 +1,184 @@
+// Virga's events (protocol/events.ts) as AWS Lambda gives them to functions: queues as SQS, topics as SNS, objects as S3, schedules
+// as EventBridge's scheduled events, table changes as a DynamoDB stream, and every other type as an event of EventBridge.
+// Invariant: an event has the fields that AWS documents, with values of the same type; what exists only at AWS (signatures,
+// host ids) is an empty text. Called by events.ts. Sources of the shapes: docs.aws.amazon.com/lambda/latest/dg/with-sqs.html,
+// with-sns.html, with-s3.html, with-ddb.html, with-eventbridge-scheduler.html, and @types/aws-lambda.
+import { EventType } from '../../../../protocol/events.ts';
+import type {
+  CloudEvent,
+  ObjectChange,
+  QueueBatch,
+  QueueMessage,
+  ScheduleDue,
+  TableChanges,
+  TopicMessage,
+} from '../../../../protocol/events.ts';
+import { attributeValues, sizeBytes } from './attribute-values.ts';
+import type { LambdaIdentity } from './environment.ts';
+
+type Owner = Pick<LambdaIdentity, 'region' | 'account' | 'functionName'>;
+
+export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, unknown> {
+  switch (event.type) {
+    case EventType.queue: {
+      const { queue, messages } = dataOf<QueueBatch>(event, 'queue', 'messages');
+      return { Records: messages.map((message) => sqsRecord(message, queue, owner)) };
+    }
+    case EventType.topic:
+      return { Records: [snsRecord(dataOf<TopicMessage>(event, 'topic', 'body'), owner)] };
+    case EventType.objectCreated:
+    case EventType.objectRemoved:
+      return { Records: [s3Record(event, dataOf<ObjectChange>(event, 'bucket', 'key'), owner)] };
+    case EventType.table: {
+      const { table, changes } = dataOf<TableChanges>(event, 'table', 'changes');
+      return { Records: changes.map((change) => streamRecord(change, table, owner)) };
+    }
+    case EventType.schedule: {
+      const { schedule, dueAt } = dataOf<ScheduleDue>(event, 'schedule', 'dueAt');
+      const resource = `arn:aws:events:${owner.region}:${owner.account}:rule/${schedule}`;
+      const scheduled = { id: event.id, type: 'Scheduled Event', source: 'aws.events', time: new Date(dueAt).toISOString() };
+      return eventBridgeEvent(scheduled, { resources: [resource], detail: {} }, owner);
+    }
+    default: {
+      const detail = event.data_base64 === undefined ? (event.data ?? {}) : { data_base64: event.data_base64 };
+      return eventBridgeEvent({ ...event, time: event.time ?? new Date().toISOString() }, { resources: [], detail }, owner);
+    }
+  }
+}
+
+/** An event of our own types without what makes it one is said to be so, since anybody may send it by hand. */
+function dataOf<D extends object>(event: CloudEvent, ...needed: (keyof D & string)[]): D {
+  const data = event.data as D | undefined;
+  const missing = needed.filter((name) => data?.[name] === undefined || (name.endsWith('s') && !Array.isArray(data[name])));
+  if (data === undefined || missing.length > 0) {
+    throw new TypeError(`the event '${event.id}' of type ${event.type} lacks ${missing.map((name) => `data.${name}`).join(', ')}`);
+  }
+  return data;
+}
+
+function sqsRecord(message: QueueMessage, queue: string, { region, account }: Owner): Record<string, unknown> {
+  const { id, body, attempt, sentAt, firstReceivedAt, group, deduplicationId, sequence } = message;
+  const attributes: Record<string, string> = {
+    ApproximateReceiveCount: String(attempt),
+    SentTimestamp: String(sentAt),
+    SenderId: account,
+    ApproximateFirstReceiveTimestamp: String(firstReceivedAt),
+  };
+  if (sequence !== undefined) attributes['SequenceNumber'] = sequence;
+  if (group !== undefined) attributes['MessageGroupId'] = group;
+  if (deduplicationId !== undefined) attributes['MessageDeduplicationId'] = deduplicationId;
+  return {
+    messageId: id,
+    // Another one for each time that it is received.
+    receiptHandle: Buffer.from(`${queue}/${id}/${attempt}`).toString('base64'),
+    body,
+    attributes,
+    messageAttributes: Object.fromEntries(
+      Object.entries(message.attributes ?? {}).map(([name, stringValue]) => [
+        name,
+        { stringValue, stringListValues: [], binaryListValues: [], dataType: 'String' },
+      ]),
+    ),
+    md5OfBody: process.getBuiltinModule('node:crypto').hash('md5', body),
+    eventSource: 'aws:sqs',
+    eventSourceARN: `arn:aws:sqs:${region}:${account}:${queue}`,
+    awsRegion: region,
+  };
+}
+
+function snsRecord(message: TopicMessage, { region, account, functionName }: Owner): Record<string, unknown> {
+  const topicArn = `arn:aws:sns:${region}:${account}:${message.topic}`;
+  return {
+    EventVersion: '1.0',
+    EventSubscriptionArn: `${topicArn}:${functionName}`,
+    EventSource: 'aws:sns',
+    Sns: {
+      SignatureVersion: '1',
+      Timestamp: new Date(message.sentAt).toISOString(),
+      Signature: '',
+      SigningCertUrl: '',
+      MessageId: message.id,
+      Message: message.body,
+      MessageAttributes: Object.fromEntries(
+        Object.entries(message.attributes ?? {}).map(([name, value]) => [name, { Type: 'String', Value: value }]),
+      ),
+      Type: 'Notification',
+      UnsubscribeUrl: '',
+      TopicArn: topicArn,
+      ...(message.subject === undefined ? {} : { Subject: message.subject }),
+    },
+  };
+}
+
+function s3Record(event: CloudEvent, change: ObjectChange, { region, account, functionName }: Owner): Record<string, unknown> {
+  const created = event.type === EventType.objectCreated;
+  const object: Record<string, unknown> = { key: encodedKey(change.key) };
+  // Of an object that is gone S3 tells neither.
+  if (created) Object.assign(object, { size: change.bytes, eTag: change.etag.replaceAll('"', '') });
+  if (change.version !== undefined) object['versionId'] = change.version;
+  object['sequencer'] = change.sequence ?? '';
+  return {
+    eventVersion: '2.1',
+    eventSource: 'aws:s3',
+    awsRegion: region,
+    eventTime: new Date(event.time ?? Date.now()).toISOString(),
+    eventName: created ? 'ObjectCreated:Put' : 'ObjectRemoved:Delete',
+    userIdentity: { principalId: account },
+    requestParameters: { sourceIPAddress: '' },
+    responseElements: { 'x-amz-request-id': event.id, 'x-amz-id-2': '' },
+    s3: {
+      s3SchemaVersion: '1.0',
+      configurationId: functionName,
+      bucket: { name: change.bucket, ownerIdentity: { principalId: account }, arn: `arn:aws:s3:::${change.bucket}` },
+      object,
+    },
+  };
+}
+
+/** As in a form: `Happy+Face.jpg`; the slashes stay. */
+function encodedKey(key: string): string {
+  return encodeURIComponent(key)
+    .replaceAll('%20', '+')
+    .replaceAll('%2F', '/')
+    .replace(/[!'()~]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+const OPERATIONS = { insert: 'INSERT', update: 'MODIFY', delete: 'REMOVE' } as const;
+
+function streamRecord(change: TableChanges['changes'][number], table: string, { region, account }: Owner): Record<string, unknown> {
+  const { keys, before, after } = change;
+  return {
+    eventID: change.id,
+    eventName: OPERATIONS[change.operation],
+    eventVersion: '1.1',
+    eventSource: 'aws:dynamodb',
+    awsRegion: region,
+    dynamodb: {
+      ApproximateCreationDateTime: Math.floor(change.at / 1000),
+      Keys: attributeValues(keys),
+      ...(after === undefined ? {} : { NewImage: attributeValues(after) }),
+      ...(before === undefined ? {} : { OldImage: attributeValues(before) }),
+      SequenceNumber: change.sequence,
+      SizeBytes: sizeBytes(keys) + sizeBytes(before) + sizeBytes(after),
+      StreamViewType: 'NEW_AND_OLD_IMAGES',
+    },
+    eventSourceARN: `arn:aws:dynamodb:${region}:${account}:table/${table}/stream/1970-01-01T00:00:00.000`,
+  };
+}
+
+interface Told {
+  id: string;
+  type: string;
+  source: string;
+  time: string;
+}
+
+function eventBridgeEvent(
+  { id, type, source, time }: Told,
+  { resources, detail }: { resources: string[]; detail: unknown },
+  { region, account }: Owner,
+): Record<string, unknown> {
+  // To the second, as EventBridge tells it.
+  const at = `${new Date(time).toISOString().slice(0, 19)}Z`;
+  return { version: '0', id, 'detail-type': type, source, account, time: at, region, resources, detail };
+}

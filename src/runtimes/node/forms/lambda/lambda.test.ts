@@ -1,0 +1,403 @@
+// Black box: Lambda functions in every style, in the real guest with its chunks, on both Nodes.
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { rolldown } from 'rolldown';
+import type { InitPayload } from '../../../../protocol/frames.ts';
+import { NODES, ScriptedHost } from '../../scripted-host.ts';
+import { requestIdOf } from './environment.ts';
+
+const FILES: Record<string, string> = {
+  'callback.cjs': `
+    exports.later = (event, context, callback) => { setTimeout(() => callback(null, { late: event }), 5); };
+    exports.atOnce = (event, context, callback) => callback(null, 'at once');
+    exports.throws = () => { throw new RangeError('thrown'); };
+    exports.fails = (event, context, callback) => { setTimeout(() => callback(new TypeError('by callback')), 1); };
+    exports.text = (event, context, callback) => callback('only text');
+    exports.silent = () => { setTimeout(() => {}, 5); };
+    exports.value = () => 'ignored';
+    exports.first = (event, context, callback) => { callback(null, 1); callback(null, 2); callback(new Error('late')); };
+    exports.waits = (event, context, callback) => {
+      context.callbackWaitsForEmptyEventLoop = event.waits;
+      const order = [];
+      setTimeout(() => order.push('timer'), 60);
+      callback(null, order);
+    };
+    exports.stuck = (event, context, callback) => { globalThis.held = setInterval(() => {}, 1000); callback(null, 1); };
+    exports.done = (event, context) => { setTimeout(() => {}, 60_000); context.done(null, 'done'); };
+    exports.succeed = (event, context) => { setTimeout(() => {}, 60_000); context.succeed({ ok: true }); };
+    exports.fail = (event, context) => context.fail(new Error('by fail'));
+    exports.failNothing = (event, context) => context.fail();
+    exports.nested = { api: { orders: async () => 'nested' } };
+    exports.plain = 7;
+  `,
+  'async.mjs': `
+    import { createServer } from 'node:http';
+    export const echo = async (event, context) => ({ event, context, copy: { ...context } });
+    export const promise = () => new Promise((resolve) => setTimeout(resolve, 5, 'promised'));
+    export const throws = async () => { throw new RangeError('thrown'); };
+    export const leaves = async () => { setTimeout(() => {}, 60_000); return 'at once'; };
+    export const never = () => new Promise(() => {});
+    export const thenable = () => ({ then: (resolve) => resolve('thenable') });
+    export const remaining = async (event, { getRemainingTimeInMillis }) => getRemainingTimeInMillis();
+    export const callbackFirst = async (event, context, callback) => { context.callbackWaitsForEmptyEventLoop = false; callback(null, 'callback'); return 'promise'; };
+    export const environment = async () => process.env;
+    export const trace = async () => { await new Promise((resolve) => setTimeout(resolve, 5)); return [process.env._X_AMZN_TRACE_ID, '_X_AMZN_TRACE_ID' in process.env]; };
+    export const traceAtInit = [process.env._X_AMZN_TRACE_ID ?? null];
+    export const readsTraceAtInit = async () => traceAtInit;
+    export const http = async (event) => event.rawPath === '/empty' ? { statusCode: 204 } : { statusCode: 201, headers: { 'x-a': 'b' }, body: 'made' };
+    export const wrong = async () => ({ statusCode: 'fine' });
+    export const store = async () => {
+      const { InvokeStore } = globalThis.awslambda;
+      return InvokeStore?.current[Symbol.for('_AWS_LAMBDA_REQUEST_ID')] ?? null;
+    };
+    export const addStore = async () => { globalThis.awslambda.InvokeStore = { run(facts, call) { this.current = facts; return call(); } }; };
+  `,
+  'streams.mjs': `
+    import { pipeline } from 'node:stream/promises';
+    import { Readable } from 'node:stream';
+    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const big = () => Readable.from((function* () { for (let i = 0; i < 40; i++) yield Buffer.alloc(16 * 1024, 97 + (i % 26)); })());
+    const handlers = {
+      plain: async (event, stream) => { stream.write('one '); await pause(20); stream.write(Buffer.from('two ')); stream.end('three'); },
+      typed: async (event, stream) => { stream.setContentType('text/html'); stream.end('<p>'); },
+      from: async (event, stream) => {
+        const answer = awslambda.HttpResponseStream.from(stream, { statusCode: 202, headers: { 'content-type': 'text/plain', 'x-n': 7 }, cookies: ['a=1', 'b=2'] });
+        answer.write({ an: 'object' }); answer.end();
+      },
+      pipeline: async (event, stream) => pipeline(big(), stream),
+      pipe: async (event, stream) => { big().pipe(stream); },
+      empty: async (event, stream) => { awslambda.HttpResponseStream.from(stream, { statusCode: 302, headers: { location: '/' } }).end(); },
+      prelude: async (event, stream) => {
+        stream.setContentType('application/vnd.awslambda.http-integration-response');
+        stream.write('{"statusCode":203,"headers":'); stream.write('{"x-by":"hand"}}\\0\\0\\0'); stream.write('\\0\\0\\0\\0\\0bo'); stream.end('dy');
+      },
+      early: async () => { throw new RangeError('early'); },
+      late: async (event, stream) => { stream.write('begun'); await pause(20); throw new RangeError('late'); },
+      sync: (event, stream) => { stream.write('x'); },
+      afterwards: async (event, stream) => { stream.end('x'); throw new RangeError('afterwards'); },
+      unfinished: async (event, stream) => { stream.write('x'); },
+      value: async (event, stream) => { stream.end('x'); return 'ignored'; },
+      wrong: async (event, stream) => { awslambda.HttpResponseStream.from(stream, { statusCode: 'fine' }); },
+      other: async (event, stream) => { awslambda.HttpResponseStream.from({}, {}); },
+      tooLate: async (event, stream) => { stream.write('x'); stream.setContentType('text/plain'); },
+      endless: async (event, stream) => {
+        await pipeline(Readable.from((async function* () { for (;;) { yield 'tick '; await pause(2); } })()), stream).catch((error) => console.log('ended by', error.code));
+      },
+      context: async (event, stream, context) => stream.end(JSON.stringify({ id: context.awsRequestId, done: typeof context.done })),
+    };
+    for (const name in handlers) handlers[name] = awslambda.streamifyResponse(handlers[name]);
+    export { handlers };
+    export const marked = Object.assign(async (event, stream) => stream.end('by its mark'), { [Symbol.for('aws.lambda.runtime.handler.streaming')]: 'response' });
+    export const strange = Object.assign(async () => {}, { [Symbol.for('aws.lambda.runtime.handler.streaming')]: 'request' });
+  `,
+  'index.js': `exports.handler = async () => require('layered');`,
+  'layer/nodejs/node_modules/layered/index.js': `module.exports = 'from the layer';`,
+  'wants-sdk.mjs': `import { S3 } from '@aws-sdk/client-s3'; export const handler = async () => S3;`,
+  'wants-old-sdk.cjs': `const AWS = require('aws-sdk'); exports.handler = async () => AWS;`,
+  'preloaded.cjs': `globalThis.preloaded = 'yes';`,
+  'reads-preloaded.mjs': `export const handler = async () => globalThis.preloaded;`,
+};
+
+const TRACE = '00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01';
+
+describe('Lambda functions', { concurrency: true }, () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'virga-guest-lambda-'));
+    const bundle = await rolldown({ input: join(import.meta.dirname, '../../guest.ts'), platform: 'node' });
+    await bundle.write({ dir: join(folder, 'virga'), format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: 'guest-[name].cjs' });
+    await bundle.close();
+    for (const [name, text] of Object.entries(FILES)) {
+      await mkdir(dirname(join(folder, name)), { recursive: true });
+      await writeFile(join(folder, name), text);
+    }
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  for (const { name, binary } of NODES) {
+    describe(name, { concurrency: 4 }, () => {
+      async function started(handler: string, init: Partial<InitPayload> = {}): Promise<ScriptedHost> {
+        const host = new ScriptedHost(binary, join(folder, 'virga/guest.cjs'));
+        try {
+          assert.deepEqual((await host.init(folder, handler, { form: 'lambda', ...init })).exports, ['serve']);
+        } catch (error) {
+          await host[Symbol.asyncDispose]();
+          throw error;
+        }
+        return host;
+      }
+      async function answerOf(handler: string, event: unknown = {}, options: { timeoutMs?: number } = {}) {
+        await using host = await started(handler);
+        const call = await host.event(event, {}, options).ended;
+        return call.error === undefined ? JSON.parse(call.text) : `${call.error.name}: ${call.error.message}`;
+      }
+
+      test('a callback answers, at once or later', async () => {
+        assert.deepEqual(await answerOf('callback.cjs#later', { n: 1 }), { late: { n: 1 } });
+        assert.equal(await answerOf('callback.cjs#atOnce'), 'at once');
+        assert.equal(await answerOf('callback.cjs#first'), 1);
+        assert.equal(await answerOf('callback.cjs#fails'), 'TypeError: by callback');
+        assert.equal(await answerOf('callback.cjs#text'), 'Error: only text');
+        assert.equal(await answerOf('callback.cjs#throws'), 'RangeError: thrown');
+      });
+
+      test('a callback waits for the empty event loop unless it is told not to', async () => {
+        assert.deepEqual(await answerOf('callback.cjs#waits', { waits: true }), ['timer']);
+        assert.deepEqual(await answerOf('callback.cjs#waits', { waits: false }), []);
+        assert.equal(await answerOf('callback.cjs#silent'), null);
+      });
+
+      test('an answer that waits for a loop that never empties says so before its deadline', async () => {
+        await using host = await started('callback.cjs#stuck');
+        host.event({}, {}, { timeoutMs: 300 });
+        const { text, level } = await host.log(({ text }) => text.includes('callbackWaitsForEmptyEventLoop'));
+        assert.match(text, /in which there is still: .*Timeout/);
+        assert.equal(level, 'warn');
+      });
+
+      test('context.done, succeed and fail answer at once', async () => {
+        assert.equal(await answerOf('callback.cjs#done'), 'done');
+        assert.deepEqual(await answerOf('callback.cjs#succeed'), { ok: true });
+        assert.equal(await answerOf('callback.cjs#fail'), 'Error: by fail');
+        assert.equal(await answerOf('callback.cjs#failNothing'), 'Error: handled');
+      });
+
+      test('a promise answers when it settles, whatever is left in the event loop', async () => {
+        assert.equal(await answerOf('async.mjs#promise'), 'promised');
+        assert.equal(await answerOf('async.mjs#thenable'), 'thenable');
+        assert.equal(await answerOf('async.mjs#leaves'), 'at once');
+        assert.equal(await answerOf('async.mjs#throws'), 'RangeError: thrown');
+        assert.equal(await answerOf('async.mjs#callbackFirst'), 'callback');
+      });
+
+      test('a promise that nothing can settle fails instead of running into its deadline', async () => {
+        assert.match(String(await answerOf('async.mjs#never')), /^Runtime\.NodeJsExit: .*can never settle/);
+      });
+
+      test('a value that is no promise is ignored, and the log says so', async () => {
+        await using host = await started('callback.cjs#value');
+        assert.equal((await host.event({}).ended).text, 'null');
+        assert.match((await host.log(({ level }) => level === 'warn')).text, /no promise, which Lambda ignores/);
+      });
+
+      test('many calls of one instance, with and without callbacks', async () => {
+        await using host = await started('callback.cjs#later');
+        for (let round = 0; round < 3; round++) {
+          const calls = await Promise.all([1, 2, 3].map((n) => host.event({ n }).ended));
+          assert.deepEqual(
+            calls.map((call) => JSON.parse(call.text)),
+            [1, 2, 3].map((n) => ({ late: { n } })),
+          );
+        }
+      });
+
+      test('the handler is found in objects, and what is there instead is named', async () => {
+        assert.equal(await answerOf('callback.cjs#nested.api.orders'), 'nested');
+        await assert.rejects(started('callback.cjs#nested.api.carts'), /the handler 'nested\.api\.carts' of callback\.cjs is not exported/);
+        await assert.rejects(started('callback.cjs#plain'), /is no function but a value of type number.* 'later' \(function\)/);
+        await assert.rejects(started('gone.js#handler'), /there is no file 'gone\.js'/);
+      });
+
+      test('the context is complete, and a copy of it too', async () => {
+        await using host = await started('async.mjs#echo', { memoryMiB: 512, version: 7 });
+        const id = 'inv_01jcwzr4k8q2v5m7n9p1r3s5t7';
+        const { context, copy } = JSON.parse((await host.event({}, { id }, { timeoutMs: 9_000 }).ended).text);
+        const { logStreamName, ...rest } = context;
+        assert.deepEqual(rest, {
+          callbackWaitsForEmptyEventLoop: true,
+          functionName: 'hello',
+          functionVersion: '7',
+          invokedFunctionArn: 'arn:aws:lambda:us-east-1:000000000000:function:hello',
+          memoryLimitInMB: '512',
+          awsRequestId: requestIdOf(id),
+          logGroupName: '/aws/lambda/hello',
+        });
+        assert.match(logStreamName, /^\d{4}\/\d\d\/\d\d\/\[7\][0-9a-f]{32}$/);
+        assert.deepEqual(copy, context);
+        await using other = await started('async.mjs#remaining');
+        const ms = Number((await other.event({}, {}, { timeoutMs: 9_000 }).ended).text);
+        assert.ok(Number.isInteger(ms) && ms <= 9_000 && ms > 8_000, String(ms));
+      });
+
+      test("Lambda's environment is there, and what AWS reserves is not the function's to change", async () => {
+        const env = {
+          AWS_REGION: 'eu-west-1',
+          LD_LIBRARY_PATH: '/own',
+          AWS_LAMBDA_FUNCTION_NAME: 'other',
+          PATH: '/usr/local/bin:/usr/bin:/bin',
+        };
+        await using host = await started('async.mjs#environment', { env, memoryMiB: 512, version: 7, concurrency: 1 });
+        const seen = JSON.parse((await host.event({}).ended).text);
+        const { AWS_LAMBDA_LOG_STREAM_NAME: stream, NODE_PATH: nodePath, PATH: path, ...rest } = seen;
+        assert.match(stream, /^\d{4}\/\d\d\/\d\d\/\[7\][0-9a-f]{32}$/);
+        assert.ok(path.endsWith(':/opt/bin') && path.includes('/usr/bin'), path);
+        assert.match(nodePath, /^\/opt\/nodejs\/node26\/node_modules:\/opt\/nodejs\/node_modules:\/var\/runtime\/node_modules/);
+        assert.deepEqual(rest, {
+          _HANDLER: 'async.environment',
+          AWS_DEFAULT_REGION: 'eu-west-1',
+          AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs26.x',
+          AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '512',
+          AWS_LAMBDA_FUNCTION_NAME: 'hello',
+          AWS_LAMBDA_FUNCTION_VERSION: '7',
+          AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
+          AWS_LAMBDA_LOG_GROUP_NAME: '/aws/lambda/hello',
+          AWS_REGION: 'eu-west-1',
+          AWS_XRAY_CONTEXT_MISSING: 'LOG_ERROR',
+          LAMBDA_RUNTIME_DIR: '/var/runtime',
+          LAMBDA_TASK_ROOT: folder,
+          LD_LIBRARY_PATH: '/own',
+          TZ: 'UTC',
+        });
+      });
+
+      test('each call sees its own trace, also with others beside it', async () => {
+        await using host = await started('async.mjs#trace');
+        const other = '00-aaaabbbbccccddddeeeeffff00001111-1111222233334444-00';
+        const calls = [host.event({}, { trace: TRACE }), host.event({}, { trace: other })];
+        const seen = await Promise.all(calls.map(async (call) => JSON.parse((await call.ended).text)));
+        assert.deepEqual(seen, [
+          ['Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1', true],
+          ['Root=1-aaaabbbb-ccccddddeeeeffff00001111;Parent=1111222233334444;Sampled=0', true],
+        ]);
+        assert.deepEqual(await answerOf('async.mjs#readsTraceAtInit'), [null]);
+      });
+
+      test('an InvokeStore that a library has put there knows the invocation', async () => {
+        await using host = await started('async.mjs#store');
+        assert.equal((await host.event({}).ended).text, 'null');
+        await using other = await started('async.mjs#addStore');
+        await other.event({}).ended;
+        assert.equal((await other.event({}).ended).error, undefined);
+      });
+
+      test('over HTTP the event and the result are those of API Gateway', async () => {
+        await using host = await started('async.mjs#http');
+        const made = await host.http('/x').ended;
+        assert.deepEqual([made.meta!.status, made.header('x-a'), made.text], [201, ['b'], 'made']);
+        assert.deepEqual((await host.http('/empty').ended).meta, { status: 204, headers: [] });
+        assert.equal((await host.http('/x', { method: 'HEAD' }).ended).text, '');
+        await using other = await started('async.mjs#wrong');
+        const { error } = await other.http('/x').ended;
+        assert.deepEqual(
+          [error!.name, error!.message],
+          ['BadResponse', "its statusCode is 'fine'; it must be a whole number from 200 to 599"],
+        );
+      });
+
+      test('a stream reaches the client as it is written', async () => {
+        await using host = await started('streams.mjs#handlers.plain');
+        const call = host.http('/');
+        await call.until(() => call.bodyBytes > 0);
+        assert.deepEqual([call.text, call.meta], ['one ', { status: 200, headers: ['content-type', 'application/octet-stream'] }]);
+        assert.equal((await call.ended).text, 'one two three');
+        assert.equal((await host.event({}).ended).text, 'one two three');
+      });
+
+      test('the head of a stream: media type, metadata, by hand', async () => {
+        const headOf = async (handler: string) => {
+          await using host = await started(`streams.mjs#${handler}`);
+          const call = await host.http('/').ended;
+          assert.equal(call.error, undefined);
+          return { ...call.meta!, text: call.text };
+        };
+        assert.deepEqual(await headOf('handlers.typed'), { status: 200, headers: ['content-type', 'text/html'], text: '<p>' });
+        assert.deepEqual(await headOf('handlers.from'), {
+          status: 202,
+          headers: ['content-type', 'text/plain', 'x-n', '7', 'set-cookie', 'a=1', 'set-cookie', 'b=2'],
+          text: '{"an":"object"}',
+        });
+        assert.deepEqual(await headOf('handlers.empty'), {
+          status: 302,
+          headers: ['location', '/', 'content-type', 'application/octet-stream'],
+          text: '',
+        });
+        assert.deepEqual(await headOf('handlers.prelude'), {
+          status: 203,
+          headers: ['x-by', 'hand', 'content-type', 'application/octet-stream'],
+          text: 'body',
+        });
+        assert.equal((await headOf('marked')).text, 'by its mark');
+        const { id, done } = JSON.parse((await headOf('handlers.context')).text) as Record<string, string>;
+        assert.deepEqual([id, done], [requestIdOf('inv_1'), 'undefined']);
+      });
+
+      test('a stream waits for a slow client, piped with and without waiting for it', async () => {
+        for (const handler of ['pipeline', 'pipe']) {
+          await using host = await started(`streams.mjs#handlers.${handler}`);
+          const call = host.http('/', {}, { slow: true });
+          await call.until(() => call.bodyBytes === call.granted);
+          while (call.bodyBytes < 40 * 16 * 1024) {
+            call.grant(64 * 1024);
+            const wanted = Math.min(call.granted, 40 * 16 * 1024);
+            await call.until(() => call.bodyBytes >= wanted);
+            assert.ok(call.bodyBytes <= call.granted);
+          }
+          await call.ended;
+          assert.equal(call.body.length, 40 * 16 * 1024);
+        }
+      });
+
+      test('a HEAD request gets the head of the stream alone', async () => {
+        await using host = await started('streams.mjs#handlers.from');
+        const call = await host.http('/', { method: 'HEAD' }).ended;
+        assert.deepEqual([call.meta!.status, call.text], [202, '']);
+      });
+
+      test('a client that leaves ends the stream', async () => {
+        await using host = await started('streams.mjs#handlers.endless');
+        const call = host.http('/');
+        await call.until(() => call.bodyBytes > 10);
+        call.cancel();
+        assert.equal((await call.ended).error!.name, 'AbortError');
+        await host.log(({ text }) => text === 'ended by ERR_STREAM_PREMATURE_CLOSE');
+      });
+
+      test('what is wrong with a stream is the error of the call', async () => {
+        const errorOf = async (handler: string) => {
+          await using host = await started(`streams.mjs#handlers.${handler}`);
+          const { error } = await host.http('/').ended;
+          return `${error?.name}: ${error?.message}`;
+        };
+        assert.equal(await errorOf('early'), 'RangeError: early');
+        assert.equal(await errorOf('late'), 'RangeError: late');
+        assert.equal(await errorOf('sync'), 'Error: Streaming does not support non-async handlers.');
+        assert.equal(await errorOf('unfinished'), 'Error: Response stream is not finished.');
+        assert.equal(await errorOf('wrong'), "BadResponse: its statusCode is 'fine'; it must be a whole number from 200 to 599");
+        assert.match(await errorOf('other'), /TypeError: awslambda\.HttpResponseStream\.from\(\) takes the responseStream/);
+        assert.equal(await errorOf('tooLate'), 'Error: Cannot set content-type, too late.');
+        await assert.rejects(started('streams.mjs#strange'), /streams responses alone/);
+        await using ended = await started('streams.mjs#handlers.afterwards');
+        assert.equal((await ended.http('/').ended).text, 'x');
+        await ended.log(({ text, level }) => level === 'error' && text.startsWith('RangeError: afterwards'));
+        await using host = await started('streams.mjs#handlers.value');
+        assert.equal((await host.http('/').ended).text, 'x');
+        await host.log(({ text }) => text === 'Streaming handlers ignore return values.');
+      });
+
+      test('a layer is on the path, and what only AWS brings along is named', async () => {
+        await using host = await started('index.js#handler', { env: { NODE_PATH: join(folder, 'layer/nodejs/node_modules') } });
+        assert.equal((await host.event({}).ended).text, '"from the layer"');
+        await assert.rejects(started('wants-sdk.mjs#handler'), /'@aws-sdk\/client-s3' comes with AWS Lambda's runtime/);
+        await assert.rejects(started('wants-old-sdk.cjs#handler'), /'aws-sdk' comes with AWS Lambda's runtime/);
+        await assert.rejects(
+          started('async.mjs#echo', { env: { AWS_LAMBDA_EXEC_WRAPPER: '/opt/otel-handler' } }),
+          /AWS_LAMBDA_EXEC_WRAPPER is '\/opt\/otel-handler'/,
+        );
+      });
+
+      test('NODE_OPTIONS: what is to be loaded first is, what cannot be done is named', async () => {
+        const NODE_OPTIONS = '--enable-source-maps --require ./preloaded.cjs --max-http-header-size=99';
+        await using host = await started('reads-preloaded.mjs', { env: { NODE_OPTIONS } });
+        assert.equal((await host.event({}).ended).text, '"yes"');
+        const { text } = await host.log(({ level }) => level === 'warn');
+        assert.match(text, /no effect with --max-http-header-size=99:/);
+        await using other = await started('reads-preloaded.mjs', { env: { NODE_OPTIONS: '--import=./preloaded.cjs' } });
+        assert.equal((await other.event({}).ended).text, '"yes"');
+        assert.deepEqual(other.logs, []);
+      });
+    });
+  }
+});
