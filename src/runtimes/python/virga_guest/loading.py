@@ -35,8 +35,13 @@ def load(init):
     with open(path, "rb") as source:
         source.read()
     read = time.perf_counter()
-    module = _evaluate(file, path)
-    handler = _exported(module, file, export or DEFAULT_EXPORT)
+    if init.get("form") == "google":
+        from . import google_form
+
+        handler = google_form.load(init, file, path, export)
+    else:
+        module = _evaluate(file, path)
+        handler = _exported(module, file, export or DEFAULT_EXPORT)
     evaluated = time.perf_counter()
     return Loaded(handler, (read - started) * 1000, (evaluated - read) * 1000)
 
