@@ -25,7 +25,7 @@ const EXTENSIONS = { nodejs: ['.js', '.mjs', '.cjs'], python: ['.py', '/__init__
 
 export async function buildAsItIs(
   fn: ManifestFunction,
-  { manifest, workFolder, target }: { manifest: Manifest; workFolder: string; target: Target },
+  { manifest, workFolder, target, layers }: { manifest: Manifest; workFolder: string; target: Target; layers: readonly ArtifactEntry[] },
 ): Promise<BuiltFunction> {
   const source = join(manifest.folder, fn.source);
   if (fn.settings.runtime === 'wasm') await checkProgram(source, fn);
@@ -37,7 +37,8 @@ export async function buildAsItIs(
   const entries = [...new Map([...own, ...included].map((entry) => [entry.path, entry])).values()];
   return {
     entries,
-    handler: isApp ? await appHandler(fn, entries) : handlerOf(fn, entries),
+    // A layer may bring the program that is started.
+    handler: isApp ? await appHandler(fn, entries) : handlerOf(fn, [...layers, ...entries]),
     sources: [source, ...fn.include.map((glob) => join(manifest.folder, staticPart(glob)))],
   };
 }

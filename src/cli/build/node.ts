@@ -16,6 +16,7 @@ import type { SourceText } from './azure-source.ts';
 import { bundleFailure, unresolvedImports } from './bundle-failure.ts';
 import { FRAMEWORK, googleEntry } from './google-entry.ts';
 import { includedFiles, staticPart } from './include.ts';
+import { fileInLayers, layerWithPackage } from './layers.ts';
 import { ASKS_WHERE, COMPUTED_REQUIRE, ownFolderEdits, withoutComments, WORTH_A_LOOK } from './own-folder.ts';
 import { carriedFiles, findPackage, hasNativeCode, packageNameOf, packageOfFile } from './packages.ts';
 import type { Package, Target } from './packages.ts';
@@ -36,8 +37,11 @@ const AUTHORS_REQUIRE = '/node_modules/express/lib/view.js';
 /** Each further round carries packages that the one before found unfit for bundling. */
 const ROUNDS_MAX = 20;
 
-export async function buildNode(fn: ManifestFunction, options: { folder: string; target: Target }): Promise<BuiltFunction> {
-  const { folder, target } = options;
+export async function buildNode(
+  fn: ManifestFunction,
+  options: { folder: string; target: Target; layers: readonly string[] },
+): Promise<BuiltFunction> {
+  const { folder, target, layers } = options;
   const input = join(folder, fn.source);
   const format = isCommonJs(input) ? 'cjs' : 'esm';
   const carried = new Map<string, Package>();
@@ -54,7 +58,7 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   for (let round = 0; ; round++) {
     const carriedBefore = carried.size;
     const entry = fn.settings.form === 'google' && !carried.has(FRAMEWORK) ? googleEntry(input, format) : { input };
-    const plugins = [...('plugin' in entry ? [entry.plugin] : []), plugin({ folder, carried, addons })];
+    const plugins = [...('plugin' in entry ? [entry.plugin] : []), plugin({ folder, carried, addons, layers })];
     ({ chunk, map, modules } = await bundle(entry.input, { folder, format, plugins }));
     // Packages found while they were already being bundled: once more without them.
     if (![...carried.values()].some((found) => chunk!.moduleIds.some((id) => id.startsWith(`${found.folder}${sep}`)))) break;
@@ -153,18 +157,24 @@ interface Carrying {
   carried: Map<string, Package>;
   /** Filled here: the author's own native addons. */
   addons: Map<string, ArtifactEntry>;
+  /** Folders of the function's layers. */
+  layers: readonly string[];
 }
 
-function plugin({ folder, carried, addons }: Carrying): Plugin {
+function plugin({ folder, carried, addons, layers }: Carrying): Plugin {
   const native = new Map<string, boolean>();
   const carry = (found: Package): void => void carried.set(found.name, found);
   return {
     name: 'virga',
     resolveId: {
-      filter: { id: /^[@\w~]|\.node$/ },
+      filter: { id: /^[@\w~]|\.node$|^\/opt\// },
       handler(specifier, importer) {
         if (importer === undefined) return null;
         const from = dirname(importer);
+        if (specifier.startsWith('/opt/')) {
+          const file = fileInLayers(specifier, layers);
+          return file === undefined ? null : this.resolve(file, importer);
+        }
         if (/^\.{1,2}\/.*\.node$/.test(specifier) && packageOfFile(importer) === undefined) {
           const file = resolve(from, specifier);
           const path = relative(folder, file).split(sep).join('/');
@@ -175,7 +185,11 @@ function plugin({ folder, carried, addons }: Carrying): Plugin {
         }
         const name = packageNameOf(specifier);
         const found = name === undefined ? undefined : findPackage(name, from);
-        if (found === undefined) return null;
+        if (found === undefined) {
+          // What only a layer has is bundled like any other: import knows nothing of NODE_PATH.
+          const layer = name === undefined ? undefined : layerWithPackage(name, layers);
+          return layer === undefined ? null : this.resolve(specifier, join(layer, 'layer.js'));
+        }
         if (!native.has(found.folder)) native.set(found.folder, hasNativeCode(found));
         if (!native.get(found.folder) && carried.get(found.name)?.folder !== found.folder) return null;
         const taken = carried.get(found.name) ?? findPackage(found.name, folder);

@@ -12,6 +12,7 @@ const FORMS: Record<string, () => Promise<Form>> = {
   bun: () => import('./web/web.ts'),
   deno: () => import('./web/web.ts'),
   wasm: () => import('./wasm/wasm.ts'),
+  workers: () => import('./workers/workers.ts'),
   azure: () => import('./azure/azure.ts'),
   google: () => import('./google/google.ts'),
 };

@@ -62,7 +62,11 @@ def _add_exit():
 
 def _set_search_path(code_folder, file_folder):
     front = [code_folder] if code_folder == file_folder else [code_folder, file_folder]
-    sys.path[:0] = front
+    # What layers bring, as AWS Lambda looks for it.
+    layer = os.path.join(code_folder, "opt", "python")
+    version = "python%d.%d" % sys.version_info[:2]
+    layers = [os.path.join(layer, "lib", version, "site-packages"), layer]
+    sys.path[:0] = front + [folder for folder in layers if os.path.isdir(folder)]
     packages = os.path.join(code_folder, ".packages")
     if os.path.isdir(packages):
         sys.path.append(packages)
