@@ -82,16 +82,15 @@ def environment_of(init, identity):
     return env
 
 
-_VALUES = {digit: value for value, digit in enumerate("0123456789abcdefghjkmnpqrstvwxyz")}
 _ID_DIGITS = 26
+# The digits of our base32 as those of Python's; letters that are none count as zero.
+_DIGITS = str.maketrans("abcdefghjkmnpqrstvwxyzilou", "abcdefghijklmnopqrstuv0000")
 
 
 def request_id_of(invocation_id):
     """The id of an invocation (48 bits of Unix ms and 80 random ones, in 26 digits of base32) as a UUID of version 8: the 42
     lower bits of the time, then the random ones around version and variant (see environment.ts)."""
-    value = 0
-    for digit in invocation_id.partition("_")[2].rjust(_ID_DIGITS, "0")[:_ID_DIGITS]:
-        value = value * 32 + _VALUES.get(digit, 0)
+    value = int(invocation_id.partition("_")[2].rjust(_ID_DIGITS, "0")[:_ID_DIGITS].translate(_DIGITS), 32)
     time_bits = (value >> 80) % (1 << 42)
     random_bits = value & ((1 << 80) - 1)
     start = "%012x" % ((time_bits << 6) | (random_bits >> 74))
