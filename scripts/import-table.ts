@@ -30,7 +30,7 @@ const ADAPTERS = [
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
-  { name: 'frames', files: ['src/protocol/frames.ts', 'src/protocol/stream-table.ts', 'src/protocol/events.ts'], may: [] },
+  { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },
 

@@ -197,6 +197,20 @@ export function waitedTooLongError(version: DeployedVersion, waitedMs: number, r
   );
 }
 
+/** It has no instance that could be busy, and got none: nothing is known against the function. */
+export function noInstanceError(
+  version: DeployedVersion,
+  waitedMs: number,
+  { starting, retryAfterS }: { starting: boolean; retryAfterS: number },
+): VirgaError {
+  const why = starting
+    ? 'one is still being started, and the machine may be overloaded'
+    : 'this node has no room for one more, or starts as many as it may (VIRGA_LIMIT_SANDBOX_MEMORY_MIB, VIRGA_LIMIT_SANDBOXES, VIRGA_LIMIT_STARTS_IN_FLIGHT)';
+  return new VirgaError('sandbox_unavailable', `${nameOf(version)} got no instance within ${duration(waitedMs)}: ${why}; try again later`, {
+    retryAfterS,
+  });
+}
+
 export function stoppingError(): VirgaError {
   return new VirgaError('unavailable', 'Virga is stopping; try again in a moment');
 }

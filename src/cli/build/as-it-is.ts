@@ -10,26 +10,34 @@ import { ARCHIVE_LIMITS } from './archive.ts';
 import type { ArtifactEntry } from './archive.ts';
 import { filesOfFolder } from './folder-files.ts';
 import { includedFiles, staticPart } from './include.ts';
+import { appHandler, checkAzureApp, packagesAbove } from './node-app.ts';
 import type { BuiltFunction } from './node.ts';
+import { checkProgram } from './wasm.ts';
+import type { Target } from './packages.ts';
 import { unzip } from './zip.ts';
 
 const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv']);
-const SKIPPED_FILES = /^\.env(?:\.|$)/;
+/** Secrets of this machine: Azure keeps those of a developer in local.settings.json. */
+const SKIPPED_FILES = /^\.env(?:\.|$)|^local\.settings\.json$/;
 const NAMES_SHOWN = 12;
 const BOOTSTRAP_OF_LAYER = 'opt/bootstrap';
 const EXTENSIONS = { nodejs: ['.js', '.mjs', '.cjs'], python: ['.py', '/__init__.py'] };
 
 export async function buildAsItIs(
   fn: ManifestFunction,
-  { manifest, workFolder }: { manifest: Manifest; workFolder: string },
+  { manifest, workFolder, target }: { manifest: Manifest; workFolder: string; target: Target },
 ): Promise<BuiltFunction> {
   const source = join(manifest.folder, fn.source);
+  if (fn.settings.runtime === 'wasm') await checkProgram(source, fn);
   const own = await ownEntries(fn, { manifest, workFolder, source });
+  const isApp = fn.settings.runtime.startsWith('nodejs') && (fn.settings.form === 'azure' || fn.settings.form === 'google');
+  if (isApp && sourceKind(manifest.folder, fn.source) === 'folder') own.push(...(await packagesAbove(source, own, target)));
+  if (fn.settings.form === 'azure') await checkAzureApp(fn, own);
   const included = await includedFiles(manifest.folder, fn.include);
   const entries = [...new Map([...own, ...included].map((entry) => [entry.path, entry])).values()];
   return {
     entries,
-    handler: handlerOf(fn, entries),
+    handler: isApp ? await appHandler(fn, entries) : handlerOf(fn, entries),
     sources: [source, ...fn.include.map((glob) => join(manifest.folder, staticPart(glob)))],
   };
 }
@@ -67,6 +75,7 @@ function handlerOf(fn: ManifestFunction, entries: ArtifactEntry[]): string {
   const { runtime } = fn.settings;
   if (runtime === 'provided') return bootstrapOf(fn, entries);
   const files = new Set(entries.map((entry) => entry.path));
+  if (runtime === 'wasm') return fn.handler === undefined ? fileOf(fn) : `${fileOf(fn)}#${fn.handler}`;
   const language = runtime.startsWith('nodejs') ? 'nodejs' : runtime.startsWith('python') ? 'python' : undefined;
   if (language === undefined) return files.has(fileOf(fn)) ? fileOf(fn) : (fn.handler ?? [...files][0] ?? 'none');
   const tried = candidates(fn, language);
@@ -106,7 +115,7 @@ function candidates(fn: ManifestFunction, language: keyof typeof EXTENSIONS): { 
   }));
   // Python's modules are named with dots as well.
   if (language === 'python') splits.reverse();
-  if (fn.settings.form === 'azure' || fn.settings.form === 'google' || fn.settings.form === 'workers')
+  if (fn.settings.form === 'google' || fn.settings.form === 'workers')
     splits.push({ stem: language === 'python' ? 'main' : 'index', name: fn.handler });
   return splits.flatMap(({ stem, name }) => {
     const path = language === 'python' ? stem.replaceAll('.', '/') : stem;

@@ -79,7 +79,8 @@ async function buildOf(
     const { buildPython } = await import('./python.ts');
     return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });
   }
-  if (kind !== 'nodejs') return (await import('./as-it-is.ts')).buildAsItIs(fn, { manifest, workFolder: options.workFolder });
+  if (kind !== 'nodejs')
+    return (await import('./as-it-is.ts')).buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf() });
   return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
 }
 

@@ -11,7 +11,10 @@ import { VirgaError } from '../../protocol/errors.ts';
 import { isBooted } from '../../protocol/settings.ts';
 import type { ManifestFunction } from '../manifest/manifest.ts';
 import type { ArtifactEntry } from './archive.ts';
+import { checkAzureSources } from './azure-source.ts';
+import type { SourceText } from './azure-source.ts';
 import { bundleFailure, unresolvedImports } from './bundle-failure.ts';
+import { FRAMEWORK, googleEntry } from './google-entry.ts';
 import { includedFiles, staticPart } from './include.ts';
 import { ASKS_WHERE, COMPUTED_REQUIRE, ownFolderEdits, withoutComments, WORTH_A_LOOK } from './own-folder.ts';
 import { carriedFiles, findPackage, hasNativeCode, packageNameOf, packageOfFile } from './packages.ts';
@@ -45,11 +48,14 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   let modules: string[];
   for (let round = 0; ; round++) {
     const carriedBefore = carried.size;
-    ({ chunk, map, modules } = await bundle(input, { folder, format, plugin: plugin({ folder, carried, addons }) }));
+    const entry = fn.settings.form === 'google' && !carried.has(FRAMEWORK) ? googleEntry(input, format) : { input };
+    const plugins = [...('plugin' in entry ? [entry.plugin] : []), plugin({ folder, carried, addons })];
+    ({ chunk, map, modules } = await bundle(entry.input, { folder, format, plugins }));
     // Packages found while they were already being bundled: once more without them.
     if (![...carried.values()].some((found) => chunk!.moduleIds.some((id) => id.startsWith(`${found.folder}${sep}`)))) break;
     if (round >= ROUNDS_MAX || (round > 0 && carried.size === carriedBefore)) break;
   }
+  if (fn.settings.form === 'azure') checkAzureSources(fn, ownSources(modules, folder));
   const file = format === 'cjs' ? 'index.cjs' : 'index.mjs';
   if (format === 'esm' && isExported(fn)) checkExports(fn, chunk.exports);
   const entries: ArtifactEntry[] = [
@@ -57,6 +63,7 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
     { path: `${file}.map`, content: map },
   ];
   const own = new Set(entries.map((entry) => entry.path));
+  if (fn.settings.form === 'azure') entries.push(...hostJson(dirname(input), folder));
   for (const entry of [...addons.values(), ...(await includedFiles(folder, fn.include))]) {
     if (own.has(entry.path)) throw new VirgaError('build_failed', `include: ${entry.path} has the name of the bundle; rename the file`);
     entries.push(entry);
@@ -68,20 +75,36 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   return {
     entries: [...unique.values()],
     // AWS Lambda's `index.handler` names the author's file, which is the bundle now.
-    handler: fn.handler === undefined ? file : `${file}#${exportOf(fn.handler)}`,
+    handler: fn.handler === undefined ? file : `${file}#${isExported(fn) ? exportOf(fn.handler) : fn.handler}`,
     sources: [...new Set(sources)],
   };
+}
+
+/** The author's own modules. */
+function* ownSources(modules: readonly string[], folder: string): Generator<SourceText> {
+  for (const file of modules)
+    if (packageOfFile(file) === undefined) yield { path: relative(folder, file), text: readFileSync(file, 'utf8') };
+}
+
+/** The settings of an Azure app (its route prefix), from the folder of the source or the nearest one above it. */
+function hostJson(from: string, top: string): ArtifactEntry[] {
+  for (let at = from; ; at = dirname(at)) {
+    const file = join(at, 'host.json');
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found?.isFile() === true) return [{ path: 'host.json', file, bytes: found.size }];
+    if (at === top || dirname(at) === at) return [];
+  }
 }
 
 interface BundleOptions {
   folder: string;
   format: 'cjs' | 'esm';
-  plugin: Plugin;
+  plugins: Plugin[];
 }
 
 async function bundle(
   input: string,
-  { folder, format, plugin: own }: BundleOptions,
+  { folder, format, plugins }: BundleOptions,
 ): Promise<{ chunk: OutputChunk; map: Uint8Array; modules: string[] }> {
   const unresolved: RolldownLog[] = [];
   try {
@@ -95,7 +118,7 @@ async function bundle(
         if (log.code === 'UNRESOLVED_IMPORT' && log.id !== undefined && packageOfFile(log.id) === undefined) unresolved.push(log);
       },
       tsconfig: true,
-      plugins: [own],
+      plugins,
       // A CommonJS module within an ES bundle still says __dirname, which ES modules do not have.
       transform: { define: format === 'esm' ? { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' } : {} },
       moduleTypes: { '.txt': 'text', '.html': 'text', '.sql': 'text', '.md': 'text' },

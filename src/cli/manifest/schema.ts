@@ -164,7 +164,9 @@ const settings = {
   memory: size(memoryMiB).optional().describe('Memory of one instance. Beyond it the instance is killed and the call answers 502.'),
   timeout: duration(timeoutMs)
     .optional()
-    .describe('How long one call may take. Beyond it the instance is killed and the call answers 504.'),
+    .describe(
+      'How long one call may take once an instance has it. Beyond it the instance is killed and the call answers 504. It waits as long for a busy instance, then it is answered 429; what a cold start takes does not count.',
+    ),
   concurrency: whole(concurrency).optional().describe('Calls that one instance handles at the same time.'),
   instances: z
     .strictObject(

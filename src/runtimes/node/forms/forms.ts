@@ -15,6 +15,8 @@ export interface FormHost {
   memory: PeakMemory;
   /** fd 3, which keeps the process alive unless it is told not to. */
   channel: { ref(): void; unref(): void };
+  /** PATH as the sandbox was booted with: where the runtimes are. The function's own is another. */
+  path: string;
 }
 
 export interface Form {
@@ -24,6 +26,12 @@ export interface Form {
 const FORMS: Record<string, () => Promise<Form>> = {
   provided: () => import('./provided/provided.ts'),
   lambda: () => import('./lambda/lambda.ts'),
+  web: () => import('./web/web.ts'),
+  bun: () => import('./web/web.ts'),
+  deno: () => import('./web/web.ts'),
+  wasm: () => import('./wasm/wasm.ts'),
+  azure: () => import('./azure/azure.ts'),
+  google: () => import('./google/google.ts'),
 };
 
 export async function formOf(name: string): Promise<Form> {

@@ -20,6 +20,8 @@ export interface ProgramOptions {
   command: readonly [string, ...string[]];
   env: Record<string, string>;
   cwd: string;
+  /** Of a program that is known to open neither /dev/stdout nor /dev/stderr: sockets will do, and start it 2 ms sooner. */
+  sockets?: boolean;
   /** Called for each line that it writes: stdout is `info`, stderr `error`. */
   onLine: (level: LogLevelName, line: string) => void;
 }
@@ -43,7 +45,7 @@ export class Program {
 
   /** Fails with a LoadError when it cannot be started. */
   static async start(options: ProgramOptions): Promise<Program> {
-    const pipes = await outputPipes('/tmp');
+    const pipes = options.sockets === true ? undefined : await outputPipes('/tmp');
     const [file, ...args] = options.command;
     let child: ChildProcess;
     try {
