@@ -3,7 +3,7 @@
 For a function of CloudEvents they are the events that Eventarc delivers (Cloud Storage, Pub/Sub, Cloud Scheduler); for an HTTP function,
 what the same sources send to an HTTP target (Cloud Tasks, a Pub/Sub push, Cloud Scheduler). The Node guest makes the same of them
 (runtimes/node/forms/google/events.ts, which cites the documents). Invariant: an event of a type that is not Virga's goes on
-as it is. Pure; called by google_form/__init__.py.
+as it is. Pure; called by google/__init__.py.
 """
 
 import base64

@@ -3,13 +3,14 @@
 The framework makes a Flask app of the function's file, and each invocation is a WSGI request to that app. The framework is the one that
 the artifact carries; where it carries none, stand_in/ is one, over the Flask of the artifact or of the machine.
 
-Invariant: what a function is and how it is called is the framework's to say. Called by loading.py; virga_serve() by workers.py.
+Invariant: what a function is and how it is called is the framework's to say. Made by forms/__init__.py.
 """
 
 import os
 import sys
 
-from ..failures import BadRequest, BadResponse, LoadError
+from ...failures import BadRequest, BadResponse, LoadError
+from .. import Form
 from . import deliveries, machine_packages, wsgi
 
 _STAND_IN = os.path.join(os.path.dirname(__file__), "stand_in")
@@ -21,7 +22,22 @@ class EventRefused(BadResponse):
     """The function has answered an event with an error, which the framework has logged."""
 
 
-def load(init, file, path, export):
+class Google(Form):
+    def handler_of(self, file, path, export, evaluate, exported):
+        return _function(self.init, file, path, export)
+
+    def event_of(self, meta, body):
+        # The framework makes its own of the invocation.
+        return None
+
+    def context_of(self, invocation):
+        return invocation
+
+    def answer_of(self, meta, event, result):
+        return result
+
+
+def _function(init, file, path, export):
     """The function as something that workers.py can call."""
     environ = os.environ
     environ.setdefault("K_SERVICE", init["function"])
@@ -62,7 +78,7 @@ class Function:
         # The framework has settled it by now.
         self._signature = os.environ.get("FUNCTION_SIGNATURE_TYPE", "http")
 
-    def virga_serve(self, invocation):
+    def __call__(self, _, invocation):
         """An Answer, whose body may be an iterator."""
         meta = invocation.meta
         if meta["kind"] == "http":

@@ -1,7 +1,7 @@
 """Flask and what it is made of, from the machine's own packages (Debian's python3-flask), for functions whose artifact has none.
 
 Invariant: nothing but these names is found there, and only after everything else was looked through: what the artifact carries
-wins, and the machine's other packages stay out of sight. Called by google_form/__init__.py.
+wins, and the machine's other packages stay out of sight. Called by google/__init__.py.
 """
 
 import os

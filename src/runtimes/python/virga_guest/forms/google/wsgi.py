@@ -1,15 +1,15 @@
 """An invocation as a WSGI request (PEP 3333), and what the app answers as an Answer.
 
 Invariant: a body of known length goes out whole, any other as it is made; the app's iterable is closed in either case. Called by
-google_form/__init__.py.
+google/__init__.py.
 """
 
 import io
 import json
 import sys
 
-from ..answer import Answer
-from ..failures import BadResponse
+from ...answer import Answer
+from ...failures import BadResponse
 
 _WHOLE_MAX = 1024 * 1024
 _BODILESS = (204, 304)

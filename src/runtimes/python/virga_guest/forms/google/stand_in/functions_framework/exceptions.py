@@ -1,4 +1,4 @@
-"""The exceptions of the package functions-framework, by their names. Raised by the stand-in; google_form/__init__.py shows them."""
+"""The exceptions of the package functions-framework, by their names. Raised by the stand-in; google/__init__.py shows them."""
 
 
 class FunctionsFrameworkException(Exception):

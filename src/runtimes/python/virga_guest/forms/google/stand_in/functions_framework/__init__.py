@@ -1,7 +1,7 @@
 """A stand-in for the package functions-framework, for artifacts that do not carry it: its decorators, and a Flask app of a function's file.
 
 Invariant: what is here means what it means in the package (github.com/GoogleCloudPlatform/functions-framework-python); what is not
-here says that the package has it. Found by google_form/__init__.py after everything else on the search path.
+here says that the package has it. Found by google/__init__.py after everything else on the search path.
 """
 
 import functools
