@@ -4,7 +4,7 @@
 // answers and logs as every function. Called by guest.ts.
 import type { InitPayload } from '../../../protocol/frames.ts';
 import { LoadError } from '../failure.ts';
-import type { Loaded } from '../load.ts';
+import type { Loaded, Target } from '../load.ts';
 import type { LogRecords } from '../log-records.ts';
 
 /** What a form gets of the guest. */
@@ -16,15 +16,24 @@ export interface FormHost {
 
 export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
+  /** What serves, without anything that the code of a function could see: a blank runs it once while it waits. */
+  rehearsed?: (init: InitPayload, host: FormHost) => Target;
 }
 
 const FORMS: Record<string, () => Promise<Form>> = {
   lambda: () => import('./lambda/lambda.ts'),
 };
 
+const loaded = new Map<string, Form>();
+
+/** A form that was loaded before (rehearsal.ts) is there at once. */
 export async function formOf(name: string): Promise<Form> {
-  const form = FORMS[name];
-  if (form === undefined)
+  const there = loaded.get(name);
+  if (there !== undefined) return there;
+  const load = FORMS[name];
+  if (load === undefined)
     throw new LoadError(`this runtime runs no code of the form '${name}'; it knows ${Object.keys(FORMS).join(', ') || 'none'}`);
-  return form();
+  const form = await load();
+  loaded.set(name, form);
+  return form;
 }
