@@ -17,9 +17,16 @@ const FORMS: Record<string, () => Promise<Form>> = {
   google: () => import('./google/google.ts'),
 };
 
+const loaded = new Map<string, Form>();
+
+/** A form that was loaded before (rehearsal.ts) is there at once. */
 export async function formOf(name: string): Promise<Form> {
-  const form = FORMS[name];
-  if (form === undefined)
+  const there = loaded.get(name);
+  if (there !== undefined) return there;
+  const load = FORMS[name];
+  if (load === undefined)
     throw new LoadError(`this runtime runs no code of the form '${name}'; it knows ${Object.keys(FORMS).join(', ') || 'none'}`);
-  return form();
+  const form = await load();
+  loaded.set(name, form);
+  return form;
 }
