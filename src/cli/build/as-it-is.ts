@@ -34,7 +34,7 @@ export async function buildAsItIs(
   const isApp = fn.settings.runtime.startsWith('nodejs') && (fn.settings.form === 'azure' || fn.settings.form === 'google');
   if (isApp && sourceKind(manifest.folder, fn.source) === 'folder') own.push(...(await packagesAbove(source, own, target)));
   if (fn.settings.form === 'azure') await checkAzureApp(fn, own);
-  const worker = fn.settings.form === 'workers' ? checkWorker(fn, { folder: manifest.folder, sources: await ownTexts(own) }) : undefined;
+  const worker = fn.settings.form === 'workers' ? checkWorker(fn, { manifest, sources: await ownTexts(own) }) : undefined;
   const included = await includedFiles(manifest.folder, fn.include);
   const entries = [...new Map([...own, ...included].map((entry) => [entry.path, entry])).values()];
   return {

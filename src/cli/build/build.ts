@@ -98,7 +98,7 @@ async function buildOf(
     const { buildAsItIs } = await import('./as-it-is.ts');
     return buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf(), layers: options.layers.files });
   }
-  return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf(), layers: options.layers.folders });
+  return (await import('./node.ts')).buildNode(fn, { manifest, target: targetOf(), layers: options.layers.folders });
 }
 
 /** Functions run on Linux; on which processor only a Linux client, deploying to its own kind, can tell. */

@@ -9,7 +9,7 @@ import type { OutputChunk, Plugin, RolldownLog } from 'rolldown';
 import { parseSync } from 'rolldown/utils';
 import { VirgaError } from '../../protocol/errors.ts';
 import { isBooted } from '../../protocol/settings.ts';
-import type { ManifestFunction } from '../manifest/manifest.ts';
+import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
 import type { ArtifactEntry } from './archive.ts';
 import { checkAzureSources } from './azure-source.ts';
 import type { SourceText } from './azure-source.ts';
@@ -44,9 +44,10 @@ const CODE = /\.[cm]?[jt]sx?$/;
 
 export async function buildNode(
   fn: ManifestFunction,
-  options: { folder: string; target: Target; layers: readonly string[] },
+  options: { manifest: Manifest; target: Target; layers: readonly string[] },
 ): Promise<BuiltFunction> {
-  const { folder, target, layers } = options;
+  const { manifest, target, layers } = options;
+  const { folder } = manifest;
   const input = join(folder, fn.source);
   const format = isCommonJs(input) ? 'cjs' : 'esm';
   const carried = new Map<string, Package>();
@@ -76,7 +77,12 @@ export async function buildNode(
   const checked =
     worker === undefined
       ? undefined
-      : checkWorker(fn, { ...worker, sources: ownSources(modules, folder), ...(format === 'esm' ? { exports: chunk.exports } : {}) });
+      : checkWorker(fn, {
+          manifest,
+          problems: worker.problems,
+          sources: ownSources(modules, folder),
+          ...(format === 'esm' ? { exports: chunk.exports } : {}),
+        });
   const file = format === 'cjs' ? 'index.cjs' : 'index.mjs';
   if (format === 'esm' && isExported(fn)) checkExports(fn, chunk.exports);
   const entries: ArtifactEntry[] = [

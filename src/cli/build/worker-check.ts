@@ -1,16 +1,15 @@
 // What a Cloudflare Worker needs that Virga lacks, found at the deploy: in its source (worker-source.ts), its imports
 // (worker-modules.ts) and its wrangler file (wrangler-bindings.ts). Invariant: everything that is known of is reported at once, by
 // name, file and line. Used by node.ts and as-it-is.ts.
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
-import type { ManifestFunction } from '../manifest/manifest.ts';
+import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
 import type { SourceText } from './azure-source.ts';
 import { remarksOn } from './worker-source.ts';
 import { wranglerRemarks } from './wrangler-bindings.ts';
 
 interface WorkerParts {
-  /** Of the manifest. */
-  folder: string;
+  manifest: Manifest;
   /** The author's own code. */
   sources: Iterable<SourceText>;
   /** What is wrong with its imports. */
@@ -25,9 +24,12 @@ export interface CheckedWorker {
   sources: string[];
 }
 
-export function checkWorker(fn: ManifestFunction, { folder, sources, problems = [], exports }: WorkerParts): CheckedWorker {
+export function checkWorker(fn: ManifestFunction, { manifest, sources, problems = [], exports }: WorkerParts): CheckedWorker {
   const source = remarksOn(sources);
-  const wrangler = wranglerRemarks({ from: dirname(join(folder, fn.source)), top: folder, names: source.names, env: fn.settings.env });
+  const absolute = (one: ManifestFunction): string => join(manifest.folder, one.source);
+  const others = new Set(manifest.functions.map(absolute));
+  others.delete(absolute(fn));
+  const wrangler = wranglerRemarks({ source: absolute(fn), others, top: manifest.folder, names: source.names, env: fn.settings.env });
   const all = [...problems, ...source.problems, ...(wrangler?.problems ?? [])];
   const wanted = fn.handler ?? 'default';
   if (exports?.includes(wanted) === false && (fn.handler !== undefined || !source.listens))

@@ -33,8 +33,10 @@ interface Binding {
 }
 
 export interface WranglerOptions {
-  /** The folder of the source. */
-  from: string;
+  /** Absolute. */
+  source: string;
+  /** Sources of the manifest's other functions; absolute. */
+  others: ReadonlySet<string>;
   /** The folder of the manifest: the file is looked for up to here. */
   top: string;
   /** What the code names. */
@@ -44,8 +46,8 @@ export interface WranglerOptions {
 }
 
 /** Undefined: there is no wrangler file. */
-export function wranglerRemarks({ from, top, names, env }: WranglerOptions): (Remarks & { file: string }) | undefined {
-  const file = nearest(from, top);
+export function wranglerRemarks({ source, others, top, names, env }: WranglerOptions): (Remarks & { file: string }) | undefined {
+  const file = nearest(dirname(source), top);
   if (file === undefined) return undefined;
   const shown = relative(top, file);
   const remarks = { problems: [] as string[], warnings: [] as string[], file };
@@ -56,6 +58,9 @@ export function wranglerRemarks({ from, top, names, env }: WranglerOptions): (Re
     remarks.warnings.push(`${shown} cannot be read, so it is not known what the Worker needs: ${(error as Error).message}`);
     return remarks;
   }
+  // A file is of one Worker; it may be another one of the project.
+  const main = textOf(entryOf(tree, 'main'));
+  if (main !== undefined && others.has(join(dirname(file), main))) return remarks;
   const environments = entryOf(tree, 'env');
   const sections = [tree, ...(environments?.kind === 'mapping' ? [...environments.entries.values()].map(({ value }) => value) : [])];
   const bindings = new Map(sections.flatMap(bindingsIn).map((binding) => [`${binding.key} ${binding.name}`, binding]));
