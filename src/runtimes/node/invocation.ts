@@ -22,6 +22,8 @@ export class Invocation implements Streamed<Invocation> {
   readonly answer: Answer;
   /** The Request that was made of it, if it was. */
   request: Request | undefined;
+  /** What a form keeps with it. */
+  kept: object | undefined;
   #controller: AbortController | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reason: DOMException | undefined;

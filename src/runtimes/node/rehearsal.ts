@@ -24,6 +24,13 @@ const IDLE_MS = 20;
 /** What undici requires, in its order, so that each is a step of its own. */
 const MODULES = ['node:tls', 'node:zlib', 'node:http', 'node:http2', 'node:stream/web', 'node:url'] as const;
 
+/** The commonest first, since a guest may be wanted at any moment. */
+const FORMS = [
+  { name: 'lambda', method: 'POST' },
+  { name: 'workers', method: 'GET' },
+  { name: 'wasm', method: 'GET' },
+];
+
 const META: HttpRequestMeta = {
   kind: 'http',
   id: 'inv_',
@@ -79,13 +86,16 @@ function* stepsOf(): Generator<void> {
   const handler: Target = { handler: async () => ({ statusCode: 200, body: 'hello' }) };
   serveOnce(handler, { ...META, method: 'POST' }, Buffer.from('{}'));
   yield;
-  // The form that most code of other clouds has: its chunk (2 ms), then a call.
-  let lambda: Form | undefined;
-  void formOf('lambda').then((form) => (lambda = form));
-  yield;
-  if (lambda?.rehearsed === undefined) return;
+  // Forms of other clouds: the chunk of each (2 ms), then a call.
   const log = new LogRecords(new Nowhere());
-  serveOnce(lambda.rehearsed(INIT, { log, channel: { ref() {}, unref() {} } }), { ...META, method: 'POST' }, Buffer.from('{}'));
+  for (const { name, method } of FORMS) {
+    let form: Form | undefined;
+    void formOf(name).then((there) => (form = there));
+    yield;
+    if (form?.rehearsed === undefined) continue;
+    serveOnce(form.rehearsed(INIT, { log, channel: { ref() {}, unref() {} } }), { ...META, method }, Buffer.from('{}'));
+    yield;
+  }
 }
 
 function serveOnce(target: Target, meta: HttpRequestMeta, body: Buffer | undefined): void {

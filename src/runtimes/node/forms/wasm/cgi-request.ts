@@ -4,7 +4,7 @@
 import type { EventRequestMeta, HttpRequestMeta } from '../../../../protocol/frames.ts';
 import type { CloudEvent } from '../../../../protocol/events.ts';
 
-export interface CallWords {
+export interface Told {
   args: string[];
   variables: Record<string, string>;
 }
@@ -12,12 +12,14 @@ export interface CallWords {
 /** Headers that have a variable of their own, or must have none. */
 const NOT_AS_HTTP = new Set(['content-type', 'content-length', 'proxy']);
 
-export function httpWords(meta: HttpRequestMeta): CallWords {
+export function httpWords(meta: HttpRequestMeta): Told {
   const url = new URL(meta.url);
   const [script, rawInfo] = splitPath(url.pathname, meta.route);
   const info = decoded(rawInfo);
   const query = url.search.slice(1);
   const variables: Record<string, string> = {
+    VIRGA_INVOCATION_ID: meta.id,
+    TRACEPARENT: meta.trace,
     GATEWAY_INTERFACE: 'CGI/1.1',
     SERVER_SOFTWARE: 'Virga',
     SERVER_PROTOCOL: 'HTTP/1.1',
@@ -56,8 +58,10 @@ export function httpWords(meta: HttpRequestMeta): CallWords {
 export function eventWords(
   meta: EventRequestMeta,
   { name, event, bytes }: { name: string; event: CloudEvent | undefined; bytes: number },
-): CallWords {
+): Told {
   const variables: Record<string, string> = {
+    VIRGA_INVOCATION_ID: meta.id,
+    TRACEPARENT: meta.trace,
     CONTENT_TYPE: event === undefined ? meta.contentType : (event.datacontenttype ?? 'application/json'),
     CONTENT_LENGTH: String(bytes),
     VIRGA_TRIGGER: meta.trigger,
@@ -72,11 +76,6 @@ export function eventWords(
       variables[`CE_${variableName(key)}`] = String(value);
   }
   return { args: [name], variables };
-}
-
-/** Of what both kinds of call have. */
-export function commonVariables({ id, trace }: { id: string; trace: string }): Record<string, string> {
-  return { VIRGA_INVOCATION_ID: id, TRACEPARENT: trace };
 }
 
 /** The path up to the first parameter of the route names the program, the rest is for it. */

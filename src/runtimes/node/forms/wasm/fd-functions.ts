@@ -1,5 +1,5 @@
 // WASI's functions for what is open: reading, writing, seeking, what it is. Invariant: reading and writing a standard stream
-// may suspend the program, nothing else does. One table for each run, made by imports.ts.
+// may suspend the program, nothing else does. Called through imports.ts.
 import { fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, futimesSync, readdirSync, readvSync, writevSync } from 'node:fs';
 import type { Dirent, Stats } from 'node:fs';
 import type { WasiFunction } from '../../../../protocol/wasm.ts';
@@ -9,8 +9,9 @@ import type { Count, OpenFile } from './descriptors.ts';
 import type { ProgramMemory } from './memory.ts';
 import type { Run } from './run.ts';
 
-export type WasiImport = (...args: never[]) => number | Promise<number> | void;
-export type WasiTable<Names extends WasiFunction> = Record<Names, WasiImport>;
+/** Called with the run and with what the program has given: numbers, and bigints for 64 bits. */
+export type WasiCall = (run: Run, ...args: never[]) => number | Promise<number>;
+export type WasiTable<Names extends WasiFunction> = Record<Names, WasiCall>;
 
 const FDSTAT_BYTES = 24;
 /** fstflags: the time is now. */
@@ -19,137 +20,141 @@ const SET_ACCESS_NOW = 2;
 const SET_CHANGE = 4;
 const SET_CHANGE_NOW = 8;
 
-type FdFunction = Extract<WasiFunction, `fd_${string}`>;
-
-export function fdFunctions(run: Run): WasiTable<FdFunction> {
-  const { descriptors, memory } = run;
-  const counted = (count: Count, at: number): number | Promise<number> => {
-    if (typeof count !== 'number') return count.then((bytes) => counted(bytes, at));
-    memory.u32(at, count);
-    return Errno.success;
-  };
-  const read = (fd: number, list: number, length: number): Count => {
-    const into = memory.buffers(list, length);
-    const found = descriptors.get(fd);
-    if (found.kind === 'stream') return (found.read ?? refuse)(into);
-    const file = descriptors.file(fd);
+export const FD_FUNCTIONS: WasiTable<Extract<WasiFunction, `fd_${string}`>> = {
+  fd_read(run, fd: number, list: number, length: number, at: number) {
+    const into = run.memory.buffers(list, length);
+    const found = run.descriptors.get(fd);
+    if (found.kind === 'stream') return counted(run, (found.read ?? refuse)(into), at);
+    const file = run.descriptors.file(fd);
     const count = readFile(file, into, file.position);
     file.position += count;
-    return count;
-  };
-  const write = (fd: number, list: number, length: number): Count => {
-    const from = memory.buffers(list, length);
-    const found = descriptors.get(fd);
-    if (found.kind === 'stream') return (found.write ?? refuse)(from);
-    const file = descriptors.file(fd);
+    return counted(run, count, at);
+  },
+  fd_write(run, fd: number, list: number, length: number, at: number) {
+    const from = run.memory.buffers(list, length);
+    const found = run.descriptors.get(fd);
+    if (found.kind === 'stream') return counted(run, (found.write ?? refuse)(from), at);
+    const file = run.descriptors.file(fd);
     if (file.append) file.position = fstatSync(file.host).size;
     const count = writeFile(file, from, file.position);
     file.position += count;
-    return count;
-  };
-  const seek = (fd: number, offset: bigint, whence: number, at: number): number => {
-    const file = descriptors.file(fd);
-    const base =
-      whence === Whence.start ? 0 : whence === Whence.current ? file.position : whence === Whence.end ? fstatSync(file.host).size : -1;
-    const position = base + Number(offset);
-    if (base < 0 || position < 0 || !Number.isSafeInteger(position)) return Errno.invalid;
-    file.position = position;
-    memory.u64(at, BigInt(position));
+    return counted(run, count, at);
+  },
+  fd_pread({ descriptors, memory }, fd: number, list: number, length: number, offset: bigint, at: number) {
+    memory.u32(at, readFile(descriptors.file(fd), memory.buffers(list, length), Number(offset)));
+    return Errno.success;
+  },
+  fd_pwrite({ descriptors, memory }, fd: number, list: number, length: number, offset: bigint, at: number) {
+    memory.u32(at, writeFile(descriptors.file(fd), memory.buffers(list, length), Number(offset)));
+    return Errno.success;
+  },
+  fd_seek: seek,
+  fd_tell: (run, fd: number, at: number) => seek(run, fd, 0n, Whence.current, at),
+  fd_close({ descriptors }, fd: number) {
+    descriptors.close(fd);
+    return Errno.success;
+  },
+  fd_renumber({ descriptors }, from: number, to: number) {
+    descriptors.move(from, to);
+    return Errno.success;
+  },
+  fd_fdstat_get({ descriptors, memory }, fd: number, at: number) {
+    const found = descriptors.get(fd);
+    memory.fill(at, FDSTAT_BYTES);
+    memory.u8(at, fileTypeOf(found));
+    memory.u16(at + 2, flagsOf(found));
+    const rights =
+      found.kind === 'stream' ? (found.read === undefined ? 0n : RIGHT_READ) | (found.write === undefined ? 0n : RIGHT_WRITE) : RIGHTS_ALL;
+    memory.u64(at + 8, rights);
+    memory.u64(at + 16, found.kind === 'folder' ? RIGHTS_ALL : 0n);
+    return Errno.success;
+  },
+  fd_fdstat_set_flags({ descriptors }, fd: number, flags: number) {
+    const found = descriptors.get(fd);
+    if (found.kind === 'file') found.append = (flags & DescriptorFlag.append) !== 0;
+    return Errno.success;
+  },
+  // Rights were taken out of WASI; nobody gives any up any more.
+  fd_fdstat_set_rights({ descriptors }, fd: number) {
+    descriptors.get(fd);
+    return Errno.success;
+  },
+  fd_filestat_get({ descriptors, memory }, fd: number, at: number) {
+    const found = descriptors.get(fd);
+    if (found.kind === 'file') writeStat(memory, at, fstatSync(found.host), FileType.file);
+    else {
+      memory.fill(at, FILESTAT_BYTES);
+      memory.u8(at + 16, fileTypeOf(found));
+    }
+    return Errno.success;
+  },
+  fd_filestat_set_size({ descriptors }, fd: number, bytes: bigint) {
+    ftruncateSync(writable(descriptors.file(fd)).host, Number(bytes));
+    return Errno.success;
+  },
+  fd_filestat_set_times({ descriptors }, fd: number, accessed: bigint, changed: bigint, flags: number) {
+    const file = writable(descriptors.file(fd));
+    const [atime, mtime] = timesOf(fstatSync(file.host), { accessed, changed, flags });
+    futimesSync(file.host, atime, mtime);
+    return Errno.success;
+  },
+  fd_allocate({ descriptors }, fd: number, offset: bigint, bytes: bigint) {
+    const file = writable(descriptors.file(fd));
+    const size = Number(offset) + Number(bytes);
+    if (fstatSync(file.host).size < size) ftruncateSync(file.host, size);
+    return Errno.success;
+  },
+  fd_advise({ descriptors }, fd: number) {
+    descriptors.file(fd);
+    return Errno.success;
+  },
+  fd_sync({ descriptors }, fd: number) {
+    fsyncSync(descriptors.file(fd).host);
+    return Errno.success;
+  },
+  fd_datasync({ descriptors }, fd: number) {
+    fdatasyncSync(descriptors.file(fd).host);
+    return Errno.success;
+  },
+  fd_prestat_get({ descriptors, memory }, fd: number, at: number) {
+    const found = descriptors.get(fd);
+    if (found.kind !== 'folder' || found.name === undefined) return Errno.badDescriptor;
+    memory.u32(at, 0);
+    memory.u32(at + 4, Buffer.byteLength(found.name));
+    return Errno.success;
+  },
+  fd_prestat_dir_name({ descriptors, memory }, fd: number, at: number, length: number) {
+    const found = descriptors.get(fd);
+    if (found.kind !== 'folder' || found.name === undefined) return Errno.badDescriptor;
+    if (length >>> 0 < Buffer.byteLength(found.name)) return Errno.nameTooLong;
+    memory.bytes(at, length).write(found.name);
+    return Errno.success;
+  },
+  fd_readdir({ descriptors, memory }, fd: number, at: number, length: number, cookie: bigint, usedAt: number) {
+    const into = memory.bytes(at, length);
+    memory.u32(usedAt, listFolder(descriptors.folder(fd).path, into, Number(cookie)));
+    return Errno.success;
+  },
+};
+
+/** How much was read or written, told to the program. */
+function counted({ memory }: Run, count: Count, at: number): number | Promise<number> {
+  const tell = (bytes: number): number => {
+    memory.u32(at, bytes);
     return Errno.success;
   };
-  /** For those that only have to be about a file. */
-  const onFile = (act: (file: OpenFile) => unknown) => (fd: number) => {
-    act(descriptors.file(fd));
-    return Errno.success;
-  };
-  return {
-    fd_read: (fd: number, list: number, length: number, at: number) => counted(read(fd, list, length), at),
-    fd_write: (fd: number, list: number, length: number, at: number) => counted(write(fd, list, length), at),
-    fd_pread: (fd: number, list: number, length: number, offset: bigint, at: number) =>
-      counted(readFile(descriptors.file(fd), memory.buffers(list, length), Number(offset)), at),
-    fd_pwrite: (fd: number, list: number, length: number, offset: bigint, at: number) =>
-      counted(writeFile(descriptors.file(fd), memory.buffers(list, length), Number(offset)), at),
-    fd_seek: seek,
-    fd_tell: (fd: number, at: number) => seek(fd, 0n, Whence.current, at),
-    fd_close: (fd: number) => {
-      descriptors.close(fd);
-      return Errno.success;
-    },
-    fd_renumber: (from: number, to: number) => {
-      descriptors.move(from, to);
-      return Errno.success;
-    },
-    fd_fdstat_get: (fd: number, at: number) => {
-      const found = descriptors.get(fd);
-      memory.fill(at, FDSTAT_BYTES);
-      memory.u8(at, fileTypeOf(found));
-      memory.u16(at + 2, flagsOf(found));
-      const rights =
-        found.kind === 'stream'
-          ? (found.read === undefined ? 0n : RIGHT_READ) | (found.write === undefined ? 0n : RIGHT_WRITE)
-          : RIGHTS_ALL;
-      memory.u64(at + 8, rights);
-      memory.u64(at + 16, found.kind === 'folder' ? RIGHTS_ALL : 0n);
-      return Errno.success;
-    },
-    fd_fdstat_set_flags: (fd: number, flags: number) => {
-      const found = descriptors.get(fd);
-      if (found.kind === 'file') found.append = (flags & DescriptorFlag.append) !== 0;
-      return Errno.success;
-    },
-    // Rights were taken out of WASI; nobody gives any up any more.
-    fd_fdstat_set_rights: (fd: number) => {
-      descriptors.get(fd);
-      return Errno.success;
-    },
-    fd_filestat_get: (fd: number, at: number) => {
-      const found = descriptors.get(fd);
-      if (found.kind === 'file') writeStat(memory, at, fstatSync(found.host), FileType.file);
-      else {
-        memory.fill(at, FILESTAT_BYTES);
-        memory.u8(at + 16, fileTypeOf(found));
-      }
-      return Errno.success;
-    },
-    fd_filestat_set_size: (fd: number, bytes: bigint) => {
-      ftruncateSync(writable(descriptors.file(fd)).host, Number(bytes));
-      return Errno.success;
-    },
-    fd_filestat_set_times: (fd: number, accessed: bigint, changed: bigint, flags: number) => {
-      const file = writable(descriptors.file(fd));
-      const [atime, mtime] = timesOf(fstatSync(file.host), { accessed, changed, flags });
-      futimesSync(file.host, atime, mtime);
-      return Errno.success;
-    },
-    fd_allocate: (fd: number, offset: bigint, bytes: bigint) => {
-      const file = writable(descriptors.file(fd));
-      const size = Number(offset) + Number(bytes);
-      if (fstatSync(file.host).size < size) ftruncateSync(file.host, size);
-      return Errno.success;
-    },
-    fd_advise: onFile(() => {}),
-    fd_sync: onFile((file) => fsyncSync(file.host)),
-    fd_datasync: onFile((file) => fdatasyncSync(file.host)),
-    fd_prestat_get: (fd: number, at: number) => {
-      const found = descriptors.get(fd);
-      if (found.kind !== 'folder' || found.name === undefined) return Errno.badDescriptor;
-      memory.u32(at, 0);
-      memory.u32(at + 4, Buffer.byteLength(found.name));
-      return Errno.success;
-    },
-    fd_prestat_dir_name: (fd: number, at: number, length: number) => {
-      const found = descriptors.get(fd);
-      if (found.kind !== 'folder' || found.name === undefined) return Errno.badDescriptor;
-      if (length >>> 0 < Buffer.byteLength(found.name)) return Errno.nameTooLong;
-      memory.bytes(at, length).write(found.name);
-      return Errno.success;
-    },
-    fd_readdir: (fd: number, at: number, length: number, cookie: bigint, usedAt: number) => {
-      const into = memory.bytes(at, length);
-      memory.u32(usedAt, listFolder(descriptors.folder(fd).path, into, Number(cookie)));
-      return Errno.success;
-    },
-  };
+  return typeof count === 'number' ? tell(count) : count.then(tell);
+}
+
+function seek({ descriptors, memory }: Run, fd: number, offset: bigint, whence: number, at: number): number {
+  const file = descriptors.file(fd);
+  const base =
+    whence === Whence.start ? 0 : whence === Whence.current ? file.position : whence === Whence.end ? fstatSync(file.host).size : -1;
+  const position = base + Number(offset);
+  if (base < 0 || position < 0 || !Number.isSafeInteger(position)) return Errno.invalid;
+  file.position = position;
+  memory.u64(at, BigInt(position));
+  return Errno.success;
 }
 
 function refuse(): never {

@@ -6,45 +6,52 @@ import { wasmApi } from '../../../../protocol/wasm.ts';
 import { Errno, errnoOf } from './codes.ts';
 import { Refusal } from './descriptors.ts';
 import { Abandoned, Exit } from './ends.ts';
-import { fdFunctions } from './fd-functions.ts';
-import type { WasiImport, WasiTable } from './fd-functions.ts';
-import { pathFunctions } from './path-functions.ts';
-import { programFunctions } from './program-functions.ts';
+import { FD_FUNCTIONS } from './fd-functions.ts';
+import type { WasiCall, WasiTable } from './fd-functions.ts';
+import { PATH_FUNCTIONS } from './path-functions.ts';
+import { PROGRAM_FUNCTIONS } from './program-functions.ts';
 import type { Run } from './run.ts';
-import { timeFunctions } from './time-functions.ts';
+import { TIME_FUNCTIONS } from './time-functions.ts';
 
 /** Those that may answer with a promise. */
 const SUSPENDING: ReadonlySet<WasiFunction> = new Set<WasiFunction>(['fd_read', 'fd_write', 'poll_oneoff', 'sched_yield']);
 
-/** Only `wanted`, since making one costs more than calling it. */
+const TABLE: WasiTable<WasiFunction> = { ...FD_FUNCTIONS, ...PATH_FUNCTIONS, ...TIME_FUNCTIONS, ...PROGRAM_FUNCTIONS };
+
+/** Only `wanted`: there are 46, and most programs import ten. */
 export function wasiImports(run: Run, wanted: readonly WasiFunction[]): Record<string, unknown> {
-  const table: WasiTable<WasiFunction> = { ...fdFunctions(run), ...pathFunctions(run), ...timeFunctions(run), ...programFunctions(run) };
-  const { Suspending } = wasmApi();
-  return Object.fromEntries(
-    wanted.map((name) => {
-      const guarded = guard(run, table[name]);
-      return [name, SUSPENDING.has(name) ? new Suspending(guarded) : guarded];
-    }),
-  );
+  const imports: Record<string, unknown> = {};
+  for (const name of wanted) {
+    const guarded = guard(run, TABLE[name]);
+    imports[name] = SUSPENDING.has(name) ? new (wasmApi().Suspending)(guarded) : guarded;
+  }
+  return imports;
 }
 
-function guard(run: Run, call: WasiImport): (...args: never[]) => unknown {
-  const refuse = (error: unknown): number => {
-    if (error instanceof Refusal) return error.errno;
-    // A DataView, or memory.ts.
-    if (error instanceof RangeError) return Errno.fault;
-    if (error instanceof Exit || error instanceof Abandoned || run.fatal === error) throw (run.fatal = error);
-    const code: unknown = (error as NodeJS.ErrnoException | undefined)?.code;
-    if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return errnoOf(error);
-    throw (run.fatal = error);
-  };
-  return (...args) => {
+/** path_open has the most parameters, nine; named ones spare each call an array. */
+type Given = never;
+type Guarded = (a: Given, b: Given, c: Given, d: Given, e: Given, f: Given, g: Given, h: Given, i: Given) => unknown;
+
+function guard(run: Run, call: WasiCall): Guarded {
+  return (a, b, c, d, e, f, g, h, i) => {
     run.check();
     try {
-      const result = call(...args);
-      return typeof result === 'object' ? result.catch(refuse) : result;
+      const result = call(run, a, b, c, d, e, f, g, h, i);
+      return typeof result === 'number' ? result : result.catch((error: unknown) => refusal(run, error));
     } catch (error) {
-      return refuse(error);
+      return refusal(run, error);
     }
   };
+}
+
+/** The code of an error that is the program's to deal with; any other ends the run. */
+function refusal(run: Run, error: unknown): number {
+  if (error instanceof Refusal) return error.errno;
+  // A DataView, or memory.ts.
+  if (error instanceof RangeError) return Errno.fault;
+  if (!(error instanceof Exit || error instanceof Abandoned || run.fatal === error)) {
+    const code: unknown = (error as NodeJS.ErrnoException | undefined)?.code;
+    if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return errnoOf(error);
+  }
+  throw (run.fatal = error);
 }

@@ -5,7 +5,8 @@ import { StringDecoder } from 'node:string_decoder';
 export class LogLines {
   readonly #record: (line: string) => void;
   readonly #charactersMax: number;
-  readonly #decoder = new StringDecoder('utf8');
+  /** Most programs write nothing. */
+  #decoder: StringDecoder | undefined;
   #line = '';
 
   constructor(record: (line: string) => void, charactersMax: number) {
@@ -14,6 +15,7 @@ export class LogLines {
   }
 
   write(chunk: Buffer): void {
+    this.#decoder ??= new StringDecoder('utf8');
     const lines = (this.#line + this.#decoder.write(chunk)).split('\n');
     this.#line = lines.pop()!;
     for (const line of lines) this.#record(line.endsWith('\r') ? line.slice(0, -1) : line);
@@ -23,7 +25,7 @@ export class LogLines {
   }
 
   end(): void {
-    const line = this.#line + this.#decoder.end();
+    const line = this.#line + (this.#decoder?.end() ?? '');
     this.#line = '';
     if (line !== '') this.#record(line);
   }

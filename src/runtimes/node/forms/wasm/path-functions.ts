@@ -1,5 +1,5 @@
-// WASI's functions for paths. Invariant: the code folder cannot be written, /tmp can; every path goes through paths.ts. One
-// table for each run, made by imports.ts.
+// WASI's functions for paths. Invariant: the code folder cannot be written, /tmp can; every path goes through paths.ts. Called
+// through imports.ts.
 import {
   fstatSync,
   linkSync,
@@ -26,78 +26,90 @@ import type { WasiTable } from './fd-functions.ts';
 import { resolveIn } from './paths.ts';
 import type { Run } from './run.ts';
 
-type PathFunction = Extract<WasiFunction, `path_${string}`>;
-
-export function pathFunctions(run: Run): WasiTable<PathFunction> {
-  const { descriptors, memory } = run;
-  const pathOf = (folder: OpenFolder, at: number, length: number, follow: boolean): string =>
-    resolveIn(folder, memory.text(at, length), follow);
-  /** For what changes something there. */
-  const changing = (fd: number): OpenFolder => {
-    const folder = descriptors.folder(fd);
-    if (!folder.writable) throw new Refusal(Errno.readOnly);
-    return folder;
-  };
-  const act = (fd: number, at: number, length: number, action: (path: string) => void): number => {
-    action(pathOf(changing(fd), at, length, false));
+export const PATH_FUNCTIONS: WasiTable<Extract<WasiFunction, `path_${string}`>> = {
+  path_open(
+    run,
+    fd: number,
+    lookup: number,
+    at: number,
+    length: number,
+    flags: number,
+    rights: bigint,
+    _inherited: bigint,
+    descriptorFlags: number,
+    openedAt: number,
+  ) {
+    const folder = run.descriptors.folder(fd);
+    const path = pathOf(run, folder, { at, length, follow: follows(lookup) });
+    const append = (descriptorFlags & DescriptorFlag.append) !== 0;
+    const asked = { flags, append, read: (rights & RIGHT_READ) !== 0n, write: (rights & RIGHT_WRITE) !== 0n };
+    run.memory.u32(openedAt, open(run, folder, path, asked));
     return Errno.success;
-  };
-  return {
-    path_open: (
-      fd: number,
-      lookup: number,
-      at: number,
-      length: number,
-      flags: number,
-      rights: bigint,
-      _inherited: bigint,
-      descriptorFlags: number,
-      openedAt: number,
-    ) => {
-      const folder = descriptors.folder(fd);
-      const path = pathOf(folder, at, length, (lookup & LOOKUP_FOLLOW) !== 0);
-      const asked = {
-        flags,
-        append: (descriptorFlags & DescriptorFlag.append) !== 0,
-        read: (rights & RIGHT_READ) !== 0n,
-        write: (rights & RIGHT_WRITE) !== 0n,
-      };
-      memory.u32(openedAt, open(run, folder, path, asked));
-      return Errno.success;
-    },
-    path_filestat_get: (fd: number, lookup: number, at: number, length: number, into: number) => {
-      const follow = (lookup & LOOKUP_FOLLOW) !== 0;
-      const path = pathOf(descriptors.folder(fd), at, length, follow);
-      writeStat(memory, into, follow ? statSync(path) : lstatSync(path));
-      return Errno.success;
-    },
-    path_filestat_set_times: (fd: number, lookup: number, at: number, length: number, accessed: bigint, changed: bigint, flags: number) => {
-      const follow = (lookup & LOOKUP_FOLLOW) !== 0;
-      const path = pathOf(changing(fd), at, length, follow);
-      const [atime, mtime] = timesOf(lstatSync(path), { accessed, changed, flags });
-      (follow ? utimesSync : lutimesSync)(path, atime, mtime);
-      return Errno.success;
-    },
-    path_readlink: (fd: number, at: number, length: number, into: number, bytes: number, usedAt: number) => {
-      const target = readlinkSync(pathOf(descriptors.folder(fd), at, length, false), 'buffer');
-      memory.u32(usedAt, target.copy(memory.bytes(into, bytes)));
-      return Errno.success;
-    },
-    path_create_directory: (fd: number, at: number, length: number) => act(fd, at, length, (path) => mkdirSync(path)),
-    path_remove_directory: (fd: number, at: number, length: number) => act(fd, at, length, (path) => rmdirSync(path)),
-    path_unlink_file: (fd: number, at: number, length: number) => act(fd, at, length, (path) => unlinkSync(path)),
-    path_rename: (fd: number, at: number, length: number, toFd: number, toAt: number, toLength: number) =>
-      act(fd, at, length, (path) => renameSync(path, pathOf(changing(toFd), toAt, toLength, false))),
-    path_link: (fd: number, lookup: number, at: number, length: number, toFd: number, toAt: number, toLength: number) => {
-      linkSync(pathOf(changing(fd), at, length, (lookup & LOOKUP_FOLLOW) !== 0), pathOf(changing(toFd), toAt, toLength, false));
-      return Errno.success;
-    },
-    path_symlink: (at: number, length: number, fd: number, toAt: number, toLength: number) => {
-      const target = memory.text(at, length);
-      if (target.startsWith('/')) return Errno.notCapable;
-      return act(fd, toAt, toLength, (path) => symlinkSync(target, path));
-    },
-  };
+  },
+  path_filestat_get(run, fd: number, lookup: number, at: number, length: number, into: number) {
+    const follow = follows(lookup);
+    const path = pathOf(run, run.descriptors.folder(fd), { at, length, follow });
+    writeStat(run.memory, into, follow ? statSync(path) : lstatSync(path));
+    return Errno.success;
+  },
+  path_filestat_set_times(run, fd: number, lookup: number, at: number, length: number, accessed: bigint, changed: bigint, flags: number) {
+    const follow = follows(lookup);
+    const path = pathOf(run, writableFolder(run, fd), { at, length, follow });
+    const [atime, mtime] = timesOf(lstatSync(path), { accessed, changed, flags });
+    (follow ? utimesSync : lutimesSync)(path, atime, mtime);
+    return Errno.success;
+  },
+  path_readlink(run, fd: number, at: number, length: number, into: number, bytes: number, usedAt: number) {
+    const target = readlinkSync(pathOf(run, run.descriptors.folder(fd), { at, length, follow: false }), 'buffer');
+    run.memory.u32(usedAt, target.copy(run.memory.bytes(into, bytes)));
+    return Errno.success;
+  },
+  path_create_directory(run, fd: number, at: number, length: number) {
+    mkdirSync(entryOf(run, fd, at, length));
+    return Errno.success;
+  },
+  path_remove_directory(run, fd: number, at: number, length: number) {
+    rmdirSync(entryOf(run, fd, at, length));
+    return Errno.success;
+  },
+  path_unlink_file(run, fd: number, at: number, length: number) {
+    unlinkSync(entryOf(run, fd, at, length));
+    return Errno.success;
+  },
+  path_rename(run, fd: number, at: number, length: number, toFd: number, toAt: number, toLength: number) {
+    renameSync(entryOf(run, fd, at, length), entryOf(run, toFd, toAt, toLength));
+    return Errno.success;
+  },
+  path_link(run, fd: number, lookup: number, at: number, length: number, toFd: number, toAt: number, toLength: number) {
+    linkSync(pathOf(run, writableFolder(run, fd), { at, length, follow: follows(lookup) }), entryOf(run, toFd, toAt, toLength));
+    return Errno.success;
+  },
+  path_symlink(run, at: number, length: number, fd: number, toAt: number, toLength: number) {
+    const target = run.memory.text(at, length);
+    if (target.startsWith('/')) return Errno.notCapable;
+    symlinkSync(target, entryOf(run, fd, toAt, toLength));
+    return Errno.success;
+  },
+};
+
+function follows(lookup: number): boolean {
+  return (lookup & LOOKUP_FOLLOW) !== 0;
+}
+
+function pathOf({ memory }: Run, folder: OpenFolder, { at, length, follow }: { at: number; length: number; follow: boolean }): string {
+  return resolveIn(folder, memory.text(at, length), follow);
+}
+
+/** For what changes something there. */
+function writableFolder({ descriptors }: Run, fd: number): OpenFolder {
+  const folder = descriptors.folder(fd);
+  if (!folder.writable) throw new Refusal(Errno.readOnly);
+  return folder;
+}
+
+/** An entry of a folder that may be changed; a link is itself. */
+function entryOf(run: Run, fd: number, at: number, length: number): string {
+  return pathOf(run, writableFolder(run, fd), { at, length, follow: false });
 }
 
 function open(

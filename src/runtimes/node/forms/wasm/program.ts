@@ -10,8 +10,8 @@ import { WASI, wasmApi } from '../../../../protocol/wasm.ts';
 import type { WasiFunction, WasmModule } from '../../../../protocol/wasm.ts';
 import type { Invocation } from '../../invocation.ts';
 import type { LogRecords } from '../../log-records.ts';
-import { commonVariables, eventWords, httpWords } from './cgi-request.ts';
-import type { CallWords } from './cgi-request.ts';
+import { eventWords, httpWords } from './cgi-request.ts';
+import type { Told } from './cgi-request.ts';
 import { Abandoned, Exit } from './ends.ts';
 import { wasiImports } from './imports.ts';
 import { LogLines } from './log-lines.ts';
@@ -19,6 +19,8 @@ import { ProgramMemory } from './memory.ts';
 import { EventOutput, HttpOutput } from './output.ts';
 import { Run, surroundingsOf } from './run.ts';
 import type { ByteSource, RunOptions, Surroundings } from './run.ts';
+import { SpentMemory } from './spent-memory.ts';
+import { CallWords } from './words.ts';
 
 export interface ProgramParts {
   module: WasmModule;
@@ -27,34 +29,35 @@ export interface ProgramParts {
   entry: string;
   codeFolder: string;
   env: Record<string, string>;
+  /** Of the sandbox. */
+  memoryMiB: number;
   log: LogRecords;
 }
 
 export class Program {
   readonly #parts: ProgramParts;
   readonly #wanted: WasiFunction[];
-  readonly #environment: readonly Buffer[];
-  readonly #names: ReadonlySet<string>;
   readonly #surroundings: Surroundings;
+  readonly #spent: SpentMemory;
 
   constructor(parts: ProgramParts) {
     this.#parts = parts;
     this.#wanted = wasmApi()
       .Module.imports(parts.module)
       .map(({ name }) => name as WasiFunction);
-    this.#environment = Object.entries(parts.env).map(([name, value]) => text(`${name}=${value}`));
-    this.#names = new Set(Object.keys(parts.env));
     this.#surroundings = surroundingsOf(parts.codeFolder);
+    this.#spent = new SpentMemory(parts.memoryMiB);
   }
 
   async serve(invocation: Invocation): Promise<void> {
     const { meta, answer, body, stream } = invocation;
     const { log } = this.#parts;
-    const call = meta.kind === 'http' ? { words: httpWords(meta), input: body } : await this.#event(meta, invocation);
+    const call = meta.kind === 'http' ? { tell: () => httpWords(meta), input: body } : await this.#event(meta, invocation);
     const output = meta.kind === 'http' ? new HttpOutput(answer, meta.method) : new EventOutput(answer);
     const lines = new LogLines((line) => log.write(stream, 'info', line), LOG_LINE_MAX);
+    const words = new CallWords(this.#parts.env, call.tell);
     try {
-      await this.#run({ ...this.#words(call.words, meta), input: call.input, output, log: (chunk) => lines.write(chunk), answer });
+      await this.#run({ words, input: call.input, output, log: (chunk) => lines.write(chunk), answer });
     } catch (error) {
       // Nobody is there to hear of a failure.
       if (answer.closed) return;
@@ -95,11 +98,12 @@ export class Program {
       throw fatal;
     } finally {
       run.descriptors.closeAll();
+      if (memory !== undefined) this.#spent.add(memory);
     }
   }
 
   /** Of a CloudEvent the program gets the data, and what it is about as variables. */
-  async #event(meta: EventRequestMeta, { body }: Invocation): Promise<{ words: CallWords; input: ByteSource }> {
+  async #event(meta: EventRequestMeta, { body }: Invocation): Promise<{ tell: () => Told; input: ByteSource }> {
     const { name } = this.#parts;
     const payload = await body.readAll();
     const event = meta.contentType.toLowerCase().startsWith(CLOUD_EVENT_TYPE) ? parsedEvent(payload) : undefined;
@@ -110,18 +114,7 @@ export class Program {
       taken = true;
       return data;
     };
-    return { words: eventWords(meta, { name, event, bytes: data.length }), input: { take } };
-  }
-
-  #words({ args, variables }: CallWords, meta: { id: string; trace: string }): { args: Buffer[]; environment: Buffer[] } {
-    const own = Object.entries({ ...commonVariables(meta), ...variables });
-    const overridden = own.some(([name]) => this.#names.has(name));
-    const base = overridden
-      ? Object.entries(this.#parts.env).flatMap(([name, value]) =>
-          own.some(([other]) => other === name) ? [] : [text(`${name}=${value}`)],
-        )
-      : this.#environment;
-    return { args: args.map(text), environment: [...base, ...own.map(([name, value]) => text(`${name}=${value}`))] };
+    return { tell: () => eventWords(meta, { name, event, bytes: data.length }), input: { take } };
   }
 }
 
@@ -146,9 +139,4 @@ function parsedEvent(bytes: Buffer): CloudEvent {
 function dataOf({ data, data_base64: base64 }: CloudEvent): Buffer {
   if (typeof base64 === 'string') return Buffer.from(base64, 'base64');
   return data === undefined ? Buffer.alloc(0) : Buffer.from(typeof data === 'string' ? data : JSON.stringify(data));
-}
-
-/** NUL ends it, so there can be none inside. */
-function text(value: string): Buffer {
-  return Buffer.from(`${value.replaceAll('\0', '')}\0`);
 }

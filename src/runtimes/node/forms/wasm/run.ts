@@ -7,6 +7,7 @@ import type { Stream } from './descriptors.ts';
 import { Abandoned } from './ends.ts';
 import type { ProgramMemory } from './memory.ts';
 import type { ProgramOutput } from './output.ts';
+import type { CallWords } from './words.ts';
 
 /** Where bytes come from: the next ones, a promise of them, or undefined at the end. */
 export interface ByteSource {
@@ -22,9 +23,7 @@ export interface Surroundings {
 }
 
 export interface RunOptions {
-  /** `name=value` and arguments, each with its NUL. */
-  args: readonly Buffer[];
-  environment: readonly Buffer[];
+  words: CallWords;
   input: ByteSource;
   output: ProgramOutput;
   /** Lines of stderr. */
@@ -35,8 +34,7 @@ export interface RunOptions {
 const NOTHING = Buffer.alloc(0);
 
 export class Run {
-  readonly args: readonly Buffer[];
-  readonly environment: readonly Buffer[];
+  readonly words: CallWords;
   readonly descriptors = new Descriptors();
   readonly memory: ProgramMemory;
   /** Why it ended, or has to. */
@@ -47,8 +45,7 @@ export class Run {
 
   constructor(memory: ProgramMemory, { codeFolder, temporaryFolder }: Surroundings, options: RunOptions) {
     this.memory = memory;
-    this.args = options.args;
-    this.environment = options.environment;
+    this.words = options.words;
     this.#answer = options.answer;
     this.#output = options.output;
     options.answer.onCancel = () => {

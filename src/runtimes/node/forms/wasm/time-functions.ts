@@ -1,5 +1,5 @@
 // WASI's functions for time and for waiting. Invariant: a program that waits is suspended, so that others of the same instance
-// go on, and what it has written until then is on its way. One table for each run, made by imports.ts.
+// go on, and what it has written until then is on its way. Called through imports.ts.
 import type { WasiFunction } from '../../../../protocol/wasm.ts';
 import { Clock, EVENT_BYTES, Errno, POLL_ABSOLUTE, Poll, SUBSCRIPTION_BYTES } from './codes.ts';
 import type { WasiTable } from './fd-functions.ts';
@@ -9,8 +9,6 @@ const SUBSCRIPTIONS_MAX = 1024;
 /** What setTimeout takes at most; a longer sleep outlives every deadline. */
 const SLEEP_MS_MAX = 0x7fff_ffff;
 const RESOLUTION_NS = 1_000n;
-
-type TimeFunction = Extract<WasiFunction, `clock_${string}`> | 'poll_oneoff' | 'sched_yield';
 
 interface Subscription {
   userdata: bigint;
@@ -22,35 +20,35 @@ interface Subscription {
   wait: (() => Promise<void> | undefined) | undefined;
 }
 
-export function timeFunctions(run: Run): WasiTable<TimeFunction> {
-  const { memory } = run;
-  return {
-    clock_res_get: (clock: number, at: number) => {
-      if (now(clock) === undefined) return Errno.invalid;
-      memory.u64(at, RESOLUTION_NS);
+export const TIME_FUNCTIONS: WasiTable<Extract<WasiFunction, `clock_${string}`> | 'poll_oneoff' | 'sched_yield'> = {
+  clock_res_get({ memory }, clock: number, at: number) {
+    if (now(clock) === undefined) return Errno.invalid;
+    memory.u64(at, RESOLUTION_NS);
+    return Errno.success;
+  },
+  clock_time_get({ memory }, clock: number, _precision: bigint, at: number) {
+    const time = now(clock);
+    if (time === undefined) return Errno.invalid;
+    memory.u64(at, time);
+    return Errno.success;
+  },
+  poll_oneoff(run, at: number, eventsAt: number, count: number, doneAt: number) {
+    if (count === 0 || count >>> 0 > SUBSCRIPTIONS_MAX) return Errno.invalid;
+    const subscriptions = Array.from({ length: count }, (_, i) => subscriptionAt(run, at + i * SUBSCRIPTION_BYTES));
+    const answer = (ready: Subscription[]): number => {
+      for (const [i, one] of ready.entries()) writeEvent(run, eventsAt + i * EVENT_BYTES, one);
+      run.memory.u32(doneAt, ready.length);
       return Errno.success;
-    },
-    clock_time_get: (clock: number, _precision: bigint, at: number) => {
-      const time = now(clock);
-      if (time === undefined) return Errno.invalid;
-      memory.u64(at, time);
-      return Errno.success;
-    },
-    poll_oneoff: (at: number, eventsAt: number, count: number, doneAt: number) => {
-      if (count === 0 || count >>> 0 > SUBSCRIPTIONS_MAX) return Errno.invalid;
-      const subscriptions = Array.from({ length: count }, (_, i) => subscriptionAt(run, at + i * SUBSCRIPTION_BYTES));
-      const answer = (ready: Subscription[]): number => {
-        for (const [i, one] of ready.entries()) writeEvent(run, eventsAt + i * EVENT_BYTES, one);
-        memory.u32(doneAt, ready.length);
-        return Errno.success;
-      };
-      const ready = subscriptions.filter(isReady);
-      if (ready.length > 0) return answer(ready);
-      return waitForOne(run, subscriptions).then((one) => answer([one]));
-    },
-    sched_yield: () => run.suspend(new Promise<void>((resolve) => setImmediate(resolve))).then(() => Errno.success),
-  };
-}
+    };
+    const ready = subscriptions.filter(isReady);
+    if (ready.length > 0) return answer(ready);
+    return waitForOne(run, subscriptions).then((one) => answer([one]));
+  },
+  async sched_yield(run) {
+    await run.suspend(new Promise<void>((resolve) => setImmediate(resolve)));
+    return Errno.success;
+  },
+};
 
 /** ns; undefined: there is no such clock. */
 function now(clock: number): bigint | undefined {

@@ -11,13 +11,9 @@ export function encodesItself(response: Response): void {
 }
 
 export function isEncoded(response: unknown): response is Response {
-  return (
-    response instanceof Response &&
-    response.body !== null &&
-    response.headers.has('content-encoding') &&
-    response.url === '' &&
-    !manual.has(response)
-  );
+  if (!(response instanceof Response) || !response.headers.has('content-encoding')) return false;
+  // Last, since asking for the body makes a stream of it.
+  return response.url === '' && !manual.has(response) && response.body !== null;
 }
 
 export function encodedAsSaid(response: Response, { headers: flat }: HttpRequestMeta): Response {

@@ -6,8 +6,6 @@ import type { Context } from '../../context.ts';
 import { running } from '../../invocation.ts';
 import type { Invocation } from '../../invocation.ts';
 
-const contexts = new WeakMap<Invocation, Context>();
-
 export class ExecutionContext {
   readonly #context: Context;
   /** Of a service binding, of which there are none. */
@@ -15,7 +13,7 @@ export class ExecutionContext {
 
   constructor(invocation: Invocation, context: Context) {
     this.#context = context;
-    contexts.set(invocation, context);
+    invocation.kept = this;
   }
 
   waitUntil(promise: Promise<unknown>): void {
@@ -26,8 +24,8 @@ export class ExecutionContext {
 }
 
 export function waitUntil(promise: Promise<unknown>): void {
-  const invocation = running.getStore();
-  const context = invocation === undefined ? undefined : contexts.get(invocation);
-  if (context === undefined) throw new Error('waitUntil() of cloudflare:workers was called outside of a call; call it within a handler');
+  const context = running.getStore()?.kept;
+  if (!(context instanceof ExecutionContext))
+    throw new Error('waitUntil() of cloudflare:workers was called outside of a call; call it within a handler');
   context.waitUntil(promise);
 }

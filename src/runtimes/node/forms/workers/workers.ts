@@ -3,9 +3,9 @@
 // it knows; what Virga lacks of them is an error that names it, never something that quietly does nothing.
 // Loaded by forms.ts. Where to look: globals.ts, modules.ts (what the code finds) · worker.ts (what it exports) ·
 // http-call.ts, event-call.ts, queue-batch.ts (calls) · http-cache.ts, sockets.ts, digest-stream.ts (what Node has not).
-import type { InitPayload } from '../../../../protocol/frames.ts';
+import type { HttpRequestMeta, InitPayload } from '../../../../protocol/frames.ts';
 import { importCode } from '../../load.ts';
-import type { Loaded } from '../../load.ts';
+import type { Loaded, Target } from '../../load.ts';
 import type { FormHost } from '../form.ts';
 import { environmentOf } from './environment.ts';
 import { serveEvent } from './event-call.ts';
@@ -14,6 +14,16 @@ import { serveHttp } from './http-call.ts';
 import { installModules } from './modules.ts';
 import { Listeners } from './service-worker.ts';
 import { findWorker } from './worker.ts';
+import type { Worker } from './worker.ts';
+
+/** A hello; the globals of the guest stay what they are. */
+export function rehearsed(): Target {
+  const worker: Worker = { has: () => true, fetch: () => new Response('hello'), work: () => undefined };
+  return {
+    serve: (invocation, context) =>
+      serveHttp({ worker, environment: environmentOf({}) }, { invocation, meta: invocation.meta as HttpRequestMeta, context }),
+  };
+}
 
 export async function load(init: InitPayload, { log }: FormHost): Promise<Loaded> {
   const environment = environmentOf(init.env);

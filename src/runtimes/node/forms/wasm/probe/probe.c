@@ -158,6 +158,11 @@ int main(int argc, char **argv) {
     volatile char *all = malloc(200 << 20);
     for (size_t at = 0; all != NULL && at < 200 << 20; at += 4096) all[at] = 1;
     printf("%d", all != NULL);
+  } else if (strcmp(path, "/touch") == 0) {
+    head();
+    volatile char *all = malloc(16 << 20);
+    for (size_t at = 0; all != NULL && at < 16 << 20; at += 4096) all[at] = 1;
+    printf("%d", all != NULL);
   } else if (strcmp(path, "/yield") == 0) {
     head();
     for (int i = 0; i < 100; i++) sched_yield();
