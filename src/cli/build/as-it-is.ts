@@ -16,7 +16,7 @@ import { checkProgram } from './wasm.ts';
 import type { Target } from './packages.ts';
 import { unzip } from './zip.ts';
 
-const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv']);
+const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv', 'export-lambda']);
 /** Secrets of this machine: Azure keeps those of a developer in local.settings.json. */
 const SKIPPED_FILES = /^\.env(?:\.|$)|^local\.settings\.json$/;
 const NAMES_SHOWN = 12;
