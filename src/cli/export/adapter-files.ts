@@ -58,9 +58,11 @@ function withAdapter(entries: readonly ArtifactEntry[], files: [path: string, te
   ];
 }
 
-/** Where types stood are blanks: lines that are nothing else go too. */
+/** Where types stood are blanks, which go too. */
 function withoutTypes(source: string): string {
   return stripTypeScriptTypes(source)
-    .replaceAll(/[ \t]+$/gm, '')
+    .replaceAll(/ +$/gm, '')
+    .replaceAll(/(?<=\S) {2,}(?=\S)/g, ' ')
+    .replaceAll(/(?<=[\w)\]}]) (?=[,;)])/g, '')
     .replaceAll(/\n{3,}/g, '\n\n');
 }

@@ -60,6 +60,7 @@ export function lambdaCode(parts: FunctionParts, project: string, report: Functi
     const entries = hoisted(parts.entries);
     const original = { runtime, form, handler: `${file.replace(/\.py$/, '')}.${name ?? 'handler'}` };
     const at = { ...plain, runtime: pythonRuntime(entries, report), original };
+    report.changed('runtime', 'runtime python3', `is ${at.runtime}`);
     if (form === 'lambda') return { ...at, handler: original.handler, entries };
     reportAdapter(report, 'a body that is an iterator is sent whole, at its end');
     return { ...at, handler: ADAPTER_HANDLER, entries: pythonAdapter(adapted, entries) };
@@ -100,8 +101,6 @@ export function pythonRuntime(entries: readonly ArtifactEntry[], report: Functio
       `packages for Python 3.${wanted}`,
       `AWS has Python 3.${PYTHON_MINOR.min} to 3.${PYTHON_MINOR.max}; build on a machine that has one of these`,
     );
-  const why = compiled === undefined ? '' : ', for which its compiled packages are';
-  report.changed('runtime', 'runtime python3', `is ${runtime}${why}`);
   return runtime;
 }
 

@@ -26,7 +26,7 @@ export function settingProperties(fn: ManifestFunction, routes: number, report: 
     report.changed(
       'timeout',
       `timeout ${durationText(settings.timeoutMs)}`,
-      `API Gateway answers 503 after ${durationText(gatewayMs)}; use httpEvent: function-url, which waits`,
+      `API Gateway gives up after ${durationText(gatewayMs)}; call the function directly where it takes longer`,
     );
   if (settings.tmpMiB !== SETTING_LIMITS.tmpMiB.default) properties['EphemeralStorage'] = { Size: storageOf(settings.tmpMiB, report) };
   const { min, max, windows = [] } = settings.instances;
@@ -101,7 +101,7 @@ function reportMissing({ settings }: ManifestFunction, report: FunctionReport): 
   if (isolation !== 'standard')
     report.changed('isolation', `isolation ${isolation}`, 'AWS runs every instance in a virtual machine of its own');
   if (egress !== EGRESS_DEFAULT) {
-    const shown = typeof egress === 'string' ? egress : `of ${egress.length} entries`;
+    const shown = typeof egress === 'string' ? egress : `[${egress.join(', ')}]`;
     report.left(
       'egress',
       `egress ${shown}`,

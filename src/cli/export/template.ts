@@ -22,7 +22,7 @@ interface TemplateParts {
 }
 
 /** Plain in every YAML, but for the words below. */
-const PLAIN = /^[A-Za-z/][\w./+@$() ,;-]*$/;
+const PLAIN = /^[A-Za-z/](?:[\w./+@$(){} ,;-]|:(?=\S))*$/;
 const NO_TEXT = /^(?:y|n|yes|no|on|off|true|false|null)$|[ ]$/i;
 const API = 'execute-api.${AWS::Region}.${AWS::URLSuffix}';
 
@@ -31,7 +31,7 @@ export function templateText({ project, parameters, functions, layers, kinds }: 
   if (kinds.has('HttpApi')) outputs['HttpApiUrl'] = { Value: { 'Fn::Sub': `https://\${ServerlessHttpApi}.${API}/` } };
   if (kinds.has('Api')) outputs['RestApiUrl'] = { Value: { 'Fn::Sub': `https://\${ServerlessRestApi}.${API}/Prod/` } };
   for (const { id, properties } of functions)
-    if ('FunctionUrlConfig' in properties) outputs[`${id}Url`] = { Value: { 'Fn::GetAtt': [`${id}Url`, 'FunctionUrl'] } };
+    if ('FunctionUrlConfig' in properties) outputs[`${id}Address`] = { Value: { 'Fn::GetAtt': [`${id}Url`, 'FunctionUrl'] } };
   const template = {
     AWSTemplateFormatVersion: '2010-09-09',
     Transform: 'AWS::Serverless-2016-10-31',

@@ -8,15 +8,15 @@ import type { ArtifactEntry } from '../build/archive.ts';
 const FILE = 0o100_644;
 const PROGRAM = 0o100_755;
 const LINK = 0o120_777;
-/** DOS knows no zones: as local time it is the same bytes everywhere. */
-const TIME = new Date(1980, 0, 1);
 
 export async function writeZip(entries: readonly ArtifactEntry[], target: string): Promise<void> {
   const zip = new ZipFile();
+  // DOS knows no zones: as local time it is the same bytes everywhere.
+  const mtime = new Date(1980, 0, 1);
   const written = pipeline(zip.outputStream, createWriteStream(target));
   zip.on('error', (error: Error) => void (zip.outputStream as NodeJS.ReadableStream & { destroy(error: Error): void }).destroy(error));
   for (const entry of entries.toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))) {
-    const options = { mtime: TIME, forceDosTimestamp: true, mode: 'link' in entry ? LINK : entry.executable === true ? PROGRAM : FILE };
+    const options = { mtime, forceDosTimestamp: true, mode: 'link' in entry ? LINK : entry.executable === true ? PROGRAM : FILE };
     if ('file' in entry) zip.addFile(entry.file, entry.path, options);
     else zip.addBuffer(Buffer.from('link' in entry ? entry.link : entry.content), entry.path, options);
   }
