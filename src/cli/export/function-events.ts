@@ -22,13 +22,11 @@ export function eventProperties(
   const { httpEvent } = fn.settings;
   if (httpEvent === 'function-url') return urlOf(routes, { report, streams });
   const type = httpEvent === '1.0' ? 'Api' : 'HttpApi';
-  const headTaken = new Set(all.filter(({ methods }) => methods?.includes('HEAD')).map(({ path }) => shapeOf(path)));
   const events: Record<string, unknown> = {};
   let number = 0;
   for (const route of routes) {
     report.carried('http', `route ${routeText(route)}`);
-    for (const method of methodsOf(route, headTaken))
-      events[`Route${++number}`] = { Type: type, Properties: { Path: route.path, Method: method } };
+    for (const method of methodsOf(route)) events[`Route${++number}`] = { Type: type, Properties: { Path: route.path, Method: method } };
   }
   if (type === 'Api') {
     report.changed('http', 'REST API', 'its paths are below /Prod, the stage; bodies that are not text need BinaryMediaTypes');
@@ -43,10 +41,10 @@ export function eventProperties(
   return { properties: { Events: events }, kind: type, count: number };
 }
 
-function methodsOf({ path, methods }: Route, headTaken: ReadonlySet<string>): (HttpMethod | 'ANY')[] {
+/** API Gateway answers HEAD only where it is told to; GET comes first, as what HEAD belongs to. */
+function methodsOf({ methods }: Route): (HttpMethod | 'ANY')[] {
   if (methods === null) return ['ANY'];
-  // API Gateway answers HEAD only where it is told to.
-  return methods.flatMap((method) => (method === 'GET' && !headTaken.has(shapeOf(path)) ? ['GET' as const, 'HEAD' as const] : [method]));
+  return methods.includes('GET') ? ['GET', 'HEAD', ...methods.filter((method) => method !== 'GET' && method !== 'HEAD')] : methods;
 }
 
 function urlOf(routes: readonly Route[], { report, streams }: { report: FunctionReport; streams: boolean }): FunctionEvents {

@@ -11,8 +11,8 @@ const LINK = 0o120_777;
 
 export async function writeZip(entries: readonly ArtifactEntry[], target: string): Promise<void> {
   const zip = new ZipFile();
-  // DOS knows no zones: as local time it is the same bytes everywhere.
-  const mtime = new Date(1980, 0, 1);
+  // DOS knows no zones: as local time it is the same bytes everywhere. At noon, since clocks skip an hour only at night.
+  const mtime = new Date(1981, 0, 1, 12);
   const written = pipeline(zip.outputStream, createWriteStream(target));
   zip.on('error', (error: Error) => void (zip.outputStream as NodeJS.ReadableStream & { destroy(error: Error): void }).destroy(error));
   for (const entry of entries.toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))) {
