@@ -159,20 +159,21 @@ functions:
 
 test('the same project gives the same bytes, in another folder and another time zone', async () => {
   using project = new TestingProject(RICH_WITHOUT_ZIP);
+  using outputs = new TestingProject({});
+  const [one, other] = [join(outputs.folder, 'one'), join(outputs.folder, 'other')];
   const zone = process.env['TZ'];
   try {
     process.env['TZ'] = 'Asia/Tokyo';
-    await project.export('one');
+    await project.export(one);
     process.env['TZ'] = 'America/Lima';
-    await project.export('other');
+    await project.export(other);
   } finally {
     if (zone === undefined) delete process.env['TZ'];
     else process.env['TZ'] = zone;
   }
-  const names = everyFile(join(project.folder, 'one'));
+  const names = everyFile(one);
   assert.ok(names.length >= 10);
-  for (const name of names)
-    assert.deepEqual(readFileSync(join(project.folder, 'one', name)), readFileSync(join(project.folder, 'other', name)), name);
+  for (const name of names) assert.deepEqual(readFileSync(join(one, name)), readFileSync(join(other, name)), name);
 });
 
 test('modes and links are in the zip, and nothing of an earlier export', async () => {

@@ -1,7 +1,7 @@
 // A project in a temporary folder, for the tests of the export: written, exported and removed again. Used by tests alone.
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { reportText } from '../import/report-text.ts';
 import { readManifest } from '../manifest/manifest.ts';
@@ -25,7 +25,7 @@ export class TestingProject implements Disposable {
 
   export(output = 'out', options: Partial<ExportOptions> = {}): Promise<Exported> {
     return exportToLambda(readManifest(this.folder), {
-      output: join(this.folder, output),
+      output: resolve(this.folder, output),
       force: false,
       cacheFolder: join(this.folder, '.cache'),
       cpu: 'x64',
