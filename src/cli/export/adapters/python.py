@@ -141,7 +141,7 @@ def _response(result):
             if name.lower() == "set-cookie":
                 cookies += given
             elif given:
-                headers[name.lower()] = ",".join(([headers[name.lower()]] if name.lower() in headers else []) + given)
+                headers[name.lower()] = ", ".join(([headers[name.lower()]] if name.lower() in headers else []) + given)
     body, media = _body(result.get("body"), result.get("isBase64Encoded"))
     if media is not None:
         headers.setdefault("content-type", media)
