@@ -59,6 +59,12 @@ const BENCHES: Record<string, Bench> = {
     quick: { rounds: 1, seconds: 4, samples: 1 },
     load: async () => (await import('./overload.ts')).overload,
   },
+  forms: {
+    asks: 'what does code that was written for another cloud cost, warm and cold, beside the same in our own form',
+    defaults: { rounds: 3, seconds: 2, samples: 10 },
+    quick: { rounds: 1, seconds: 1, samples: 3 },
+    load: async () => (await import('./forms.ts')).forms,
+  },
   deploy: {
     asks: 'how long is it from `virga deploy` to the first answer',
     defaults: { rounds: 10, seconds: 1, samples: 1 },

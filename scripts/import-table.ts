@@ -30,7 +30,7 @@ const ADAPTERS = [
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
-  { name: 'frames', files: ['src/protocol/frames.ts', 'src/protocol/stream-table.ts', 'src/protocol/events.ts'], may: [] },
+  { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },
 
@@ -108,7 +108,7 @@ export const ROOMS: Room[] = [
     name: 'cli',
     files: ['src/cli/**'],
     may: ['sdk', 'config', 'cli: start, dev and doctor', ...CONTRACTS],
-    npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'yauzl', 'yazl', 'zod'],
+    npm: ['commander', 'jsonc-parser', 'rolldown', 'tar-stream', 'toml-eslint-parser', 'yaml', 'yauzl', 'yazl', 'zod'],
   },
   { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start, dev and doctor', 'server', 'config'] },
 

@@ -222,7 +222,7 @@ export const LIMIT_SETTINGS: LimitSettings = {
     'BOOT_TIMEOUT_MS',
     10_000,
     { unit: 'ms', min: 100, max: HOUR_MS },
-    'A sandbox that has not said hello after this long is given up.',
+    'A sandbox that has not said hello after this long is given up, and a call for which none could be begun for so long.',
   ),
   loadTimeoutMs: limit(
     'LOAD_TIMEOUT_MS',

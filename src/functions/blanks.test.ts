@@ -18,13 +18,13 @@ const STATUS: NodeSandboxStatus = {
   enforcement: { isolation: 'namespaces', memory: null, cpus: null, pids: null, tmp: null, network: null, notes: [] },
 };
 
-function setUp(options: { max?: number; room?: () => boolean; lateFiles?: boolean } = {}): {
+function setUp(options: { max?: number; room?: () => boolean; lateFiles?: boolean; bootTimeoutMs?: number } = {}): {
   blanks: Blanks;
   sandboxes: ScriptedSandboxes;
 } {
   const sandboxes = new ScriptedSandboxes({ onRequest: () => {} });
   sandboxes.driver = { ...STATUS, lateFiles: options.lateFiles ?? true };
-  const limits = { blanksMax: options.max ?? 8, bootsMax: 2, bootTimeoutMs: 1_000 };
+  const limits = { blanksMax: options.max ?? 8, bootsMax: 2, bootTimeoutMs: options.bootTimeoutMs ?? 1_000 };
   return { blanks: new Blanks(sandboxes, limits, options.room ?? (() => true)), sandboxes };
 }
 
@@ -97,6 +97,27 @@ test('who finds none ready gets the next of those that boot, and nothing when th
   await until(() => broken.blanks.count > 0);
   assert.equal(await broken.blanks.take(SHAPE), undefined);
   await broken.blanks.close();
+});
+
+test('a boot that hangs holds nobody up until it is given up: whoever waits for it is let go, to boot one of its own', async () => {
+  const bootTimeoutMs = 60_000;
+  const { blanks, sandboxes } = setUp({ bootTimeoutMs });
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const start = sandboxes.start.bind(sandboxes);
+  sandboxes.start = async (spec, assignment) => {
+    await released;
+    return start(spec, assignment);
+  };
+  blanks.setShapes([SHAPE]);
+  await until(() => blanks.count === 2);
+  const begin = performance.now();
+  assert.deepEqual(await Promise.all([blanks.take(SHAPE), blanks.take(SHAPE)]), [undefined, undefined]);
+  assert.ok(performance.now() - begin < bootTimeoutMs / 2);
+  // Those that come late all the same are kept for the next.
+  release();
+  await until(() => ready(blanks) === 2);
+  assert.equal((await blanks.take(SHAPE))?.id, sandboxes.guests[0]?.spec.id);
+  await blanks.close();
 });
 
 test('memory that is wanted elsewhere is given back, and not taken again', async () => {

@@ -22,6 +22,11 @@ export const BLANK_MIB = 24;
 const REFILL_AFTER_MS = 15;
 /** Kept of each shape that a current version has, whatever the demand. */
 const MIN_PER_SHAPE = 2;
+/**
+ * A cold start waits no longer for one that boots: alone on a processor that takes 20 to 50 ms. Not longer on a crowded machine,
+ * where a boot of one's own takes as long; not much shorter, since that adds to the crowd.
+ */
+const WAIT_MS = 2_000;
 /** The demand for them is looked at again this often. */
 const REVIEW_MS = 5_000;
 /** After a boot that failed nothing is booted for this long. */
@@ -91,7 +96,7 @@ export class Blanks {
 
   /**
    * A sandbox that has booted; else the next of those that boot, which is then not held back any more. Undefined: there
-   * is none to wait for, or its boot failed.
+   * is none to wait for, or its boot failed, or hangs.
    */
   async take(shape: SandboxShape): Promise<Sandbox | undefined> {
     const shelf = this.#shelf(shape);
@@ -106,7 +111,15 @@ export class Blanks {
     const next = Promise.withResolvers<Sandbox | undefined>();
     shelf.waiting.push(next.resolve);
     for (const [sandbox, of] of this.#bootingSandboxes) if (of === shelf) sandbox.promote();
-    return next.promise;
+    const late = setTimeout(() => {
+      shelf.waiting = shelf.waiting.filter((other) => other !== next.resolve);
+      next.resolve(undefined);
+    }, WAIT_MS);
+    try {
+      return await next.promise;
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** Gives one up, of the shape with most to spare. False: there is none. */

@@ -32,9 +32,14 @@ const BUSY_SHARE = 0.6;
 const WAITING_SHARE = 0.1;
 const MIB = 1024 * 1024;
 
-export function timeoutError(version: DeployedVersion, seen: Seen): VirgaError {
+/** `upgraded`: of a connection of another protocol, which had been answered long ago. */
+export function timeoutError(version: DeployedVersion, seen: Seen, upgraded: boolean): VirgaError {
   const { timeoutMs } = version.settings;
   const limit = duration(timeoutMs);
+  if (upgraded) {
+    const message = `the connection to ${nameOf(version)} was closed at its timeout of ${limit}; raise \`timeout\` in virga.yaml if connections may last longer`;
+    return new VirgaError('function_timeout', message);
+  }
   const facts = [`the call was given up after its timeout of ${limit}, and the instance ended`, ...cpuFacts(version, seen)];
   return new VirgaError(
     'function_timeout',
@@ -195,6 +200,20 @@ export function waitedTooLongError(version: DeployedVersion, waitedMs: number, r
     `no instance of ${nameOf(version)} was free for ${duration(waitedMs)}; try again later, or raise \`instances.max\` or \`concurrency\` in virga.yaml`,
     { retryAfterS },
   );
+}
+
+/** It has no instance that could be busy, and got none: nothing is known against the function. */
+export function noInstanceError(
+  version: DeployedVersion,
+  waitedMs: number,
+  { starting, retryAfterS }: { starting: boolean; retryAfterS: number },
+): VirgaError {
+  const why = starting
+    ? 'one is still being started, and the machine may be overloaded'
+    : 'this node has no room for one more, or starts as many as it may (VIRGA_LIMIT_SANDBOX_MEMORY_MIB, VIRGA_LIMIT_SANDBOXES, VIRGA_LIMIT_STARTS_IN_FLIGHT)';
+  return new VirgaError('sandbox_unavailable', `${nameOf(version)} got no instance within ${duration(waitedMs)}: ${why}; try again later`, {
+    retryAfterS,
+  });
 }
 
 export function stoppingError(): VirgaError {

@@ -8,12 +8,14 @@ import type { MachineLoad } from './machine-load.ts';
 import type { Room } from './room.ts';
 import type { RunGate } from './run-gate.ts';
 import type { DeployedVersion } from './version.ts';
+import type { StartLimits } from './waiting-calls.ts';
 
 export interface PoolHost {
   readonly room: Room;
   readonly gate: RunGate;
   readonly time: VirtualTime;
   readonly admission: Admission;
+  readonly limits: StartLimits;
   /** Of this machine. */
   readonly processors: number;
   readonly load: MachineLoad;

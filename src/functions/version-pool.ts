@@ -1,7 +1,7 @@
 // The instances of one version and the calls that wait for them. A call takes the instance that was idle last (so that the
 // others can grow old and go), else waits; a slot that frees takes the call that has waited longest; the start-or-wait rule
 // decides on more instances.
-// Invariant: a call that waits is run, failed, or abandoned within the version's timeout (waiting-calls.ts); instances never
+// Invariant: a call that waits is run, failed, or abandoned within the limits of waiting-calls.ts; instances never
 // exceed settings.instances.max; nothing runs that the gate and the room have not let in. Owned by engine.ts.
 import type { VirgaError } from '../protocol/errors.ts';
 import type { Call } from './call.ts';
@@ -34,6 +34,7 @@ export class VersionPool implements Runner, Tenant {
   readonly project: ProjectLoad;
   readonly habits: Habits;
   readonly instances = new Set<Instance>();
+  readonly starts: Starts;
   /** Calls that run, the processors that one of them keeps busy and that all may, and what one takes, ms: measured now and then. */
   running = 0;
   demand: number;
@@ -45,7 +46,6 @@ export class VersionPool implements Runner, Tenant {
   #lacks: 'instance' | 'turn' | 'room' = 'instance';
   readonly #host: PoolHost;
   readonly #minimum: Minimum;
-  readonly #starts: Starts;
   #recheck: NodeJS.Timeout | undefined;
   #retiring = false;
   readonly #meter: CallMeter;
@@ -56,7 +56,7 @@ export class VersionPool implements Runner, Tenant {
     this.habits = parts.habits;
     this.#host = host;
     this.#minimum = new Minimum(version.settings.instances);
-    this.#waiting = new WaitingCalls(this, host.admission);
+    this.#waiting = new WaitingCalls(this, host);
     this.#meter = new CallMeter({ ...parts, time: host.time });
     this.demand = this.demandMax = this.#msPerCall = 0;
     this.#readUse();
@@ -66,7 +66,7 @@ export class VersionPool implements Runner, Tenant {
       log: host.log,
       dead: (instance) => this.#onDead(instance),
     };
-    this.#starts = new Starts({
+    this.starts = new Starts({
       start: (onSandbox) => host.start(version, events, onSandbox),
       registered: (instance) => void this.instances.add(instance),
       live: (instance, tookMs) => this.#onLive(instance, tookMs),
@@ -172,10 +172,6 @@ export class VersionPool implements Runner, Tenant {
     return false;
   }
 
-  get settled(): boolean {
-    return this.#starts.underWay === 0 && this.instances.size > 0;
-  }
-
   endedWaiting(call: Call): void {
     this.#host.callEnded(undefined, call);
     if (this.#waiting.size > 0) return;
@@ -185,13 +181,13 @@ export class VersionPool implements Runner, Tenant {
   }
 
   stats(): PoolStats {
-    return statsOf(this.instances, { starting: this.#starts.underWay, queued: this.#waiting.size });
+    return statsOf(this.instances, { starting: this.starts.underWay, queued: this.#waiting.size });
   }
 
   /** Ends everything at once. */
   async close(): Promise<void> {
     clearTimeout(this.#recheck);
-    this.#starts.close();
+    this.starts.close();
     this.#retiring = true;
     this.#waiting.failAll(stoppingError());
     this.#reportEmpty();
@@ -201,8 +197,8 @@ export class VersionPool implements Runner, Tenant {
 
   #unfilledSlots(): number {
     const { concurrency, instances } = this.version.settings;
-    const room = Math.max(0, instances.max - this.instances.size - this.#starts.unregistered);
-    return (this.#starts.underWay + room) * concurrency;
+    const room = Math.max(0, instances.max - this.instances.size - this.starts.unregistered);
+    return (this.starts.underWay + room) * concurrency;
   }
 
   /** An instance for one call, which is counted as running: whoever gets it runs a call on it. */
@@ -276,7 +272,7 @@ export class VersionPool implements Runner, Tenant {
     this.running--;
     this.#host.gate.leave(this.project, call.demand);
     this.#meter.ended(call.runningAt, now);
-    if (call.outcome === 'ok') this.habits.served(now - call.runningAt);
+    if (call.outcome === 'ok' && !call.upgraded) this.habits.served(now - call.runningAt);
     this.#host.callEnded(instance, call);
     // No slot frees with it, but others may run.
     if (instance.state !== 'live') queueMicrotask(() => this.#host.gate.letIn());
@@ -292,11 +288,11 @@ export class VersionPool implements Runner, Tenant {
 
   /** Instances that it would start now, if there were room. */
   #wanted(): number {
-    if (this.#starts.blocked) return 0;
+    if (this.starts.blocked) return 0;
     const { concurrency, instances } = this.version.settings;
-    const present = this.instances.size + this.#starts.unregistered;
+    const present = this.instances.size + this.starts.unregistered;
     const now = performance.now();
-    const missing = this.#retiring || this.#starts.paused ? 0 : Math.max(0, this.#minimum.at(now) - present);
+    const missing = this.#retiring || this.starts.paused ? 0 : Math.max(0, this.#minimum.at(now) - present);
     const oldest = this.#waiting.oldest;
     if (oldest === undefined) return missing;
     const { slots, free } = slotsOf(this.instances, concurrency);
@@ -306,18 +302,18 @@ export class VersionPool implements Runner, Tenant {
       queued: this.#waiting.size,
       slots,
       freeSlots: free,
-      starting: this.#starts.underWay,
+      starting: this.starts.underWay,
       concurrency,
       serviceMs,
       startMs: coldMs,
       oldestWaitMs: now - oldest.acceptedAt,
-      allowed: Math.max(0, Math.min(instances.max, slots + this.#starts.underWay === 0 ? instances.max : useful) - present),
+      allowed: Math.max(0, Math.min(instances.max, slots + this.starts.underWay === 0 ? instances.max : useful) - present),
     });
     return Math.max(missing, queued);
   }
 
   #startMore(): void {
-    if (this.#waiting.size === 0 || this.#starts.blocked) return;
+    if (this.#waiting.size === 0 || this.starts.blocked) return;
     if (this.#wanted() > 0) this.#host.room.ask(this);
     // Waiting was judged cheaper, or there is no room: judge again when a start would have been done.
     if (this.#recheck === undefined && this.#waiting.size > 0) {
@@ -335,7 +331,7 @@ export class VersionPool implements Runner, Tenant {
   #startOne(): 'used' | 'refused' | 'done' {
     if (this.#wanted() === 0) return 'done';
     if (!this.#host.room.reserve(this)) return 'refused';
-    void this.#starts.begin(() => this.#waiting.oldest?.acceptedAt);
+    void this.starts.begin(() => this.#waiting.oldest?.acceptedAt);
     return 'used';
   }
 
@@ -351,7 +347,7 @@ export class VersionPool implements Runner, Tenant {
     else instance.kill(failure);
     if (again) return;
     this.#host.log(this, undefined, 'error', logTextOf(failure));
-    const others = this.#starts.underWay > 0 || [...this.instances].some((other) => other.state === 'live');
+    const others = this.starts.underWay > 0 || [...this.instances].some((other) => other.state === 'live');
     const count = others ? this.version.settings.concurrency : this.#waiting.size;
     for (const call of this.#waiting.first(count)) this.#waiting.fail(call, failure);
     this.#startMore();
@@ -388,6 +384,6 @@ export class VersionPool implements Runner, Tenant {
 
   #reportEmpty(): void {
     const windows = this.#minimum.hasWindows && !this.#retiring;
-    if (this.instances.size === 0 && this.#starts.underWay === 0 && this.#waiting.size === 0 && !windows) this.#host.empty();
+    if (this.instances.size === 0 && this.starts.underWay === 0 && this.#waiting.size === 0 && !windows) this.#host.empty();
   }
 }

@@ -1,28 +1,40 @@
 // The calls of one version that wait for an instance: who may join, how long each waits, and what becomes of them when more
 // comes than can be served.
-// Invariant: a call that waits is handed out, failed, or abandoned within the version's timeout; at most settings.queue wait
-// beside those that instances being started will take; what admission.ts counted for a call is given back when it leaves.
+// Invariant: a call that waits is handed out, failed, or abandoned: within the version's timeout where it waits for a busy
+// instance, within the limits of a start where it waits for one, whose time is the platform's and not the function's; at most
+// settings.queue wait beside those that instances being started will take; what admission.ts counted for a call is given back
+// when it leaves.
 // Owned by version-pool.ts.
 import type { VirgaError } from '../protocol/errors.ts';
 import type { Admission } from './admission.ts';
 import type { Call } from './call.ts';
 import { CallQueue } from './call-queue.ts';
 import type { ProjectLoad } from './fair-share.ts';
-import { floodedError, overloadError, waitedTooLongError } from './failures.ts';
+import { floodedError, noInstanceError, overloadError, waitedTooLongError } from './failures.ts';
 import type { Habits } from './habits.ts';
+import type { Instance } from './instance.ts';
 import { QueueControl } from './queue-control.ts';
+import type { Starts } from './starts.ts';
 import type { DeployedVersion } from './version.ts';
 
 export interface WaitingHost {
   readonly version: DeployedVersion;
   readonly project: ProjectLoad;
   readonly habits: Habits;
-  /** There are instances, and no more are being started: what they serve is what there is. */
-  readonly settled: boolean;
+  readonly instances: ReadonlySet<Instance>;
+  readonly starts: Pick<Starts, 'underWay' | 'blocked'>;
   /** A call that waited has ended without having run. */
   endedWaiting(call: Call): void;
 }
 
+/** What a start may take: the runtime's boot, and the loading of the code. */
+export interface StartLimits {
+  bootTimeoutMs: number;
+  loadTimeoutMs: number;
+}
+
+/** A call that waits beyond its version's timeout is looked at again this often. */
+const LOOK_AGAIN_MS = 250;
 /** Instances that are being started excuse a queue that stands, but not for longer. */
 const SCALE_UP_MS = 1_000;
 
@@ -31,12 +43,16 @@ export class WaitingCalls {
   readonly #admission: Admission;
   readonly #queue = new CallQueue();
   readonly #control = new QueueControl();
+  readonly #startLimits: StartLimits;
+  /** Those that wait beyond the version's timeout for instances that are being started: at most as many as these will take. */
+  readonly #overdue = new Set<Call>();
   /** Somebody waits since then. */
   #since = 0;
 
-  constructor(host: WaitingHost, admission: Admission) {
+  constructor(host: WaitingHost, parts: { admission: Admission; limits: StartLimits }) {
     this.#host = host;
-    this.#admission = admission;
+    this.#admission = parts.admission;
+    this.#startLimits = parts.limits;
   }
 
   get size(): number {
@@ -69,7 +85,7 @@ export class WaitingCalls {
     if (refused !== undefined) return refused;
     this.#queue.push(call);
     call.leaveQueue = () => this.#end(call);
-    call.timer = setTimeout(() => this.#onWaitedTooLong(call), version.settings.timeoutMs);
+    call.timer = setTimeout(() => this.#onWaitedLong(call), version.settings.timeoutMs);
     return undefined;
   }
 
@@ -102,7 +118,10 @@ export class WaitingCalls {
 
   #look(now: number): void {
     if (this.#queue.size === 0) this.#since = now;
-    const ready = this.#host.settled || now - this.#since > SCALE_UP_MS;
+    const { starts, instances } = this.#host;
+    // What the instances that there are serve is what there is.
+    const settled = starts.underWay === 0 && instances.size > 0;
+    const ready = settled || now - this.#since > SCALE_UP_MS;
     const times = { serviceMs: this.#host.habits.serviceMs, timeoutMs: this.#host.version.settings.timeoutMs };
     const began = this.#control.look(now, this.#queue.size, times, ready);
     this.#queue.newestFirst = this.#control.overloaded;
@@ -117,16 +136,40 @@ export class WaitingCalls {
     }
   }
 
-  #onWaitedTooLong(call: Call): void {
-    this.fail(
-      call,
-      waitedTooLongError(this.#host.version, performance.now() - call.acceptedAt, this.#control.retryAfterS(this.#queue.size)),
-    );
+  /** Its version's timeout has passed, which is how long it waits for a busy instance. */
+  #onWaitedLong(call: Call): void {
+    const { version, starts } = this.#host;
+    const waitedMs = performance.now() - call.acceptedAt;
+    this.#overdue.delete(call);
+    const retryAfterS = this.#control.retryAfterS(this.#queue.size);
+    // One that is tried again for want of a launcher tells all of them how that ends.
+    const coming = starts.blocked ? Infinity : starts.underWay * version.settings.concurrency;
+    const willGetOne = coming > this.#overdue.size;
+    const live = this.#live();
+    if (waitedMs < this.#waitMsMax({ willGetOne, live })) {
+      if (willGetOne) this.#overdue.add(call);
+      call.timer = setTimeout(() => this.#onWaitedLong(call), LOOK_AGAIN_MS);
+    } else if (live) this.fail(call, waitedTooLongError(version, waitedMs, retryAfterS));
+    else this.fail(call, noInstanceError(version, waitedMs, { starting: willGetOne, retryAfterS }));
+  }
+
+  /** A start that is under way ends sooner, unless the launcher itself is stuck; where none begins for so long the node has no room. */
+  #waitMsMax({ willGetOne, live }: { willGetOne: boolean; live: boolean }): number {
+    const { bootTimeoutMs, loadTimeoutMs } = this.#startLimits;
+    if (willGetOne) return this.#host.version.settings.timeoutMs + bootTimeoutMs + loadTimeoutMs;
+    return live ? 0 : bootTimeoutMs;
+  }
+
+  /** Some instance takes calls: it is busy. */
+  #live(): boolean {
+    for (const { state } of this.#host.instances) if (state === 'live') return true;
+    return false;
   }
 
   /** It waits no more: it runs, or it has ended. */
   #left(call: Call): void {
     clearTimeout(call.timer);
+    this.#overdue.delete(call);
     call.leaveQueue = undefined;
     this.#admission.leave(this.#host.project, call.heldBytes);
   }

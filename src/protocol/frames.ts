@@ -95,6 +95,8 @@ export interface InitPayload {
   memoryMiB: number;
   timeoutMs: number;
   concurrency: number;
+  /** The host gives the loading up after this long, ms. */
+  loadTimeoutMs?: number;
   /** Log bytes a second that the guest sends at most (with a burst of ten times this); it counts and reports what it drops. */
   logBytesPerSecond: number;
   /** Absolute path, as seen inside, of the folder with the artifact's compiled code. Absent: there is none. */

@@ -168,7 +168,10 @@ async function nodeSources(): Promise<Sources> {
   const own = await filesBelow(join(import.meta.dirname, 'node'), (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
   return {
     tool: `rolldown ${version} cjs 2`,
-    files: [...own, ...['frames.ts', 'stream-table.ts', 'events.ts'].map((name) => join(import.meta.dirname, '../protocol', name))],
+    files: [
+      ...own,
+      ...['frames.ts', 'stream-table.ts', 'events.ts', 'wasm.ts'].map((name) => join(import.meta.dirname, '../protocol', name)),
+    ],
   };
 }
 

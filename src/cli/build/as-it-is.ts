@@ -10,25 +10,35 @@ import { ARCHIVE_LIMITS } from './archive.ts';
 import type { ArtifactEntry } from './archive.ts';
 import { filesOfFolder } from './folder-files.ts';
 import { includedFiles, staticPart } from './include.ts';
+import { appHandler, checkAzureApp, packagesAbove } from './node-app.ts';
 import type { BuiltFunction } from './node.ts';
+import { checkProgram } from './wasm.ts';
+import type { Target } from './packages.ts';
 import { unzip } from './zip.ts';
 
 const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv']);
-const SKIPPED_FILES = /^\.env(?:\.|$)/;
+/** Secrets of this machine: Azure keeps those of a developer in local.settings.json. */
+const SKIPPED_FILES = /^\.env(?:\.|$)|^local\.settings\.json$/;
 const NAMES_SHOWN = 12;
+const BOOTSTRAP_OF_LAYER = 'opt/bootstrap';
 const EXTENSIONS = { nodejs: ['.js', '.mjs', '.cjs'], python: ['.py', '/__init__.py'] };
 
 export async function buildAsItIs(
   fn: ManifestFunction,
-  { manifest, workFolder }: { manifest: Manifest; workFolder: string },
+  { manifest, workFolder, target, layers }: { manifest: Manifest; workFolder: string; target: Target; layers: readonly ArtifactEntry[] },
 ): Promise<BuiltFunction> {
   const source = join(manifest.folder, fn.source);
+  if (fn.settings.runtime === 'wasm') await checkProgram(source, fn);
   const own = await ownEntries(fn, { manifest, workFolder, source });
+  const isApp = fn.settings.runtime.startsWith('nodejs') && (fn.settings.form === 'azure' || fn.settings.form === 'google');
+  if (isApp && sourceKind(manifest.folder, fn.source) === 'folder') own.push(...(await packagesAbove(source, own, target)));
+  if (fn.settings.form === 'azure') await checkAzureApp(fn, own);
   const included = await includedFiles(manifest.folder, fn.include);
   const entries = [...new Map([...own, ...included].map((entry) => [entry.path, entry])).values()];
   return {
     entries,
-    handler: handlerOf(fn, entries),
+    // A layer may bring the program that is started.
+    handler: isApp ? await appHandler(fn, entries) : handlerOf(fn, [...layers, ...entries]),
     sources: [source, ...fn.include.map((glob) => join(manifest.folder, staticPart(glob)))],
   };
 }
@@ -40,7 +50,8 @@ async function ownEntries(
   const kind = sourceKind(manifest.folder, fn.source);
   if (kind !== 'folder' && kind !== 'zip') {
     // A program is what will be started: an author on a machine without such modes cannot set one.
-    return [{ path: fileOf(fn), file: source, bytes: (await stat(source)).size, executable: kind === 'other' }];
+    const program = kind === 'other' || fn.settings.runtime === 'provided';
+    return [{ path: fileOf(fn), file: source, bytes: (await stat(source)).size, executable: program }];
   }
   let folder = source;
   if (kind === 'zip') {
@@ -63,14 +74,9 @@ function fileOf(fn: ManifestFunction): string {
 /** As in VersionSettings: what is there, not what is hoped for. */
 function handlerOf(fn: ManifestFunction, entries: ArtifactEntry[]): string {
   const { runtime } = fn.settings;
+  if (runtime === 'provided') return bootstrapOf(fn, entries);
   const files = new Set(entries.map((entry) => entry.path));
-  if (runtime === 'provided') {
-    if (files.has('bootstrap')) return fn.handler === undefined ? 'bootstrap' : `bootstrap#${fn.handler}`;
-    throw new VirgaError(
-      'build_failed',
-      `${fn.source} has no file 'bootstrap' at its top, which the runtime provided starts; it has ${shown(files)}`,
-    );
-  }
+  if (runtime === 'wasm') return fn.handler === undefined ? fileOf(fn) : `${fileOf(fn)}#${fn.handler}`;
   const language = runtime.startsWith('nodejs') ? 'nodejs' : runtime.startsWith('python') ? 'python' : undefined;
   if (language === undefined) return files.has(fileOf(fn)) ? fileOf(fn) : (fn.handler ?? [...files][0] ?? 'none');
   const tried = candidates(fn, language);
@@ -81,6 +87,22 @@ function handlerOf(fn: ManifestFunction, entries: ArtifactEntry[]): string {
     'build_failed',
     `handler '${fn.handler ?? ''}': ${fn.source} has none of ${paths.join(', ')}; it has ${shown(files)}`,
   );
+}
+
+function bootstrapOf(fn: ManifestFunction, entries: ArtifactEntry[]): string {
+  const bootstrap = entries.find(({ path }) => path === 'bootstrap') ?? entries.find(({ path }) => path === BOOTSTRAP_OF_LAYER);
+  if (bootstrap === undefined) {
+    const files = shown(new Set(entries.map(({ path }) => path)));
+    throw new VirgaError(
+      'build_failed',
+      `${fn.source} has no file 'bootstrap' at its top, which the runtime provided starts (nor ${BOOTSTRAP_OF_LAYER}, that of a layer); it has ${files}`,
+    );
+  }
+  if (!('link' in bootstrap) && bootstrap.executable !== true) {
+    const remedy = fn.source.endsWith('.zip') ? 'and make the archive again, on a system that keeps such modes' : 'and deploy again';
+    throw new VirgaError('build_failed', `${bootstrap.path} of ${fn.source} is not executable: chmod +x ${bootstrap.path}, ${remedy}`);
+  }
+  return fn.handler === undefined ? 'bootstrap' : `bootstrap#${fn.handler}`;
 }
 
 /** `src/index.handler` may be in src/index.js and its kin; the first dot after the last slash ends the name of the file, or the last. */
@@ -94,7 +116,7 @@ function candidates(fn: ManifestFunction, language: keyof typeof EXTENSIONS): { 
   }));
   // Python's modules are named with dots as well.
   if (language === 'python') splits.reverse();
-  if (fn.settings.form === 'azure' || fn.settings.form === 'google' || fn.settings.form === 'workers')
+  if (fn.settings.form === 'google' || fn.settings.form === 'workers')
     splits.push({ stem: language === 'python' ? 'main' : 'index', name: fn.handler });
   return splits.flatMap(({ stem, name }) => {
     const path = language === 'python' ? stem.replaceAll('.', '/') : stem;

@@ -11,8 +11,12 @@ import { VirgaError } from '../../protocol/errors.ts';
 import { isBooted } from '../../protocol/settings.ts';
 import type { ManifestFunction } from '../manifest/manifest.ts';
 import type { ArtifactEntry } from './archive.ts';
+import { checkAzureSources } from './azure-source.ts';
+import type { SourceText } from './azure-source.ts';
 import { bundleFailure, unresolvedImports } from './bundle-failure.ts';
+import { FRAMEWORK, googleEntry } from './google-entry.ts';
 import { includedFiles, staticPart } from './include.ts';
+import { fileInLayers, layerWithPackage } from './layers.ts';
 import { ASKS_WHERE, COMPUTED_REQUIRE, ownFolderEdits, withoutComments, WORTH_A_LOOK } from './own-folder.ts';
 import { carriedFiles, findPackage, hasNativeCode, packageNameOf, packageOfFile } from './packages.ts';
 import type { Package, Target } from './packages.ts';
@@ -25,11 +29,19 @@ export interface BuiltFunction {
   sources: string[];
 }
 
+/**
+ * Express asks for template engines by the names that the author gives it. They are looked for beside the bundle too, and the 66
+ * packages of Express as files take 40 ms more of each cold start.
+ */
+const AUTHORS_REQUIRE = '/node_modules/express/lib/view.js';
 /** Each further round carries packages that the one before found unfit for bundling. */
 const ROUNDS_MAX = 20;
 
-export async function buildNode(fn: ManifestFunction, options: { folder: string; target: Target }): Promise<BuiltFunction> {
-  const { folder, target } = options;
+export async function buildNode(
+  fn: ManifestFunction,
+  options: { folder: string; target: Target; layers: readonly string[] },
+): Promise<BuiltFunction> {
+  const { folder, target, layers } = options;
   const input = join(folder, fn.source);
   const format = isCommonJs(input) ? 'cjs' : 'esm';
   const carried = new Map<string, Package>();
@@ -45,11 +57,14 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   let modules: string[];
   for (let round = 0; ; round++) {
     const carriedBefore = carried.size;
-    ({ chunk, map, modules } = await bundle(input, { folder, format, plugin: plugin({ folder, carried, addons }) }));
+    const entry = fn.settings.form === 'google' && !carried.has(FRAMEWORK) ? googleEntry(input, format) : { input };
+    const plugins = [...('plugin' in entry ? [entry.plugin] : []), plugin({ folder, carried, addons, layers })];
+    ({ chunk, map, modules } = await bundle(entry.input, { folder, format, plugins }));
     // Packages found while they were already being bundled: once more without them.
     if (![...carried.values()].some((found) => chunk!.moduleIds.some((id) => id.startsWith(`${found.folder}${sep}`)))) break;
     if (round >= ROUNDS_MAX || (round > 0 && carried.size === carriedBefore)) break;
   }
+  if (fn.settings.form === 'azure') checkAzureSources(fn, ownSources(modules, folder));
   const file = format === 'cjs' ? 'index.cjs' : 'index.mjs';
   if (format === 'esm' && isExported(fn)) checkExports(fn, chunk.exports);
   const entries: ArtifactEntry[] = [
@@ -57,6 +72,7 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
     { path: `${file}.map`, content: map },
   ];
   const own = new Set(entries.map((entry) => entry.path));
+  if (fn.settings.form === 'azure') entries.push(...hostJson(dirname(input), folder));
   for (const entry of [...addons.values(), ...(await includedFiles(folder, fn.include))]) {
     if (own.has(entry.path)) throw new VirgaError('build_failed', `include: ${entry.path} has the name of the bundle; rename the file`);
     entries.push(entry);
@@ -68,20 +84,36 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   return {
     entries: [...unique.values()],
     // AWS Lambda's `index.handler` names the author's file, which is the bundle now.
-    handler: fn.handler === undefined ? file : `${file}#${exportOf(fn.handler)}`,
+    handler: fn.handler === undefined ? file : `${file}#${isExported(fn) ? exportOf(fn.handler) : fn.handler}`,
     sources: [...new Set(sources)],
   };
+}
+
+/** The author's own modules. */
+function* ownSources(modules: readonly string[], folder: string): Generator<SourceText> {
+  for (const file of modules)
+    if (packageOfFile(file) === undefined) yield { path: relative(folder, file), text: readFileSync(file, 'utf8') };
+}
+
+/** The settings of an Azure app (its route prefix), from the folder of the source or the nearest one above it. */
+function hostJson(from: string, top: string): ArtifactEntry[] {
+  for (let at = from; ; at = dirname(at)) {
+    const file = join(at, 'host.json');
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found?.isFile() === true) return [{ path: 'host.json', file, bytes: found.size }];
+    if (at === top || dirname(at) === at) return [];
+  }
 }
 
 interface BundleOptions {
   folder: string;
   format: 'cjs' | 'esm';
-  plugin: Plugin;
+  plugins: Plugin[];
 }
 
 async function bundle(
   input: string,
-  { folder, format, plugin: own }: BundleOptions,
+  { folder, format, plugins }: BundleOptions,
 ): Promise<{ chunk: OutputChunk; map: Uint8Array; modules: string[] }> {
   const unresolved: RolldownLog[] = [];
   try {
@@ -95,7 +127,7 @@ async function bundle(
         if (log.code === 'UNRESOLVED_IMPORT' && log.id !== undefined && packageOfFile(log.id) === undefined) unresolved.push(log);
       },
       tsconfig: true,
-      plugins: [own],
+      plugins,
       // A CommonJS module within an ES bundle still says __dirname, which ES modules do not have.
       transform: { define: format === 'esm' ? { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' } : {} },
       moduleTypes: { '.txt': 'text', '.html': 'text', '.sql': 'text', '.md': 'text' },
@@ -125,18 +157,24 @@ interface Carrying {
   carried: Map<string, Package>;
   /** Filled here: the author's own native addons. */
   addons: Map<string, ArtifactEntry>;
+  /** Folders of the function's layers. */
+  layers: readonly string[];
 }
 
-function plugin({ folder, carried, addons }: Carrying): Plugin {
+function plugin({ folder, carried, addons, layers }: Carrying): Plugin {
   const native = new Map<string, boolean>();
   const carry = (found: Package): void => void carried.set(found.name, found);
   return {
     name: 'virga',
     resolveId: {
-      filter: { id: /^[@\w~]|\.node$/ },
+      filter: { id: /^[@\w~]|\.node$|^\/opt\// },
       handler(specifier, importer) {
         if (importer === undefined) return null;
         const from = dirname(importer);
+        if (specifier.startsWith('/opt/')) {
+          const file = fileInLayers(specifier, layers);
+          return file === undefined ? null : this.resolve(file, importer);
+        }
         if (/^\.{1,2}\/.*\.node$/.test(specifier) && packageOfFile(importer) === undefined) {
           const file = resolve(from, specifier);
           const path = relative(folder, file).split(sep).join('/');
@@ -147,7 +185,11 @@ function plugin({ folder, carried, addons }: Carrying): Plugin {
         }
         const name = packageNameOf(specifier);
         const found = name === undefined ? undefined : findPackage(name, from);
-        if (found === undefined) return null;
+        if (found === undefined) {
+          // What only a layer has is bundled like any other: import knows nothing of NODE_PATH.
+          const layer = name === undefined ? undefined : layerWithPackage(name, layers);
+          return layer === undefined ? null : this.resolve(specifier, join(layer, 'layer.js'));
+        }
         if (!native.has(found.folder)) native.set(found.folder, hasNativeCode(found));
         if (!native.get(found.folder) && carried.get(found.name)?.folder !== found.folder) return null;
         const taken = carried.get(found.name) ?? findPackage(found.name, folder);
@@ -174,7 +216,7 @@ function plugin({ folder, carried, addons }: Carrying): Plugin {
           return { code: text.toString(), map: text.generateMap({ source: id, hires: true }).toString() };
         }
         const bare = withoutComments(code, id);
-        if (ASKS_WHERE.test(bare) || COMPUTED_REQUIRE.test(bare)) carry(owner);
+        if (ASKS_WHERE.test(bare) || (COMPUTED_REQUIRE.test(bare) && !id.endsWith(AUTHORS_REQUIRE))) carry(owner);
         return null;
       },
     },

@@ -65,6 +65,7 @@ functions:
     handler: undefined,
     include: [],
     external: [],
+    layers: [],
     settings: {
       runtime: 'nodejs26',
       form: 'native',
@@ -175,8 +176,8 @@ functions:
     '8:66: functions.bad_name.timeout is 30; expected a duration with its unit from 100ms to 15m, such as "30s", "500ms" or "5m"',
     '8:87: functions.bad_name.instances: min is 5 and max is 2; expected a min that is not above max',
     "8:98: functions.bad_name.instances has no key 'foo'; expected one of min, max, windows",
-    '9:15: functions.c.source is "functions/hello.rb": no runtime takes .rb files; expected .ts .mts .cts .js .mjs .cjs or .py',
-    '9:44: functions.c.runtime is "node26"; expected a runtime: nodejs26, nodejs24, python3; did you mean \'nodejs26\'?',
+    '9:15: functions.c.source is "functions/hello.rb": there is no such file; did you mean \'functions/hello.ts\'?',
+    '9:44: functions.c.runtime is "node26"; expected a runtime: nodejs26, nodejs24, python3, provided, web, wasm, bun, deno; did you mean \'nodejs26\'?',
     '9:58: functions.c.env.A is empty; expected a text, a number, true or false (an empty text is "")',
     '9:63: functions.c.env: "1B" is not valid; expected a name of an environment variable: letters, digits and _',
     '9:84: functions.c.concurrency is 1.5; expected a whole number from 1 to 1000',
@@ -187,6 +188,17 @@ functions:
     '12:84: functions.f.memory is "1 TiB"; expected a size from 32 MiB to 64 GiB, such as "256 MiB", "1 GiB" or 256 (MiB)',
     '12:101: functions.f.include[0] is "../x"; expected a file or glob inside the folder of the manifest',
     '12:116: functions.f.idle is "2d"; expected a duration with its unit from 0s to 1d, such as "30s", "500ms" or "5m"',
+  ]);
+});
+
+test('a layer is a folder or an archive, of the function or of all', () => {
+  const text = (layers: string): string =>
+    `project: p\ndefaults: {layers: [functions]}\nfunctions: {f: {source: functions/hello.ts, layers: ${layers}}}\n`;
+  assert.deepEqual(parse(text('[./functions/]')).functions[0]!.layers, ['functions']);
+  assert.deepEqual(problems(text('[functions/hello.ts, gone, ../x]')), [
+    '3:54: functions.f.layers[0] is "functions/hello.ts": a layer is a folder or a .zip',
+    '3:74: functions.f.layers[1] is "gone": there is no such folder or .zip',
+    '3:80: functions.f.layers[2] is "../x"; expected a folder or a .zip inside the folder of the manifest',
   ]);
 });
 

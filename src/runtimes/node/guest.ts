@@ -42,6 +42,7 @@ function main(): void {
 
   const log = new LogRecords(channel);
   const streams = new StandardStreams(log);
+  const memory = new PeakMemory(channel);
   const endRehearsal = rehearseWhenIdle();
   let server: Server | undefined;
   let stopTarget: Target['stop'];
@@ -65,13 +66,15 @@ function main(): void {
 
   async function begin(init: InitPayload): Promise<void> {
     log.limit(init.logBytesPerSecond);
+    const path = process.env['PATH'] ?? '';
     try {
       // The sandbox was started with an environment of its own (PATH, HOME, TMPDIR, LANG); nothing in it is the host's.
       Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
-      const { target, ready } = init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, channel });
+      const { target, ready } =
+        init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, channel, memory, path });
       stopTarget = target.stop;
-      server = new Server({ outlet: channel, init, target, log, streams, memory: new PeakMemory(channel) });
+      server = new Server({ outlet: channel, init, target, log, streams, memory });
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));
       // The host makes up its request meanwhile.
       releaseSourceMaps();

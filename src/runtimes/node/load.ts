@@ -29,7 +29,8 @@ export interface Loaded {
   ready: ReadyPayload;
 }
 
-type CodeToLoad = Pick<InitPayload, 'codeFolder' | 'handler' | 'compiledFolder'>;
+type Artifact = Pick<InitPayload, 'codeFolder' | 'compiledFolder'>;
+type CodeToLoad = Artifact & Pick<InitPayload, 'handler'>;
 
 export interface ImportedCode {
   namespace: Exports;
@@ -58,6 +59,12 @@ export async function load(init: CodeToLoad): Promise<Loaded> {
 /** Evaluates the file of the handler; what of it is to be called is the caller's to find. */
 export async function importCode(init: CodeToLoad): Promise<ImportedCode> {
   const [file = '', name] = init.handler.split('#', 2);
+  const { namespace, loadMs, initMs } = await importFile(init, file);
+  return { namespace, file, name, ready: { loadMs, initMs } };
+}
+
+/** Evaluates a file of the artifact, with the code that was compiled for it ahead. */
+export async function importFile(init: Artifact, file: string): Promise<{ namespace: Exports; loadMs: number; initMs: number }> {
   const path = join(init.codeFolder, file);
   if (relative(init.codeFolder, path).startsWith('..')) throw new LoadError(`'${file}' is outside of the function's code`);
   const startedAt = performance.now();
@@ -69,8 +76,7 @@ export async function importCode(init: CodeToLoad): Promise<ImportedCode> {
   const namespace = await importUrl(pathToFileURL(path).href).catch((error: unknown) => {
     throw error instanceof SyntaxError ? located(error, file, path) : error;
   });
-  const initMs = performance.now() - importedAt;
-  return { namespace, file, name, ready: { loadMs: micros(importedAt - startedAt), initMs: micros(initMs) } };
+  return { namespace, loadMs: micros(importedAt - startedAt), initMs: micros(performance.now() - importedAt) };
 }
 
 /** A function of its own, so that the bundler sees no literal that it could resolve. */

@@ -11,7 +11,7 @@ import { Flag, FrameReader, FrameType, encodeMetaFrame } from '../../protocol/fr
 import type { HttpRequestMeta, InitPayload } from '../../protocol/frames.ts';
 import type { Outlet, TickEnd } from './channel.ts';
 import { formOf } from './forms/forms.ts';
-import type { Form } from './forms/forms.ts';
+import type { Form } from './forms/form.ts';
 import { importUrl } from './load.ts';
 import type { Target } from './load.ts';
 import { LogRecords } from './log-records.ts';

@@ -1,6 +1,7 @@
 // The body of a request as it arrives: complete in the first frame, or in chunks under credit.
 // Invariant: at most CREDIT_WINDOW bytes wait here, because the host is granted more only as user code (or `readAll`)
-// takes them. Fed by serve.ts; read by request.ts as a stream and by handler-call.ts as a whole.
+// takes them. Fed by serve.ts; read by request.ts as a stream, by handler-call.ts as a whole, and
+// by forms/web/proxy.ts chunk by chunk.
 import { CREDIT_WINDOW, FrameType, encodeFrame } from '../../protocol/frames.ts';
 import type { Outlet } from './channel.ts';
 
@@ -47,11 +48,19 @@ export class RequestBody {
     this.#awaken();
   }
 
+  /** The next chunk when it is here, a promise of it when it is to come, undefined at the end. */
+  take(): Buffer | undefined | Promise<Buffer | undefined> {
+    const chunk = this.#failed ? undefined : this.#chunks.shift();
+    if (chunk === undefined) return this.#failed || !this.#complete ? this.next() : undefined;
+    this.#grant(chunk.length);
+    return chunk;
+  }
+
   async readAll(): Promise<Buffer> {
     const whole = this.whole;
     if (whole !== undefined) return whole;
     const chunks: Buffer[] = [];
-    for (let chunk = await this.#next(); chunk !== undefined; chunk = await this.#next()) chunks.push(chunk);
+    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) chunks.push(chunk);
     return Buffer.concat(chunks);
   }
 
@@ -60,7 +69,7 @@ export class RequestBody {
       {
         type: 'bytes',
         pull: async (controller) => {
-          const chunk = await this.#next();
+          const chunk = await this.next();
           if (chunk === undefined) {
             controller.close();
             // A reader that brought its own buffer is answered only by this.
@@ -75,7 +84,8 @@ export class RequestBody {
     );
   }
 
-  async #next(): Promise<Buffer | undefined> {
+  /** The next chunk as it came; undefined: that was all. */
+  async next(): Promise<Buffer | undefined> {
     for (;;) {
       if (this.#failed) throw this.#failure;
       const chunk = this.#chunks.shift();

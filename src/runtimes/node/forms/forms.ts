@@ -2,26 +2,19 @@
 // Each is a chunk of its own beside guest.cjs, loaded when a function of that form is, so that no other function waits for it.
 // Invariant: a form loads the code, or fails with an error that names what is missing, and serves by the same invocations,
 // answers and logs as every function. Called by guest.ts.
-import type { InitPayload } from '../../../protocol/frames.ts';
 import { LoadError } from '../failure.ts';
-import type { Loaded, Target } from '../load.ts';
-import type { LogRecords } from '../log-records.ts';
-
-/** What a form gets of the guest. */
-export interface FormHost {
-  log: LogRecords;
-  /** fd 3, which keeps the process alive unless it is told not to. */
-  channel: { ref(): void; unref(): void };
-}
-
-export interface Form {
-  load(init: InitPayload, host: FormHost): Promise<Loaded>;
-  /** What serves, without anything that the code of a function could see: a blank runs it once while it waits. */
-  rehearsed?: (init: InitPayload, host: FormHost) => Target;
-}
+import type { Form } from './form.ts';
 
 const FORMS: Record<string, () => Promise<Form>> = {
+  provided: () => import('./provided/provided.ts'),
   lambda: () => import('./lambda/lambda.ts'),
+  web: () => import('./web/web.ts'),
+  bun: () => import('./web/web.ts'),
+  deno: () => import('./web/web.ts'),
+  wasm: () => import('./wasm/wasm.ts'),
+  workers: () => import('./workers/workers.ts'),
+  azure: () => import('./azure/azure.ts'),
+  google: () => import('./google/google.ts'),
 };
 
 const loaded = new Map<string, Form>();

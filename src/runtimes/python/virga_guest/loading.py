@@ -35,8 +35,13 @@ def load(init):
     with open(path, "rb") as source:
         source.read()
     read = time.perf_counter()
-    module = _evaluate(file, path)
-    handler = _exported(module, file, export or DEFAULT_EXPORT)
+    if init.get("form") == "google":
+        from . import google_form
+
+        handler = google_form.load(init, file, path, export)
+    else:
+        module = _evaluate(file, path)
+        handler = _exported(module, file, export or DEFAULT_EXPORT)
     evaluated = time.perf_counter()
     return Loaded(handler, (read - started) * 1000, (evaluated - read) * 1000)
 
@@ -57,7 +62,11 @@ def _add_exit():
 
 def _set_search_path(code_folder, file_folder):
     front = [code_folder] if code_folder == file_folder else [code_folder, file_folder]
-    sys.path[:0] = front
+    # What layers bring, as AWS Lambda looks for it.
+    layer = os.path.join(code_folder, "opt", "python")
+    version = "python%d.%d" % sys.version_info[:2]
+    layers = [os.path.join(layer, "lib", version, "site-packages"), layer]
+    sys.path[:0] = front + [folder for folder in layers if os.path.isdir(folder)]
     packages = os.path.join(code_folder, ".packages")
     if os.path.isdir(packages):
         sys.path.append(packages)

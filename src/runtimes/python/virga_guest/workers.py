@@ -49,6 +49,8 @@ class _Worker:
         self._handler = handler
         self._gate = gate
         self._reply = reply
+        # A form's own way: it takes the invocation as it is, and gives the Answer.
+        self._serve_raw = getattr(handler, "virga_serve", None)
         self._variables = contextvars.copy_context()
         self._loop = None
         self._loop_lock = allocate_lock()
@@ -58,6 +60,8 @@ class _Worker:
         current.set(invocation)
         try:
             meta = invocation.meta
+            if self._serve_raw is not None:
+                return self._reply.send(invocation, self._serve_raw(invocation))
             result = self._handler(event_of(meta, invocation.body), Context(self._init, invocation))
             if hasattr(result, "__await__"):
                 # An async handler in the clothes of another callable.

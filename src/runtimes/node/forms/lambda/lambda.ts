@@ -8,7 +8,7 @@ import { running } from '../../invocation.ts';
 import type { Invocation } from '../../invocation.ts';
 import { importCode } from '../../load.ts';
 import type { Loaded, Target } from '../../load.ts';
-import type { FormHost } from '../forms.ts';
+import type { FormHost } from '../form.ts';
 import { installAwsLambda, streamingOf } from './awslambda.ts';
 import type { InvokeStore } from './awslambda.ts';
 import { lambdaEnvironment, lambdaIdentity, requestIdOf, traceHeaderOf } from './environment.ts';
@@ -43,7 +43,7 @@ export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
 }
 
 /** For a blank that waits (rehearsal.ts): what serves a handler, without anything that the code of a function could see. */
-export function rehearsed(init: InitPayload, host: FormHost): Target {
+export function rehearsed(init: InitPayload, host: Pick<FormHost, 'log' | 'channel'>): Target {
   const call: CallHost = { identity: lambdaIdentity(init), loop: new EventLoop(host.channel), log: host.log };
   environmentOf({ ...init, runtime: 'nodejs26' }, call.identity);
   // Nothing has changed since Node did it, so nothing changes.

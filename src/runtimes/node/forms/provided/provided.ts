@@ -1,0 +1,105 @@
+// The runtime `provided`: a program of the author's own (`bootstrap`) which fetches its invocations from AWS Lambda's Runtime
+// API. The guest serves that API on loopback, starts the program, and hands on what the engine sends.
+//
+//   INIT ──▶ bootstrap found, API open, program started ──first `next`──▶ READY ──REQUEST──▶ next … response ──▶ answer
+//                 └─ not found, or it ends, or init/error ──▶ FAILED         └─ it ends: so does the guest, with its exit code
+//
+// Invariant: a program that ends takes the instance with it, and the calls in it fail with its exit code. Registered in forms.ts.
+import { existsSync, readdirSync } from 'node:fs';
+import type { GuestError, InitPayload } from '../../../../protocol/frames.ts';
+import { LoadError } from '../../failure.ts';
+import { exitNow } from '../../last-words.ts';
+import type { Loaded } from '../../load.ts';
+import type { FormHost } from '../form.ts';
+import { exitCodeOf, howItEnded, Program } from '../program/program.ts';
+import type { ProgramEnd } from '../program/program.ts';
+import { lambdaIdentity } from '../lambda/environment.ts';
+import { Assignments } from './assignments.ts';
+import { findBootstrap } from './bootstrap.ts';
+import { assignmentOf, programEnvironment } from './lambda-shapes.ts';
+import { RuntimeApi } from './runtime-api.ts';
+
+const EXTENSIONS = '/opt/extensions';
+const REQUEST_ID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
+
+export async function load(init: InitPayload, { log, memory }: FormHost): Promise<Loaded> {
+  const startedAt = performance.now();
+  const identity = lambdaIdentity(init);
+  const assignments = new Assignments(init.concurrency);
+  const begun = Promise.withResolvers<void>();
+  let state: 'starting' | 'begun' | 'stopping' = 'starting';
+  let program: Program | undefined;
+  const api = await RuntimeApi.listen({
+    assignments,
+    httpEvent: init.httpEvent,
+    begun: begun.resolve,
+    initFailed: (error) => begun.reject(toThrow(error)),
+    answered: () => program?.endLines(),
+    unknown: (call) =>
+      log.write(0, 'warn', `the program called ${call}: Virga serves AWS Lambda's Runtime API 2018-06-01 and nothing else`),
+  });
+  const env = programEnvironment(init, identity, api.address);
+  const taskRoot = env['LAMBDA_TASK_ROOT']!;
+  const path = findBootstrap(taskRoot, env['PATH']!);
+  warnOfExtensions((text) => log.write(0, 'warn', text));
+  const loadedAt = performance.now();
+  program = await Program.start({
+    command: [path],
+    env,
+    cwd: taskRoot,
+    onLine: (level, line) => log.write(streamOf(line, assignments), level, line),
+  });
+  memory.include(program.pid);
+  void program.ended.then((end) => {
+    if (state === 'begun') endWith(end);
+    else begun.reject(new LoadError(endedEarly(end, program.lastLines)));
+  });
+
+  function endWith(end: ProgramEnd): void {
+    for (const { invocation } of assignments.open)
+      log.write(invocation.stream, 'error', `the program ${howItEnded(end)} before it had answered; its instance ends`);
+    exitNow(exitCodeOf(end));
+  }
+
+  await begun.promise;
+  state = 'begun';
+  return {
+    target: {
+      serve: async (invocation) => assignments.give(await assignmentOf(invocation, identity, init.httpEvent)),
+      stop: () => {
+        state = 'stopping';
+        return program.stop();
+      },
+    },
+    ready: { loadMs: micros(loadedAt - startedAt), initMs: micros(performance.now() - loadedAt), exports: ['serve'] },
+  };
+}
+
+/** With several calls at once a line is that one's whose id it has, as in the records that AWS's own runtimes write then. */
+function streamOf(line: string, assignments: Assignments): number {
+  if (assignments.speaking !== 0) return assignments.speaking;
+  const [id = ''] = REQUEST_ID.exec(line) ?? [];
+  return assignments.get(id)?.invocation.stream ?? 0;
+}
+
+function endedEarly(end: ProgramEnd, lastLines: string): string {
+  const words = lastLines === '' ? 'it wrote nothing' : `its last words: ${lastLines}`;
+  return `bootstrap ${howItEnded(end)} before it asked for an invocation (GET /2018-06-01/runtime/invocation/next); ${words}`;
+}
+
+/** What a program told of its failure, as if it had been thrown here. */
+function toThrow({ name, message, stack }: GuestError): Error {
+  const error = new Error(message);
+  Object.defineProperties(error, { name: { value: name }, stack: { value: stack } });
+  return error;
+}
+
+function warnOfExtensions(warn: (text: string) => void): void {
+  if (!existsSync(EXTENSIONS)) return;
+  const names = readdirSync(EXTENSIONS).slice(0, 10);
+  if (names.length > 0) warn(`the extensions ${names.join(', ')} of ${EXTENSIONS} are not started: Virga has no Extensions API`);
+}
+
+function micros(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,79 @@
+// What is started and with which environment: Cloud Run's (PORT, K_SERVICE …) over the function's own, with what Node and Python
+// need to know of a sandbox. Invariant: a command that cannot be started fails before it is tried, with the reason where
+// that can be seen. Pure but for looking at files. Called by web.ts.
+import { existsSync, statSync } from 'node:fs';
+import { delimiter, dirname, extname, join } from 'node:path';
+import type { InitPayload } from '../../../../protocol/frames.ts';
+import { LoadError } from '../../failure.ts';
+import { startProblem } from '../program/startable.ts';
+
+export interface StartCommand {
+  command: [string, ...string[]];
+  env: Record<string, string>;
+}
+
+/** Of the sandbox's memory, MiB, what the guest beside the program takes, and what a Node has outside of its heap. */
+const BESIDE_HEAP_MIB = 96;
+const HEAP_MIB_MIN = 32;
+
+export function startCommand(init: InitPayload, options: { port: number; path: string; compiledAt: string | undefined }): StartCommand {
+  const { codeFolder } = init;
+  const [file = ''] = init.handler.split('#', 1);
+  const path = [join(codeFolder, 'node_modules', '.bin'), ...options.path.split(delimiter), ...(init.env['PATH'] ?? '').split(delimiter)];
+  const env: Record<string, string> = {
+    ...(process.env as Record<string, string>),
+    PATH: [...new Set(path)].filter((folder) => folder !== '').join(delimiter),
+    // Cloud Run's contract: https://cloud.google.com/run/docs/container-contract
+    PORT: String(options.port),
+    K_SERVICE: init.function,
+    K_CONFIGURATION: init.function,
+    K_REVISION: `${init.function}-${String(init.version).padStart(5, '0')}`,
+    NODE_OPTIONS: `${nodeOptions(init.memoryMiB)} ${init.env['NODE_OPTIONS'] ?? ''}`.trim(),
+    // Python keeps lines to itself until 8 KiB are full when nobody watches.
+    PYTHONUNBUFFERED: init.env['PYTHONUNBUFFERED'] ?? '1',
+  };
+  if (options.compiledAt !== undefined) env['NODE_COMPILE_CACHE'] = init.env['NODE_COMPILE_CACHE'] ?? options.compiledAt;
+  const packages = join(codeFolder, '.packages');
+  if (existsSync(packages)) env['PYTHONPATH'] = [packages, init.env['PYTHONPATH']].filter(Boolean).join(delimiter);
+  const command = init.command as [string, ...string[]] | undefined;
+  return { command: command ?? commandOfFile(join(codeFolder, file), file, env['PATH']!), env };
+}
+
+function commandOfFile(path: string, file: string, searched: string): [string, ...string[]] {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
+    throw new LoadError(`there is no file '${file}' in the function's code; set \`command\` in virga.yaml to what starts the program`);
+  switch (extname(file).toLowerCase()) {
+    case '.mjs':
+    case '.cjs':
+    case '.js':
+    case '.mts':
+    case '.cts':
+    case '.ts':
+      return existsSync(`${path}.map`) ? [process.execPath, '--enable-source-maps', path] : [process.execPath, path];
+    case '.py': {
+      const python = searched.split(delimiter).find((folder) => existsSync(join(folder, 'python3')));
+      if (python === undefined) throw new LoadError(`'${file}' needs python3, which this node does not have`);
+      return [join(python, 'python3'), path];
+    }
+  }
+  const problem = startProblem(path, file, searched);
+  if (problem !== undefined) throw new LoadError(`${problem}; or set \`command\` in virga.yaml to what starts the program`);
+  return [path];
+}
+
+/** Node sizes its heap by the machine: see runtimes/catalog.ts, which does the same for the guest. */
+function nodeOptions(memoryMiB: number): string {
+  const heapMiB = Math.max(HEAP_MIB_MIN, Math.floor((memoryMiB - BESIDE_HEAP_MIB) * 0.9));
+  const semiSpaceMiB = Math.min(16, Math.max(1, Math.floor(memoryMiB / 32)));
+  return `--max-old-space-size=${heapMiB} --max-semi-space-size=${semiSpaceMiB}`;
+}
+
+/** As the author would recognise it. */
+export function shownCommand(command: readonly string[], codeFolder: string): string {
+  const [, dashC, script] = command;
+  const words = dashC === '-c' && script !== undefined ? script.replace(/^exec /, '') : command.join(' ');
+  return words
+    .replaceAll(`${codeFolder}/`, '')
+    .replaceAll(`${dirname(process.execPath)}/`, '')
+    .slice(0, 200);
+}
