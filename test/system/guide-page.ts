@@ -71,10 +71,11 @@ export async function runPage({ name, blocks }: Page, virga: Virga): Promise<voi
         cwd = ended.cwd;
       } else if (language === 'text') {
         const pattern = patternOf(text.replaceAll('localhost:8080', `localhost:${port}`));
+        const first = before.printed;
         const untilMs = performance.now() + PRINTED_WITHIN_MS;
         while (!pattern.test(before.printed) && performance.now() < untilMs)
           before.printed = (await bash(before.commands, { cwd: before.cwd, env })).printed;
-        if (!pattern.test(before.printed)) assert.fail(`${place} says:\n${text}\nbut this was printed:\n${before.printed}`);
+        if (!pattern.test(before.printed)) assert.fail(`${place} says:\n${text}\nbut this was printed:\n${first}`);
       } else {
         assert.notEqual(remark, '', `${place}: a block of ${language} without a file name`);
         await mkdir(dirname(join(cwd, remark)), { recursive: true });
