@@ -76,6 +76,8 @@ test('values of secrets are known by their form, and by nobody having thought of
     'eu-central-1',
     'https://api.shop.example/v1/orders?page=1',
     'my-orders-table-production-2024',
+    'Good day, virga-imported-u6vkh-c',
+    'orders-dev-bucket-1x2y3z4w',
     'arn:aws:sqs:eu-central-1:000000000000:incoming-orders',
     'OrdersTableStreamHandlerFunction',
     'a text that is quite long, with several words in it',

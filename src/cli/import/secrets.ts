@@ -28,9 +28,11 @@ const URL_WITH_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:]*:[^\s/@]+@/i;
 /** References of AWS to what it keeps apart. */
 const REFERENCE = /\{\{resolve:|^(?:ssm|secretsmanager):/i;
 
-/** Digits and letters in any order, three of each at least. */
-const HEX = /^(?=(?:.*\d){3})(?=(?:.*[a-f]){3})[0-9a-f]+$/i;
+/** Digits, three at least, and letters in any order. */
+const HEX = /^(?=(?:.*\d){3})(?=.*[a-f])[0-9a-f]+$/i;
 const TOKEN_LENGTH_MIN = 20;
+/** Of a token in characters: what is no word. */
+const ODD_LENGTH_MIN = 10;
 /** Bits for each character; random base64 of 20 characters has about 4, words of the same length 3. */
 const ENTROPY_MIN = 3.2;
 
@@ -67,9 +69,12 @@ function looksRandom(token: string): boolean {
     .split(/[-_+~=/]|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/)
     .filter((part) => part !== '');
   const isWord = (part: string): boolean => /^(?:[A-Za-z]?[a-z]+|[A-Z]+)\d{0,4}$|^\d{1,8}$|^v\d+$/.test(part);
-  const wordy = parts.every(isWord);
+  const odd = parts.filter((part) => !isWord(part)).reduce((sum, part) => sum + part.length, 0);
+  // Chance writes in both cases; something short and odd among words of one case is a name: `imported-u6vkh-c`.
+  const mixed = /[A-Z]/.test(token) && /[a-z]/.test(token);
+  if (odd >= (mixed ? 1 : ODD_LENGTH_MIN)) return true;
   // Words have more letters than the pieces that chance makes, between capitals above all.
-  return !wordy || token.length / parts.length < (/[A-Z]/.test(token) && /[a-z]/.test(token) ? 4 : 3);
+  return token.length / parts.length < (mixed ? 4 : 3);
 }
 
 function entropy(text: string): number {

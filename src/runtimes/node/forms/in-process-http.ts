@@ -24,6 +24,11 @@ const HEAD_END = '\r\n\r\n';
 /** Between a server and its peer alone (RFC 9110, section 7.6.1); the edge has its own. */
 const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection']);
 
+/** A body that is there already. */
+export function wholeBody(whole: Buffer): Pick<RequestBody, 'whole' | 'toStream' | 'readAll'> {
+  return { whole, readAll: () => Promise.resolve(whole), toStream: () => ReadableStream.from([new Uint8Array(whole)]) };
+}
+
 /** Resolves when the response is complete. Rejects when it breaks off. */
 export async function exchange(listener: RequestListener, { incoming, answer }: { incoming: Incoming; answer: Sink }): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -26,6 +26,7 @@ export interface CallHost {
 const WARNING_MS = 250;
 
 export class HandlerCall implements Watcher {
+  watchedAt = 0;
   readonly #host: CallHost;
   readonly #invocation: Invocation;
   readonly #resolve: (result: unknown) => void;
@@ -71,11 +72,10 @@ export class HandlerCall implements Watcher {
       if (error === undefined || error === null) this.#succeed(result);
       else this.#fail(asError(error));
     };
-    const context: LambdaContext & LegacyAnswers = Object.assign(lambdaContext(this.#host.identity, this.#invocation), {
-      done,
-      succeed: (result?: unknown) => done(null, result),
-      fail: (error?: unknown) => done(error ?? 'handled'),
-    });
+    const context = lambdaContext(this.#host.identity, this.#invocation) as LambdaContext & LegacyAnswers;
+    context.done = done;
+    context.succeed = (result) => done(null, result);
+    context.fail = (error) => done(error ?? 'handled');
     const callback: LegacyAnswers['done'] = (error, result) => {
       if (this.#state === 'over' || this.#state === 'waits') return;
       if ((error !== undefined && error !== null) || !context.callbackWaitsForEmptyEventLoop) return done(error, result);

@@ -6,7 +6,7 @@
 import type { InitPayload } from '../../../../protocol/frames.ts';
 import { importCode } from '../../load.ts';
 import type { Loaded } from '../../load.ts';
-import type { FormHost } from '../forms.ts';
+import type { FormHost } from '../form.ts';
 import { environmentOf } from './environment.ts';
 import { serveEvent } from './event-call.ts';
 import { installGlobals, variablesAsGlobals } from './globals.ts';
