@@ -33,6 +33,8 @@ export interface Built extends Archive {
   handler: string;
   /** Files and folders whose change calls for another build; absolute. */
   sources: string[];
+  /** For the author, each a line or more. */
+  warnings: string[];
   ms: number;
 }
 
@@ -70,7 +72,15 @@ async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: 
     what: `function '${fn.name}'`,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  return { ...archive, name: fn.name, file, handler: own.handler, sources, ms: performance.now() - startedAt };
+  return {
+    ...archive,
+    name: fn.name,
+    file,
+    handler: own.handler,
+    sources,
+    warnings: own.warnings ?? [],
+    ms: performance.now() - startedAt,
+  };
 }
 
 async function buildOf(
@@ -88,7 +98,7 @@ async function buildOf(
     const { buildAsItIs } = await import('./as-it-is.ts');
     return buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf(), layers: options.layers.files });
   }
-  return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf(), layers: options.layers.folders });
+  return (await import('./node.ts')).buildNode(fn, { manifest, target: targetOf(), layers: options.layers.folders });
 }
 
 /** Functions run on Linux; on which processor only a Linux client, deploying to its own kind, can tell. */

@@ -1,11 +1,12 @@
-// Bindings of a Worker, and what to say about each: Virga has variables, and none of Cloudflare's other services. Used by wrangler.ts.
+// Bindings of a Worker, and what to say about each: Virga has variables, and none of Cloudflare's other services. Used by wrangler.ts,
+// and by build/wrangler-bindings.ts at the deploy.
 import { remedyForSource } from '../event-sources.ts';
 import type { Section } from '../section.ts';
 import { entryOf, textOf } from '../tree.ts';
 import type { Tree } from '../tree.ts';
 
 /** Lists of bindings: the key that names one, and what it is. */
-const LISTS: Record<string, [name: string, what: string]> = {
+export const LISTS: Record<string, [name: string, what: string]> = {
   kv_namespaces: ['binding', 'a KV namespace'],
   d1_databases: ['binding', 'a D1 database'],
   r2_buckets: ['binding', 'an R2 bucket'],
@@ -24,7 +25,7 @@ const LISTS: Record<string, [name: string, what: string]> = {
   tail_consumers: ['service', 'a Worker that reads the log'],
 };
 /** Single bindings: `[ai] binding = "AI"`. */
-const SINGLES: Record<string, string> = {
+export const SINGLES: Record<string, string> = {
   ai: 'Workers AI',
   browser: 'Browser Rendering',
   images: 'Cloudflare Images',
