@@ -33,6 +33,8 @@ export interface Built extends Archive {
   handler: string;
   /** Files and folders whose change calls for another build; absolute. */
   sources: string[];
+  /** For the author, each a line or more. */
+  warnings: string[];
   ms: number;
 }
 
@@ -47,14 +49,14 @@ export interface FunctionParts extends BuiltFunction {
 export function buildFunctions(manifest: Manifest, options: BuildOptions): Promise<Built[]> {
   return eachFunction(manifest, options, async (fn) => {
     const startedAt = performance.now();
-    const { entries: own, handler, sources, layers } = await partsOf(fn, manifest, options);
+    const { entries: own, handler, sources, layers, warnings = [] } = await partsOf(fn, manifest, options);
     const entries = [...new Map([...layers.files, ...own].map((entry) => [entry.path, entry])).values()];
     const file = join(options.workFolder, `${fn.name}.tar.gz`);
     const archive = await writeArchive(entries, file, {
       what: `function '${fn.name}'`,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
-    return { ...archive, name: fn.name, file, handler, sources, ms: performance.now() - startedAt };
+    return { ...archive, name: fn.name, file, handler, sources, warnings, ms: performance.now() - startedAt };
   });
 }
 
@@ -105,7 +107,7 @@ async function buildOf(
     const { buildAsItIs } = await import('./as-it-is.ts');
     return buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf(), layers: options.layers.files });
   }
-  return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf(), layers: options.layers.folders });
+  return (await import('./node.ts')).buildNode(fn, { manifest, target: targetOf(), layers: options.layers.folders });
 }
 
 /** Functions run on Linux; on which processor only a Linux client, deploying to its own kind, can tell. */

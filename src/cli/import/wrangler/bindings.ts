@@ -1,11 +1,12 @@
-// Bindings of a Worker, and what to say about each: Virga has variables, and none of Cloudflare's other services. Used by wrangler.ts.
+// Bindings of a Worker, and what to say about each: Virga has variables, and none of Cloudflare's other services. Used by wrangler.ts,
+// and by build/wrangler-bindings.ts at the deploy.
 import { remedyForSource } from '../event-sources.ts';
 import type { Section } from '../section.ts';
 import { entryOf, textOf } from '../tree.ts';
 import type { Tree } from '../tree.ts';
 
 /** Lists of bindings: the key that names one, and what it is. */
-const LISTS: Record<string, [name: string, what: string]> = {
+export const LISTS: Record<string, [name: string, what: string]> = {
   kv_namespaces: ['binding', 'a KV namespace'],
   d1_databases: ['binding', 'a D1 database'],
   r2_buckets: ['binding', 'an R2 bucket'],
@@ -24,12 +25,23 @@ const LISTS: Record<string, [name: string, what: string]> = {
   tail_consumers: ['service', 'a Worker that reads the log'],
 };
 /** Single bindings: `[ai] binding = "AI"`. */
-const SINGLES: Record<string, string> = {
+export const SINGLES: Record<string, string> = {
   ai: 'Workers AI',
   browser: 'Browser Rendering',
   images: 'Cloudflare Images',
   media: 'Media Transformations',
   version_metadata: 'the metadata of the version',
+};
+/** Settings of the build and files, each with what to do instead. */
+export const BUILD_SETTINGS: Record<string, string> = {
+  site: 'Virga serves no files of its own; answer them in the function, with `include`',
+  assets: 'Virga serves no files of its own; answer them in the function, with `include`',
+  define: 'Virga replaces nothing in the code; use variables',
+  alias: 'Virga replaces no modules; import what is meant',
+  rules: '.txt, .html, .sql and .md files are imported as text, .bin as bytes, .wasm as WebAssembly.Module, and nothing else',
+  wasm_modules: 'import the .wasm file instead',
+  text_blobs: 'import the file as text instead (.txt, .html, .sql, .md)',
+  data_blobs: 'import the file as bytes instead (.bin)',
 };
 const REMEDY =
   'Virga does not have it, and a Worker that needs it is refused at the deploy; use a service that is reached over HTTP instead';
