@@ -64,7 +64,7 @@ export async function exportToLambda(manifest: Manifest, options: ExportOptions)
   try {
     const left = new Set(absent.map(({ name }) => name));
     const only = new Set(manifest.functions.map(({ name }) => name).filter((name) => !left.has(name)));
-    const built = await buildParts(manifest, { workFolder, cacheFolder: options.cacheFolder, only, note: options.note });
+    const built = await buildParts(manifest, { workFolder, cacheFolder: options.cacheFolder, only, note: (text) => options.note(text) });
     const { text, zips, parameters } = compose(manifest, built, { report, options });
     await mkdir(join(output, 'layers'), { recursive: true });
     for (const [path, entries] of zips) await writeZip(entries, join(output, path));

@@ -7,26 +7,10 @@ import type { ManifestFunction } from '../manifest/manifest.ts';
 import { ADAPTER_HANDLER, nodeAdapter, pythonAdapter } from './adapter-files.ts';
 import { contentOf } from './entry-content.ts';
 import type { FunctionReport } from './export-report.ts';
+import { NODE_RUNTIME, PROGRAM_RUNTIME, pythonRuntime } from './lambda-runtimes.ts';
+import type { LambdaCode } from './lambda-runtimes.ts';
 import { webProgram } from './web-program.ts';
 
-export interface LambdaCode {
-  runtime: string;
-  handler: string;
-  entries: ArtifactEntry[];
-  /** Variables that the export adds. */
-  variables: Record<string, string>;
-  /** What `virga import` needs to know to get back what this was. */
-  original: { runtime: string; form: string; handler: string | undefined };
-  /** It needs the layer of the AWS Lambda Web Adapter. */
-  webAdapter: boolean;
-  /** Its handler is one of awslambda.streamifyResponse. */
-  streams: boolean;
-}
-
-/** https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html, read in November 2026. */
-export const NODE_RUNTIME = 'nodejs24.x';
-const PYTHON_MINOR = { default: 13, min: 10, max: 14 };
-export const PROGRAM_RUNTIME = 'provided.al2023';
 const PACKAGES = '.packages/';
 
 /** Why a function cannot run on AWS Lambda, and what to do; undefined: it can. */
@@ -40,7 +24,7 @@ export function whyNot({ settings }: ManifestFunction): string | undefined {
     return 'AWS Lambda has no Functions Framework; start it with runtime: web and its command (functions-framework), which can be exported';
   if (form === 'azure') return 'AWS Lambda has no host of Azure Functions; export the handlers in the form lambda or native';
   if (form === 'workers')
-    return 'AWS Lambda has no Workers runtime; a module with fetch(request) alone is Virga’s own form: leave `form` out, and take `env` from process.env';
+    return 'AWS Lambda has no Workers runtime; a module with fetch(request) alone is Virga’s own form: leave `form` out, and what `env` gave is in the environment';
   return undefined;
 }
 
@@ -88,20 +72,6 @@ function reportNode({ settings }: ManifestFunction, report: FunctionReport): voi
   const newest = settings.runtime === 'nodejs26' ? ', the newest that AWS has' : '';
   if (newest + callbacks === '') report.carried('runtime', `runtime ${settings.runtime}`);
   else report.changed('runtime', `runtime ${settings.runtime}`, `is ${NODE_RUNTIME}${newest}${callbacks}`);
-}
-
-/** Compiled packages are for one Python: the one that they were installed for. */
-export function pythonRuntime(entries: readonly ArtifactEntry[], report: FunctionReport): string {
-  const compiled = entries.map(({ path }) => /\.cpython-3(\d+)-[^/]*\.so$/.exec(path)?.[1]).find((minor) => minor !== undefined);
-  const wanted = Number(compiled ?? PYTHON_MINOR.default);
-  const runtime = `python3.${wanted}`;
-  if (wanted < PYTHON_MINOR.min || wanted > PYTHON_MINOR.max)
-    report.left(
-      'runtime',
-      `packages for Python 3.${wanted}`,
-      `AWS has Python 3.${PYTHON_MINOR.min} to 3.${PYTHON_MINOR.max}; build on a machine that has one of these`,
-    );
-  return runtime;
 }
 
 /** Where Lambda looks for packages: at the top. As in Virga a file of the author's wins over a package of its name. */

@@ -6,8 +6,8 @@ import { VirgaError } from '../../protocol/errors.ts';
 import type { ArtifactEntry } from '../build/archive.ts';
 import type { FunctionParts } from '../build/build.ts';
 import type { FunctionReport } from './export-report.ts';
-import { NODE_RUNTIME, PROGRAM_RUNTIME, pythonRuntime } from './function-code.ts';
-import type { LambdaCode } from './function-code.ts';
+import { NODE_RUNTIME, PROGRAM_RUNTIME, pythonRuntime } from './lambda-runtimes.ts';
+import type { LambdaCode } from './lambda-runtimes.ts';
 
 const PORT = '8080';
 /** The adapter begins once the port is open, as Virga does, and gives other events to the same path. */
