@@ -48,6 +48,10 @@ functions:
     handler: pkg/app.run
     form: lambda
     http: [GET /pyclassic]
+  server:
+    source: functions/server.mjs
+    runtime: web
+    http: ['/server/{rest+}']
   program:
     source: program
     runtime: provided
@@ -96,6 +100,9 @@ export const handler = async (event, context) => {
   'functions/callback.cjs':
     'exports.handler = (event, context, callback) => { setTimeout(() => callback(null, { called: true, function: context.function }), 5); };',
   'functions/named.ts': "export const other = async (): Promise<string> => 'from other';",
+  'functions/server.mjs': `
+import { createServer } from 'node:http';
+createServer((request, response) => response.end('served ' + request.method + ' ' + new URL(request.url, 'http://x').pathname)).listen(process.env.PORT);`,
   'py/main.py': `
 import os
 from decimal import Decimal
@@ -160,6 +167,7 @@ const CALLS: [path: string, init?: RequestInit][] = [
   ['/pyasync'],
   ['/classic/5'],
   ['/pyclassic'],
+  ['/server/a/b'],
   ['/program', { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }],
 ];
 
@@ -230,14 +238,14 @@ test('imported again, the export is the project: the same answers in Virga’s o
 async function asLambda(): Promise<string> {
   const template = await readFile(join(folder, 'aws', 'template.yaml'), 'utf8');
   const handlers = new Map([...template.matchAll(/CodeUri: (\S+)\.zip\n +Handler: (\S+)/g)].map(([, name, handler]) => [name!, handler!]));
-  assert.equal(handlers.size, 10);
+  assert.equal(handlers.size, 11);
   const lines = PROJECT['virga.yaml'].split('\n').flatMap((line) => {
     const name = /^ {2}(\w+):$/.exec(line)?.[1];
     if (name === undefined) return /^functions:|^ {4}(?:http|env):/.test(line) ? [line] : [];
-    const program = name === 'program';
-    const runtime = program ? 'provided' : name.startsWith('py') ? 'python3' : 'nodejs24';
+    const program = { program: 'provided', server: 'web' }[name];
+    const runtime = program ?? (name.startsWith('py') ? 'python3' : 'nodejs24');
     const code = `source: ${name}.zip, runtime: ${runtime}, handler: ${handlers.get(name)}`.split(', ');
-    const more = [...(program ? [] : ['form: lambda']), ...(name === 'classic' ? ['layers: [layers/Shared.zip]'] : [])];
+    const more = [...(program === undefined ? ['form: lambda'] : []), ...(name === 'classic' ? ['layers: [layers/Shared.zip]'] : [])];
     return [line, ...[...code, ...more].map((one) => `    ${one}`)];
   });
   return ['project: exported', ...lines].join('\n');
