@@ -65,6 +65,7 @@ functions:
     handler: undefined,
     include: [],
     external: [],
+    layers: [],
     settings: {
       runtime: 'nodejs26',
       form: 'native',
@@ -187,6 +188,17 @@ functions:
     '12:84: functions.f.memory is "1 TiB"; expected a size from 32 MiB to 64 GiB, such as "256 MiB", "1 GiB" or 256 (MiB)',
     '12:101: functions.f.include[0] is "../x"; expected a file or glob inside the folder of the manifest',
     '12:116: functions.f.idle is "2d"; expected a duration with its unit from 0s to 1d, such as "30s", "500ms" or "5m"',
+  ]);
+});
+
+test('a layer is a folder or an archive, of the function or of all', () => {
+  const text = (layers: string): string =>
+    `project: p\ndefaults: {layers: [functions]}\nfunctions: {f: {source: functions/hello.ts, layers: ${layers}}}\n`;
+  assert.deepEqual(parse(text('[./functions/]')).functions[0]!.layers, ['functions']);
+  assert.deepEqual(problems(text('[functions/hello.ts, gone, ../x]')), [
+    '3:54: functions.f.layers[0] is "functions/hello.ts": a layer is a folder or a .zip',
+    '3:74: functions.f.layers[1] is "gone": there is no such folder or .zip',
+    '3:80: functions.f.layers[2] is "../x"; expected a folder or a .zip inside the folder of the manifest',
   ]);
 });
 

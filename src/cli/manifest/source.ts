@@ -45,6 +45,18 @@ export function runtimeOf(own: FunctionRuntime | undefined, common: FunctionRunt
   return python ? 'python3' : 'nodejs26';
 }
 
+/** Each is a folder or an archive. */
+export function layersProblems(layers: unknown, path: Path, { document, folder }: Omit<At, 'path'>): Problem[] {
+  if (!Array.isArray(layers)) return [];
+  return layers.flatMap((layer: unknown, index): Problem[] => {
+    if (typeof layer !== 'string' || layer === '' || layer.startsWith('/') || layer.split('/').includes('..')) return [];
+    if (isAsItIs(sourceKind(folder, layer))) return [];
+    const there = statSync(join(folder, layer), { throwIfNoEntry: false }) !== undefined;
+    const problem = there ? 'a layer is a folder or a .zip' : 'there is no such folder or .zip';
+    return [{ ...document.placeOfValue([...path, index]), message: `${path.join('.')}[${index}] is ${JSON.stringify(layer)}: ${problem}` }];
+  });
+}
+
 interface Declared {
   source: string;
   runtime: unknown;

@@ -12,8 +12,6 @@ from . import compiled
 from .failures import LoadError
 from .forms import form_of
 
-DEFAULT_EXPORT = "handler"
-
 
 class Loaded:
     def __init__(self, form, handler, load_ms, init_ms):
@@ -41,10 +39,9 @@ def load(init):
         source.read()
     read = time.perf_counter()
     try:
-        module = form.evaluate(file, path, _evaluate)
+        handler = form.handler_of(file, path, export, _evaluate, _exported)
     except Exception as error:
         raise form.load_error(error)
-    handler = _exported(module, file, export or DEFAULT_EXPORT)
     evaluated = time.perf_counter()
     return Loaded(form, handler, (read - started) * 1000, (evaluated - read) * 1000)
 

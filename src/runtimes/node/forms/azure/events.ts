@@ -6,6 +6,7 @@ import type { CloudEvent, QueueBatch, QueueMessage, ScheduleDue } from '../../..
 import type { EventRequestMeta, HttpRequestMeta } from '../../../../protocol/frames.ts';
 import { describe } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
+import { wholeBody } from '../in-process-http.ts';
 import { runBatch } from '../queue-batch.ts';
 import type { AppFunction } from './app.ts';
 import type { HostSettings } from './app-files.ts';
@@ -105,7 +106,7 @@ async function servePayload(
       `the app has several functions (${names}), and a payload says not which is meant: send a CloudEvent, or name one with \`handler\` in virga.yaml`,
     );
   }
-  if (isTrigger(fn, 'http')) return callHttp(parts, { fn, params: {} }, invocation, asRequest(fn, meta));
+  if (isTrigger(fn, 'http')) return callHttp(parts, { fn, params: {}, meta: asRequest(fn, meta), body: wholeBody(payload) }, invocation);
   const response = await callFunction(parts.app, fn, payloadInput(fn, meta, payload, invocation), invocation);
   return answerValue(invocation, response);
 }

@@ -10,8 +10,8 @@ import type { Invocation } from '../../invocation.ts';
 import { importFile } from '../../load.ts';
 import type { Exports, Loaded } from '../../load.ts';
 import type { LogRecords } from '../../log-records.ts';
-import type { FormHost } from '../forms.ts';
-import { exchange } from '../in-process-http.ts';
+import type { FormHost } from '../form.ts';
+import { exchange, wholeBody } from '../in-process-http.ts';
 import type { RequestListener, Sink } from '../in-process-http.ts';
 import { runBatch } from '../queue-batch.ts';
 import { deliveriesOf } from './events.ts';
@@ -112,7 +112,7 @@ async function answerEvent(
     const headers = [...delivery.headers, 'content-length', String(delivery.body.length), 'host', `${init.function}.internal`];
     if (meta.trace !== '') headers.push('traceparent', meta.trace);
     const incoming = { method: 'POST', url: `http://${init.function}.internal/`, headers, client: '127.0.0.1' };
-    await exchange(target.listener, { incoming: { meta: incoming, body: bodyOf(delivery.body) }, answer: whole });
+    await exchange(target.listener, { incoming: { meta: incoming, body: wholeBody(delivery.body) }, answer: whole });
     return whole;
   };
   if (!isCloudEvent(event)) {
@@ -133,10 +133,6 @@ async function answerEvent(
     onFailure: ({ id }, error) => log.write(invocation.stream, 'error', `message ${id} failed: ${describe(error)}`),
   });
   return answer.whole({ status: 200, headers: JSON_HEADERS }, Buffer.from(JSON.stringify(outcome)));
-}
-
-function bodyOf(whole: Buffer): { whole: Buffer; toStream(): ReadableStream<Uint8Array> } {
-  return { whole, toStream: () => ReadableStream.from([new Uint8Array(whole)]) };
 }
 
 class EventRefused extends BadResponse {

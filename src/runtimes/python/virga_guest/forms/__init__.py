@@ -11,6 +11,9 @@ from ..failures import LoadError
 from ..http_event import event_of
 
 
+DEFAULT_EXPORT = "handler"
+
+
 class Form:
     def __init__(self, init):
         self.init = init
@@ -30,6 +33,10 @@ class Form:
     def evaluate(self, file, path, evaluate):
         """The module of the handler; `evaluate` makes one of the file whatever its name is."""
         return evaluate(file, path)
+
+    def handler_of(self, file, path, export, evaluate, exported):
+        """What is called for each invocation with event_of() and context_of() of it."""
+        return exported(self.evaluate(file, path, evaluate), file, export or DEFAULT_EXPORT)
 
     def load_error(self, error):
         """What is to be said instead of what loading the code raised."""
@@ -53,4 +60,8 @@ def form_of(init):
         from .aws_lambda import AwsLambda
 
         return AwsLambda(init)
-    raise LoadError("the Python runtime runs no code of the form '%s'; it knows lambda" % name)
+    if name == "google":
+        from .google import Google
+
+        return Google(init)
+    raise LoadError("the Python runtime runs no code of the form '%s'; it knows lambda and google" % name)
