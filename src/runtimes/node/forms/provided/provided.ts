@@ -27,14 +27,15 @@ export async function load(init: InitPayload, { log, memory }: FormHost): Promis
   const identity = lambdaIdentity(init);
   const assignments = new Assignments(init.concurrency);
   const begun = Promise.withResolvers<void>();
+  // It may fail before anybody waits for it.
+  begun.promise.catch(() => {});
   let state: 'starting' | 'begun' | 'stopping' = 'starting';
-  let program: Program | undefined;
   const api = await RuntimeApi.listen({
     assignments,
     httpEvent: init.httpEvent,
     begun: begun.resolve,
     initFailed: (error) => begun.reject(toThrow(error)),
-    answered: () => program?.endLines(),
+    answered: () => program.endLines(),
     unknown: (call) =>
       log.write(0, 'warn', `the program called ${call}: Virga serves AWS Lambda's Runtime API 2018-06-01 and nothing else`),
   });
@@ -43,7 +44,7 @@ export async function load(init: InitPayload, { log, memory }: FormHost): Promis
   const path = findBootstrap(taskRoot, env['PATH']!);
   warnOfExtensions((text) => log.write(0, 'warn', text));
   const loadedAt = performance.now();
-  program = await Program.start({
+  const program = await Program.start({
     command: [path],
     env,
     cwd: taskRoot,
