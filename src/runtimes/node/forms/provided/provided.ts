@@ -11,6 +11,7 @@ import { LoadError } from '../../failure.ts';
 import { exitNow } from '../../last-words.ts';
 import type { Loaded } from '../../load.ts';
 import type { FormHost } from '../form.ts';
+import { outputPipes } from '../program/output-pipes.ts';
 import { exitCodeOf, howItEnded, Program } from '../program/program.ts';
 import type { ProgramEnd } from '../program/program.ts';
 import { lambdaIdentity } from '../lambda/environment.ts';
@@ -24,6 +25,7 @@ const REQUEST_ID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12
 
 export async function load(init: InitPayload, { log, memory }: FormHost): Promise<Loaded> {
   const startedAt = performance.now();
+  const pipes = outputPipes();
   const identity = lambdaIdentity(init);
   const assignments = new Assignments(init.concurrency);
   const begun = Promise.withResolvers<void>();
@@ -48,6 +50,7 @@ export async function load(init: InitPayload, { log, memory }: FormHost): Promis
     command: [path],
     env,
     cwd: taskRoot,
+    pipes,
     onLine: (level, line) => log.write(streamOf(line, assignments), level, line),
   });
   memory.include(program.pid);
