@@ -233,6 +233,7 @@ export function deploymentCases(start: StartControl): void {
         runtime: null,
         strong: null,
         strongReason: 'gVisor is not installed',
+        runtimes: [],
         lateFiles: true,
         enforcement: { isolation: null, memory: 'watcher', cpus: null, pids: null, tmp: null, network: null, notes: ['no cgroups here'] },
       };
