@@ -265,6 +265,24 @@ export function deploymentCases(start: StartControl): void {
       }
     });
 
+    test('a runtime that the node does not have is refused with the remedy, and taken once it is there', async () => {
+      const { sandbox } = control.edge.stats;
+      const bun = (remedy: string | null) => ({ ...sandbox!, runtimes: [{ name: 'bun' as const, version: null, remedy }] });
+      try {
+        control.edge.stats.sandbox = bun('run `npm ci --prefix runtimes/bun`');
+        const refused = await deploy('bun', request(one, { runtime: 'bun' }));
+        assert.equal(refused.status, 422);
+        assert.match(
+          refused.body.error.message,
+          /'hello' asks for runtime bun, which this node does not have: it is not installed; run `npm ci --prefix runtimes\/bun`$/,
+        );
+        control.edge.stats.sandbox = bun(null);
+        assert.equal((await deploy('bun', request(one, { runtime: 'bun' }))).status, 201);
+      } finally {
+        control.edge.stats.sandbox = sandbox;
+      }
+    });
+
     test('a deploy stands when the edge is away, and says so', async () => {
       control.edge.syncFailure = { status: 503, message: 'the edge starts' };
       try {
