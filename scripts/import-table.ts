@@ -108,7 +108,7 @@ export const ROOMS: Room[] = [
     name: 'cli',
     files: ['src/cli/**'],
     may: ['sdk', 'config', 'cli: start, dev and doctor', ...CONTRACTS],
-    npm: ['commander', 'rolldown', 'tar-stream', 'yaml', 'yauzl', 'yazl', 'zod'],
+    npm: ['commander', 'jsonc-parser', 'rolldown', 'tar-stream', 'toml-eslint-parser', 'yaml', 'yauzl', 'yazl', 'zod'],
   },
   { name: 'main', files: ['src/main.ts'], may: ['cli', 'cli: start, dev and doctor', 'server', 'config'] },
 

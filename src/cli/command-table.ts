@@ -11,6 +11,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'start', group: RUN, summary: 'start Virga on this machine', load: () => import('./commands/start.ts') },
   { name: 'dev', group: RUN, summary: 'start Virga, deploy a project and redeploy what changes', load: () => import('./commands/dev.ts') },
   { name: 'init', group: SHIP, summary: 'make a small project to begin with', load: () => import('./commands/init.ts') },
+  {
+    name: 'import',
+    group: SHIP,
+    summary: 'make a virga.yaml from a project for another cloud',
+    load: () => import('./commands/import.ts'),
+  },
   { name: 'deploy', group: SHIP, summary: 'build a project and make it what is served', load: () => import('./commands/deploy.ts') },
   { name: 'diff', group: SHIP, summary: 'show what a deploy would change', load: () => import('./commands/diff.ts') },
   { name: 'rollback', group: SHIP, summary: 'return to an earlier deployment', load: () => import('./commands/rollback.ts') },

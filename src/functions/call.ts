@@ -39,6 +39,8 @@ export interface CallRequest {
   bodyEnds: boolean;
   /** Bytes of the body that the caller holds, where that is not in `body`. */
   heldBytes?: number;
+  /** It asks for another protocol on its connection: the head of its answer may have the status 101, and both bodies are bytes of that then. */
+  upgrade?: true;
   /** e.g. `http`, `invoke`. */
   trigger: string;
   /** e.g. `GET /notes/7`; null for events. */
@@ -101,6 +103,11 @@ export class Call implements Streamed<Call> {
     this.acceptedAt = now;
     this.startedAtUnixMs = unixMs;
     this.heldBytes = request.body === undefined ? (request.heldBytes ?? 0) : request.body.length;
+  }
+
+  /** It is a connection of another protocol now, which lasts as long as it may. */
+  get upgraded(): boolean {
+    return this.status === 101;
   }
 
   /** Sends more of the request's body. False: wait for sink.bodyWanted() before sending on. Ignored once the call has ended. */

@@ -32,9 +32,14 @@ const BUSY_SHARE = 0.6;
 const WAITING_SHARE = 0.1;
 const MIB = 1024 * 1024;
 
-export function timeoutError(version: DeployedVersion, seen: Seen): VirgaError {
+/** `upgraded`: of a connection of another protocol, which had been answered long ago. */
+export function timeoutError(version: DeployedVersion, seen: Seen, upgraded: boolean): VirgaError {
   const { timeoutMs } = version.settings;
   const limit = duration(timeoutMs);
+  if (upgraded) {
+    const message = `the connection to ${nameOf(version)} was closed at its timeout of ${limit}; raise \`timeout\` in virga.yaml if connections may last longer`;
+    return new VirgaError('function_timeout', message);
+  }
   const facts = [`the call was given up after its timeout of ${limit}, and the instance ended`, ...cpuFacts(version, seen)];
   return new VirgaError(
     'function_timeout',

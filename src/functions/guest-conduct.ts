@@ -59,7 +59,8 @@ export class Conduct {
   response(call: Call, payload: Buffer): { meta: ResponseMeta; body: Buffer } {
     const { meta, body } = decodeMeta<ResponseMeta>(payload);
     const status = meta.status;
-    if (!Number.isInteger(status) || status < 200 || status > 599 || !Array.isArray(meta.headers)) {
+    const switches = status === 101 && call.request.upgrade === true;
+    if ((!switches && (!Number.isInteger(status) || status < 200 || status > 599)) || !Array.isArray(meta.headers)) {
       throw new Error(`a RESPONSE with status ${String(status)}`);
     }
     this.answered(call, body.length);

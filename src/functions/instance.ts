@@ -24,6 +24,7 @@ import { StreamTable } from '../protocol/stream-table.ts';
 import type { Sandbox, SandboxExit } from '../sandbox/sandbox.ts';
 import type { Call, CallHost, ColdTimes } from './call.ts';
 import { Deadlines } from './deadlines.ts';
+import { EndedCalls } from './ended-calls.ts';
 import { answerError, exitError, loadError, logTextOf, protocolError, readGuestError, timeoutError } from './failures.ts';
 import type { Seen } from './failures.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -53,7 +54,6 @@ export interface InstanceEvents {
 }
 
 const LEVELS: LogLevelName[] = ['debug', 'info', 'warn', 'error'];
-const ENDED_CALLS_MAX = 32;
 /** A guest that closed its channel has this long to end by itself, ms. */
 const EXIT_GRACE_MS = 500;
 /** A guest that was told to stop has this long before it is killed, ms. */
@@ -78,9 +78,7 @@ export class Instance implements CallHost {
   readonly #writer: FrameWriter;
   readonly #handshake: Handshake;
   readonly #deadlines: Deadlines;
-  /** The last few that ended, as a ring: what they log afterwards (context.waitUntil) is still theirs. */
-  readonly #endedCalls: Call[] = [];
-  #endedAt = 0;
+  readonly #endedCalls = new EndedCalls();
   #nextStream = 1;
   #killed = false;
   /** Why we killed it, for the calls that it takes along. */
@@ -297,8 +295,7 @@ export class Instance implements CallHost {
 
   #onLog(frame: Frame): void {
     const text = frame.payload.toString('utf8', 0, Math.min(frame.payload.length, LOG_LINE_MAX + 64));
-    const call =
-      frame.stream === 0 ? undefined : (this.calls.get(frame.stream) ?? this.#endedCalls.find((ended) => ended.stream === frame.stream));
+    const call = frame.stream === 0 ? undefined : (this.calls.get(frame.stream) ?? this.#endedCalls.of(frame.stream));
     this.#events.log(this, call, LEVELS[frame.arg] ?? 'info', text);
   }
 
@@ -313,8 +310,13 @@ export class Instance implements CallHost {
 
   #onTimeout(call: Call, cpu: Seen['cpu']): void {
     if (call.state !== 'running') return;
-    const error = timeoutError(this.version, { ...this.#seen(call), cpu });
+    const error = timeoutError(this.version, { ...this.#seen(call), cpu }, call.upgraded);
     this.#events.log(this, call, 'error', logTextOf(error));
+    if (call.upgraded && !call.abandoned) {
+      // It did what it was for, for as long as it may: no fault of the instance, which goes on.
+      this.abandon(call);
+      return this.#fail(call, error);
+    }
     // An abandoned call that does not settle costs the instance as well.
     this.state = 'draining';
     this.#fail(call, error);
@@ -347,8 +349,7 @@ export class Instance implements CallHost {
     call.host = undefined;
     this.calls.delete(call.stream);
     this.#deadlines.ended();
-    this.#endedCalls[this.#endedAt] = call;
-    this.#endedAt = (this.#endedAt + 1) % ENDED_CALLS_MAX;
+    this.#endedCalls.add(call);
   }
 
   #afterCall(): void {

@@ -272,7 +272,7 @@ export class VersionPool implements Runner, Tenant {
     this.running--;
     this.#host.gate.leave(this.project, call.demand);
     this.#meter.ended(call.runningAt, now);
-    if (call.outcome === 'ok') this.habits.served(now - call.runningAt);
+    if (call.outcome === 'ok' && !call.upgraded) this.habits.served(now - call.runningAt);
     this.#host.callEnded(instance, call);
     // No slot frees with it, but others may run.
     if (instance.state !== 'live') queueMicrotask(() => this.#host.gate.letIn());

@@ -3,7 +3,10 @@
 // Invariant: nothing here waits on anything but the client and the engine. Made by server/edge.ts.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { CallRequest } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
+import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import { VirgaError } from '../protocol/errors.ts';
@@ -15,7 +18,8 @@ import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { respondError } from './respond.ts';
 import { route } from './route.ts';
-import type { Routed } from './route.ts';
+import type { Routed, RouteResult } from './route.ts';
+import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
 
 export interface GatewayOptions {
   engine: Engine;
@@ -35,6 +39,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #connections: Connections;
   readonly #keepAliveMs: number;
+  readonly #upgrades = new Set<UpgradeExchange>();
   #draining = false;
 
   constructor(options: GatewayOptions) {
@@ -42,13 +47,20 @@ export class Gateway {
     // requestTimeout 0: an upload may take as long as it takes; the function's own timeout bounds it.
     // keepAliveTimeout 0: connections.ts closes the idle ones. A request without a body is spared the stream of one.
     this.server = createServer(
-      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: 0, optimizeEmptyRequests: true },
+      {
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: 0,
+        keepAliveTimeout: 0,
+        optimizeEmptyRequests: true,
+        shouldUpgradeCallback: (request) => this.#mayUpgrade(request),
+      },
       (request, response) => this.#accept(request, response, false),
     );
     this.#keepAliveMs = options.keepAliveMs ?? KEEP_ALIVE_MS;
     this.#connections = new Connections(this.#keepAliveMs);
     this.server.on('connection', (socket) => this.#connections.add(socket));
     this.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => this.#accept(request, response, true));
+    this.server.on('upgrade', (request, socket, first) => this.#upgrade(request, socket, first));
   }
 
   /** No new connections; answers from now on close theirs. Calls in flight go on. */
@@ -56,6 +68,7 @@ export class Gateway {
     this.#draining = true;
     this.server.close();
     this.server.closeIdleConnections();
+    for (const upgrade of this.#upgrades) upgrade.drain(stoppingError());
   }
 
   /** Resolves when every connection is closed, at the latest after `timeoutMs`. */
@@ -66,6 +79,7 @@ export class Gateway {
   close(): void {
     this.#connections.close();
     this.server.closeAllConnections();
+    for (const upgrade of this.#upgrades) upgrade.close();
   }
 
   #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
@@ -76,7 +90,7 @@ export class Gateway {
     const head = readHead(request);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
-    const routed = route(this.#options.model, { method: request.method ?? 'GET', target: request.url ?? '/', host: head.host });
+    const routed = this.#route(request, head.host);
     if (routed.kind === 'options') {
       response.writeHead(204, ['allow', routed.allow.join(', '), 'x-request-id', requestId]);
       response.end();
@@ -113,39 +127,7 @@ export class Gateway {
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
     const { request, response } = exchange;
     if (response.destroyed) return;
-    const trace = continueTrace(head.traceparent);
-    const client = request.socket.remoteAddress ?? '';
-    head.headers.push(
-      'traceparent',
-      trace.traceparent,
-      'x-request-id',
-      exchange.requestId,
-      'x-forwarded-for',
-      client,
-      'x-forwarded-proto',
-      'http',
-    );
-    const method = request.method ?? 'GET';
-    const call = this.#options.engine.invoke({
-      version: routed.version,
-      meta: {
-        kind: 'http',
-        id,
-        trace: trace.traceparent,
-        method,
-        url: `http://${head.host}${routed.target}`,
-        headers: head.headers,
-        route: routed.route,
-        params: routed.params,
-        client,
-      },
-      traceId: trace.traceId,
-      body,
-      bodyEnds,
-      trigger: 'http',
-      requestLine: requestLine(method, routed.target),
-      sink: exchange,
-    });
+    const call = this.#options.engine.invoke(callRequest(exchange, head, routed, { id, body, bodyEnds }));
     if (call instanceof VirgaError) {
       respondError(response, call, { requestId: exchange.requestId, close: !request.complete });
       request.resume();
@@ -153,6 +135,87 @@ export class Gateway {
     }
     exchange.call = call;
   }
+
+  #route(request: IncomingMessage, host: string): RouteResult {
+    return route(this.#options.model, { method: request.method ?? 'GET', target: request.url ?? '/', host });
+  }
+
+  /** Whether the request leaves HTTP for another protocol. Who asks for one that nobody speaks here is answered as if he had not asked, but for WebSocket. */
+  #mayUpgrade(request: IncomingMessage): boolean {
+    const protocol = protocolOf(request);
+    if (protocol === undefined || request.method === 'OPTIONS') return false;
+    if (protocol.toLowerCase() === 'websocket') return true;
+    const routed = this.#route(request, request.headers.host ?? '');
+    return routed.kind === 'found' && takesUpgrades(routed.version.settings.runtime);
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
+    this.#connections.handedOver(request.socket);
+    const head = readHead(request);
+    const id = newId('inv');
+    const requestId = head.requestId ?? id;
+    const protocol = protocolOf(request) ?? '';
+    const routed = this.#route(request, head.host);
+    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
+    if (version instanceof VirgaError) {
+      socket.on('error', () => {});
+      socket.resume();
+      respondError(responseOn(request, socket), version, { requestId, close: true });
+      return;
+    }
+    head.headers.push('connection', 'Upgrade', 'upgrade', protocol);
+    const exchange = new UpgradeExchange(request, socket, first, requestId);
+    this.#upgrades.add(exchange);
+    socket.on('close', () => this.#upgrades.delete(exchange));
+    const call = this.#options.engine.invoke({
+      ...callRequest(exchange, head, version, { id, body: undefined, bodyEnds: false }),
+      upgrade: true,
+    });
+    if (call instanceof VirgaError) exchange.failed(call, false);
+    else exchange.call = call;
+  }
+}
+
+function callRequest(
+  exchange: Exchange | UpgradeExchange,
+  head: RequestHead,
+  routed: Routed,
+  { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },
+): CallRequest {
+  const { request } = exchange;
+  const trace = continueTrace(head.traceparent);
+  const client = request.socket.remoteAddress ?? '';
+  head.headers.push(
+    'traceparent',
+    trace.traceparent,
+    'x-request-id',
+    exchange.requestId,
+    'x-forwarded-for',
+    client,
+    'x-forwarded-proto',
+    'http',
+  );
+  const method = request.method ?? 'GET';
+  return {
+    version: routed.version,
+    meta: {
+      kind: 'http',
+      id,
+      trace: trace.traceparent,
+      method,
+      url: `http://${head.host}${routed.target}`,
+      headers: head.headers,
+      route: routed.route,
+      params: routed.params,
+      client,
+    },
+    traceId: trace.traceId,
+    body,
+    bodyEnds,
+    trigger: 'http',
+    requestLine: requestLine(method, routed.target),
+    sink: exchange,
+  };
 }
 
 /** Method and path for the record: no query, since that may hold what nobody should log. */

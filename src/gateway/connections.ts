@@ -43,6 +43,14 @@ export class Connections {
     if (connection !== undefined) connection.response = response;
   }
 
+  /** It speaks another protocol from now on, and is not for this file to close. */
+  handedOver(socket: Tracked): void {
+    const connection = socket[CONNECTION];
+    if (connection === undefined) return;
+    connection.response = undefined;
+    connection.idleSinceMs = Infinity;
+  }
+
   /** Resolves when every connection is closed, at the latest after `timeoutMs`. */
   async none(timeoutMs: number): Promise<void> {
     if (this.#sockets.size === 0) return;

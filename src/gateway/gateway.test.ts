@@ -1,70 +1,12 @@
 // The gateway over real HTTP, with scripted guests behind the engine.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
-import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { Engine } from '../functions/engine.ts';
-import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
-import type { Guest, GuestScript } from '../functions/testing.ts';
+import type { Guest } from '../functions/testing.ts';
 import { Flag, FrameType, encodeFrame, encodeMetaFrame } from '../protocol/frames.ts';
 import type { HttpRequestMeta } from '../protocol/frames.ts';
-import type { Route, VersionSettings } from '../protocol/settings.ts';
-import { Gateway } from './accept.ts';
-import { ReadModel } from './read-model.ts';
-import { RouteTable } from './route-table.ts';
-
-async function setUp(
-  script: GuestScript,
-  options: { settings?: Partial<VersionSettings>; routes?: Route[]; requestBytesMax?: number; keepAliveMs?: number } = {},
-) {
-  const sandboxes = new ScriptedSandboxes(script);
-  const recorder = new MemoryRecorder();
-  const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
-  const model = new ReadModel();
-  const version = testVersion({ concurrency: 10, ...options.settings });
-  const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => ({ route, version }));
-  model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
-  const { requestBytesMax = 10_000_000, keepAliveMs } = options;
-  const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
-  gateway.server.listen(0, '127.0.0.1');
-  await once(gateway.server, 'listening');
-  const { port } = gateway.server.address() as AddressInfo;
-  return {
-    port,
-    recorder,
-    sandboxes,
-    gateway,
-    get: (path: string, init: Parameters<typeof call>[2] = {}) => call(port, path, init),
-    [Symbol.asyncDispose]: async () => {
-      gateway.drain();
-      gateway.close();
-      await engine.close();
-    },
-  };
-}
-
-async function call(
-  port: number,
-  path: string,
-  init: { method?: string; headers?: Record<string, string | string[]>; body?: Buffer | string } = {},
-) {
-  const request = httpRequest({
-    port,
-    host: '127.0.0.1',
-    path,
-    method: init.method ?? 'GET',
-    headers: { host: 'p.localhost', ...init.headers },
-    agent: false,
-  });
-  request.end(init.body);
-  const [response] = (await once(request, 'response')) as [IncomingMessage];
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  return { status: response.statusCode, headers: response.headers, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) };
-}
+import { setUp } from './gateway-under-test.ts';
 
 function echo(guest: Guest, stream: number, meta: unknown, body: Buffer): void {
   const { kind: _, ...rest } = meta as HttpRequestMeta;
@@ -88,7 +30,7 @@ test('a request reaches its function by host and by /@project, with the prefix t
 
 test('what is not served is answered with the error body: project, route, method, target', async () => {
   await using edge = await setUp({ onRequest: echo }, { routes: [{ path: '/x', methods: ['GET'], function: 'f' }] });
-  const cases: [string, Parameters<typeof call>[2], number, string][] = [
+  const cases: [string, NonNullable<Parameters<Awaited<ReturnType<typeof setUp>>['get']>[1]>, number, string][] = [
     ['/x', { headers: { host: 'other.localhost' } }, 404, 'project_not_found'],
     ['/x', { headers: { host: 'localhost' } }, 404, 'project_not_found'],
     ['/y', {}, 404, 'route_not_found'],

@@ -1,5 +1,5 @@
 // What the gateway itself puts on an answer: error bodies, the receipt in Server-Timing, ids, and the rules for headers
-// that come from a function. Called by exchange.ts and accept.ts.
+// that come from a function. Called by exchange.ts, upgrade.ts and accept.ts.
 import type { ServerResponse } from 'node:http';
 import type { Call } from '../functions/call.ts';
 import { receiptOf } from '../functions/record.ts';
@@ -38,6 +38,18 @@ export function answerHeaders(headers: FlatHeaders, call: Call, requestId: strin
     out.push(name, headers[i + 1]!);
   }
   if (fixedLength !== undefined && !hasLength) out.push('content-length', String(fixedLength));
+  out.push('x-request-id', requestId, 'x-virga-invocation', call.request.meta.id, 'server-timing', serverTiming(call));
+  return out;
+}
+
+/** Of an answer that changes the protocol: Connection and Upgrade belong to it, and there is no body to describe. */
+export function upgradeHeaders(headers: FlatHeaders, call: Call, requestId: string): FlatHeaders {
+  const out: FlatHeaders = [];
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const lower = headers[i]!.toLowerCase();
+    const ofConnection = HOP_BY_HOP.has(lower) && lower !== 'connection' && lower !== 'upgrade';
+    if (!ofConnection && lower !== 'content-length' && lower !== 'x-request-id') out.push(headers[i]!, headers[i + 1]!);
+  }
   out.push('x-request-id', requestId, 'x-virga-invocation', call.request.meta.id, 'server-timing', serverTiming(call));
   return out;
 }

@@ -44,6 +44,7 @@ export const ERRORS = {
   function_crashed: { status: 502, fault: 'function', retry: 'no', meaning: 'The process of the function ended during the call.' },
   function_load_failed: { status: 502, fault: 'function', retry: 'no', meaning: 'The code could not be loaded; `detail.stack` says where.' },
   function_out_of_memory: { status: 502, fault: 'function', retry: 'no', meaning: 'The function was killed at its memory limit; raise `memory` in virga.yaml.' },
+  upgrade_not_supported: { status: 501, fault: 'caller', retry: 'no', meaning: 'The function takes no WebSocket connections, nor other protocols; those of the runtimes web, bun and deno do.' },
   node_overloaded: { status: 503, fault: 'platform', retry: 'later', meaning: 'As many calls wait on this node as may; `Retry-After` says when to try again.' },
   unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'Virga is starting, stopping, or lacks something it needs; the message says what.' },
   sandbox_unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'No sandbox could be started on this node; the message says why.' },

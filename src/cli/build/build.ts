@@ -8,6 +8,8 @@ import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
 import { sourceKind } from '../manifest/source.ts';
 import { writeArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
+import { layersOf } from './layers.ts';
+import type { Layers } from './layers.ts';
 import type { BuiltFunction } from './node.ts';
 import type { Target } from './packages.ts';
 
@@ -31,6 +33,8 @@ export interface Built extends Archive {
   handler: string;
   /** Files and folders whose change calls for another build; absolute. */
   sources: string[];
+  /** For the author, each a line or more. */
+  warnings: string[];
   ms: number;
 }
 
@@ -59,19 +63,30 @@ export async function buildFunctions(manifest: Manifest, options: BuildOptions):
 async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: BuildOptions): Promise<Built> {
   const startedAt = performance.now();
   const note = (text: string): void => options.note?.(`${fn.name}: ${text}`);
-  const { entries, handler, sources } = await buildOf(fn, manifest, { ...options, note });
+  const layers = await layersOf(fn, { manifest, workFolder: options.workFolder });
+  const own = await buildOf(fn, manifest, { ...options, note, layers });
+  const entries = [...new Map([...layers.files, ...own.entries].map((entry) => [entry.path, entry])).values()];
+  const sources = [...own.sources, ...fn.layers.map((layer) => join(manifest.folder, layer))];
   const file = join(options.workFolder, `${fn.name}.tar.gz`);
   const archive = await writeArchive(entries, file, {
     what: `function '${fn.name}'`,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  return { ...archive, name: fn.name, file, handler, sources, ms: performance.now() - startedAt };
+  return {
+    ...archive,
+    name: fn.name,
+    file,
+    handler: own.handler,
+    sources,
+    warnings: own.warnings ?? [],
+    ms: performance.now() - startedAt,
+  };
 }
 
 async function buildOf(
   fn: ManifestFunction,
   manifest: Manifest,
-  options: BuildOptions & { note(text: string): void },
+  options: BuildOptions & { note(text: string): void; layers: Layers },
 ): Promise<BuiltFunction> {
   // A program that is started, in whatever language it is written.
   const kind = fn.settings.runtime === 'provided' ? 'other' : sourceKind(manifest.folder, fn.source);
@@ -79,9 +94,11 @@ async function buildOf(
     const { buildPython } = await import('./python.ts');
     return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });
   }
-  if (kind !== 'nodejs')
-    return (await import('./as-it-is.ts')).buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf() });
-  return (await import('./node.ts')).buildNode(fn, { folder: manifest.folder, target: targetOf() });
+  if (kind !== 'nodejs') {
+    const { buildAsItIs } = await import('./as-it-is.ts');
+    return buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf(), layers: options.layers.files });
+  }
+  return (await import('./node.ts')).buildNode(fn, { manifest, target: targetOf(), layers: options.layers.folders });
 }
 
 /** Functions run on Linux; on which processor only a Linux client, deploying to its own kind, can tell. */

@@ -54,10 +54,15 @@ export async function packagesAbove(folder: string, entries: readonly ArtifactEn
 
 /** What the app's own files show of what Virga lacks. */
 export async function checkAzureApp(fn: ManifestFunction, entries: readonly ArtifactEntry[]): Promise<void> {
+  checkAzureSources(fn, await ownTexts(entries));
+}
+
+/** The author's own code; what lies in packages is not. */
+export async function ownTexts(entries: readonly ArtifactEntry[]): Promise<SourceText[]> {
   const own = entries.filter(({ path }) => SOURCE.test(path) && !path.startsWith('node_modules/') && !path.includes('/node_modules/'));
   const sources: SourceText[] = [];
   for (const entry of own.slice(0, SOURCES_MAX)) sources.push({ path: entry.path, text: await textOf(entry) });
-  checkAzureSources(fn, sources);
+  return sources;
 }
 
 async function packageOf(entries: readonly ArtifactEntry[]): Promise<AppPackage> {

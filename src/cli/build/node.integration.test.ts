@@ -127,6 +127,21 @@ test('a linked workspace is found, and `external` carries what it names', async 
   assert.deepEqual(project.run(carried, 'log(code.handler())'), ['pure', 'pure']);
 });
 
+test('what only a layer has is bundled, by the name of a package and by its place under /opt; the last layer counts', async () => {
+  using project = new TestingProject({
+    'f.js': "const deps = require('deps');\nconst { text } = require('/opt/nodejs/shared');\nexports.handler = () => [deps, text];\n",
+    'layers/one/nodejs/node_modules/deps/package.json': '{"name":"deps"}',
+    'layers/one/nodejs/node_modules/deps/index.js': "module.exports = 'one';\n",
+    'layers/one/nodejs/shared.js': "exports.text = 'one';\n",
+    'layers/two/nodejs/shared.js': "exports.text = 'two';\n",
+    'layers/two/bin/tool': '#!/bin/sh\n',
+  });
+  const built = await project.build('f.js', 'layers: [layers/one, ./layers/two]');
+  assert.deepEqual(project.run(built, 'log(code.default.handler())'), ['one', 'two']);
+  assert.deepEqual(readdirSync(join(project.unpack(built), 'opt')).sort(), ['bin', 'nodejs']);
+  await assert.rejects(project.build('f.js'), { code: 'build_failed', message: /Could not resolve '\/opt\/nodejs\/shared'/ });
+});
+
 test('a package without its native code for the target is refused with the command that adds it', async () => {
   using project = new TestingProject({
     'f.ts': "import native from 'native';\nexport const handler = () => native;\n",

@@ -6,7 +6,7 @@
 import type { InitPayload } from '../../../../protocol/frames.ts';
 import { importFile } from '../../load.ts';
 import type { Loaded } from '../../load.ts';
-import type { FormHost } from '../forms.ts';
+import type { FormHost } from '../form.ts';
 import { App } from './app.ts';
 import { entriesOf, hostSettings, nothingRegistered } from './app-files.ts';
 import { serveEvent } from './events.ts';

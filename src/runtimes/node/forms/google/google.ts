@@ -10,7 +10,7 @@ import type { Invocation } from '../../invocation.ts';
 import { importFile } from '../../load.ts';
 import type { Exports, Loaded } from '../../load.ts';
 import type { LogRecords } from '../../log-records.ts';
-import type { FormHost } from '../forms.ts';
+import type { FormHost } from '../form.ts';
 import { exchange, wholeBody } from '../in-process-http.ts';
 import type { RequestListener, Sink } from '../in-process-http.ts';
 import { runBatch } from '../queue-batch.ts';

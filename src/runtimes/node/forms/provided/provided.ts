@@ -10,7 +10,7 @@ import type { GuestError, InitPayload } from '../../../../protocol/frames.ts';
 import { LoadError } from '../../failure.ts';
 import { exitNow } from '../../last-words.ts';
 import type { Loaded } from '../../load.ts';
-import type { FormHost } from '../forms.ts';
+import type { FormHost } from '../form.ts';
 import { exitCodeOf, howItEnded, Program } from '../program/program.ts';
 import type { ProgramEnd } from '../program/program.ts';
 import { lambdaIdentity } from '../lambda/environment.ts';

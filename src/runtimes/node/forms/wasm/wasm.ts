@@ -8,7 +8,7 @@ import { WASM_ENTRY, bytesProblem, moduleProblem, wasmApi } from '../../../../pr
 import type { WasmModule } from '../../../../protocol/wasm.ts';
 import { LoadError } from '../../failure.ts';
 import type { Loaded } from '../../load.ts';
-import type { FormHost } from '../forms.ts';
+import type { FormHost } from '../form.ts';
 import { Program } from './program.ts';
 
 /** Validating takes 4 ms for 1.5 MB, and was done at deploy; loading `v8`, which can switch it off, 2 ms where no rehearsal did. */

@@ -25,7 +25,7 @@ export function binaryMode(contentType: string, payload: Buffer): { headers: Fla
   const headers: FlatHeaders = [];
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null) continue;
-    if (!ATTRIBUTE.test(name) || !['string', 'number', 'boolean'].includes(typeof value)) return undefined;
+    if (!ATTRIBUTE.test(name) || (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')) return undefined;
     headers.push(
       `ce-${name}`,
       String(value).replaceAll(ENCODED, (char) => encoded(char)),

@@ -116,10 +116,13 @@ class ProxiedCall implements Receiver {
       return;
     }
     if (!lost) return this.#fail(error);
-    // When the program has ended, that is what the caller is told: see web.ts.
-    void Promise.race([this.#parts.ended.then(() => true), sleep(END_FOLLOWS_MS, false)]).then((ended) => {
-      if (!ended) this.#fail(new BadResponse(error.message));
-    });
+    void this.#failUnlessEnded(error);
+  }
+
+  /** When the program has ended, that is what the caller is told: see web.ts. */
+  async #failUnlessEnded(lost: ConnectionLost): Promise<void> {
+    const ended = await Promise.race([this.#parts.ended.then(() => true), sleep(END_FOLLOWS_MS, false)]);
+    if (!ended) this.#fail(new BadResponse(lost.message));
   }
 
   async #sendBody(): Promise<void> {

@@ -13,7 +13,7 @@ import { LoadError } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
 import { exitNow } from '../../last-words.ts';
 import type { Loaded, Target } from '../../load.ts';
-import type { FormHost } from '../forms.ts';
+import type { FormHost } from '../form.ts';
 import { Program, exitCodeOf, howItEnded } from '../program/program.ts';
 import type { ProgramEnd } from '../program/program.ts';
 import { Connections } from './connections.ts';
