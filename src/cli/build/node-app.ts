@@ -30,7 +30,8 @@ export async function appHandler(fn: ManifestFunction, entries: readonly Artifac
     return named('package.json');
   }
   const { main } = await packageOf(entries);
-  const tried = typeof main === 'string' ? [main.replace(/^\.\//, ''), `${main.replace(/^\.\//, '')}.js`] : GOOGLE_MAINS;
+  const own = typeof main === 'string' ? main.replace(/^\.\//, '') : undefined;
+  const tried = own === undefined ? GOOGLE_MAINS : SOURCE.test(own) ? [own] : [own, `${own}.js`];
   const file = tried.find((one) => files.has(one));
   if (file !== undefined) return named(file);
   throw new VirgaError('build_failed', `${fn.source} has none of ${tried.join(', ')}; name the file with \`main\` in its package.json`);

@@ -3,6 +3,8 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { moduleBytes } from '../../runtimes/node/forms/wasm/testing-module.ts';
+import { parseManifest } from '../manifest/manifest.ts';
+import { buildFunctions } from './build.ts';
 import type { Built } from './build.ts';
 import { TestingProject } from './testing-project.ts';
 
@@ -132,7 +134,7 @@ VERSION = "'1'"
       'wrangler.toml:7: the variable OPTIONS is JSON at Cloudflare; in Virga it is a text',
       "wrangler.toml:28: the schedule '*/5 * * * *': Virga has no schedules yet",
       "wrangler.toml:21: messages of the queue 'orders': Virga has no queues yet",
-      'wrangler.toml:35: define is not read: nothing is replaced in the code; use variables',
+      'wrangler.toml:35: define is not carried over: Virga replaces nothing in the code; use variables',
     ],
   );
 });
@@ -150,6 +152,19 @@ test('the wrangler file may be JSON with comments, and lie above the source', as
     /^apps\/site\/wrangler\.toml cannot be read, so it is not known what the Worker needs: .*:1: this is not TOML/,
   );
   assert.ok(sources.includes(join(project.folder, 'apps/site/wrangler.toml')));
+});
+
+test('a wrangler file whose main is another function of the project is not asked', async () => {
+  using project = new TestingProject({ 'a.ts': WORKER, 'b.ts': WORKER, 'wrangler.toml': 'main = "./b.ts"\n\n[vars]\nGREETING = "hi"\n' });
+  const manifest = parseManifest(
+    'project: p\ndefaults: { form: workers }\nfunctions: { a: { source: a.ts }, b: { source: b.ts } }\n',
+    join(project.folder, 'virga.yaml'),
+  );
+  const built = await buildFunctions(manifest, { workFolder: project.folder, cacheFolder: project.folder });
+  assert.deepEqual(
+    built.map(({ warnings }) => warnings.length),
+    [0, 1],
+  );
 });
 
 test('a source that is no Worker is refused at the build', async () => {

@@ -7,21 +7,11 @@ import { remedyForSource } from '../import/event-sources.ts';
 import { ImportFiles } from '../import/files.ts';
 import { entryOf, textOf } from '../import/tree.ts';
 import type { Mapping, Tree } from '../import/tree.ts';
-import { LISTS, SINGLES } from '../import/wrangler/bindings.ts';
+import { BUILD_SETTINGS, LISTS, SINGLES } from '../import/wrangler/bindings.ts';
 import type { Remarks } from './worker-source.ts';
 
 /** In the order in which Wrangler looks for them. */
 const NAMES = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml'];
-const BUILD_SETTINGS: Record<string, string> = {
-  define: 'nothing is replaced in the code; use variables',
-  alias: 'no module is replaced; import what is meant',
-  rules: '.txt, .html, .sql and .md files are imported as text, .bin as bytes, .wasm as WebAssembly.Module, and nothing else',
-  wasm_modules: 'import the .wasm file instead',
-  text_blobs: 'import the file as text instead',
-  data_blobs: 'import the file as bytes (.bin) instead',
-  site: 'Virga serves no files of its own: answer them in the Worker, with `include`',
-};
-const ASSETS = 'Virga serves no files of its own: answer them in the Worker, with `include`';
 
 interface Binding {
   name: string;
@@ -118,8 +108,7 @@ function otherRemarks(tree: Tree, env: Record<string, string>): { line: number; 
   for (const consumer of itemsOf(entryOf(entryOf(tree, 'queues'), 'consumers')))
     remark(consumer.at, `messages of the queue '${textOf(entryOf(consumer, 'queue')) ?? '?'}': ${remedyForSource('queue')}`);
   for (const [key, text] of Object.entries(BUILD_SETTINGS))
-    if (entryOf(tree, key) !== undefined) remark(placeOf(tree, key), `${key} is not read: ${text}`);
-  if (entryOf(tree, 'assets') !== undefined) remark(placeOf(tree, 'assets'), `assets: ${ASSETS}`);
+    if (entryOf(tree, key) !== undefined) remark(placeOf(tree, key), `${key} is not carried over: ${text}`);
   return remarks;
 }
 

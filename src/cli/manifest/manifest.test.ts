@@ -237,6 +237,15 @@ test('keys that would reach into objects are refused', () => {
   assert.equal(({} as Record<string, unknown>)['a'], undefined);
 });
 
+test('a default runtime is for folders and archives of any language, and for files of its own', () => {
+  const runtimes = (runtime: string): string[] =>
+    parse(
+      `project: p\ndefaults: {runtime: ${runtime}, form: lambda}\nfunctions: {a: {source: functions, handler: stats.handler}, b: {source: functions/hello.ts}, c: {source: functions/stats.py}}\n`,
+    ).functions.map(({ settings }) => settings.runtime);
+  assert.deepEqual(runtimes('python3'), ['python3', 'nodejs26', 'python3']);
+  assert.deepEqual(runtimes('nodejs24'), ['nodejs24', 'nodejs24', 'python3']);
+});
+
 test('routes are checked as the server checks them', () => {
   const one = (route: string): string =>
     problems(`project: p\nfunctions: {f: {source: functions/hello.ts, http: [${JSON.stringify(route)}]}}\n`).join();

@@ -34,12 +34,14 @@ export function isAsItIs(kind: SourceKind | undefined): boolean {
   return kind === 'folder' || kind === 'zip';
 }
 
-/** A default runtime of another language than the source's does not count. */
+/** A default runtime of another language than the source's does not count; what a folder or an archive holds it says alone. */
 export function runtimeOf(own: FunctionRuntime | undefined, common: FunctionRuntime | undefined, source: string): FunctionRuntime {
   if (own !== undefined) return own;
-  const python = extname(source) === '.py';
-  if (extname(source) === '.wasm') return 'wasm';
-  if (common !== undefined && (!isBooted(common) || common.startsWith('python') === python)) return common;
+  const extension = extname(source).toLowerCase();
+  const python = extension === '.py';
+  if (extension === '.wasm') return 'wasm';
+  const language = python || NODE_EXTENSIONS.includes(extension);
+  if (common !== undefined && (!language || !isBooted(common) || common.startsWith('python') === python)) return common;
   return python ? 'python3' : 'nodejs26';
 }
 

@@ -32,6 +32,17 @@ export const SINGLES: Record<string, string> = {
   media: 'Media Transformations',
   version_metadata: 'the metadata of the version',
 };
+/** Settings of the build and files, each with what to do instead. */
+export const BUILD_SETTINGS: Record<string, string> = {
+  site: 'Virga serves no files of its own; answer them in the function, with `include`',
+  assets: 'Virga serves no files of its own; answer them in the function, with `include`',
+  define: 'Virga replaces nothing in the code; use variables',
+  alias: 'Virga replaces no modules; import what is meant',
+  rules: '.txt, .html, .sql and .md files are imported as text, .bin as bytes, .wasm as WebAssembly.Module, and nothing else',
+  wasm_modules: 'import the .wasm file instead',
+  text_blobs: 'import the file as text instead (.txt, .html, .sql, .md)',
+  data_blobs: 'import the file as bytes instead (.bin)',
+};
 const REMEDY =
   'Virga does not have it, and a Worker that needs it is refused at the deploy; use a service that is reached over HTTP instead';
 

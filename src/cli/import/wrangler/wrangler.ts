@@ -13,7 +13,7 @@ import { Section } from '../section.ts';
 import { secretNamesIn } from '../secret-files.ts';
 import { entryOf, textOf } from '../tree.ts';
 import type { Mapping, Tree } from '../tree.ts';
-import { readBindings } from './bindings.ts';
+import { BUILD_SETTINGS, readBindings } from './bindings.ts';
 import { readRoutes } from './worker-routes.ts';
 
 /** Keys that an environment does not take from the top of the file. */
@@ -28,14 +28,7 @@ const IGNORED =
   );
 const REMEDIES: Record<string, string> = {
   migrations: 'Virga has no Durable Objects',
-  site: 'Virga serves no files of its own; answer them in the function, with `include`',
-  assets: 'Virga serves no files of its own; answer them in the function, with `include`',
-  define: 'Virga replaces nothing in the code; use variables',
-  alias: 'Virga replaces no modules; import what is meant',
-  rules: 'only .txt, .html, .sql and .md files are imported as texts',
-  wasm_modules: 'put the module into `include` and read it from there',
-  text_blobs: 'put the file into `include` and read it from there',
-  data_blobs: 'put the file into `include` and read it from there',
+  ...BUILD_SETTINGS,
   build: 'run the command before `virga deploy`, if main is something that it makes',
   limits: 'set `timeout` and `cpus` instead',
   placement: 'nothing to do: the project runs where the node is',

@@ -36,6 +36,12 @@ export async function exchange(listener: RequestListener, { incoming, answer }: 
   const request = makeRequest(socket, incoming);
   const response = makeResponse(request);
   response.assignSocket(socket as unknown as Socket);
+  // What `http.Server` does for the responses of its connections.
+  socket.on('drain', () => {
+    if (!response.writableNeedDrain) return;
+    Object.assign(response, { [needDrainOf(response)]: false });
+    response.emit('drain');
+  });
   response.once('finish', () => {
     try {
       socket.finish();
@@ -50,6 +56,7 @@ export async function exchange(listener: RequestListener, { incoming, answer }: 
     reject(socket.errored ?? new BadResponse('its response was destroyed before it was complete'));
   });
   answer.onCancel = () => {
+    reject(new DOMException('the client left', 'AbortError'));
     request.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
     socket.destroy();
   };
@@ -124,6 +131,14 @@ function makeResponse(request: IncomingMessage): ServerResponse {
   // A function that sets `transfer-encoding: chunked` itself does not make Node frame the bytes either.
   Object.defineProperty(response, 'chunkedEncoding', { get: () => false, set: () => {} });
   return response;
+}
+
+let needDrain: symbol | undefined;
+
+/** Node's own name for `writableNeedDrain`, which only it can set. */
+function needDrainOf(response: ServerResponse): symbol {
+  needDrain ??= Object.getOwnPropertySymbols(response).find(({ description }) => description === 'kNeedDrain');
+  return needDrain ?? Symbol('none');
 }
 
 /** What the response takes for the client's connection. */

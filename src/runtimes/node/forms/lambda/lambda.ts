@@ -27,7 +27,7 @@ const STORED = { requestId: Symbol.for('_AWS_LAMBDA_REQUEST_ID'), traceId: Symbo
 export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
   const identity = lambdaIdentity(init);
   await prepare(init, identity, host);
-  const loop = new EventLoop(host.channel);
+  const loop = new EventLoop(host.channel, init);
   loop.listen();
   const awslambda = installAwsLambda(process.env);
   const { namespace, file, name, ready } = await importCode(init).catch((error: unknown) => {
@@ -44,7 +44,7 @@ export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
 
 /** For a blank that waits (rehearsal.ts): what serves a handler, without anything that the code of a function could see. */
 export function rehearsed(init: InitPayload, host: Pick<FormHost, 'log' | 'channel'>): Target {
-  const call: CallHost = { identity: lambdaIdentity(init), loop: new EventLoop(host.channel), log: host.log };
+  const call: CallHost = { identity: lambdaIdentity(init), loop: new EventLoop(host.channel, init), log: host.log };
   environmentOf({ ...init, runtime: 'nodejs26' }, call.identity);
   // Nothing has changed since Node did it, so nothing changes.
   readNodePath();
