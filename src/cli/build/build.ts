@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
-import { sourceKind } from '../manifest/source.ts';
+import { isUnbundled, sourceKind } from '../manifest/source.ts';
 import { writeArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
 import { layersOf } from './layers.ts';
@@ -99,11 +99,11 @@ async function buildOf(
 ): Promise<BuiltFunction> {
   // A program that is started, in whatever language it is written.
   const kind = fn.settings.runtime === 'provided' ? 'other' : sourceKind(manifest.folder, fn.source);
-  if (kind === 'python') {
+  if (kind === 'python' && !isUnbundled(fn.settings, kind)) {
     const { buildPython } = await import('./python.ts');
     return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });
   }
-  if (kind !== 'nodejs') {
+  if (kind !== 'nodejs' || isUnbundled(fn.settings, kind)) {
     const { buildAsItIs } = await import('./as-it-is.ts');
     return buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf(), layers: options.layers.files });
   }
