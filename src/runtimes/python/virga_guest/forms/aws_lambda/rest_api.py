@@ -49,7 +49,6 @@ def rest_event(meta, body, account, api):
         "requestContext": {
             "accountId": account,
             "apiId": api,
-            # Without an authorizer the field is there and empty.
             "authorizer": {"claims": None, "scopes": None},
             "domainName": host,
             "domainPrefix": host.split(".")[0],
