@@ -6,7 +6,8 @@
 // Measured on 2 cores, Node 26: naming `Response` for the first time loads undici with TLS, zlib and HTTP/2, 18-21 ms;
 // the first Request and Response then take 1.5 ms more. From INIT to the answer of a web-style hello: 24.7 ms without,
 // 2.6 ms with a rehearsal (handler style: 3.7 and 2.6). The price: 20 ms of CPU at idle priority and 6 MB of private memory
-// in each blank (15.5 instead of 9.3).
+// in each blank (15.5 instead of 9.3). The form lambda at last: its chunk takes 2 ms to load, and its first call 1 ms more than a
+// second one; from INIT to the answer 2.7 ms with it rehearsed, 2.4 ms for our own form. The price: 0.4 MB and 4 ms.
 import { Flag, FrameReader, FrameType, encodeMetaFrame } from '../../protocol/frames.ts';
 import type { HttpRequestMeta, InitPayload } from '../../protocol/frames.ts';
 import type { Outlet, TickEnd } from './channel.ts';
