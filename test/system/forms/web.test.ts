@@ -264,6 +264,33 @@ functions:
   assert.equal((await errorOf('/hungry')).code, 'function_out_of_memory');
 });
 
+test('a stack names the file and line of the author, also of what ends a program', async () => {
+  const manifest = `project: stacks
+functions:
+  stacks: { source: src/server.ts, runtime: web, http: "/{path+}" }
+`;
+  const server = `import { createServer } from 'node:http';
+interface Nothing { never: string }
+
+function broken(): never {
+  throw new Error('on line five');
+}
+createServer((request, response) => {
+  if (request.url === '/throw') return broken();
+  try { broken(); } catch (error) { response.end((error as Error).stack); }
+}).listen(process.env['PORT']);
+`;
+  await deploy({ 'virga.yaml': manifest, 'src/server.ts': server });
+  // Maps are read a second after the program began: a server that starts does not wait for them.
+  const stack = await eventually(async () => {
+    const text = await (await virga.fetch('stacks', '/caught')).text();
+    return text.includes('server.ts') ? text : undefined;
+  });
+  assert.match(stack, /src\/server\.ts:5:/);
+  assert.equal((await virga.fetch('stacks', '/throw')).status, 502);
+  await logOf(virga, 'stacks', 'stacks', /src\/server\.ts:5/);
+});
+
 test('a program that would be given no code is refused at deploy', async () => {
   const folder = await temporaryFolder('virga-web-');
   folders.push(folder);
