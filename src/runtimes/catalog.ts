@@ -230,7 +230,7 @@ async function guestFolder(folder: string, sources: Sources, build: (to: string)
 async function bundleNodeGuest(to: string): Promise<void> {
   // Loaded only when there is something to build: it costs 60 ms.
   const { rolldown } = await import('rolldown');
-  for (const program of ['guest', 'compile']) {
+  for (const program of ['guest', 'compile', 'program-maps']) {
     const bundle = await rolldown({ input: join(import.meta.dirname, `node/${program}.ts`), platform: 'node', logLevel: 'warn' });
     // The forms of the guest are chunks of their own.
     await bundle.write({ dir: to, format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: `${program}-[name].cjs`, minify: false });

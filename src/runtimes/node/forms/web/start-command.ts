@@ -16,6 +16,8 @@ export interface StartCommand {
 /** Of the sandbox's memory, MiB, what the guest beside the program takes, and what a Node has outside of its heap. */
 const BESIDE_HEAP_MIB = 96;
 const HEAP_MIB_MIN = 32;
+/** Beside the guest. */
+const MAPS = join(dirname(process.argv[1] ?? ''), 'program-maps.cjs');
 
 export function startCommand(init: InitPayload, options: { port: number; path: string; compiledAt: string | undefined }): StartCommand {
   const { codeFolder, command, runtime } = init;
@@ -62,7 +64,7 @@ function commandOfFile(path: string, file: string, searched: string): [string, .
     case '.mts':
     case '.cts':
     case '.ts':
-      return existsSync(`${path}.map`) ? [process.execPath, '--enable-source-maps', path] : [process.execPath, path];
+      return existsSync(`${path}.map`) && existsSync(MAPS) ? [process.execPath, '--require', MAPS, path] : [process.execPath, path];
     case '.py': {
       const python = searched.split(delimiter).find((folder) => existsSync(join(folder, 'python3')));
       if (python === undefined) throw new LoadError(`'${file}' needs python3, which this node does not have`);
