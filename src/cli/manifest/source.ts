@@ -34,6 +34,17 @@ export function isAsItIs(kind: SourceKind | undefined): boolean {
   return kind === 'folder' || kind === 'zip';
 }
 
+/** A program that serves HTTP by itself. */
+export function isProgram(runtime: FunctionRuntime): boolean {
+  return COMMANDED.includes(runtime);
+}
+
+/** Whether its file goes along as it is: Bun and Deno read TypeScript themselves, and a command names files as they are called. */
+export function isUnbundled(settings: { runtime: FunctionRuntime; command?: string[] | undefined }, kind: SourceKind | undefined): boolean {
+  const { runtime, command } = settings;
+  return runtime === 'bun' || runtime === 'deno' || (runtime === 'web' && kind === 'nodejs' && command !== undefined);
+}
+
 /** A default runtime of another language than the source's does not count; what a folder or an archive holds it says alone. */
 export function runtimeOf(own: FunctionRuntime | undefined, common: FunctionRuntime | undefined, source: string): FunctionRuntime {
   if (own !== undefined) return own;

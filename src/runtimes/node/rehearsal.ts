@@ -21,8 +21,8 @@ import { StandardStreams } from './standard-streams.ts';
 
 /** A guest that the host waits for gets its INIT within this time of its HELLO, ms. */
 const IDLE_MS = 20;
-/** What undici requires, in its order, so that each is a step of its own. */
-const MODULES = ['node:tls', 'node:zlib', 'node:http', 'node:http2', 'node:stream/web', 'node:url'] as const;
+/** What undici requires, in its order, so that each is a step of its own; then what a form needs that starts a program. */
+const MODULES = ['node:tls', 'node:zlib', 'node:http', 'node:http2', 'node:stream/web', 'node:url', 'node:child_process'] as const;
 
 const META: HttpRequestMeta = {
   kind: 'http',

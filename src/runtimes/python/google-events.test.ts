@@ -11,7 +11,7 @@ import { PYTHON, PYTHON_FLAGS } from './guest-under-test.ts';
 const PROGRAM = `
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from virga_guest.google_form import deliveries
+from virga_guest.forms.google import deliveries
 answers = []
 for event, signature in json.load(sys.stdin):
     if event["type"] == deliveries.QUEUE:

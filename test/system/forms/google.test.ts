@@ -78,7 +78,7 @@ test('Node: a large body comes whole, from a client that says its length and fro
   const init = { method: 'POST', headers: { 'content-type': 'application/octet-stream' } };
   assert.equal((await virga.fetch('google', '/greet', { ...init, body: bytes })).headers.get('x-raw-bytes'), String(bytes.length));
   const stream = new Blob([bytes]).stream();
-  const chunked = await virga.fetch('google', '/greet', { ...init, body: stream, duplex: 'half' } as RequestInit);
+  const chunked = await virga.fetch('google', '/greet', { ...init, body: stream, duplex: 'half' });
   assert.equal(chunked.headers.get('x-raw-bytes'), String(bytes.length));
 });
 

@@ -25,16 +25,20 @@ export function goldenEvent(name: string): Sent {
   return { contentType: found.meta.contentType!, body: found.body };
 }
 
-/** What `virga invoke --json` says. */
+/** What `virga invoke --json` says. `sent`: what goldenEvent gives, or any value as JSON. */
 export async function invoke(
   virga: Virga,
   [project, fn]: readonly [string, string],
-  sent: Sent | object,
+  sent: object,
 ): Promise<InvokeAnswer & { value: unknown }> {
-  const { contentType, body } = 'contentType' in sent ? (sent as Sent) : { contentType: 'application/json', body: JSON.stringify(sent) };
+  const { contentType, body } = isSent(sent) ? sent : { contentType: 'application/json', body: JSON.stringify(sent) };
   const run: CliResult = await virga.cli(['invoke', fn, '--project', project, '--data', '-', '--content-type', contentType, '--json'], {
     input: body,
   });
   const answer = run.json<InvokeAnswer & { result: { json?: unknown } | null }>();
   return { ...answer, value: answer.result?.json };
+}
+
+function isSent(sent: object): sent is Sent {
+  return 'contentType' in sent;
 }

@@ -316,6 +316,11 @@ functions:
   assert.match(String(awsRequestId), UUID);
   assert.ok(Number(remaining) > 5_000 && Number(remaining) <= 7_000, String(remaining));
 
+  const custom = { custom: { shop: 'zwölf' }, client: { installationId: 'i' }, env: {} };
+  const caller = ['invoke', 'context', '--project', 'styles', '--client-context', JSON.stringify(custom)];
+  assert.deepEqual((await virga.cli(caller)).json<{ clientContext: unknown }>().clientContext, custom);
+  assert.match((await virga.cli([...caller.slice(0, -1), '[1]'])).stderr, /--client-context is "\[1\]"; expected a JSON object/);
+
   const failure = async (path: string) => {
     const response = await virga.fetch('styles', path);
     const { error } = (await response.json()) as { error: { code: string; message: string } };

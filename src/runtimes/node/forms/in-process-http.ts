@@ -94,7 +94,7 @@ function makeRequest(socket: AnswerSocket, { meta, body }: Incoming): IncomingMe
     request.complete = true;
     request.push(null);
   };
-  const begin = Reflect.get(IncomingMessage.prototype, '_read') as (size: number) => void;
+  const begin: (size: number) => void = Reflect.get(IncomingMessage.prototype, '_read');
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   const read = (size: number): void => {
     // Node's own marks the beginning of the flow; its socket has nothing to flow.

@@ -163,6 +163,9 @@ describe('Lambda functions', { concurrency: true }, () => {
         });
         assert.match(logStreamName, /^\d{4}\/\d\d\/\d\d\/\[7\][0-9a-f]{32}$/);
         assert.deepEqual(copy, context);
+        const clientContext = '{"client":{"installationId":"i"},"custom":{"n":1},"env":{}}';
+        const called = JSON.parse((await host.event({}, { clientContext }).ended).text);
+        assert.deepEqual(called.context.clientContext, { client: { installationId: 'i' }, custom: { n: 1 }, env: {} });
         await using other = await started('async.mjs#remaining');
         const ms = Number((await other.event({}, {}, { timeoutMs: 9_000 }).ended).text);
         assert.ok(Number.isInteger(ms) && ms <= 9_000 && ms > 8_000, String(ms));

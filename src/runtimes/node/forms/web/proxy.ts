@@ -11,13 +11,16 @@ import type { Connections } from './connections.ts';
 import type { ProgramRequest } from './program-request.ts';
 import type { ResponseHead } from './response-head.ts';
 
-/** What a program says is wrong with an event, or with how it was asked. */
-class ProgramError extends Error {
-  override name = 'ProgramError';
+/** A program that refuses an event: `said` is for the log alone. The host knows it by its name. */
+class EventRefused extends Error {
+  static {
+    // Not of each: what an error has of its own is shown with it.
+    this.prototype.name = 'EventRefused';
+  }
 
-  constructor(message: string) {
-    super(message);
-    this.stack = `${this.name}: ${message}`;
+  constructor(status: number, said: string) {
+    super(`the program answered the event with status ${status}`);
+    this.stack = `EventRefused: ${this.message}${said === '' ? '' : `: ${said}`}`;
   }
 }
 
@@ -157,7 +160,7 @@ class ProxiedCall implements Receiver {
     if (refusal.said.length < SHOWN_BYTES) refusal.said = Buffer.concat([refusal.said, chunk]);
     if (!end) return;
     const said = refusal.said.toString('utf8', 0, SHOWN_BYTES).trim();
-    this.#fail(new ProgramError(`the program answered the event with status ${refusal.status}${said === '' ? '' : `: ${said}`}`));
+    this.#fail(new EventRefused(refusal.status, said));
   }
 
   #finish(answered: void | Promise<void>): void {
