@@ -3,7 +3,7 @@
 // nothing when nothing is missing (and then takes a few ms), so it can run each time.
 //   prepare.ts [--for start|test]
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 interface Need {
@@ -23,7 +23,22 @@ const NEEDS: Need[] = [
   { package: 'python3', why: `the python3 runtime, ${PYTHON_MIN.join('.')} or later`, isThere: hasPython },
   { package: 'util-linux', why: 'setpriv, with which a child gives up its privileges', isThere: () => find('setpriv') !== null },
   { package: 'procps', why: 'ps, with which tests look for processes left behind', isThere: () => find('ps') !== null, onlyFor: 'test' },
+  {
+    package: 'cmake',
+    why: 'with which aws-lambda-ric of npm builds its native part',
+    isThere: () => find('cmake') !== null,
+    onlyFor: 'test',
+  },
+  { package: 'g++', why: 'the compiler of that native part', isThere: () => find('g++') !== null, onlyFor: 'test' },
+  { package: 'make', why: 'the same', isThere: () => find('make') !== null, onlyFor: 'test' },
+  { package: 'xz-utils', why: 'which unpacks its sources', isThere: () => find('xz') !== null, onlyFor: 'test' },
   { package: 'curl', why: 'a client that the tests did not write themselves', isThere: () => find('curl') !== null, onlyFor: 'test' },
+  {
+    package: 'python3-flask',
+    why: "Flask, with which Python's web apps and Google's functions are tested",
+    isThere: () => existsSync('/usr/lib/python3/dist-packages/flask'),
+    onlyFor: 'test',
+  },
 ];
 
 function main(): number {

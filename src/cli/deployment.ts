@@ -27,6 +27,8 @@ export interface Deployment {
   answer: DeployAnswer;
   built: Map<string, Built>;
   uploadedBytes: number;
+  /** What was noticed while building, and what the server says of it; for people. */
+  warnings: string[];
 }
 
 const BAR_COLUMNS = 20;
@@ -53,7 +55,9 @@ export async function deployManifest(manifest: Manifest, options: DeploymentOpti
       dryRun: options.dryRun ?? false,
       signal: options.signal,
     });
-    return { answer, built, uploadedBytes };
+    const warnings = fresh.flatMap((one) => one.warnings.map((text) => `${one.name}: ${text}`));
+    if (answer.warning !== undefined) warnings.push(answer.warning);
+    return { answer, built, uploadedBytes, warnings };
   } finally {
     await rm(workFolder, { recursive: true, force: true });
   }

@@ -10,23 +10,24 @@ import { ARCHIVE_LIMITS } from './archive.ts';
 import type { ArtifactEntry } from './archive.ts';
 import { filesOfFolder } from './folder-files.ts';
 import { includedFiles, staticPart } from './include.ts';
-import { appHandler, checkAzureApp, packagesAbove } from './node-app.ts';
+import { appHandler, checkAzureApp, ownTexts, packagesAbove } from './node-app.ts';
 import type { BuiltFunction } from './node.ts';
 import { programFile, programPackages } from './program.ts';
 import { checkProgram } from './wasm.ts';
 import type { Target } from './packages.ts';
+import { checkWorker } from './worker-check.ts';
 import { unzip } from './zip.ts';
 
-const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv']);
-/** Secrets of this machine: Azure keeps those of a developer in local.settings.json. */
-const SKIPPED_FILES = /^\.env(?:\.|$)|^local\.settings\.json$/;
+const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv', 'export-lambda']);
+/** Secrets of this machine: Azure keeps those of a developer in local.settings.json, Cloudflare in .dev.vars. */
+const SKIPPED_FILES = /^\.(?:env|dev\.vars)(?:\.|$)|^local\.settings\.json$/;
 const NAMES_SHOWN = 12;
 const BOOTSTRAP_OF_LAYER = 'opt/bootstrap';
 const EXTENSIONS = { nodejs: ['.js', '.mjs', '.cjs'], python: ['.py', '/__init__.py'] };
 
 export async function buildAsItIs(
   fn: ManifestFunction,
-  { manifest, workFolder, target }: { manifest: Manifest; workFolder: string; target: Target },
+  { manifest, workFolder, target, layers }: { manifest: Manifest; workFolder: string; target: Target; layers: readonly ArtifactEntry[] },
 ): Promise<BuiltFunction> {
   const source = join(manifest.folder, fn.source);
   if (fn.settings.runtime === 'wasm') await checkProgram(source, fn);
@@ -36,16 +37,19 @@ export async function buildAsItIs(
   const isApp = fn.settings.runtime.startsWith('nodejs') && (fn.settings.form === 'azure' || fn.settings.form === 'google');
   if (isApp && kind === 'folder') own.push(...(await packagesAbove(source, own, target)).entries);
   if (fn.settings.form === 'azure') await checkAzureApp(fn, own);
+  const worker = fn.settings.form === 'workers' ? checkWorker(fn, { manifest, sources: await ownTexts(own) }) : undefined;
   const included = await includedFiles(manifest.folder, fn.include);
   const entries = [...new Map([...own, ...included].map((entry) => [entry.path, entry])).values()];
   return {
     entries,
+    // A layer may bring the program that is started.
     handler: isApp
       ? await appHandler(fn, entries)
       : isProgram(fn.settings.runtime)
         ? await programFile(fn, isAsItIs(kind) ? undefined : fileOf(fn), entries)
-        : handlerOf(fn, entries),
-    sources: [source, ...fn.include.map((glob) => join(manifest.folder, staticPart(glob)))],
+        : handlerOf(fn, [...layers, ...entries]),
+    sources: [source, ...(worker?.sources ?? []), ...fn.include.map((glob) => join(manifest.folder, staticPart(glob)))],
+    ...(worker === undefined ? {} : { warnings: worker.warnings }),
   };
 }
 

@@ -30,7 +30,8 @@ export async function appHandler(fn: ManifestFunction, entries: readonly Artifac
     return named('package.json');
   }
   const { main } = await packageOf(entries);
-  const tried = typeof main === 'string' ? [main.replace(/^\.\//, ''), `${main.replace(/^\.\//, '')}.js`] : GOOGLE_MAINS;
+  const own = typeof main === 'string' ? main.replace(/^\.\//, '') : undefined;
+  const tried = own === undefined ? GOOGLE_MAINS : SOURCE.test(own) ? [own] : [own, `${own}.js`];
   const file = tried.find((one) => files.has(one));
   if (file !== undefined) return named(file);
   throw new VirgaError('build_failed', `${fn.source} has none of ${tried.join(', ')}; name the file with \`main\` in its package.json`);
@@ -57,10 +58,15 @@ export async function packagesAbove(
 
 /** What the app's own files show of what Virga lacks. */
 export async function checkAzureApp(fn: ManifestFunction, entries: readonly ArtifactEntry[]): Promise<void> {
+  checkAzureSources(fn, await ownTexts(entries));
+}
+
+/** The author's own code; what lies in packages is not. */
+export async function ownTexts(entries: readonly ArtifactEntry[]): Promise<SourceText[]> {
   const own = entries.filter(({ path }) => SOURCE.test(path) && !path.startsWith('node_modules/') && !path.includes('/node_modules/'));
   const sources: SourceText[] = [];
   for (const entry of own.slice(0, SOURCES_MAX)) sources.push({ path: entry.path, text: await textOf(entry) });
-  checkAzureSources(fn, sources);
+  return sources;
 }
 
 async function packageOf(entries: readonly ArtifactEntry[]): Promise<AppPackage> {

@@ -9,16 +9,19 @@ import type { OutputChunk, Plugin, RolldownLog } from 'rolldown';
 import { parseSync } from 'rolldown/utils';
 import { VirgaError } from '../../protocol/errors.ts';
 import { isBooted } from '../../protocol/settings.ts';
-import type { ManifestFunction } from '../manifest/manifest.ts';
+import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
 import type { ArtifactEntry } from './archive.ts';
 import { checkAzureSources } from './azure-source.ts';
 import type { SourceText } from './azure-source.ts';
 import { bundleFailure, unresolvedImports } from './bundle-failure.ts';
 import { FRAMEWORK, googleEntry } from './google-entry.ts';
 import { includedFiles, staticPart } from './include.ts';
+import { fileInLayers, layerWithPackage } from './layers.ts';
 import { ASKS_WHERE, COMPUTED_REQUIRE, ownFolderEdits, withoutComments, WORTH_A_LOOK } from './own-folder.ts';
 import { carriedFiles, findPackage, hasNativeCode, packageNameOf, packageOfFile } from './packages.ts';
 import type { Package, Target } from './packages.ts';
+import { checkWorker } from './worker-check.ts';
+import { WORKER_CONDITIONS, workerModules } from './worker-modules.ts';
 
 export interface BuiltFunction {
   entries: ArtifactEntry[];
@@ -26,13 +29,25 @@ export interface BuiltFunction {
   handler: string;
   /** Files and folders whose change calls for another build; absolute. */
   sources: string[];
+  /** What works here, but perhaps not as the author thinks. */
+  warnings?: string[];
 }
 
+/**
+ * Express asks for template engines by the names that the author gives it. They are looked for beside the bundle too, and the 66
+ * packages of Express as files take 40 ms more of each cold start.
+ */
+const AUTHORS_REQUIRE = '/node_modules/express/lib/view.js';
 /** Each further round carries packages that the one before found unfit for bundling. */
 const ROUNDS_MAX = 20;
+const CODE = /\.[cm]?[jt]sx?$/;
 
-export async function buildNode(fn: ManifestFunction, options: { folder: string; target: Target }): Promise<BuiltFunction> {
-  const { folder, target } = options;
+export async function buildNode(
+  fn: ManifestFunction,
+  options: { manifest: Manifest; target: Target; layers: readonly string[] },
+): Promise<BuiltFunction> {
+  const { manifest, target, layers } = options;
+  const { folder } = manifest;
   const input = join(folder, fn.source);
   const format = isCommonJs(input) ? 'cjs' : 'esm';
   const carried = new Map<string, Package>();
@@ -43,19 +58,31 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
     carried.set(name, found);
   }
   const addons = new Map<string, ArtifactEntry>();
+  const worker = fn.settings.form === 'workers' ? { folder, files: addons, problems: new Set<string>() } : undefined;
   let chunk: OutputChunk | undefined;
   let map: Uint8Array | undefined;
   let modules: string[];
   for (let round = 0; ; round++) {
     const carriedBefore = carried.size;
     const entry = fn.settings.form === 'google' && !carried.has(FRAMEWORK) ? googleEntry(input, format) : { input };
-    const plugins = [...('plugin' in entry ? [entry.plugin] : []), plugin({ folder, carried, addons })];
-    ({ chunk, map, modules } = await bundle(entry.input, { folder, format, plugins }));
+    const before = worker !== undefined ? [workerModules(worker)] : 'plugin' in entry ? [entry.plugin] : [];
+    const plugins = [...before, plugin({ folder, carried, addons, layers })];
+    const conditions = worker === undefined ? undefined : WORKER_CONDITIONS;
+    ({ chunk, map, modules } = await bundle(entry.input, { folder, format, plugins, conditions }));
     // Packages found while they were already being bundled: once more without them.
     if (![...carried.values()].some((found) => chunk!.moduleIds.some((id) => id.startsWith(`${found.folder}${sep}`)))) break;
     if (round >= ROUNDS_MAX || (round > 0 && carried.size === carriedBefore)) break;
   }
   if (fn.settings.form === 'azure') checkAzureSources(fn, ownSources(modules, folder));
+  const checked =
+    worker === undefined
+      ? undefined
+      : checkWorker(fn, {
+          manifest,
+          problems: worker.problems,
+          sources: ownSources(modules, folder),
+          ...(format === 'esm' ? { exports: chunk.exports } : {}),
+        });
   const file = format === 'cjs' ? 'index.cjs' : 'index.mjs';
   if (format === 'esm' && isExported(fn)) checkExports(fn, chunk.exports);
   const entries: ArtifactEntry[] = [
@@ -71,19 +98,26 @@ export async function buildNode(fn: ManifestFunction, options: { folder: string;
   entries.push(...(await carriedFiles([...carried.values()], target)));
   const unique = new Map(entries.map((entry) => [entry.path, entry]));
   const settings = ['package.json', 'package-lock.json', 'tsconfig.json'].map((name) => join(folder, name));
-  const sources = [input, ...settings, ...modules, ...fn.include.map((glob) => join(folder, staticPart(glob)))];
+  const sources = [
+    input,
+    ...settings,
+    ...modules,
+    ...(checked?.sources ?? []),
+    ...fn.include.map((glob) => join(folder, staticPart(glob))),
+  ];
   return {
     entries: [...unique.values()],
     // AWS Lambda's `index.handler` names the author's file, which is the bundle now.
     handler: fn.handler === undefined ? file : `${file}#${isExported(fn) ? exportOf(fn.handler) : fn.handler}`,
     sources: [...new Set(sources)],
+    ...(checked === undefined ? {} : { warnings: checked.warnings }),
   };
 }
 
 /** The author's own modules. */
 function* ownSources(modules: readonly string[], folder: string): Generator<SourceText> {
   for (const file of modules)
-    if (packageOfFile(file) === undefined) yield { path: relative(folder, file), text: readFileSync(file, 'utf8') };
+    if (CODE.test(file) && packageOfFile(file) === undefined) yield { path: relative(folder, file), text: readFileSync(file, 'utf8') };
 }
 
 /** The settings of an Azure app (its route prefix), from the folder of the source or the nearest one above it. */
@@ -100,11 +134,13 @@ interface BundleOptions {
   folder: string;
   format: 'cjs' | 'esm';
   plugins: Plugin[];
+  /** Of package.json's `exports`, before what every bundle for Node takes. */
+  conditions: string[] | undefined;
 }
 
 async function bundle(
   input: string,
-  { folder, format, plugins }: BundleOptions,
+  { folder, format, plugins, conditions }: BundleOptions,
 ): Promise<{ chunk: OutputChunk; map: Uint8Array; modules: string[] }> {
   const unresolved: RolldownLog[] = [];
   try {
@@ -119,6 +155,7 @@ async function bundle(
       },
       tsconfig: true,
       plugins,
+      ...(conditions === undefined ? {} : { resolve: { conditionNames: conditions } }),
       // A CommonJS module within an ES bundle still says __dirname, which ES modules do not have.
       transform: { define: format === 'esm' ? { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' } : {} },
       moduleTypes: { '.txt': 'text', '.html': 'text', '.sql': 'text', '.md': 'text' },
@@ -148,18 +185,24 @@ interface Carrying {
   carried: Map<string, Package>;
   /** Filled here: the author's own native addons. */
   addons: Map<string, ArtifactEntry>;
+  /** Folders of the function's layers. */
+  layers: readonly string[];
 }
 
-function plugin({ folder, carried, addons }: Carrying): Plugin {
+function plugin({ folder, carried, addons, layers }: Carrying): Plugin {
   const native = new Map<string, boolean>();
   const carry = (found: Package): void => void carried.set(found.name, found);
   return {
     name: 'virga',
     resolveId: {
-      filter: { id: /^[@\w~]|\.node$/ },
+      filter: { id: /^[@\w~]|\.node$|^\/opt\// },
       handler(specifier, importer) {
         if (importer === undefined) return null;
         const from = dirname(importer);
+        if (specifier.startsWith('/opt/')) {
+          const file = fileInLayers(specifier, layers);
+          return file === undefined ? null : this.resolve(file, importer);
+        }
         if (/^\.{1,2}\/.*\.node$/.test(specifier) && packageOfFile(importer) === undefined) {
           const file = resolve(from, specifier);
           const path = relative(folder, file).split(sep).join('/');
@@ -170,7 +213,11 @@ function plugin({ folder, carried, addons }: Carrying): Plugin {
         }
         const name = packageNameOf(specifier);
         const found = name === undefined ? undefined : findPackage(name, from);
-        if (found === undefined) return null;
+        if (found === undefined) {
+          // What only a layer has is bundled like any other: import knows nothing of NODE_PATH.
+          const layer = name === undefined ? undefined : layerWithPackage(name, layers);
+          return layer === undefined ? null : this.resolve(specifier, join(layer, 'layer.js'));
+        }
         if (!native.has(found.folder)) native.set(found.folder, hasNativeCode(found));
         if (!native.get(found.folder) && carried.get(found.name)?.folder !== found.folder) return null;
         const taken = carried.get(found.name) ?? findPackage(found.name, folder);
@@ -197,7 +244,7 @@ function plugin({ folder, carried, addons }: Carrying): Plugin {
           return { code: text.toString(), map: text.generateMap({ source: id, hires: true }).toString() };
         }
         const bare = withoutComments(code, id);
-        if (ASKS_WHERE.test(bare) || COMPUTED_REQUIRE.test(bare)) carry(owner);
+        if (ASKS_WHERE.test(bare) || (COMPUTED_REQUIRE.test(bare) && !id.endsWith(AUTHORS_REQUIRE))) carry(owner);
         return null;
       },
     },

@@ -38,6 +38,21 @@ test('a Python function carries its folder, without what belongs to this machine
   assert.deepEqual(filesIn(project.unpack(built!)), ['main.py', 'part.py', 'shared/table.csv', 'templates/page.html']);
 });
 
+test('the handler of AWS Lambda names its file from the top of the artifact, and a layer lies under opt', async () => {
+  using project = new TestingProject({
+    'service/src/orders.py': 'from src.prices import price\n\ndef create(event, context):\n    return price\n',
+    'service/src/prices.py': 'price = 1\n',
+    'layers/shared/python/shared.py': 'value = 1\n',
+    'layers/shared/.env': 'SECRET=1',
+  });
+  const slashed = await project.build('service/src/orders.py', 'form: lambda, handler: src/orders.create, layers: [layers/shared/]');
+  assert.equal(slashed.handler, 'src/orders.py#create');
+  assert.deepEqual(filesIn(project.unpack(slashed)), ['opt/python/shared.py', 'src/orders.py', 'src/prices.py']);
+  assert.ok(slashed.sources.includes(join(project.folder, 'layers/shared')));
+  assert.equal((await project.build('service/src/orders.py', 'form: lambda, handler: src.orders.create')).handler, 'src/orders.py#create');
+  assert.equal((await project.build('service/src/orders.py', 'form: lambda, handler: orders.create')).handler, 'orders.py#create');
+});
+
 test('a syntax error is told at the build, with its line', async () => {
   using project = new TestingProject({ 'main.py': 'def handler(event, context)\n    return 1\n' });
   await assert.rejects(project.build('main.py'), { code: 'build_failed', message: /main\.py:1: SyntaxError: expected ':'\n/ });

@@ -27,6 +27,7 @@ const SKIPPED_NAMES = new Set([
   '.tox',
   '.DS_Store',
   'virga.yaml',
+  'export-lambda',
 ]);
 const SKIPPED_FILES = /\.(?:pyc|pyo|[cm]?tsx?)$|^\.env(?:\.|$)/;
 
@@ -41,7 +42,8 @@ export interface PythonBuildOptions {
 export async function buildPython(fn: ManifestFunction, options: PythonBuildOptions): Promise<BuiltFunction> {
   const { manifest } = options;
   const source = join(manifest.folder, fn.source);
-  const folder = dirname(source);
+  const { root, file, name } = placeOf(fn);
+  const folder = join(manifest.folder, root);
   await checkSyntax(source, fn.source);
   const others = new Set(
     manifest.functions.filter((other) => other.source !== fn.source).map((other) => join(manifest.folder, other.source)),
@@ -58,19 +60,33 @@ export async function buildPython(fn: ManifestFunction, options: PythonBuildOpti
   const included = await includedFiles(manifest.folder, fn.include, (path) =>
     inside !== '' && path.startsWith(`${inside}/`) ? path.slice(inside.length + 1) : path,
   );
-  const requirements = nearest('requirements.txt', folder, manifest.folder);
+  const requirements = nearest('requirements.txt', dirname(source), manifest.folder);
   const packages = requirements === undefined ? [] : await installedPackages(requirements, options);
   const unique = new Map([...entries, ...included, ...packages].map((entry) => [entry.path, entry]));
-  const file = basename(source);
   return {
     entries: [...unique.values()],
-    handler: fn.handler === undefined ? file : `${file}#${fn.handler}`,
+    handler: name === undefined ? file : `${file}#${name}`,
     sources: [
       folder,
       ...(requirements === undefined ? [] : [requirements]),
       ...fn.include.map((glob) => join(manifest.folder, staticPart(glob))),
     ],
   };
+}
+
+/**
+ * What folder is the top of the artifact, the source's place in it, and what to call there. AWS Lambda's handler names its file
+ * from the top: with `src/orders.create` in src/orders.py it is the folder of src, so that `from src.prices import …` works.
+ */
+function placeOf(fn: ManifestFunction): { root: string; file: string; name: string | undefined } {
+  const folder = dirname(fn.source) === '.' ? '' : dirname(fn.source);
+  const dot = fn.handler?.lastIndexOf('.') ?? -1;
+  if (fn.settings.form !== 'lambda' || dot === -1) return { root: folder, file: basename(fn.source), name: fn.handler };
+  const stem = fn.handler!.slice(0, dot).replaceAll('.', '/');
+  const whole = `/${fn.source.replace(/\.py$/, '')}`;
+  // A handler that names another file means the export alone.
+  if (!whole.endsWith(`/${stem}`)) return { root: folder, file: basename(fn.source), name: fn.handler };
+  return { root: whole.slice(1, -stem.length).replace(/\/$/, ''), file: `${stem}.py`, name: fn.handler!.slice(dot + 1) };
 }
 
 /** The file of this name in the folder or the nearest one above it, up to `top`. */

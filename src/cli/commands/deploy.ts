@@ -22,7 +22,7 @@ export const command: CommandDefinition<{ fresh?: boolean }> = {
     const client = connect(settings);
     using progress = terminal.progress('building');
     const { deployManifest } = await import('../deployment.ts');
-    const { answer, built, uploadedBytes } = await deployManifest(manifest, {
+    const { answer, built, uploadedBytes, warnings } = await deployManifest(manifest, {
       client,
       cacheFolder: settings.cacheFolder,
       fresh: options.fresh ?? false,
@@ -40,6 +40,6 @@ export const command: CommandDefinition<{ fresh?: boolean }> = {
       answer,
       () => `${changesText(answer, terminal)}${manifest.routes.length === 0 ? '' : `\n${urlsText(answer.url, manifest.routes)}`}`,
     );
-    if (answer.warning !== undefined) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${answer.warning}`);
+    for (const text of warnings) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${text}`);
   },
 };

@@ -75,7 +75,7 @@ async function watchProject(context: CommandContext, project: Project): Promise<
         terminal.note(`${changesText(answer, terminal)}\n${urlsText(answer.url, manifest.routes)}\nWatching ${folder}; Ctrl-C stops.`);
       else if (answer.changed) terminal.note(`${terminal.paintError('green', 'redeployed')} ${changedText(answer)} in ${ms} ms`);
       else terminal.note(terminal.paintError('dim', `built ${rebuilt.join(', ') || 'nothing'} in ${ms} ms: no change`));
-      if (answer.warning !== undefined) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${answer.warning}`);
+      for (const text of deployment.warnings) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${text}`);
       first = false;
     } catch (error) {
       if (signal.aborted) return;

@@ -18,7 +18,7 @@ export const command: CommandDefinition<{ exitCode?: boolean }> = {
     const client = connect(settings);
     using progress = terminal.progress('building');
     const { deployManifest } = await import('../deployment.ts');
-    const { answer } = await deployManifest(manifest, {
+    const { answer, warnings } = await deployManifest(manifest, {
       client,
       cacheFolder: settings.cacheFolder,
       dryRun: true,
@@ -26,7 +26,7 @@ export const command: CommandDefinition<{ exitCode?: boolean }> = {
     });
     progress[Symbol.dispose]();
     terminal.result(answer, () => changesText(answer, terminal));
-    if (answer.warning !== undefined) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${answer.warning}`);
+    for (const text of warnings) terminal.note(`${terminal.paintError('yellow', 'warning:')} ${text}`);
     return options.exitCode === true && answer.changed ? 1 : 0;
   },
 };

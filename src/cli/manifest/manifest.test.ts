@@ -65,6 +65,7 @@ functions:
     handler: undefined,
     include: [],
     external: [],
+    layers: [],
     settings: {
       runtime: 'nodejs26',
       form: 'native',
@@ -190,6 +191,17 @@ functions:
   ]);
 });
 
+test('a layer is a folder or an archive, of the function or of all', () => {
+  const text = (layers: string): string =>
+    `project: p\ndefaults: {layers: [functions]}\nfunctions: {f: {source: functions/hello.ts, layers: ${layers}}}\n`;
+  assert.deepEqual(parse(text('[./functions/]')).functions[0]!.layers, ['functions']);
+  assert.deepEqual(problems(text('[functions/hello.ts, gone, ../x]')), [
+    '3:54: functions.f.layers[0] is "functions/hello.ts": a layer is a folder or a .zip',
+    '3:74: functions.f.layers[1] is "gone": there is no such folder or .zip',
+    '3:80: functions.f.layers[2] is "../x"; expected a folder or a .zip inside the folder of the manifest',
+  ]);
+});
+
 test('mistakes in the YAML itself have their place too', () => {
   assert.deepEqual(problems('project: a\n\tb: c\n'), ['2:1: a tab is not allowed for indentation in YAML; use spaces']);
   assert.deepEqual(problems('project: a\nproject: b\n'), ['2:1: this key is there twice; keys of one mapping must differ']);
@@ -223,6 +235,15 @@ test('keys that would reach into objects are refused', () => {
   );
   assert.match(problems('project: p\nfunctions: {}\n__proto__: {a: 1}\n').join(), /'__proto__' cannot be a key/);
   assert.equal(({} as Record<string, unknown>)['a'], undefined);
+});
+
+test('a default runtime is for folders and archives of any language, and for files of its own', () => {
+  const runtimes = (runtime: string): string[] =>
+    parse(
+      `project: p\ndefaults: {runtime: ${runtime}, form: lambda}\nfunctions: {a: {source: functions, handler: stats.handler}, b: {source: functions/hello.ts}, c: {source: functions/stats.py}}\n`,
+    ).functions.map(({ settings }) => settings.runtime);
+  assert.deepEqual(runtimes('python3'), ['python3', 'nodejs26', 'python3']);
+  assert.deepEqual(runtimes('nodejs24'), ['nodejs24', 'nodejs24', 'python3']);
 });
 
 test('routes are checked as the server checks them', () => {

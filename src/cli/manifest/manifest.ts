@@ -13,7 +13,7 @@ import { pathText, problemsOfIssues } from './problems.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
-import { runtimeOf, sourceProblems } from './source.ts';
+import { layersProblems, runtimeOf, sourceProblems } from './source.ts';
 import { durationMs, sizeMiB } from './units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
@@ -28,6 +28,8 @@ export interface ManifestFunction {
   settings: Omit<VersionSettings, 'handler'>;
   include: string[];
   external: string[];
+  /** Folders and archives, relative to the folder of the manifest. */
+  layers: string[];
 }
 
 export interface Manifest {
@@ -114,6 +116,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
       message: `functions has ${names.length} entries; expected at most ${FUNCTIONS_MAX}`,
     });
   }
+  problems.push(...layersProblems(mapping(root.defaults)['layers'], ['defaults', 'layers'], { document, folder }));
   const seen = new Map<string, { path: Path; owner: string }>();
   let routes = 0;
   for (const name of names.slice(0, FUNCTIONS_MAX)) {
@@ -126,6 +129,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     }
     if (typeof fn['source'] === 'string')
       problems.push(...sourceProblems({ ...declaredOf(fn, mapping(root.defaults)), source: fn['source'] }, { path: at, document, folder }));
+    problems.push(...layersProblems(fn['layers'], [...at, 'layers'], { document, folder }));
     problems.push(
       ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
     );
@@ -216,7 +220,7 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
     }
     return {
       name,
-      source: fn.source.replace(/^(\.\/)+/, ''),
+      source: plainPath(fn.source),
       handler: fn.handler,
       settings: {
         ...settingsOf(
@@ -228,6 +232,7 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
       },
       include: [...(defaults.include ?? []), ...(fn.include ?? [])],
       external: [...new Set([...(defaults.external ?? []), ...(fn.external ?? [])])],
+      layers: [...new Set([...(defaults.layers ?? []), ...(fn.layers ?? [])].map(plainPath))],
     };
   });
   if (problems.length > 0) throw invalid(at.file, at.document, problems);
@@ -235,6 +240,10 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
     routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })),
   );
   return { project: input.project, file: at.file, folder: at.folder, functions, routes };
+}
+
+function plainPath(path: string): string {
+  return path.replace(/^(\.\/+)+/, '').replace(/(?<=.)\/+$/, '') || '.';
 }
 
 /** A text is for the shell, as in a Procfile. */

@@ -20,6 +20,7 @@ import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, size
 export const FUNCTIONS_MAX = 1_000;
 export const ROUTES_MAX = 5_000;
 const GLOBS_MAX = 100;
+const LAYERS_MAX = 20;
 
 const name = z.string({ error: `a name: ${NAME_RULE}` }).regex(NAME_PATTERN, { error: `a name: ${NAME_RULE}` });
 
@@ -114,6 +115,13 @@ const glob = z
 const globs = z
   .array(glob, { error: 'a list of files or globs, such as [templates/**]' })
   .max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} globs` });
+
+const layer = z
+  .string({ error: 'a folder or a .zip, relative to the manifest' })
+  .min(1, { error: 'a folder or a .zip, relative to the manifest' })
+  .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), {
+    error: 'a folder or a .zip inside the folder of the manifest',
+  });
 
 const egressError = 'internet, none, or a list such as [api.stripe.com, "*.example.com:443"]';
 const egressEntry = z.string({ error: EGRESS_RULE }).superRefine((text, context) => {
@@ -225,6 +233,11 @@ const settings = {
     .max(GLOBS_MAX, { error: `at most ${GLOBS_MAX} packages` })
     .optional()
     .describe('npm packages to carry as files instead of bundling them. Packages with native code are found without this.'),
+  layers: z
+    .array(layer, { error: 'a list of folders or .zip files' })
+    .max(LAYERS_MAX, { error: `at most ${LAYERS_MAX} layers` })
+    .optional()
+    .describe('Folders or .zip files whose content the code finds under /opt, as layers of AWS Lambda; of equal names the last counts.'),
 };
 
 export const functionSchema = z
@@ -264,7 +277,9 @@ export const functionSchema = z
 
 export const defaultsSchema = z
   .strictObject(settings, { error: 'settings for all functions' })
-  .describe('Settings for all functions that do not say otherwise. `env` and `instances` are merged key by key.');
+  .describe(
+    'Settings for all functions that do not say otherwise. `env` and `instances` are merged key by key; `include`, `external` and `layers` are joined.',
+  );
 
 export const manifestSchema = z
   .strictObject(

@@ -45,13 +45,27 @@ export function isUnbundled(settings: { runtime: FunctionRuntime; command?: stri
   return runtime === 'bun' || runtime === 'deno' || (runtime === 'web' && kind === 'nodejs' && command !== undefined);
 }
 
-/** A default runtime of another language than the source's does not count. */
+/** A default runtime of another language than the source's does not count; what a folder or an archive holds it says alone. */
 export function runtimeOf(own: FunctionRuntime | undefined, common: FunctionRuntime | undefined, source: string): FunctionRuntime {
   if (own !== undefined) return own;
-  const python = extname(source) === '.py';
-  if (extname(source) === '.wasm') return 'wasm';
-  if (common !== undefined && (!isBooted(common) || common.startsWith('python') === python)) return common;
+  const extension = extname(source).toLowerCase();
+  const python = extension === '.py';
+  if (extension === '.wasm') return 'wasm';
+  const language = python || NODE_EXTENSIONS.includes(extension);
+  if (common !== undefined && (!language || !isBooted(common) || common.startsWith('python') === python)) return common;
   return python ? 'python3' : 'nodejs26';
+}
+
+/** Each is a folder or an archive. */
+export function layersProblems(layers: unknown, path: Path, { document, folder }: Omit<At, 'path'>): Problem[] {
+  if (!Array.isArray(layers)) return [];
+  return layers.flatMap((layer: unknown, index): Problem[] => {
+    if (typeof layer !== 'string' || layer === '' || layer.startsWith('/') || layer.split('/').includes('..')) return [];
+    if (isAsItIs(sourceKind(folder, layer))) return [];
+    const there = statSync(join(folder, layer), { throwIfNoEntry: false }) !== undefined;
+    const problem = there ? 'a layer is a folder or a .zip' : 'there is no such folder or .zip';
+    return [{ ...document.placeOfValue([...path, index]), message: `${path.join('.')}[${index}] is ${JSON.stringify(layer)}: ${problem}` }];
+  });
 }
 
 interface Declared {

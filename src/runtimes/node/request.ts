@@ -16,9 +16,9 @@ interface RequestMaker {
 
 let maker: RequestMaker | undefined;
 
-export function makeRequest(invocation: Invocation, meta: HttpRequestMeta): Request {
+export function makeRequest(invocation: Invocation, meta: HttpRequestMeta, more?: RequestInit): Request {
   maker ??= defineMaker();
-  const init: RequestInit & { duplex?: 'half' } = { method: meta.method };
+  const init: RequestInit & { duplex?: 'half' } = { ...more, method: meta.method };
   // A standard Request with one of these methods has no body.
   if (meta.method !== 'GET' && meta.method !== 'HEAD') {
     const whole = invocation.body.whole;

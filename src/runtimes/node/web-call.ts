@@ -14,10 +14,11 @@ export type FetchFunction = (request: Request, context: Context) => unknown;
 
 const NOTHING = Buffer.alloc(0);
 
-export async function callFetch(fetch: FetchFunction, invocation: Invocation, context: Context): Promise<void> {
+/** `init`: what the Request has besides; a form's word. */
+export async function callFetch(fetch: FetchFunction, invocation: Invocation, context: Context, init?: RequestInit): Promise<void> {
   const { answer } = invocation;
   const meta = invocation.meta.kind === 'http' ? invocation.meta : asPost(invocation.meta, context.function);
-  const response = await fetch(makeRequest(invocation, meta), context);
+  const response = await fetch(makeRequest(invocation, meta, init), context);
   // A body that is there as a whole goes out as it stands.
   const whole = response instanceof Response ? takeWhole(response) : undefined;
   if (whole !== undefined) {

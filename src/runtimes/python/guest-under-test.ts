@@ -210,6 +210,11 @@ export class GuestUnderTest implements AsyncDisposable {
     );
   }
 
+  /** Opens any invocation. */
+  call(meta: RequestMeta, body: string | Buffer): Stream {
+    return this.#open(meta, { body });
+  }
+
   /** Invokes directly and gives the result; throws when there is none. */
   async result(payload: unknown = {}): Promise<unknown> {
     const { error, body } = await this.invoke(payload).outcome;

@@ -1,6 +1,6 @@
 // What a form is to the guest, and the guest to a form. Implemented by the folders beside this file, which forms.ts names.
 import type { InitPayload } from '../../../protocol/frames.ts';
-import type { Loaded } from '../load.ts';
+import type { Loaded, Target } from '../load.ts';
 import type { LogRecords } from '../log-records.ts';
 import type { PeakMemory } from '../peak-memory.ts';
 
@@ -17,4 +17,6 @@ export interface FormHost {
 
 export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
+  /** What serves, without anything that the code of a function could see: a blank runs it once while it waits. */
+  rehearsed?: (init: InitPayload, host: Pick<FormHost, 'log' | 'channel'>) => Target;
 }

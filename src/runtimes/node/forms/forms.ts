@@ -12,13 +12,21 @@ const FORMS: Record<string, () => Promise<Form>> = {
   bun: () => import('./web/web.ts'),
   deno: () => import('./web/web.ts'),
   wasm: () => import('./wasm/wasm.ts'),
+  workers: () => import('./workers/workers.ts'),
   azure: () => import('./azure/azure.ts'),
   google: () => import('./google/google.ts'),
 };
 
+const loaded = new Map<string, Form>();
+
+/** A form that was loaded before (rehearsal.ts) is there at once. */
 export async function formOf(name: string): Promise<Form> {
-  const form = FORMS[name];
-  if (form === undefined)
+  const there = loaded.get(name);
+  if (there !== undefined) return there;
+  const load = FORMS[name];
+  if (load === undefined)
     throw new LoadError(`this runtime runs no code of the form '${name}'; it knows ${Object.keys(FORMS).join(', ') || 'none'}`);
-  return form();
+  const form = await load();
+  loaded.set(name, form);
+  return form;
 }

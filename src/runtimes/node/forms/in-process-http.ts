@@ -24,6 +24,11 @@ const HEAD_END = '\r\n\r\n';
 /** Between a server and its peer alone (RFC 9110, section 7.6.1); the edge has its own. */
 const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection']);
 
+/** A body that is there already. */
+export function wholeBody(whole: Buffer): Pick<RequestBody, 'whole' | 'toStream' | 'readAll'> {
+  return { whole, readAll: () => Promise.resolve(whole), toStream: () => ReadableStream.from([new Uint8Array(whole)]) };
+}
+
 /** Resolves when the response is complete. Rejects when it breaks off. */
 export async function exchange(listener: RequestListener, { incoming, answer }: { incoming: Incoming; answer: Sink }): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -31,6 +36,12 @@ export async function exchange(listener: RequestListener, { incoming, answer }: 
   const request = makeRequest(socket, incoming);
   const response = makeResponse(request);
   response.assignSocket(socket as unknown as Socket);
+  // What `http.Server` does for the responses of its connections.
+  socket.on('drain', () => {
+    if (!response.writableNeedDrain) return;
+    Object.assign(response, { [needDrainOf(response)]: false });
+    response.emit('drain');
+  });
   response.once('finish', () => {
     try {
       socket.finish();
@@ -45,6 +56,7 @@ export async function exchange(listener: RequestListener, { incoming, answer }: 
     reject(socket.errored ?? new BadResponse('its response was destroyed before it was complete'));
   });
   answer.onCancel = () => {
+    reject(new DOMException('the client left', 'AbortError'));
     request.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
     socket.destroy();
   };
@@ -82,7 +94,7 @@ function makeRequest(socket: AnswerSocket, { meta, body }: Incoming): IncomingMe
     request.complete = true;
     request.push(null);
   };
-  const begin = Reflect.get(IncomingMessage.prototype, '_read') as (size: number) => void;
+  const begin: (size: number) => void = Reflect.get(IncomingMessage.prototype, '_read');
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   const read = (size: number): void => {
     // Node's own marks the beginning of the flow; its socket has nothing to flow.
@@ -119,6 +131,14 @@ function makeResponse(request: IncomingMessage): ServerResponse {
   // A function that sets `transfer-encoding: chunked` itself does not make Node frame the bytes either.
   Object.defineProperty(response, 'chunkedEncoding', { get: () => false, set: () => {} });
   return response;
+}
+
+let needDrain: symbol | undefined;
+
+/** Node's own name for `writableNeedDrain`, which only it can set. */
+function needDrainOf(response: ServerResponse): symbol {
+  needDrain ??= Object.getOwnPropertySymbols(response).find(({ description }) => description === 'kNeedDrain');
+  return needDrain ?? Symbol('none');
 }
 
 /** What the response takes for the client's connection. */

@@ -6,5 +6,5 @@
     context     what the handler is told           http_event  request to API Gateway event
     logs        print, logging, warnings to LOG    answer      the handler's result to a response
     failures    exceptions to GuestError           reply       a response to frames, with credits
-    memory      peak memory
+    memory      peak memory                             forms       code that was written for other clouds
 """

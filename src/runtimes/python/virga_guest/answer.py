@@ -3,7 +3,7 @@
 Over HTTP: a dict with statusCode is a response of API Gateway payload 2.0; anything else is 200 application/json, a str
 as it is and the rest as JSON. Beyond that format, `body` may be bytes, a JSON value, or an iterable of bytes or str,
 sync or async, which is streamed. Events: the result as JSON; bytes as they are. Raises BadResponse, which says what is
-wrong in the user's terms. Pure; called by workers.py.
+wrong in the user's terms. Pure; called by forms/, which share its parts.
 """
 
 import json
@@ -50,7 +50,7 @@ def _response(result):
     if isinstance(status, str) and status.isdigit():
         status = int(status)
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
-        raise BadResponse("statusCode is %s; it must be a whole number from 200 to 599" % _short(result["statusCode"]))
+        raise BadResponse("statusCode is %s; it must be a whole number from 200 to 599" % short(result["statusCode"]))
     headers = _headers(result)
     body, media = _body(result.get("body"), result.get("isBase64Encoded"))
     if media is not None and not any(name.lower() == "content-type" for name in headers[::2]):
@@ -68,20 +68,20 @@ def _headers(result):
             raise BadResponse("%s is of type %s; it must be a dict of names and values" % (field, type(given).__name__))
         for name, value in given.items():
             for one in value if isinstance(value, (list, tuple)) else (value,):
-                _add_header(flat, name, one)
+                add_header(flat, name, one)
     cookies = result.get("cookies") or ()
     if not isinstance(cookies, (list, tuple)):
         raise BadResponse("cookies is of type %s; it must be a list of strings" % type(cookies).__name__)
     for cookie in cookies:
-        _add_header(flat, "set-cookie", cookie)
+        add_header(flat, "set-cookie", cookie)
     return flat
 
 
-def _add_header(flat, name, value):
+def add_header(flat, name, value):
     if value is None:
         return
     if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
-        raise BadResponse("%s cannot be the name of a header" % _short(name))
+        raise BadResponse("%s cannot be the name of a header" % short(name))
     if isinstance(value, bool):
         value = "true" if value else "false"
     elif isinstance(value, (int, float)):
@@ -89,7 +89,7 @@ def _add_header(flat, name, value):
     if not isinstance(value, str):
         raise BadResponse("header %s is of type %s; it must be a string" % (name, type(value).__name__))
     if _VALUE.fullmatch(value) is None:
-        raise BadResponse("header %s has a value that HTTP cannot carry (line breaks, control or non-Latin-1 characters): %s" % (name, _short(value)))
+        raise BadResponse("header %s has a value that HTTP cannot carry (line breaks, control or non-Latin-1 characters): %s" % (name, short(value)))
     flat += [name, value]
 
 
@@ -159,7 +159,7 @@ def _why_not_json(value, path, depth):
         for key, item in value.items():
             if key is not None and not isinstance(key, (str, int, float)):
                 return "%s has a key of type %s, which JSON cannot hold; its keys must be strings" % (path, type(key).__name__)
-            why = _why_not_json(item, "%s[%s]" % (path, _short(key)), depth + 1)
+            why = _why_not_json(item, "%s[%s]" % (path, short(key)), depth + 1)
             if why:
                 return why
         return None
@@ -177,6 +177,6 @@ def _utf8(text):
     return text.encode("utf-8", "replace")
 
 
-def _short(value):
+def short(value):
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -1,6 +1,6 @@
 """What a handler is told about its invocation: handler(event, context). Names follow Python; those of AWS Lambda work too.
 
-Invariant: a Context reads, it never changes the invocation. Made by workers.py, one an invocation.
+Invariant: a Context reads, it never changes the invocation. Made by forms/, one an invocation.
 """
 
 import time

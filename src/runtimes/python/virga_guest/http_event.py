@@ -1,7 +1,7 @@
 """A request as the event of AWS API Gateway HTTP APIs, payload format 2.0, and the payload of a direct invocation.
 
 Invariant: an event means here what it means at AWS, and the same as in the Node guest; nothing of the request is lost:
-a body that is not text comes as base64, cookies as a list of their own. Called by workers.py.
+a body that is not text comes as base64, cookies as a list of their own. Called by forms/, which share its parts.
 """
 
 import json
@@ -35,7 +35,8 @@ def payload_of(meta, body):
     return body
 
 
-def http_event(meta, body):
+def http_event(meta, body, account="anonymous", api=None, request_id=None, route_key=None):
+    """`api`: without one, the first label of the host; `request_id`: the id of the invocation; `route_key`: method and route."""
     flat = meta["headers"]
     headers = {}
     cookies = []
@@ -48,9 +49,8 @@ def http_event(meta, body):
             headers[name] = headers[name] + "," + value if name in headers else value
     host, path, query = split_url(meta["url"])
     label = host.split(".")[0]
-    route = "%s %s" % (meta["method"], meta["route"])
+    route = route_key or "%s %s" % (meta["method"], meta["route"])
     now = time.time()
-    utc = time.gmtime(now)
     event = {"version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": query}
     if cookies:
         event["cookies"] = cookies
@@ -58,8 +58,8 @@ def http_event(meta, body):
     if query:
         event["queryStringParameters"] = query_parameters(query)
     event["requestContext"] = {
-        "accountId": "anonymous",
-        "apiId": label,
+        "accountId": account,
+        "apiId": api or label,
         "domainName": host,
         "domainPrefix": label,
         "http": {
@@ -69,29 +69,36 @@ def http_event(meta, body):
             "sourceIp": meta["client"],
             "userAgent": headers.get("user-agent", ""),
         },
-        "requestId": meta["id"],
+        "requestId": request_id or meta["id"],
         "routeKey": route,
         "stage": "$default",
-        "time": "%02d/%s/%d:%02d:%02d:%02d +0000" % (utc[2], _MONTHS[utc[1]], utc[0], utc[3], utc[4], utc[5]),
+        "time": log_time(now),
         "timeEpoch": int(now * 1000),
     }
     if meta["params"]:
         event["pathParameters"] = meta["params"]
-    text = None
+    event["isBase64Encoded"] = False
     if body:
-        if "content-encoding" not in headers and is_text(media_type(headers.get("content-type", "text/plain"))):
-            try:
-                text = body.decode()
-            except UnicodeDecodeError:
-                pass
-        if text is not None:
-            event["body"] = text
-        else:
-            from base64 import b64encode
-
-            event["body"] = b64encode(body).decode()
-    event["isBase64Encoded"] = bool(body) and text is None
+        event["body"], event["isBase64Encoded"] = body_of(body, headers)
     return event
+
+
+def body_of(body, headers):
+    """Text as it is, anything else in base64; and whether it is that."""
+    if "content-encoding" not in headers and is_text(media_type(headers.get("content-type", "text/plain"))):
+        try:
+            return body.decode(), False
+        except UnicodeDecodeError:
+            pass
+    from base64 import b64encode
+
+    return b64encode(body).decode(), True
+
+
+def log_time(seconds):
+    """e.g. `12/Mar/2026:19:03:58 +0000`."""
+    utc = time.gmtime(seconds)
+    return "%02d/%s/%d:%02d:%02d:%02d +0000" % (utc[2], _MONTHS[utc[1]], utc[0], utc[3], utc[4], utc[5])
 
 
 def split_url(url):

@@ -48,7 +48,7 @@ class Instance:
         self._gate.set_rate(init["logBytesPerSecond"])
         try:
             loaded = load(init)
-            self._worker = worker_for(init, loaded.handler, self._gate, self._reply)
+            self._worker = worker_for(init, loaded, self._gate, self._reply)
         except BaseException as error:
             self._gate.settle(self._gate.outside)
             self._channel.send_json(frames.FAILED, guest_error(error))

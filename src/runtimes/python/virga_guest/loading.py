@@ -10,12 +10,12 @@ import time
 
 from . import compiled
 from .failures import LoadError
-
-DEFAULT_EXPORT = "handler"
+from .forms import form_of
 
 
 class Loaded:
-    def __init__(self, handler, load_ms, init_ms):
+    def __init__(self, form, handler, load_ms, init_ms):
+        self.form = form
         self.handler = handler
         self.load_ms = load_ms
         self.init_ms = init_ms
@@ -23,22 +23,27 @@ class Loaded:
 
 def load(init):
     started = time.perf_counter()
-    _set_environment(init["env"])
+    form = form_of(init)
+    _set_environment(form.environment())
     _add_exit()
     file, _, export = init["handler"].partition("#")
-    path = os.path.join(init["codeFolder"], file)
-    _set_search_path(init["codeFolder"], os.path.dirname(path))
+    path = os.path.join(form.code_folder, file)
+    sys.path[:0] = form.search_path(os.path.dirname(path))
+    _add_packages(os.path.join(form.code_folder, ".packages"))
     if init.get("compiledFolder"):
-        compiled.use(init["codeFolder"], init["compiledFolder"])
+        compiled.use(form.code_folder, init["compiledFolder"])
     if not os.path.isfile(path):
-        raise LoadError("the handler's file '%s' is not in the artifact, whose top folder holds %s" % (file, _listing(init["codeFolder"])))
+        raise LoadError("the handler's file '%s' is not in the artifact, whose top folder holds %s" % (file, _listing(form.code_folder)))
+    form.before_loading()
     with open(path, "rb") as source:
         source.read()
     read = time.perf_counter()
-    module = _evaluate(file, path)
-    handler = _exported(module, file, export or DEFAULT_EXPORT)
+    try:
+        handler = form.handler_of(file, path, export, _evaluate, _exported)
+    except Exception as error:
+        raise form.load_error(error)
     evaluated = time.perf_counter()
-    return Loaded(handler, (read - started) * 1000, (evaluated - read) * 1000)
+    return Loaded(form, handler, (read - started) * 1000, (evaluated - read) * 1000)
 
 
 def _set_environment(env):
@@ -55,10 +60,8 @@ def _add_exit():
     builtins.exit = builtins.quit = sys.exit
 
 
-def _set_search_path(code_folder, file_folder):
-    front = [code_folder] if code_folder == file_folder else [code_folder, file_folder]
-    sys.path[:0] = front
-    packages = os.path.join(code_folder, ".packages")
+def _add_packages(packages):
+    """What a build installed."""
     if os.path.isdir(packages):
         sys.path.append(packages)
         if any(name.endswith(".pth") for name in os.listdir(packages)):

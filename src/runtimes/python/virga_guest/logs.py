@@ -23,6 +23,8 @@ _PARTIAL_MAX = 64
 _CUT = "… (cut)".encode()
 
 _own_folder = __file__.rpartition("/")[0]
+# Python's own, once `install` has put another in its place.
+plain_basic_config = None
 
 
 class Outside:
@@ -239,7 +241,8 @@ def _install_logging(gate):
     logging.root.setLevel(logging.INFO)
     logging.getLogger("virga").setLevel(logging.DEBUG)
     logging.captureWarnings(True)
-    plain = logging.basicConfig
+    global plain_basic_config
+    plain = plain_basic_config = logging.basicConfig
 
     def basicConfig(**options):
         """logging.basicConfig, which does nothing once there is a handler: level and format apply to Virga's."""

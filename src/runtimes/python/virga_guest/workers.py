@@ -17,20 +17,17 @@ import sys
 from _queue import SimpleQueue
 from _thread import allocate_lock, start_new_thread
 
-from .answer import answer_of
-from .context import Context
-from .http_event import event_of
 from .invocation import current
 
 _CO_COROUTINE = 0x80
 
 
-def worker_for(init, handler, gate, reply):
-    if is_async(handler):
-        return EventLoop(init, handler, gate, reply)
+def worker_for(init, loaded, gate, reply):
+    if is_async(loaded.handler):
+        return EventLoop(init, loaded, gate, reply)
     if init["concurrency"] == 1:
-        return MainThread(init, handler, gate, reply)
-    return Threads(init, handler, gate, reply)
+        return MainThread(init, loaded, gate, reply)
+    return Threads(init, loaded, gate, reply)
 
 
 def is_async(handler):
@@ -44,9 +41,10 @@ def is_async(handler):
 
 
 class _Worker:
-    def __init__(self, init, handler, gate, reply):
+    def __init__(self, init, loaded, gate, reply):
         self._init = init
-        self._handler = handler
+        self._form = loaded.form
+        self._handler = loaded.handler
         self._gate = gate
         self._reply = reply
         self._variables = contextvars.copy_context()
@@ -58,12 +56,14 @@ class _Worker:
         current.set(invocation)
         try:
             meta = invocation.meta
-            result = self._handler(event_of(meta, invocation.body), Context(self._init, invocation))
+            form = self._form
+            event = form.event_of(meta, invocation.body)
+            result = self._handler(event, form.context_of(invocation))
             if hasattr(result, "__await__"):
                 # An async handler in the clothes of another callable.
-                self._on_loop(self._answer_later(invocation, result))
+                self._on_loop(self._answer_later(invocation, event, result))
             else:
-                answer = answer_of(meta, result)
+                answer = form.answer_of(meta, event, result)
                 if hasattr(answer.body, "__anext__"):
                     self._on_loop(self._reply.send_async(invocation, answer))
                 else:
@@ -73,8 +73,8 @@ class _Worker:
         except BaseException as error:
             self._reply.fail(invocation, error)
 
-    async def _answer_later(self, invocation, result):
-        await self._reply.send_async(invocation, answer_of(invocation.meta, await result))
+    async def _answer_later(self, invocation, event, result):
+        await self._reply.send_async(invocation, self._form.answer_of(invocation.meta, event, await result))
 
     def _on_loop(self, coroutine):
         """Runs it on the one event loop, which then has a thread of its own, and waits for its end."""
@@ -220,8 +220,10 @@ class EventLoop(_Worker):
         current.set(invocation)
         try:
             meta = invocation.meta
-            result = await self._handler(event_of(meta, invocation.body), Context(self._init, invocation))
-            await self._reply.send_async(invocation, answer_of(meta, result))
+            form = self._form
+            event = form.event_of(meta, invocation.body)
+            result = await self._handler(event, form.context_of(invocation))
+            await self._reply.send_async(invocation, form.answer_of(meta, event, result))
         except SystemExit as stop:
             self._exit(invocation, stop.code)
         except BaseException as error:

@@ -6,11 +6,19 @@ import type { Server, ServerResponse } from 'node:http';
 import type { HttpRequestMeta } from '../../../../protocol/frames.ts';
 import { LoadError } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
+import type { RequestBody } from '../../request-body.ts';
 import { exchange } from '../in-process-http.ts';
 import type { App, AppFunction } from './app.ts';
 import { callFunction } from './call.ts';
 import type { ProgrammingModel, TypedData } from './core-types.ts';
 import { headersOf, withFields } from './header-fields.ts';
+
+export interface HttpCall {
+  fn: AppFunction;
+  params: Record<string, string>;
+  meta: HttpRequestMeta;
+  body: Pick<RequestBody, 'whole' | 'toStream' | 'readAll'>;
+}
 
 const INVOCATION_HEADER = 'x-ms-invocation-id';
 
@@ -51,12 +59,7 @@ export class HttpStream {
     this.#server = server;
   }
 
-  async call(
-    app: App,
-    { fn, params }: { fn: AppFunction; params: Record<string, string> },
-    invocation: Invocation,
-    meta: HttpRequestMeta,
-  ): Promise<void> {
+  async call(app: App, { fn, params, meta, body }: HttpCall, invocation: Invocation): Promise<void> {
     const { protocol, host } = new URL(meta.url);
     const headers = withFields(meta.headers, {
       [INVOCATION_HEADER]: meta.id,
@@ -69,7 +72,7 @@ export class HttpStream {
         response = made;
         this.#server.emit('request', request, made);
       },
-      { incoming: { meta: { ...meta, headers }, body: invocation.body }, answer: invocation.answer },
+      { incoming: { meta: { ...meta, headers }, body }, answer: invocation.answer },
     );
     // It is waited for below; until then its failure is nobody's.
     done.catch(() => {});

@@ -8,7 +8,7 @@ import type { App, AppFunction } from './app.ts';
 import { callFunction } from './call.ts';
 import type { Cookie, HttpData, InvocationResponse, TypedData } from './core-types.ts';
 import { headersOf } from './header-fields.ts';
-import type { HttpStream } from './http-stream.ts';
+import type { HttpCall, HttpStream } from './http-stream.ts';
 import type { Match, Routes } from './routes.ts';
 
 const TEXT = ['content-type', 'text/plain;charset=UTF-8'];
@@ -23,7 +23,7 @@ export interface HttpParts {
 export async function serveHttp(parts: HttpParts, invocation: Invocation, meta: HttpRequestMeta): Promise<void> {
   const { pathname } = new URL(meta.url);
   const match = parts.routes.match(meta.method, pathname);
-  if (match.kind === 'found') return callHttp(parts, match, invocation, meta);
+  if (match.kind === 'found') return callHttp(parts, { ...match, meta, body: invocation.body }, invocation);
   return invocation.answer.whole(...refusal(match, `${meta.method} ${pathname}`));
 }
 
@@ -33,15 +33,11 @@ function refusal(match: Exclude<Match, { kind: 'found' }>, what: string): [{ sta
   return [{ status: 405, headers: [...TEXT, 'allow', allow] }, Buffer.from(`no function of this app takes ${what}; allowed: ${allow}\n`)];
 }
 
-export async function callHttp(
-  { app, stream }: HttpParts,
-  { fn, params }: { fn: AppFunction; params: Record<string, string> },
-  invocation: Invocation,
-  meta: HttpRequestMeta,
-): Promise<void> {
-  if (stream !== undefined) return stream.call(app, { fn, params }, invocation, meta);
-  const body = await invocation.body.readAll();
-  const http: HttpData = { method: meta.method, url: meta.url, headers: headersOf(meta.headers), params, body: { bytes: body } };
+export async function callHttp({ app, stream }: HttpParts, call: HttpCall, invocation: Invocation): Promise<void> {
+  if (stream !== undefined) return stream.call(app, call, invocation);
+  const { fn, params, meta } = call;
+  const bytes = await call.body.readAll();
+  const http: HttpData = { method: meta.method, url: meta.url, headers: headersOf(meta.headers), params, body: { bytes } };
   const response = await callFunction(app, fn, { data: { http }, triggerMetadata: {} }, invocation);
   return respond(invocation, meta.method, httpOf(fn, response));
 }

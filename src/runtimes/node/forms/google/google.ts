@@ -3,7 +3,6 @@
 // that `req` and `res` are Express's, with `rawBody` and all. Invariant: the framework decides what a function is and how it is
 // called; an event that its function refuses has failed. Loaded by forms.ts.
 import { join } from 'node:path';
-import { isCloudEvent } from '../../../../protocol/events.ts';
 import type { EventRequestMeta, InitPayload, ResponseMeta } from '../../../../protocol/frames.ts';
 import { BadResponse, LoadError, describe } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
@@ -11,15 +10,15 @@ import { importFile } from '../../load.ts';
 import type { Exports, Loaded } from '../../load.ts';
 import type { LogRecords } from '../../log-records.ts';
 import type { FormHost } from '../form.ts';
-import { exchange } from '../in-process-http.ts';
+import { exchange, wholeBody } from '../in-process-http.ts';
 import type { RequestListener, Sink } from '../in-process-http.ts';
 import { runBatch } from '../queue-batch.ts';
-import { deliveriesOf } from './events.ts';
+import { receivedEvent } from '../received-event.ts';
+import { TRANSLATED, deliveriesOf } from './events.ts';
 import type { Delivery } from './events.ts';
 import { SIGNATURES, frameworkOf, listenerOf } from './framework.ts';
 import type { Framework, Signature } from './framework.ts';
 
-const CLOUD_EVENT = /^application\/cloudevents\+json\b/i;
 const JSON_HEADERS = ['content-type', 'application/json'];
 const TEXT_MAX = 2_000;
 /** What the build puts beside the code: the framework, and what the code exports. */
@@ -106,16 +105,16 @@ async function answerEvent(
 ): Promise<void> {
   const { answer } = invocation;
   const payload = await invocation.body.readAll();
-  const event: unknown = CLOUD_EVENT.test(meta.contentType) ? JSON.parse(payload.toString()) : undefined;
+  const event = receivedEvent(meta.contentType, payload, TRANSLATED);
   const send = async (delivery: Delivery): Promise<WholeAnswer> => {
     const whole = new WholeAnswer();
     const headers = [...delivery.headers, 'content-length', String(delivery.body.length), 'host', `${init.function}.internal`];
     if (meta.trace !== '') headers.push('traceparent', meta.trace);
     const incoming = { method: 'POST', url: `http://${init.function}.internal/`, headers, client: '127.0.0.1' };
-    await exchange(target.listener, { incoming: { meta: incoming, body: bodyOf(delivery.body) }, answer: whole });
+    await exchange(target.listener, { incoming: { meta: incoming, body: wholeBody(delivery.body) }, answer: whole });
     return whole;
   };
-  if (!isCloudEvent(event)) {
+  if (event === undefined) {
     const whole = await send({ headers: ['content-type', meta.contentType], body: payload });
     // An HTTP function answers as it would over HTTP.
     if (target.signature !== 'http') whole.check(target.name);
@@ -133,10 +132,6 @@ async function answerEvent(
     onFailure: ({ id }, error) => log.write(invocation.stream, 'error', `message ${id} failed: ${describe(error)}`),
   });
   return answer.whole({ status: 200, headers: JSON_HEADERS }, Buffer.from(JSON.stringify(outcome)));
-}
-
-function bodyOf(whole: Buffer): { whole: Buffer; toStream(): ReadableStream<Uint8Array> } {
-  return { whole, toStream: () => ReadableStream.from([new Uint8Array(whole)]) };
 }
 
 class EventRefused extends BadResponse {

@@ -1,6 +1,6 @@
 // The context object of a Lambda function (docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html). Invariant: a plain object
 // with everything that AWS documents as its own enumerable properties, since handlers copy it and send it as JSON; methods work
-// without `this`. What few look at is made when asked for. Called by handler-call.ts and streaming-call.ts.
+// without `this`. Called by handler-call.ts and streaming-call.ts.
 import type { Invocation } from '../../invocation.ts';
 import { requestIdOf } from './environment.ts';
 import type { LambdaIdentity } from './environment.ts';
@@ -11,12 +11,13 @@ export interface LambdaContext {
   functionVersion: string;
   invokedFunctionArn: string;
   memoryLimitInMB: string;
-  readonly awsRequestId: string;
+  awsRequestId: string;
   logGroupName: string;
   logStreamName: string;
   /** Of Cognito, which calls nothing here. */
   identity: undefined;
-  clientContext: undefined;
+  /** What the caller of a direct invocation said of itself. */
+  clientContext: unknown;
   getRemainingTimeInMillis: () => number;
 }
 
@@ -28,20 +29,18 @@ export interface LegacyAnswers {
 }
 
 export function lambdaContext(identity: LambdaIdentity, invocation: Invocation): LambdaContext {
-  let requestId: string | undefined;
+  const { meta } = invocation;
   return {
     callbackWaitsForEmptyEventLoop: true,
     functionName: identity.functionName,
     functionVersion: identity.functionVersion,
     invokedFunctionArn: identity.functionArn,
     memoryLimitInMB: identity.memoryLimitInMB,
-    get awsRequestId() {
-      return (requestId ??= requestIdOf(invocation.meta.id));
-    },
+    awsRequestId: requestIdOf(meta.id),
     logGroupName: identity.logGroupName,
     logStreamName: identity.logStreamName,
     identity: undefined,
-    clientContext: undefined,
+    clientContext: meta.kind === 'event' && meta.clientContext !== undefined ? JSON.parse(meta.clientContext) : undefined,
     getRemainingTimeInMillis: () => Math.floor(invocation.remainingMs),
   };
 }

@@ -47,7 +47,7 @@ export function lambdaIdentity(
     functionArn: `arn:aws:lambda:${region}:${ACCOUNT}:function:${init.function}`,
     memoryLimitInMB: String(init.memoryMiB),
     logGroupName: `/aws/lambda/${init.function}`,
-    logStreamName: `${now.toISOString().slice(0, 10).replaceAll('-', '/')}/[${functionVersion}]${random}`,
+    logStreamName: `${now.getUTCFullYear()}/${two(now.getUTCMonth() + 1)}/${two(now.getUTCDate())}/[${functionVersion}]${random}`,
     handler: lambdaHandler(init.handler),
   };
 }
@@ -134,34 +134,34 @@ export function contextOf(
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 const VALUES = Uint8Array.from({ length: 128 }, (_, code) => Math.max(0, DIGITS.indexOf(String.fromCharCode(code))));
 const ID_DIGITS = 26;
+const HEX = Buffer.from('0123456789abcdef');
+/** Filled anew for each request id, but for what is the same in all. */
+const uuid = Buffer.from('00000000-0000-8000-8000-000000000000');
 
 /**
  * The id of an invocation (`inv_`, then 48 bits of Unix ms and 80 random ones in 26 digits of base32) as a UUID of version 8,
  * which leaves 122 bits to choose: the 6 upper bits of the time are zero until the year 2109 and are left out.
  *
- *   tttttttt-tttr-8rrr-[10]rrr-rrrrrrrrrrrr      t: 42 bits of time and 6 random ones, r: the other 74
+ *   tttttttt-tttr-8rrr-Vrrr-rrrrrrrrrrrr      t: time, r: random (the twelfth digit and V, 8 to b, are half and half)
  */
 export function requestIdOf(invocationId: string): string {
-  const digits = invocationId.slice(invocationId.indexOf('_') + 1).padStart(ID_DIGITS, '0');
-  const time = valueOf(digits, 0, 10) % 2 ** 42;
-  const high = valueOf(digits, 10, 18);
-  const low = valueOf(digits, 18, ID_DIGITS);
-  const first = time * 64 + Math.floor(high / 2 ** 34);
-  const second = Math.floor(high / 2 ** 22) % 4096;
-  const third = 0x8000 + (Math.floor(high / 256) % 16_384);
-  const last = (high % 256) * 2 ** 40 + low;
-  const start = hex(first, 12);
-  return `${start.slice(0, 8)}-${start.slice(8)}-8${hex(second, 3)}-${hex(third, 4)}-${hex(last, 12)}`;
-}
-
-function valueOf(digits: string, from: number, to: number): number {
-  let value = 0;
-  for (let i = from; i < to; i++) value = value * 32 + (VALUES[digits.charCodeAt(i) & 127] ?? 0);
-  return value;
-}
-
-function hex(value: number, digits: number): string {
-  return value.toString(16).padStart(digits, '0');
+  const digits = invocationId.length === ID_DIGITS + 4 ? invocationId : invocationId.slice(4).padStart(ID_DIGITS + 4, '0');
+  // Two bits of the second digit are the first that count.
+  let bits = VALUES[digits.charCodeAt(5) & 127]! & 3;
+  let count = 2;
+  let at = 6;
+  for (let place = 0; place < 36; place++) {
+    if (place === 8 || place === 13 || place === 14 || place === 18 || place === 23) continue;
+    const wanted = place === 19 ? 2 : 4;
+    while (count < wanted) {
+      bits = (bits << 5) | VALUES[digits.charCodeAt(at++) & 127]!;
+      count += 5;
+    }
+    count -= wanted;
+    uuid[place] = HEX[place === 19 ? 8 + (bits >> count) : bits >> count]!;
+    bits &= (1 << count) - 1;
+  }
+  return uuid.toString('latin1', 0, 36);
 }
 
 /** W3C's traceparent in AWS X-Ray's words: `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=0`. */
@@ -171,9 +171,17 @@ export function traceHeaderOf(traceparent: string): string {
   return `Root=1-${traceparent.slice(3, 11)}-${traceparent.slice(11, 35)};Parent=${traceparent.slice(36, 52)};Sampled=${sampled}`;
 }
 
+function two(n: number): string {
+  return n < 10 ? `0${n}` : String(n);
+}
+
 /** No secret, so not worth loading node:crypto for, at a cold start. */
 function randomHex(): string {
   let text = '';
-  for (let i = 0; i < 4; i++) text += hex(Math.floor(Math.random() * 2 ** 32), 8);
+  for (let i = 0; i < 4; i++) {
+    text += Math.floor(Math.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, '0');
+  }
   return text;
 }

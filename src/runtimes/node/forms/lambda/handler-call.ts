@@ -26,6 +26,7 @@ export interface CallHost {
 const WARNING_MS = 250;
 
 export class HandlerCall implements Watcher {
+  watchedAt = 0;
   readonly #host: CallHost;
   readonly #invocation: Invocation;
   readonly #resolve: (result: unknown) => void;
@@ -71,11 +72,10 @@ export class HandlerCall implements Watcher {
       if (error === undefined || error === null) this.#succeed(result);
       else this.#fail(asError(error));
     };
-    const context: LambdaContext & LegacyAnswers = Object.assign(lambdaContext(this.#host.identity, this.#invocation), {
-      done,
-      succeed: (result?: unknown) => done(null, result),
-      fail: (error?: unknown) => done(error ?? 'handled'),
-    });
+    const context = lambdaContext(this.#host.identity, this.#invocation) as LambdaContext & LegacyAnswers;
+    context.done = done;
+    context.succeed = (result) => done(null, result);
+    context.fail = (error) => done(error ?? 'handled');
     const callback: LegacyAnswers['done'] = (error, result) => {
       if (this.#state === 'over' || this.#state === 'waits') return;
       if ((error !== undefined && error !== null) || !context.callbackWaitsForEmptyEventLoop) return done(error, result);
@@ -95,7 +95,7 @@ export class HandlerCall implements Watcher {
       );
       if (this.#state !== 'open') return;
       this.#state = 'promised';
-      this.#host.loop.watch(this);
+      if (this.#host.loop.decides) this.#host.loop.watch(this);
     } else if (this.#state === 'open') {
       if (returned !== undefined) {
         this.#log(
@@ -103,7 +103,7 @@ export class HandlerCall implements Watcher {
         );
       }
       // A callback may come later; without one the answer is null.
-      this.#host.loop.watch(this);
+      if (this.#host.loop.decides) this.#host.loop.watch(this);
     }
   }
 
@@ -113,7 +113,7 @@ export class HandlerCall implements Watcher {
 
   #wait(): void {
     this.#state = 'waits';
-    this.#host.loop.watch(this);
+    if (this.watchedAt === 0) this.#host.loop.watch(this);
     this.#warning = setTimeout(() => this.#warn(), Math.max(0, this.#invocation.remainingMs - WARNING_MS)).unref();
   }
 

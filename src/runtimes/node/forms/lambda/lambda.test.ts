@@ -1,13 +1,11 @@
 // Black box: Lambda functions in every style, in the real guest with its chunks, on both Nodes.
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { rolldown } from 'rolldown';
 import type { InitPayload } from '../../../../protocol/frames.ts';
-import { NODES, ScriptedHost } from '../../scripted-host.ts';
+import { NODES } from '../../scripted-host.ts';
 import { requestIdOf } from './environment.ts';
+import { LambdaUnderTest } from './lambda-under-test.ts';
 
 const FILES: Record<string, string> = {
   'callback.cjs': `
@@ -39,6 +37,8 @@ const FILES: Record<string, string> = {
     export const promise = () => new Promise((resolve) => setTimeout(resolve, 5, 'promised'));
     export const throws = async () => { throw new RangeError('thrown'); };
     export const leaves = async () => { setTimeout(() => {}, 60_000); return 'at once'; };
+    const { promise: another, resolve: go } = Promise.withResolvers();
+    export const forAnother = async (event) => (event.go ? go('settled') : another);
     export const never = () => new Promise(() => {});
     export const thenable = () => ({ then: (resolve) => resolve('thenable') });
     export const remaining = async (event, { getRemainingTimeInMillis }) => getRemainingTimeInMillis();
@@ -49,49 +49,10 @@ const FILES: Record<string, string> = {
     export const readsTraceAtInit = async () => traceAtInit;
     export const http = async (event) => event.rawPath === '/empty' ? { statusCode: 204 } : { statusCode: 201, headers: { 'x-a': 'b' }, body: 'made' };
     export const wrong = async () => ({ statusCode: 'fine' });
-    export const store = async () => {
-      const { InvokeStore } = globalThis.awslambda;
-      return InvokeStore?.current[Symbol.for('_AWS_LAMBDA_REQUEST_ID')] ?? null;
-    };
-    export const addStore = async () => { globalThis.awslambda.InvokeStore = { run(facts, call) { this.current = facts; return call(); } }; };
   `,
-  'streams.mjs': `
-    import { pipeline } from 'node:stream/promises';
-    import { Readable } from 'node:stream';
-    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-    const big = () => Readable.from((function* () { for (let i = 0; i < 40; i++) yield Buffer.alloc(16 * 1024, 97 + (i % 26)); })());
-    const handlers = {
-      plain: async (event, stream) => { stream.write('one '); await pause(20); stream.write(Buffer.from('two ')); stream.end('three'); },
-      typed: async (event, stream) => { stream.setContentType('text/html'); stream.end('<p>'); },
-      from: async (event, stream) => {
-        const answer = awslambda.HttpResponseStream.from(stream, { statusCode: 202, headers: { 'content-type': 'text/plain', 'x-n': 7 }, cookies: ['a=1', 'b=2'] });
-        answer.write({ an: 'object' }); answer.end();
-      },
-      pipeline: async (event, stream) => pipeline(big(), stream),
-      pipe: async (event, stream) => { big().pipe(stream); },
-      empty: async (event, stream) => { awslambda.HttpResponseStream.from(stream, { statusCode: 302, headers: { location: '/' } }).end(); },
-      prelude: async (event, stream) => {
-        stream.setContentType('application/vnd.awslambda.http-integration-response');
-        stream.write('{"statusCode":203,"headers":'); stream.write('{"x-by":"hand"}}\\0\\0\\0'); stream.write('\\0\\0\\0\\0\\0bo'); stream.end('dy');
-      },
-      early: async () => { throw new RangeError('early'); },
-      late: async (event, stream) => { stream.write('begun'); await pause(20); throw new RangeError('late'); },
-      sync: (event, stream) => { stream.write('x'); },
-      afterwards: async (event, stream) => { stream.end('x'); throw new RangeError('afterwards'); },
-      unfinished: async (event, stream) => { stream.write('x'); },
-      value: async (event, stream) => { stream.end('x'); return 'ignored'; },
-      wrong: async (event, stream) => { awslambda.HttpResponseStream.from(stream, { statusCode: 'fine' }); },
-      other: async (event, stream) => { awslambda.HttpResponseStream.from({}, {}); },
-      tooLate: async (event, stream) => { stream.write('x'); stream.setContentType('text/plain'); },
-      endless: async (event, stream) => {
-        await pipeline(Readable.from((async function* () { for (;;) { yield 'tick '; await pause(2); } })()), stream).catch((error) => console.log('ended by', error.code));
-      },
-      context: async (event, stream, context) => stream.end(JSON.stringify({ id: context.awsRequestId, done: typeof context.done })),
-    };
-    for (const name in handlers) handlers[name] = awslambda.streamifyResponse(handlers[name]);
-    export { handlers };
-    export const marked = Object.assign(async (event, stream) => stream.end('by its mark'), { [Symbol.for('aws.lambda.runtime.handler.streaming')]: 'response' });
-    export const strange = Object.assign(async () => {}, { [Symbol.for('aws.lambda.runtime.handler.streaming')]: 'request' });
+  'store.mjs': `
+    globalThis.awslambda.InvokeStore = { run(facts, call) { this.current = facts; return call(); } };
+    export const handler = async () => globalThis.awslambda.InvokeStore.current[Symbol.for('_AWS_LAMBDA_REQUEST_ID')];
   `,
   'index.js': `exports.handler = async () => require('layered');`,
   'layer/nodejs/node_modules/layered/index.js': `module.exports = 'from the layer';`,
@@ -104,36 +65,16 @@ const FILES: Record<string, string> = {
 const TRACE = '00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01';
 
 describe('Lambda functions', { concurrency: true }, () => {
-  let folder: string;
+  let lambda: LambdaUnderTest;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'virga-guest-lambda-'));
-    const bundle = await rolldown({ input: join(import.meta.dirname, '../../guest.ts'), platform: 'node' });
-    await bundle.write({ dir: join(folder, 'virga'), format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: 'guest-[name].cjs' });
-    await bundle.close();
-    for (const [name, text] of Object.entries(FILES)) {
-      await mkdir(dirname(join(folder, name)), { recursive: true });
-      await writeFile(join(folder, name), text);
-    }
+    lambda = await LambdaUnderTest.open(FILES);
   });
-  after(() => rm(folder, { recursive: true }));
+  after(() => lambda.close());
 
   for (const { name, binary } of NODES) {
     describe(name, { concurrency: 4 }, () => {
-      async function started(handler: string, init: Partial<InitPayload> = {}): Promise<ScriptedHost> {
-        const host = new ScriptedHost(binary, join(folder, 'virga/guest.cjs'));
-        try {
-          assert.deepEqual((await host.init(folder, handler, { form: 'lambda', ...init })).exports, ['serve']);
-        } catch (error) {
-          await host[Symbol.asyncDispose]();
-          throw error;
-        }
-        return host;
-      }
-      async function answerOf(handler: string, event: unknown = {}, options: { timeoutMs?: number } = {}) {
-        await using host = await started(handler);
-        const call = await host.event(event, {}, options).ended;
-        return call.error === undefined ? JSON.parse(call.text) : `${call.error.name}: ${call.error.message}`;
-      }
+      const started = (handler: string, init?: Partial<InitPayload>) => lambda.start(binary, handler, init);
+      const answerOf = (handler: string, event?: unknown) => lambda.answer(binary, handler, event);
 
       test('a callback answers, at once or later', async () => {
         assert.deepEqual(await answerOf('callback.cjs#later', { n: 1 }), { late: { n: 1 } });
@@ -153,7 +94,7 @@ describe('Lambda functions', { concurrency: true }, () => {
       test('an answer that waits for a loop that never empties says so before its deadline', async () => {
         await using host = await started('callback.cjs#stuck');
         host.event({}, {}, { timeoutMs: 300 });
-        const { text, level } = await host.log(({ text }) => text.includes('callbackWaitsForEmptyEventLoop'));
+        const { text, level } = await host.log((record) => record.text.includes('callbackWaitsForEmptyEventLoop'));
         assert.match(text, /in which there is still: .*Timeout/);
         assert.equal(level, 'warn');
       });
@@ -175,6 +116,11 @@ describe('Lambda functions', { concurrency: true }, () => {
 
       test('a promise that nothing can settle fails instead of running into its deadline', async () => {
         assert.match(String(await answerOf('async.mjs#never')), /^Runtime\.NodeJsExit: .*can never settle/);
+        // With others beside it another may settle it.
+        await using host = await started('async.mjs#forAnother', { concurrency: 2 });
+        const waits = host.event({});
+        await host.event({ go: true }).ended;
+        assert.equal((await waits.ended).text, '"settled"');
       });
 
       test('a value that is no promise is ignored, and the log says so', async () => {
@@ -184,7 +130,7 @@ describe('Lambda functions', { concurrency: true }, () => {
       });
 
       test('many calls of one instance, with and without callbacks', async () => {
-        await using host = await started('callback.cjs#later');
+        await using host = await started('callback.cjs#later', { concurrency: 3 });
         for (let round = 0; round < 3; round++) {
           const calls = await Promise.all([1, 2, 3].map((n) => host.event({ n }).ended));
           assert.deepEqual(
@@ -217,6 +163,9 @@ describe('Lambda functions', { concurrency: true }, () => {
         });
         assert.match(logStreamName, /^\d{4}\/\d\d\/\d\d\/\[7\][0-9a-f]{32}$/);
         assert.deepEqual(copy, context);
+        const clientContext = '{"client":{"installationId":"i"},"custom":{"n":1},"env":{}}';
+        const called = JSON.parse((await host.event({}, { clientContext }).ended).text);
+        assert.deepEqual(called.context.clientContext, { client: { installationId: 'i' }, custom: { n: 1 }, env: {} });
         await using other = await started('async.mjs#remaining');
         const ms = Number((await other.event({}, {}, { timeoutMs: 9_000 }).ended).text);
         assert.ok(Number.isInteger(ms) && ms <= 9_000 && ms > 8_000, String(ms));
@@ -247,14 +196,14 @@ describe('Lambda functions', { concurrency: true }, () => {
           AWS_REGION: 'eu-west-1',
           AWS_XRAY_CONTEXT_MISSING: 'LOG_ERROR',
           LAMBDA_RUNTIME_DIR: '/var/runtime',
-          LAMBDA_TASK_ROOT: folder,
+          LAMBDA_TASK_ROOT: lambda.folder,
           LD_LIBRARY_PATH: '/own',
           TZ: 'UTC',
         });
       });
 
       test('each call sees its own trace, also with others beside it', async () => {
-        await using host = await started('async.mjs#trace');
+        await using host = await started('async.mjs#trace', { concurrency: 2 });
         const other = '00-aaaabbbbccccddddeeeeffff00001111-1111222233334444-00';
         const calls = [host.event({}, { trace: TRACE }), host.event({}, { trace: other })];
         const seen = await Promise.all(calls.map(async (call) => JSON.parse((await call.ended).text)));
@@ -266,11 +215,9 @@ describe('Lambda functions', { concurrency: true }, () => {
       });
 
       test('an InvokeStore that a library has put there knows the invocation', async () => {
-        await using host = await started('async.mjs#store');
-        assert.equal((await host.event({}).ended).text, 'null');
-        await using other = await started('async.mjs#addStore');
-        await other.event({}).ended;
-        assert.equal((await other.event({}).ended).error, undefined);
+        await using host = await started('store.mjs');
+        const call = await host.event({}).ended;
+        assert.equal(call.text, JSON.stringify(requestIdOf(`inv_${call.stream}`)));
       });
 
       test('over HTTP the event and the result are those of API Gateway', async () => {
@@ -287,98 +234,8 @@ describe('Lambda functions', { concurrency: true }, () => {
         );
       });
 
-      test('a stream reaches the client as it is written', async () => {
-        await using host = await started('streams.mjs#handlers.plain');
-        const call = host.http('/');
-        await call.until(() => call.bodyBytes > 0);
-        assert.deepEqual([call.text, call.meta], ['one ', { status: 200, headers: ['content-type', 'application/octet-stream'] }]);
-        assert.equal((await call.ended).text, 'one two three');
-        assert.equal((await host.event({}).ended).text, 'one two three');
-      });
-
-      test('the head of a stream: media type, metadata, by hand', async () => {
-        const headOf = async (handler: string) => {
-          await using host = await started(`streams.mjs#${handler}`);
-          const call = await host.http('/').ended;
-          assert.equal(call.error, undefined);
-          return { ...call.meta!, text: call.text };
-        };
-        assert.deepEqual(await headOf('handlers.typed'), { status: 200, headers: ['content-type', 'text/html'], text: '<p>' });
-        assert.deepEqual(await headOf('handlers.from'), {
-          status: 202,
-          headers: ['content-type', 'text/plain', 'x-n', '7', 'set-cookie', 'a=1', 'set-cookie', 'b=2'],
-          text: '{"an":"object"}',
-        });
-        assert.deepEqual(await headOf('handlers.empty'), {
-          status: 302,
-          headers: ['location', '/', 'content-type', 'application/octet-stream'],
-          text: '',
-        });
-        assert.deepEqual(await headOf('handlers.prelude'), {
-          status: 203,
-          headers: ['x-by', 'hand', 'content-type', 'application/octet-stream'],
-          text: 'body',
-        });
-        assert.equal((await headOf('marked')).text, 'by its mark');
-        const { id, done } = JSON.parse((await headOf('handlers.context')).text) as Record<string, string>;
-        assert.deepEqual([id, done], [requestIdOf('inv_1'), 'undefined']);
-      });
-
-      test('a stream waits for a slow client, piped with and without waiting for it', async () => {
-        for (const handler of ['pipeline', 'pipe']) {
-          await using host = await started(`streams.mjs#handlers.${handler}`);
-          const call = host.http('/', {}, { slow: true });
-          await call.until(() => call.bodyBytes === call.granted);
-          while (call.bodyBytes < 40 * 16 * 1024) {
-            call.grant(64 * 1024);
-            const wanted = Math.min(call.granted, 40 * 16 * 1024);
-            await call.until(() => call.bodyBytes >= wanted);
-            assert.ok(call.bodyBytes <= call.granted);
-          }
-          await call.ended;
-          assert.equal(call.body.length, 40 * 16 * 1024);
-        }
-      });
-
-      test('a HEAD request gets the head of the stream alone', async () => {
-        await using host = await started('streams.mjs#handlers.from');
-        const call = await host.http('/', { method: 'HEAD' }).ended;
-        assert.deepEqual([call.meta!.status, call.text], [202, '']);
-      });
-
-      test('a client that leaves ends the stream', async () => {
-        await using host = await started('streams.mjs#handlers.endless');
-        const call = host.http('/');
-        await call.until(() => call.bodyBytes > 10);
-        call.cancel();
-        assert.equal((await call.ended).error!.name, 'AbortError');
-        await host.log(({ text }) => text === 'ended by ERR_STREAM_PREMATURE_CLOSE');
-      });
-
-      test('what is wrong with a stream is the error of the call', async () => {
-        const errorOf = async (handler: string) => {
-          await using host = await started(`streams.mjs#handlers.${handler}`);
-          const { error } = await host.http('/').ended;
-          return `${error?.name}: ${error?.message}`;
-        };
-        assert.equal(await errorOf('early'), 'RangeError: early');
-        assert.equal(await errorOf('late'), 'RangeError: late');
-        assert.equal(await errorOf('sync'), 'Error: Streaming does not support non-async handlers.');
-        assert.equal(await errorOf('unfinished'), 'Error: Response stream is not finished.');
-        assert.equal(await errorOf('wrong'), "BadResponse: its statusCode is 'fine'; it must be a whole number from 200 to 599");
-        assert.match(await errorOf('other'), /TypeError: awslambda\.HttpResponseStream\.from\(\) takes the responseStream/);
-        assert.equal(await errorOf('tooLate'), 'Error: Cannot set content-type, too late.');
-        await assert.rejects(started('streams.mjs#strange'), /streams responses alone/);
-        await using ended = await started('streams.mjs#handlers.afterwards');
-        assert.equal((await ended.http('/').ended).text, 'x');
-        await ended.log(({ text, level }) => level === 'error' && text.startsWith('RangeError: afterwards'));
-        await using host = await started('streams.mjs#handlers.value');
-        assert.equal((await host.http('/').ended).text, 'x');
-        await host.log(({ text }) => text === 'Streaming handlers ignore return values.');
-      });
-
       test('a layer is on the path, and what only AWS brings along is named', async () => {
-        await using host = await started('index.js#handler', { env: { NODE_PATH: join(folder, 'layer/nodejs/node_modules') } });
+        await using host = await started('index.js#handler', { env: { NODE_PATH: join(lambda.folder, 'layer/nodejs/node_modules') } });
         assert.equal((await host.event({}).ended).text, '"from the layer"');
         await assert.rejects(started('wants-sdk.mjs#handler'), /'@aws-sdk\/client-s3' comes with AWS Lambda's runtime/);
         await assert.rejects(started('wants-old-sdk.cjs#handler'), /'aws-sdk' comes with AWS Lambda's runtime/);

@@ -7,7 +7,7 @@ import { LoadError } from '../../failure.ts';
 import { running } from '../../invocation.ts';
 import type { Invocation } from '../../invocation.ts';
 import { importCode } from '../../load.ts';
-import type { Loaded } from '../../load.ts';
+import type { Loaded, Target } from '../../load.ts';
 import type { FormHost } from '../form.ts';
 import { installAwsLambda, streamingOf } from './awslambda.ts';
 import type { InvokeStore } from './awslambda.ts';
@@ -27,16 +27,36 @@ const STORED = { requestId: Symbol.for('_AWS_LAMBDA_REQUEST_ID'), traceId: Symbo
 export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
   const identity = lambdaIdentity(init);
   await prepare(init, identity, host);
-  const loop = new EventLoop(host.channel);
+  const loop = new EventLoop(host.channel, init);
+  loop.listen();
   const awslambda = installAwsLambda(process.env);
   const { namespace, file, name, ready } = await importCode(init).catch((error: unknown) => {
     throw withRemedy(error);
   });
   const handler = findHandler(namespace, file, name ?? 'handler');
+  const invoke = serving(handler, { identity, loop, log: host.log }, init.httpEvent);
+  const serve = (invocation: Invocation): Promise<void> => {
+    const store = awslambda?.InvokeStore;
+    return store === undefined ? invoke(invocation) : withStore(store, invocation, invoke);
+  };
+  return { target: { serve }, ready: { ...ready, exports: ['serve'] } };
+}
+
+/** For a blank that waits (rehearsal.ts): what serves a handler, without anything that the code of a function could see. */
+export function rehearsed(init: InitPayload, host: Pick<FormHost, 'log' | 'channel'>): Target {
+  const call: CallHost = { identity: lambdaIdentity(init), loop: new EventLoop(host.channel, init), log: host.log };
+  environmentOf({ ...init, runtime: 'nodejs26' }, call.identity);
+  // Nothing has changed since Node did it, so nothing changes.
+  readNodePath();
+  return { serve: serving(async () => ({ statusCode: 200, body: 'hello' }), call, init.httpEvent) };
+}
+
+type Serve = (invocation: Invocation) => Promise<void>;
+
+function serving(handler: (...args: never[]) => unknown, call: CallHost, httpEvent: string | undefined): Serve {
+  const { identity } = call;
   const streaming = streamingOf(handler);
-  const call: CallHost = { identity, loop, log: host.log };
-  const { httpEvent } = init;
-  const invoke = async (invocation: Invocation): Promise<void> => {
+  return async (invocation) => {
     const { meta, answer } = invocation;
     const body = invocation.body.whole ?? (await invocation.body.readAll());
     const event = toLambdaEvent(meta, body, { identity, httpEvent });
@@ -48,11 +68,6 @@ export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
     const bodiless = (meta.kind === 'http' && meta.method === 'HEAD') || response.status === 204 || response.status === 304;
     return bodiless ? answer.empty(response) : answer.whole({ status: response.status, headers: response.headers }, response.body);
   };
-  const serve = (invocation: Invocation): Promise<void> => {
-    const store = awslambda?.InvokeStore;
-    return store === undefined ? invoke(invocation) : withStore(store, invocation, invoke);
-  };
-  return { target: { serve }, ready: { ...ready, exports: ['serve'] } };
 }
 
 /** The process as Lambda's runtime finds it. */
@@ -64,15 +79,23 @@ async function prepare(init: InitPayload, identity: LambdaIdentity, { log }: For
       `AWS_LAMBDA_EXEC_WRAPPER is '${wrapper}', a program that would start Lambda's runtime; the form lambda has none to start: remove it from \`env\`, and load what it loads with NODE_OPTIONS=--require or --import`,
     );
   }
-  const { dirname } = process.getBuiltinModule('node:path');
-  Object.assign(process.env, lambdaEnvironment({ ...init, binaries: dirname(process.execPath) }, identity));
+  Object.assign(process.env, environmentOf(init, identity));
   showTraceId();
-  // NODE_PATH is read when Node starts; this is how Node itself reads it.
-  (Reflect.get(process.getBuiltinModule('node:module'), '_initPaths') as (() => void) | undefined)?.();
+  readNodePath();
   const options = env['NODE_OPTIONS'];
   if (options === undefined || options === '') return;
   const { applyNodeOptions } = await import('./node-options.ts');
   await applyNodeOptions(options, { folder: init.codeFolder, warn: (text) => log.write(0, 'warn', text) });
+}
+
+function environmentOf(init: InitPayload, identity: LambdaIdentity): Record<string, string> {
+  const { execPath } = process;
+  return lambdaEnvironment({ ...init, binaries: execPath.slice(0, execPath.lastIndexOf('/')) }, identity);
+}
+
+/** Node reads NODE_PATH when it starts; this is what it does then. */
+function readNodePath(): void {
+  (Reflect.get(process.getBuiltinModule('node:module'), '_initPaths') as (() => void) | undefined)?.();
 }
 
 /**
@@ -91,7 +114,7 @@ function showTraceId(): void {
   Object.setPrototypeOf(process.env, inherited as object);
 }
 
-function withStore(store: InvokeStore, invocation: Invocation, invoke: (invocation: Invocation) => Promise<void>): Promise<void> {
+function withStore(store: InvokeStore, invocation: Invocation, invoke: Serve): Promise<void> {
   const { id, trace } = invocation.meta;
   return store.run({ [STORED.requestId]: requestIdOf(id), [STORED.traceId]: traceHeaderOf(trace) || undefined }, () => invoke(invocation));
 }

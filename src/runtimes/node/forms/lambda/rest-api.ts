@@ -72,8 +72,7 @@ export function toRestEvent(meta: HttpRequestMeta, body: Buffer, facts: RestFact
     requestContext: {
       accountId: facts.accountId,
       apiId: facts.apiId,
-      // Without an authorizer the field is there and empty.
-      authorizer: {},
+      authorizer: { claims: null, scopes: null },
       domainName: url.hostname,
       domainPrefix: url.hostname.split('.', 1)[0]!,
       extendedRequestId: meta.id,

@@ -20,13 +20,13 @@ export async function callStreaming(
   const { loop, log, identity } = host;
   const headOnly = meta.kind === 'http' && meta.method === 'HEAD';
   const stream = new ResponseStream({ answer, loop, headOnly, highWaterMark });
-  let watcher;
+  const watcher = { watchedAt: 0, onLoopEmpty: (): void => {} };
   try {
     const returned = handler(event, stream, lambdaContext(identity, invocation));
     if (!isThenable(returned)) throw new Error('Streaming does not support non-async handlers.');
     const empty = new Promise<never>((_, reject) => {
-      watcher = { onLoopEmpty: () => reject(new Error('Response stream is not finished.')) };
-      loop.watch(watcher);
+      watcher.onLoopEmpty = () => reject(new Error('Response stream is not finished.'));
+      if (loop.decides) loop.watch(watcher);
     });
     const result = await Promise.race([returned, empty]);
     if (result !== undefined) log.write(invocation.stream, 'warn', 'Streaming handlers ignore return values.');
@@ -36,7 +36,7 @@ export async function callStreaming(
     if (answer.ended) log.write(invocation.stream, 'error', describe(error));
     throw error;
   } finally {
-    if (watcher !== undefined) loop.leave(watcher);
+    loop.leave(watcher);
     answer.onCancel = undefined;
     stream.destroy();
   }

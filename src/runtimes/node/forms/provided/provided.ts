@@ -11,6 +11,7 @@ import { LoadError } from '../../failure.ts';
 import { exitNow } from '../../last-words.ts';
 import type { Loaded } from '../../load.ts';
 import type { FormHost } from '../form.ts';
+import { outputPipes } from '../program/output-pipes.ts';
 import { exitCodeOf, howItEnded, Program } from '../program/program.ts';
 import type { ProgramEnd } from '../program/program.ts';
 import { lambdaIdentity } from '../lambda/environment.ts';
@@ -24,17 +25,19 @@ const REQUEST_ID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12
 
 export async function load(init: InitPayload, { log, memory }: FormHost): Promise<Loaded> {
   const startedAt = performance.now();
+  const pipes = outputPipes();
   const identity = lambdaIdentity(init);
   const assignments = new Assignments(init.concurrency);
   const begun = Promise.withResolvers<void>();
+  // It may fail before anybody waits for it.
+  begun.promise.catch(() => {});
   let state: 'starting' | 'begun' | 'stopping' = 'starting';
-  let program: Program | undefined;
   const api = await RuntimeApi.listen({
     assignments,
     httpEvent: init.httpEvent,
     begun: begun.resolve,
     initFailed: (error) => begun.reject(toThrow(error)),
-    answered: () => program?.endLines(),
+    answered: () => program.endLines(),
     unknown: (call) =>
       log.write(0, 'warn', `the program called ${call}: Virga serves AWS Lambda's Runtime API 2018-06-01 and nothing else`),
   });
@@ -43,10 +46,11 @@ export async function load(init: InitPayload, { log, memory }: FormHost): Promis
   const path = findBootstrap(taskRoot, env['PATH']!);
   warnOfExtensions((text) => log.write(0, 'warn', text));
   const loadedAt = performance.now();
-  program = await Program.start({
+  const program = await Program.start({
     command: [path],
     env,
     cwd: taskRoot,
+    pipes,
     onLine: (level, line) => log.write(streamOf(line, assignments), level, line),
   });
   memory.include(program.pid);

@@ -55,11 +55,11 @@ export function httpWords(meta: HttpRequestMeta): CallWords {
 /** `event`: what the payload is, when it is a CloudEvent. */
 export function eventWords(
   meta: EventRequestMeta,
-  { name, event, bytes }: { name: string; event: CloudEvent | undefined; bytes: number | undefined },
+  { name, event, bytes }: { name: string; event: CloudEvent | undefined; bytes: number },
 ): CallWords {
   const variables: Record<string, string> = {
     CONTENT_TYPE: event === undefined ? meta.contentType : (event.datacontenttype ?? 'application/json'),
-    ...(bytes === undefined ? {} : { CONTENT_LENGTH: String(bytes) }),
+    CONTENT_LENGTH: String(bytes),
     VIRGA_TRIGGER: meta.trigger,
   };
   for (const [key, value] of Object.entries(event ?? {})) {

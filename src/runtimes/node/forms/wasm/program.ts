@@ -101,11 +101,9 @@ export class Program {
   /** Of a CloudEvent the program gets the data, and what it is about as variables. */
   async #event(meta: EventRequestMeta, { body }: Invocation): Promise<{ words: CallWords; input: ByteSource }> {
     const { name } = this.#parts;
-    if (!meta.contentType.toLowerCase().startsWith(CLOUD_EVENT_TYPE)) {
-      return { words: eventWords(meta, { name, event: undefined, bytes: body.whole?.length }), input: body };
-    }
-    const event = parsedEvent(await body.readAll());
-    const data = dataOf(event);
+    const payload = await body.readAll();
+    const event = meta.contentType.toLowerCase().startsWith(CLOUD_EVENT_TYPE) ? parsedEvent(payload) : undefined;
+    const data = event === undefined ? payload : dataOf(event);
     let taken = false;
     const take = (): Buffer | undefined => {
       if (taken || data.length === 0) return undefined;

@@ -155,14 +155,18 @@ int main(int argc, char **argv) {
   else if (strcmp(path, "/overflow") == 0) head(), printf("%d", deeper(1));
   else if (strcmp(path, "/grow") == 0) {
     head();
-    char *all = malloc(200 << 20);
-    if (all != NULL) memset(all, 1, 200 << 20);
+    volatile char *all = malloc(200 << 20);
+    for (size_t at = 0; all != NULL && at < 200 << 20; at += 4096) all[at] = 1;
     printf("%d", all != NULL);
   } else if (strcmp(path, "/yield") == 0) {
     head();
     for (int i = 0; i < 100; i++) sched_yield();
     printf("done");
   } else if (strcmp(path, "/late-exit") == 0) head(), printf("half"), fflush(stdout), usleep(1000), exit(4);
+  else if (strcmp(path, "/sleep-forever") == 0)
+    for (;;) sleep(1000);
+  else if (strcmp(path, "/loop") == 0)
+    for (volatile unsigned long long i = 0;;) i++;
   else if (strcmp(path, "/write-forever") == 0) {
     head();
     for (;;) puts("more");

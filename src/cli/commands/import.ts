@@ -1,0 +1,75 @@
+// `virga import PATH`: a virga.yaml from a project for another cloud, and a report of what became of each thing in it. Invariants: never
+// overwrites without --force; with --dry-run it writes nothing.
+import { existsSync, writeFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import type { CommandDefinition } from '../command.ts';
+import { CommandError, UsageError } from '../failure.ts';
+import { shownPath } from '../manifest/manifest.ts';
+
+interface Options {
+  stage?: string;
+  param: string[];
+  output?: string;
+  dryRun?: boolean;
+  force?: boolean;
+}
+
+export const command: CommandDefinition<Options> = {
+  define(cli: Command) {
+    cli
+      .argument('[path]', 'the file to import, or a folder with one', '.')
+      .option('--stage <name>', 'the stage, or the environment, whose settings count')
+      .option('--param <name=value>', 'the value of a parameter or variable; may be given several times', collected, [])
+      .option('--output <file>', 'where to write; default: virga.yaml beside the file that is imported')
+      .option('--dry-run', 'print the manifest instead of writing it, and the report to stderr')
+      .option('--force', 'overwrite a virga.yaml that is there');
+  },
+  examples: ['virga import serverless.yml', 'virga import . --stage prod --dry-run', "virga import template.yaml --json | jq '.items[]'"],
+  notes:
+    'It reads serverless.yml (Serverless Framework 3 and 4), template.yaml (AWS SAM, CloudFormation), wrangler.toml and wrangler.jsonc (Cloudflare Workers), host.json (Azure Functions) and service.yaml (Cloud Run). The report names each thing of the file with its line: carried over, changed and how, or not carried over and what to do about it. Values that look like secrets are never copied: their names stand in comments. The environment is not read, and no code is run.',
+  async run({ terminal }, [path], options) {
+    const parameters = parametersOf(options.param);
+    const { importProject } = await import('../import/import.ts');
+    const { countsOf, reportText } = await import('../import/report-text.ts');
+    const imported = await importProject(path!, { stage: options.stage, parameters, output: options.output });
+    const { output, text, items, ...summary } = imported;
+    const file = shownPath(output);
+    const written = options.dryRun !== true;
+    if (written) write(output, text, { file, force: options.force ?? false });
+    const counts = countsOf(items);
+    const answer = { file, written, ...summary, counts, items, ...(written ? {} : { manifest: text }) };
+    if (!written) {
+      terminal.note(reportText(items, terminal));
+      return terminal.result(answer, () => text.trimEnd());
+    }
+    terminal.result(answer, () => reportText(items, terminal));
+    const { functions, absent, routes } = summary;
+    const missing = absent.length === 0 ? '' : `, ${absent.length} not carried over`;
+    terminal.note(
+      `Wrote ${file}: ${functions.length} functions${missing}, ${routes} routes; ${counts.changed} things changed, ${counts.left} left to you.`,
+    );
+  },
+};
+
+function collected(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function parametersOf(texts: readonly string[]): Map<string, string> {
+  return new Map(
+    texts.map((text) => {
+      const [, name, value] = /^([^=\s]+)=(.*)$/s.exec(text) ?? [];
+      if (name === undefined) throw new UsageError(`--param is ${JSON.stringify(text)}; expected NAME=VALUE`);
+      return [name, value!];
+    }),
+  );
+}
+
+function write(output: string, text: string, { file, force }: { file: string; force: boolean }): void {
+  if (!force && existsSync(output)) throw new CommandError(`${file} is there already; --force overwrites it, --dry-run prints the new one`);
+  try {
+    writeFileSync(output, text, { flag: force ? 'w' : 'wx' });
+  } catch (error) {
+    throw new CommandError(`${file} cannot be written: ${(error as Error).message}`);
+  }
+}
