@@ -109,6 +109,6 @@ function bash(script: string, options: { cwd: string; env: Record<string, string
 /** Spaces are free, since a terminal gets JSON in lines and a pipe in one. A line that is `…` alone stands for any lines. */
 function patternOf(text: string): RegExp {
   const marked = text.replaceAll(/^\s*…\s*$/gm, '\0').replaceAll(/[^\S\0]+/g, '');
-  const parts = [...marked].map((one) => (one === '\0' ? String.raw`[\s\S]*` : one === '…' ? '.*' : RegExp.escape(one)));
+  const parts = Array.from(marked, (one) => (one === '\0' ? String.raw`[\s\S]*` : one === '…' ? '.*' : RegExp.escape(one)));
   return new RegExp(parts.join(String.raw`\s*`));
 }

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { CloudEvent } from '../../protocol/events.ts';
-import { deliveriesOf } from '../node/forms/google/events.ts';
+import { TRANSLATED, deliveriesOf } from '../node/forms/google/events.ts';
 import { SIGNATURES } from '../node/forms/google/framework.ts';
+import { receivedEvent } from '../node/forms/received-event.ts';
 import { PYTHON, PYTHON_FLAGS } from './guest-under-test.ts';
 
 const PROGRAM = `
@@ -82,4 +83,46 @@ test('both guests make the same requests of the same events', () => {
     const ours = (Array.isArray(made) ? made : [made]).map(({ headers, body }) => comparable({ headers, body: body.toString() }));
     assert.deepEqual(answers[index]!.map(comparable), ours, `${one.type} for ${signature}`);
   }
+});
+
+const CHECKER = `
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from virga_guest.failures import BadRequest
+from virga_guest.forms.google.received_event import received_event
+answers = []
+for body in json.load(sys.stdin):
+    try:
+        received_event(body.encode())
+        answers.append("taken")
+    except BadRequest as error:
+        answers.append(str(error))
+json.dump(answers, sys.stdout)
+`;
+
+test('both guests say the same of an event that lacks a part', () => {
+  const partial = [
+    ...EVENTS,
+    event('virga.queue.batch', {}),
+    event('virga.queue.batch', { data: { queue: 'q', messages: [message('m', {}), { id: 'm' }, null] } }),
+    event('virga.queue.batch', { data: { queue: 'q', messages: 1 } }),
+    event('virga.topic.message', { data: { topic: 't', sentAt: '1' } }),
+    event('virga.storage.object.created', { data_base64: 'aGk=' }),
+    event('virga.storage.object.removed', {}),
+    event('virga.schedule.due', { data: { schedule: 's', cron: true } }),
+    { specversion: '1.0', id: 'e' },
+    [],
+    'text',
+  ].map((one) => JSON.stringify(one));
+  const expected = partial.map((one) => {
+    try {
+      receivedEvent('application/cloudevents+json', Buffer.from(one), TRANSLATED);
+      return 'taken';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  });
+  assert.equal(expected.filter((one) => one === 'taken').length, EVENTS.length + 1);
+  const printed = execFileSync(PYTHON, [...PYTHON_FLAGS, '-c', CHECKER, import.meta.dirname], { input: JSON.stringify(partial) });
+  assert.deepEqual(JSON.parse(printed.toString()), expected);
 });

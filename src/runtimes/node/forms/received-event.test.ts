@@ -10,7 +10,7 @@ function received(event: unknown, contentType = CLOUD_EVENT_TYPE, read: string[]
   return receivedEvent(contentType, Buffer.from(typeof event === 'string' ? event : JSON.stringify(event)), read);
 }
 
-function event(type: string, data?: unknown, more: object = {}): Record<string, unknown> {
+function made(type: string, data?: unknown, more: object = {}): Record<string, unknown> {
   return { specversion: '1.0', id: 'e-1', source: '/s', type, data, ...more };
 }
 
@@ -26,23 +26,23 @@ function refusal(value: unknown): string {
 
 test('a sound event is taken, with a charset or without', () => {
   for (const sound of [
-    event(EventType.queue, { queue: 'q', messages: [MESSAGE] }),
-    event(EventType.queue, { queue: 'q', messages: [] }),
-    event(EventType.schedule, { schedule: 's', cron: '* * * * *', timezone: 'UTC', dueAt: 0 }),
-    event(EventType.objectCreated, undefined, { data_base64: 'aGk=', subject: 'k' }),
-    event(EventType.table),
-    event('com.example.anything'),
+    made(EventType.queue, { queue: 'q', messages: [MESSAGE] }),
+    made(EventType.queue, { queue: 'q', messages: [] }),
+    made(EventType.schedule, { schedule: 's', cron: '* * * * *', timezone: 'UTC', dueAt: 0 }),
+    made(EventType.objectCreated, undefined, { data_base64: 'aGk=', subject: 'k' }),
+    made(EventType.table),
+    made('com.example.anything'),
   ])
     assert.deepEqual(received(sound, `${CLOUD_EVENT_TYPE}; charset=utf-8`), JSON.parse(JSON.stringify(sound)));
 });
 
 test('any other media type is no event, whatever the payload', () => {
-  assert.equal(received(event(EventType.queue), 'application/json'), undefined);
+  assert.equal(received(made(EventType.queue), 'application/json'), undefined);
   assert.equal(received('{', 'text/plain'), undefined);
 });
 
 test('a type whose data nobody looks into has any', () => {
-  const topic = event(EventType.topic, {});
+  const topic = made(EventType.topic, {});
   assert.deepEqual(received(topic, CLOUD_EVENT_TYPE, [EventType.queue]), topic);
 });
 
@@ -53,19 +53,19 @@ test('what is wrong is said by its place', () => {
     /^the payload is no CloudEvent: it needs specversion "1\.0", id, source and type/,
   );
   assert.equal(
-    refusal(event(EventType.queue)),
+    refusal(made(EventType.queue)),
     "the event 'e-1' of type virga.queue.batch lacks data.queue (a string), data.messages (a list)",
   );
   const partial = { queue: 'q', messages: [MESSAGE, { id: 'm', body: 'b', attributes: null }] };
   assert.equal(
-    refusal(event(EventType.queue, partial)),
+    refusal(made(EventType.queue, partial)),
     "the event 'e-1' of type virga.queue.batch lacks data.messages[1].attributes (an object), data.messages[1].attempt (a number), data.messages[1].sentAt (a number)",
   );
-  assert.match(refusal(event(EventType.queue, { queue: 'q', messages: [null] })), /lacks data\.messages\[0\]\.id \(a string\)/);
+  assert.match(refusal(made(EventType.queue, { queue: 'q', messages: [null] })), /lacks data\.messages\[0\]\.id \(a string\)/);
   assert.equal(
-    refusal(event(EventType.schedule, { schedule: 's', cron: '* * * * *', dueAt: '1' })),
+    refusal(made(EventType.schedule, { schedule: 's', cron: '* * * * *', dueAt: '1' })),
     "the event 'e-1' of type virga.schedule.due lacks data.dueAt (a number)",
   );
-  assert.match(refusal(event(EventType.topic, 7)), /lacks data\.topic/);
-  assert.match(refusal(event(EventType.objectRemoved)), /lacks data\.bucket/);
+  assert.match(refusal(made(EventType.topic, 7)), /lacks data\.topic/);
+  assert.match(refusal(made(EventType.objectRemoved)), /lacks data\.bucket/);
 });
