@@ -247,10 +247,7 @@ functions:
   };
   const ends = await errorOf('/ends');
   assert.equal(ends.code, 'function_load_failed');
-  assert.match(
-    ends.message,
-    /the program 'node --enable-source-maps index\.mjs' exited with code 7 before it listened on port \d+, the value of PORT\./,
-  );
+  assert.match(ends.message, /the program 'node index\.mjs' exited with code 7 before it listened on port \d+, the value of PORT\./);
   assert.match(ends.message, /DATABASE_URL is not set/);
   assert.match(
     (await errorOf('/absent')).message,

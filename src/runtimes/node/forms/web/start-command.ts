@@ -86,8 +86,6 @@ function nodeOptions(heapMiB: number, memoryMiB: number): string {
 export function shownCommand(command: readonly string[], codeFolder: string): string {
   const [, dashC, script] = command;
   const words = dashC === '-c' && script !== undefined ? script.replace(/^exec /, '') : command.join(' ');
-  return words
-    .replaceAll(`${codeFolder}/`, '')
-    .replaceAll(`${dirname(process.execPath)}/`, '')
-    .slice(0, 200);
+  const folders = [codeFolder, dirname(process.execPath)];
+  return folders.reduce((shown, folder) => shown.replaceAll(`${folder}/`, ''), words.replace(`--require ${MAPS} `, '')).slice(0, 200);
 }
