@@ -348,6 +348,6 @@ functions:
   const wrapped = `project: wrapped\nfunctions: { f: { source: f.js, form: lambda, env: { AWS_LAMBDA_EXEC_WRAPPER: /opt/otel-handler } } }\n`;
   const refused = await virga.deploy({ 'virga.yaml': wrapped, 'f.js': 'exports.handler = async () => 1;' });
   assert.equal(refused.code, 1);
-  assert.match(refused.stdout, /functions\.f\.env\.AWS_LAMBDA_EXEC_WRAPPER is .*: no program is started before/);
+  assert.match(refused.stderr, /functions\.f\.env\.AWS_LAMBDA_EXEC_WRAPPER is .*: no program is started before/);
   assert.match((await failure('/sdk')).message, /'@aws-sdk\/client-s3' comes with AWS Lambda's runtime but is not in the function's code/);
 });
