@@ -202,6 +202,19 @@ test('a layer is a folder or an archive, of the function or of all', () => {
   ]);
 });
 
+test('a program that would start the runtime of Lambda is refused where it stands', () => {
+  const wrapper = 'env: {AWS_LAMBDA_EXEC_WRAPPER: /opt/otel}';
+  const text = (defaults: string, own: string): string =>
+    `project: p\ndefaults: {${defaults}}\nfunctions: {f: {source: functions/hello.ts, ${own}}, g: {source: functions/hello.ts, form: lambda}}\n`;
+  const [own, ...more] = problems(text('memory: 64 MiB', `form: lambda, ${wrapper}`));
+  assert.match(own!, /^3:\d+: functions\.f\.env\.AWS_LAMBDA_EXEC_WRAPPER is "\/opt\/otel": no program is started before/);
+  assert.deepEqual(more, []);
+  const [common, ...others] = problems(text(wrapper, 'form: lambda'));
+  assert.match(common!, /^2:\d+: defaults\.env\.AWS_LAMBDA_EXEC_WRAPPER is/);
+  assert.deepEqual(others, []);
+  assert.equal(parse(text('memory: 64 MiB', wrapper)).functions.length, 2);
+});
+
 test('mistakes in the YAML itself have their place too', () => {
   assert.deepEqual(problems('project: a\n\tb: c\n'), ['2:1: a tab is not allowed for indentation in YAML; use spaces']);
   assert.deepEqual(problems('project: a\nproject: b\n'), ['2:1: this key is there twice; keys of one mapping must differ']);

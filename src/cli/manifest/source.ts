@@ -12,6 +12,8 @@ const EXPORT_NAME = /^[A-Za-z_$][A-Za-z0-9_$]{0,127}$/;
 /** AWS Lambda's way: a file without its extension, and what it exports. */
 const FILE_AND_EXPORT = /^[^\0-\x1f#]+\.[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*$/;
 
+const WRAPPER = 'AWS_LAMBDA_EXEC_WRAPPER';
+
 export type SourceKind = 'nodejs' | 'python' | 'wasm' | 'zip' | 'folder' | 'other';
 
 /** Which forms code of a language can have, beside `native`. */
@@ -66,6 +68,23 @@ export function layersProblems(layers: unknown, path: Path, { document, folder }
     const problem = there ? 'a layer is a folder or a .zip' : 'there is no such folder or .zip';
     return [{ ...document.placeOfValue([...path, index]), message: `${path.join('.')}[${index}] is ${JSON.stringify(layer)}: ${problem}` }];
   });
+}
+
+/** It would start the runtime of AWS Lambda, and here there is none to start. */
+export function wrapperProblem(
+  fn: Record<string, unknown>,
+  defaults: Record<string, unknown>,
+  { path, document }: Omit<At, 'folder'>,
+): Problem | undefined {
+  if ((fn['form'] ?? defaults['form']) !== 'lambda') return undefined;
+  const valueIn = (holder: Record<string, unknown>): unknown => (holder['env'] as Record<string, unknown> | null | undefined)?.[WRAPPER];
+  const own = valueIn(fn);
+  const wrapper = own ?? valueIn(defaults);
+  if (wrapper === undefined || wrapper === '') return undefined;
+  const at = [...(own === undefined ? ['defaults'] : path), 'env', WRAPPER];
+  const remedy =
+    'no program is started before the code of the form lambda; remove it, and load what it loads with NODE_OPTIONS: --require or --import';
+  return { ...document.placeOfValue(at), message: `${at.join('.')} is ${JSON.stringify(wrapper)}: ${remedy}` };
 }
 
 interface Declared {

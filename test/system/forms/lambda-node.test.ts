@@ -237,7 +237,11 @@ functions:
       'src/data.txt': 'data',
       'lib/at-root.js': `module.exports = 'from the root';`,
     },
-    'layer.zip': { 'nodejs/node_modules/layered/index.js': `module.exports = 'from the layer';`, 'greeting.txt': 'hello' },
+    'layer.zip': {
+      'nodejs/node_modules/layered/index.js': `module.exports = 'from the layer';`,
+      'greeting.txt': 'hello',
+      'extensions/tracer': '#!/bin/sh',
+    },
     'module.zip': {
       'package.json': '{"type":"module"}',
       'index.js': `
@@ -260,6 +264,10 @@ functions:
     name: 'common',
     env: 'AWS_Lambda_nodejs26.x',
   });
+  await eventually(async () => {
+    const { stdout } = await virga.cli(['logs', 'common', '--project', 'zips']);
+    return stdout.includes('the extensions tracer of /opt/extensions are not started') || undefined;
+  });
   const module = await virga.fetch('zips', '/module');
   assert.deepEqual([await module.text(), module.headers.get('x-middy')], ['v24', 'yes']);
 });
@@ -277,7 +285,6 @@ functions:
   throws: { source: code, handler: index.throws, http: GET /throws }
   wrong: { source: code, handler: index.wrong, http: GET /wrong }
   rest: { source: code, handler: index.echo, httpEvent: '1.0', http: GET /rest }
-  wrapped: { source: code, handler: index.echo, env: { AWS_LAMBDA_EXEC_WRAPPER: /opt/otel-handler }, http: GET /wrapped }
   sdk: { source: code, handler: sdk.handler, http: GET /sdk }
 `;
   await deployed(
@@ -338,6 +345,9 @@ functions:
   assert.match(wrong.message, /its body is an object; it must be a string/);
   const rest = await json(await virga.fetch('styles', '/rest'));
   assert.equal((rest['error'] as { code: string }).code, 'function_bad_response');
-  assert.match((await failure('/wrapped')).message, /AWS_LAMBDA_EXEC_WRAPPER is '\/opt\/otel-handler'/);
+  const wrapped = `project: wrapped\nfunctions: { f: { source: f.js, form: lambda, env: { AWS_LAMBDA_EXEC_WRAPPER: /opt/otel-handler } } }\n`;
+  const refused = await virga.deploy({ 'virga.yaml': wrapped, 'f.js': 'exports.handler = async () => 1;' });
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /functions\.f\.env\.AWS_LAMBDA_EXEC_WRAPPER is .*: no program is started before/);
   assert.match((await failure('/sdk')).message, /'@aws-sdk\/client-s3' comes with AWS Lambda's runtime but is not in the function's code/);
 });

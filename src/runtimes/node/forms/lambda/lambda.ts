@@ -15,6 +15,7 @@ import { lambdaEnvironment, lambdaIdentity, requestIdOf, traceHeaderOf } from '.
 import type { LambdaIdentity } from './environment.ts';
 import { EventLoop } from './event-loop.ts';
 import { fromLambdaResult, toLambdaEvent } from './events.ts';
+import { extensionsNotStarted } from './extensions.ts';
 import { findHandler } from './find-handler.ts';
 import { HandlerCall } from './handler-call.ts';
 import type { CallHost, LambdaHandler } from './handler-call.ts';
@@ -82,6 +83,8 @@ async function prepare(init: InitPayload, identity: LambdaIdentity, { log }: For
   Object.assign(process.env, environmentOf(init, identity));
   showTraceId();
   readNodePath();
+  const notStarted = extensionsNotStarted(init.codeFolder);
+  if (notStarted !== undefined) log.write(0, 'warn', notStarted);
   const options = env['NODE_OPTIONS'];
   if (options === undefined || options === '') return;
   const { applyNodeOptions } = await import('./node-options.ts');
