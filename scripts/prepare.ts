@@ -39,7 +39,16 @@ const NEEDS: Need[] = [
     isThere: () => existsSync('/usr/lib/python3/dist-packages/flask'),
     onlyFor: 'test',
   },
+  {
+    package: 'busybox-static',
+    why: 'a static binary that serves HTTP, for the runtime web',
+    isThere: () => find('busybox') !== null,
+    onlyFor: 'test',
+  },
 ];
+
+/** Bun and Deno are no part of `npm ci` (94 MB to fetch), but the tests run them. */
+const RUNTIMES = ['bun', 'deno'] as const;
 
 function main(): number {
   const purpose = process.argv[process.argv.indexOf('--for') + 1] === 'test' ? 'test' : 'start';
@@ -69,7 +78,19 @@ function main(): number {
       return 1;
     }
   }
+  if (purpose === 'test') installRuntimes();
   return checkNamespaces() || purpose === 'start' ? 0 : 1;
+}
+
+/** Without one its tests show that it is refused at deploy, and say that they did no more. */
+function installRuntimes(): void {
+  for (const name of RUNTIMES) {
+    const folder = join(import.meta.dirname, '..', 'runtimes', name);
+    if (existsSync(join(folder, 'node_modules', '.package-lock.json'))) continue;
+    say(`installing ${name} with npm`);
+    const { status } = spawnSync('npm', ['ci', '--prefix', folder, '--ignore-scripts'], { stdio: ['ignore', 2, 2] });
+    if (status !== 0) say(`npm could not install ${name}, so functions of it are not tested; what it printed above says why`);
+  }
 }
 
 function missingFor(purpose: 'start' | 'test'): Need[] {
