@@ -3,7 +3,7 @@
 // nothing when nothing is missing (and then takes a few ms), so it can run each time.
 //   prepare.ts [--for start|test]
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 interface Need {
@@ -23,8 +23,32 @@ const NEEDS: Need[] = [
   { package: 'python3', why: `the python3 runtime, ${PYTHON_MIN.join('.')} or later`, isThere: hasPython },
   { package: 'util-linux', why: 'setpriv, with which a child gives up its privileges', isThere: () => find('setpriv') !== null },
   { package: 'procps', why: 'ps, with which tests look for processes left behind', isThere: () => find('ps') !== null, onlyFor: 'test' },
+  {
+    package: 'cmake',
+    why: 'with which aws-lambda-ric of npm builds its native part',
+    isThere: () => find('cmake') !== null,
+    onlyFor: 'test',
+  },
+  { package: 'g++', why: 'the compiler of that native part', isThere: () => find('g++') !== null, onlyFor: 'test' },
+  { package: 'make', why: 'the same', isThere: () => find('make') !== null, onlyFor: 'test' },
+  { package: 'xz-utils', why: 'which unpacks its sources', isThere: () => find('xz') !== null, onlyFor: 'test' },
   { package: 'curl', why: 'a client that the tests did not write themselves', isThere: () => find('curl') !== null, onlyFor: 'test' },
+  {
+    package: 'python3-flask',
+    why: "Flask, with which Python's web apps and Google's functions are tested",
+    isThere: () => existsSync('/usr/lib/python3/dist-packages/flask'),
+    onlyFor: 'test',
+  },
+  {
+    package: 'busybox-static',
+    why: 'a static binary that serves HTTP, for the runtime web',
+    isThere: () => find('busybox') !== null,
+    onlyFor: 'test',
+  },
 ];
+
+/** Bun and Deno are no part of `npm ci` (94 MB to fetch), but the tests run them. */
+const RUNTIMES = ['bun', 'deno'] as const;
 
 function main(): number {
   const purpose = process.argv[process.argv.indexOf('--for') + 1] === 'test' ? 'test' : 'start';
@@ -54,7 +78,19 @@ function main(): number {
       return 1;
     }
   }
+  if (purpose === 'test') installRuntimes();
   return checkNamespaces() || purpose === 'start' ? 0 : 1;
+}
+
+/** Without one its tests show that it is refused at deploy, and say that they did no more. */
+function installRuntimes(): void {
+  for (const name of RUNTIMES) {
+    const folder = join(import.meta.dirname, '..', 'runtimes', name);
+    if (existsSync(join(folder, 'node_modules', '.package-lock.json'))) continue;
+    say(`installing ${name} with npm`);
+    const { status } = spawnSync('npm', ['ci', '--prefix', folder, '--ignore-scripts'], { stdio: ['ignore', 2, 2] });
+    if (status !== 0) say(`npm could not install ${name}, so functions of it are not tested; what it printed above says why`);
+  }
 }
 
 function missingFor(purpose: 'start' | 'test'): Need[] {

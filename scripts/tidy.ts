@@ -2,7 +2,7 @@
 // table of import-table.ts, cycles, the environment, barrels, names, sizes, headers, machine paths, markers, arguments for
 // dependencies). Invariant: each rule has a planted violation in tidy.test.ts that it must catch.
 // Run as a program it prints `file:line rule: message` for each problem and exits 1. Callers: check.ts, tidy.test.ts.
-import { readdirSync, readFileSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, dirname, join, matchesGlob, posix, relative } from 'node:path';
 import { parseSync } from 'rolldown/utils';
@@ -225,7 +225,8 @@ function checkDependencies(root: string, problems: Problem[]): void {
     }
   };
   const argued = read(document);
-  for (const file of ['package.json', 'bench/package.json', 'examples/tour/package.json']) {
+  const manifests = globSync(['package.json', 'bench/package.json', '{examples,runtimes}/*/package.json'], { cwd: root });
+  for (const file of manifests.toSorted()) {
     const text = read(file);
     if (text === '') continue;
     const {

@@ -98,6 +98,8 @@ export interface InvokeOptions extends CallOptions {
   version?: number | undefined;
   /** Becomes the `x-request-id` of the call. */
   requestId?: string | undefined;
+  /** What functions of AWS Lambda find as the client context. */
+  clientContext?: Record<string, unknown> | undefined;
 }
 
 export class VirgaControl {
@@ -205,6 +207,7 @@ export class VirgaControl {
       body: { bytes: payload.body ?? '', contentType: payload.contentType ?? 'application/json' },
       signal: options.signal,
       requestId: options.requestId,
+      ...(options.clientContext === undefined ? {} : { headers: { 'x-amz-client-context': base64Of(options.clientContext) } }),
       timeoutMs: null,
     });
   }
@@ -267,4 +270,9 @@ function pathOf(...segments: string[]): string {
 
 function logQuery(filter: LogFilter): Record<string, string | number | undefined> {
   return { function: filter.function, invocation: filter.invocation, since: filter.since, after: filter.after, last: filter.last };
+}
+
+/** Without Buffer: the SDK runs in browsers too. */
+function base64Of(value: unknown): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value))));
 }

@@ -28,6 +28,7 @@ export interface ApiRequest {
   /** null: no bound but the signal. */
   timeoutMs?: number | null;
   requestId?: string | undefined;
+  headers?: Record<string, string>;
 }
 
 export class Transport {
@@ -52,6 +53,7 @@ export class Transport {
       authorization: `Bearer ${this.#token}`,
       accept: 'application/json, application/x-ndjson',
       'user-agent': this.#userAgent,
+      ...request.headers,
     };
     if (request.requestId !== undefined) headers['x-request-id'] = request.requestId;
     const init: RequestInit & { duplex?: 'half' } = { method: request.method, headers, redirect: 'error' };

@@ -71,6 +71,8 @@ export interface EdgeInvocation {
   contentType: string;
   requestId: string;
   traceparent: string | undefined;
+  /** JSON, in ASCII alone. */
+  clientContext: string | undefined;
   body: AsyncIterable<Uint8Array>;
   /** Aborts when the client leaves. */
   signal: AbortSignal;

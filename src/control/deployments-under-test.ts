@@ -233,6 +233,7 @@ export function deploymentCases(start: StartControl): void {
         runtime: null,
         strong: null,
         strongReason: 'gVisor is not installed',
+        runtimes: [],
         lateFiles: true,
         enforcement: { isolation: null, memory: 'watcher', cpus: null, pids: null, tmp: null, network: null, notes: ['no cgroups here'] },
       };
@@ -259,6 +260,24 @@ export function deploymentCases(start: StartControl): void {
       control.edge.stats.sandbox = { ...sandbox!, strong: { ...sandbox!, driver: 'oci', runtime: 'runsc' }, strongReason: null };
       try {
         assert.equal((await deploy('strong', request(one, { isolation: 'strong' }))).status, 201);
+      } finally {
+        control.edge.stats.sandbox = sandbox;
+      }
+    });
+
+    test('a runtime that the node does not have is refused with the remedy, and taken once it is there', async () => {
+      const { sandbox } = control.edge.stats;
+      const bun = (remedy: string | null) => ({ ...sandbox!, runtimes: [{ name: 'bun' as const, version: null, remedy }] });
+      try {
+        control.edge.stats.sandbox = bun('run `npm ci --prefix runtimes/bun`');
+        const refused = await deploy('bun', request(one, { runtime: 'bun' }));
+        assert.equal(refused.status, 422);
+        assert.match(
+          refused.body.error.message,
+          /'hello' asks for runtime bun, which this node does not have: it is not installed; run `npm ci --prefix runtimes\/bun`$/,
+        );
+        control.edge.stats.sandbox = bun(null);
+        assert.equal((await deploy('bun', request(one, { runtime: 'bun' }))).status, 201);
       } finally {
         control.edge.stats.sandbox = sandbox;
       }

@@ -56,6 +56,7 @@ export class EdgeSocket implements EdgeClient {
     if (call.version !== undefined) query.set('version', String(call.version));
     const headers: Record<string, string> = { 'content-type': call.contentType, 'x-request-id': call.requestId };
     if (call.traceparent !== undefined) headers['traceparent'] = call.traceparent;
+    if (call.clientContext !== undefined) headers['x-client-context'] = call.clientContext;
     return await this.#ask({
       method: 'POST',
       path: `/invoke?${query.toString()}`,

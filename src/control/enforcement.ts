@@ -47,6 +47,7 @@ export function checkEnforcement(
     if (!asked.some((ask) => ask.explicit)) return undefined;
     return 'the edge does not answer, so it is not known whether this node can enforce all settings; the functions start only if it can';
   }
+  refused.push(...versions.flatMap((version) => runtimeOf(version, sandbox)));
   if (sandbox.strong === null) refused.push(...versions.flatMap((version) => strongOf(version, sandbox.strongReason)));
   const driverOf = (ask: Asked): DriverStats => (ask.isolation === 'strong' ? (sandbox.strong ?? sandbox) : sandbox);
   const unheld = asked.filter((ask) => !holds(driverOf(ask), ask));
@@ -68,6 +69,12 @@ function holds({ enforcement }: DriverStats, ask: Asked): boolean {
   // `none` holds where nothing is reached at all.
   if (ask.limit === 'network' && ask.value !== 'none') return enforcement.network === 'relay';
   return enforcement[ask.limit] !== null;
+}
+
+function runtimeOf({ function: fn, settings }: { function: string; settings: VersionSettings }, { runtimes }: Sandbox): Refused[] {
+  const remedy = runtimes.find(({ name }) => name === settings.runtime)?.remedy;
+  if (typeof remedy !== 'string') return [];
+  return [{ function: fn, setting: 'runtime', value: settings.runtime, reason: 'it is not installed', remedy }];
 }
 
 /** Never run with less than it asks for: see node-driver.ts for one that was deployed before gVisor went away. */
@@ -125,6 +132,6 @@ function refuse(refused: Refused[]): void {
   if (first === undefined) return;
   const more = refused.length > 1 ? ` (and ${refused.length - 1} more, see detail)` : '';
   const remedy = first.remedy ?? 'remove the setting from virga.yaml or lower it';
-  const message = `function '${first.function}' asks for ${first.setting} ${first.value}, which this node cannot enforce: ${first.reason}${more}; ${remedy}`;
+  const message = `function '${first.function}' asks for ${first.setting} ${first.value}, which this node ${first.setting === 'runtime' ? 'does not have' : 'cannot enforce'}: ${first.reason}${more}; ${remedy}`;
   throw new VirgaError('setting_not_enforceable', message, { detail: { refused } });
 }

@@ -196,7 +196,15 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
       functions: [],
       blanks: [],
       records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },
-      sandbox: { driver: 'bubblewrap', runtime: null, lateFiles: true, enforcement, strong: null, strongReason: 'gVisor is not installed' },
+      sandbox: {
+        driver: 'bubblewrap',
+        runtime: null,
+        lateFiles: true,
+        enforcement,
+        strong: null,
+        strongReason: 'gVisor is not installed',
+        runtimes: [],
+      },
     },
     onInvoke: (_request, response) => void response.writeHead(500).end(),
     close: () =>

@@ -215,6 +215,23 @@ export function recordCases(start: StartControl): void {
       assert.equal((await control.call('POST', `${path}?version=one`)).status, 400);
     });
 
+    test("an AWS client's context goes on as JSON in ASCII, and one that is none is refused", async () => {
+      control.edge.onInvoke = (incoming, outgoing) => {
+        incoming.resume();
+        outgoing.setHeader('content-type', 'application/json');
+        outgoing.end(JSON.stringify(incoming.headers['x-client-context'] ?? null));
+      };
+      const path = '/v1/projects/tour/functions/hello/invoke';
+      const sent = async (header: string) => control.call('POST', path, { headers: { 'x-amz-client-context': header } });
+      const base64 = (text: string): string => Buffer.from(text).toString('base64');
+      assert.equal((await sent(base64('{"custom": {"a": "zwölf"}}'))).body, '{"custom":{"a":"zw\\u00f6lf"}}');
+      for (const wrong of [base64('[1]'), base64('{'), 'none at all', base64(`{"a":"${'x'.repeat(3_000)}"}`)]) {
+        const { status, body } = await sent(wrong);
+        assert.deepEqual([status, body.error.code], [400, 'invalid_request']);
+        assert.match(body.error.message, /^x-amz-client-context (?:is not a JSON object in base64|has 4\d\d\d bytes; at most 3583)/);
+      }
+    });
+
     test('what the edge refuses comes back as it is, also before the payload was read', async () => {
       control.edge.onInvoke = (_incoming, outgoing) => {
         outgoing.writeHead(429, { 'content-type': 'application/json', 'retry-after': '3' });

@@ -3,6 +3,7 @@
 // project exists is the edge's to say, from what it serves.
 import { z } from '@hono/zod-openapi';
 import type { InvokeAnswer } from '../protocol/control-api.ts';
+import { VirgaError } from '../protocol/errors.ts';
 import { bodyChunks, checkBodyHeaders } from './body.ts';
 import type { BodyLimit } from './body.ts';
 import type { ControlContext } from './context.ts';
@@ -12,6 +13,8 @@ import { errorBody, invocationRecord, logLine, name, wholeNumber } from './schem
 
 /** Clients give up after minutes of silence (undici: five); functions may take fifteen. An interim answer resets that. */
 const INTERIM_MS = 60_000;
+/** As AWS Lambda has it. */
+const CLIENT_CONTEXT_BYTES_MAX = 3_583;
 
 const answer = z
   .object({
@@ -31,7 +34,8 @@ export function invokeFunction(app: ControlApp, { edge, limits }: Pick<ControlCo
       method: 'post',
       path: '/v1/projects/{project}/functions/{function}/invoke',
       summary: 'Call a function and wait for it',
-      description: 'The body is the payload. The answer is 200 whenever there was an invocation: if the function failed, `error` says how.',
+      description:
+        'The body is the payload. The header `x-amz-client-context` (JSON in base64, at most 3583 bytes) is what functions of AWS Lambda find as the client context. The answer is 200 whenever there was an invocation: if the function failed, `error` says how.',
       params: z.strictObject({ project: name, function: name }),
       query: z.strictObject({
         version: wholeNumber.optional().openapi({ type: 'integer', description: 'Default: the one that is served.' }),
@@ -62,6 +66,7 @@ export function invokeFunction(app: ControlApp, { edge, limits }: Pick<ControlCo
           contentType: incoming.headers['content-type'] ?? 'application/json',
           requestId,
           traceparent: incoming.headers['traceparent']?.toString(),
+          clientContext: clientContextOf(incoming.headers['x-amz-client-context']?.toString()),
           body: bodyChunks(incoming, limit),
           signal: left.signal,
         });
@@ -74,4 +79,21 @@ export function invokeFunction(app: ControlApp, { edge, limits }: Pick<ControlCo
       }
     },
   );
+}
+
+/** As AWS's clients send it; so that it may travel in a header again, as JSON in ASCII alone. */
+function clientContextOf(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const bytes = Buffer.byteLength(header);
+  if (bytes > CLIENT_CONTEXT_BYTES_MAX)
+    throw new VirgaError('invalid_request', `x-amz-client-context has ${bytes} bytes; at most ${CLIENT_CONTEXT_BYTES_MAX} are taken`);
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(header, 'base64').toString('utf8'));
+  } catch {
+    value = undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new VirgaError('invalid_request', 'x-amz-client-context is not a JSON object in base64, such as eyJjdXN0b20iOnt9fQ==');
+  return JSON.stringify(value).replace(/[^\x20-\x7e]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

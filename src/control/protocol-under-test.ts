@@ -90,7 +90,7 @@ export function protocolCases(start: StartControl): void {
       assert.match(problems.get('functions.hello.artifact')!.message, /sha256/);
       assert.match(
         problems.get('functions.hello.settings.runtime')!.message,
-        /one of nodejs26, nodejs24, python3; did you mean nodejs26\?/,
+        /one of nodejs26, nodejs24, python3, .*; did you mean nodejs26\?/,
       );
       assert.equal(problems.get('functions.hello.settings.runtime')!.value, 'nodejs62');
       assert.match(problems.get('functions.hello.settings.memroyMiB')!.message, /did you mean 'memoryMiB'/);

@@ -58,7 +58,13 @@ const edgeStats = z.object({
     written: z.int(),
     dropped: z.object({ invocations: z.int(), logLines: z.int() }),
   }),
-  sandbox: driver.extend({ strong: driver.nullable(), strongReason: z.string().nullable() }).nullable(),
+  sandbox: driver
+    .extend({
+      strong: driver.nullable(),
+      strongReason: z.string().nullable(),
+      runtimes: z.array(z.object({ name: z.enum(FUNCTION_RUNTIMES), version: z.string().nullable(), remedy: z.string().nullable() })),
+    })
+    .nullable(),
 });
 
 const status = z

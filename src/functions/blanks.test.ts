@@ -15,6 +15,7 @@ const STATUS: NodeSandboxStatus = {
   lateFiles: true,
   strong: null,
   strongReason: 'not here',
+  runtimes: [],
   enforcement: { isolation: 'namespaces', memory: null, cpus: null, pids: null, tmp: null, network: null, notes: [] },
 };
 

@@ -65,6 +65,8 @@ export function answerError(version: DeployedVersion, error: GuestError, seen: S
     const message = `${nameOf(version)} gave an answer that is not a response: ${error.message.slice(0, 500)}`;
     return new VirgaError('function_bad_response', message, { cause: what });
   }
+  if (error.name === 'EventRefused')
+    return new VirgaError('function_error', `${nameOf(version)} failed: ${error.message.slice(0, 200)}`, { cause: what });
   const hint = limitHint(version, what);
   const advice = hint === null ? '' : `; ${hint.advice}`;
   return new VirgaError(

@@ -49,6 +49,8 @@ export interface InstanceEvents {
   /** A call ended, for good or ill: time to write its record. */
   callEnded(instance: Instance, call: Call): void;
   log(source: LogSource, call: Call | undefined, level: LogLevelName, text: string): void;
+  /** A call became a connection of another protocol, which may be silent for as long as it lasts. */
+  upgraded(call: Call): void;
   /** Nothing of it is left. */
   dead(instance: Instance): void;
 }
@@ -271,6 +273,7 @@ export class Instance implements CallHost {
     call.headAt = performance.now();
     call.status = meta.status;
     call.bytesOut += body.length;
+    if (call.upgraded) this.#events.upgraded(call);
     if (!call.abandoned) call.request.sink.head(meta.status, meta.headers, body, end);
     if (end) this.#finish(call);
   }

@@ -70,8 +70,9 @@ test('whatever comes and goes, no project runs too many calls, and nobody waits 
           for (const other of own) if (other.waiting > 0 && other.running === 0) assert.equal(project.running, 5);
         }
       }
-      for (const one of pools) while (one.running > 0) one.end();
-      assert.ok(pools.every((one) => one.running === 0 && one.waiting === 0));
+      // Whoever was let in meanwhile ends as well.
+      while (pools.some((one) => one.running > 0)) for (const one of pools) if (one.running > 0) one.end();
+      assert.ok(pools.every((one) => one.waiting === 0));
       assert.ok(projects.every(({ running, demand }) => running === 0 && demand === 0));
     }),
   );
@@ -103,4 +104,14 @@ test('a quiet project runs at once beside one with a thousand calls, and its nex
     running[ends++ % running.length]!.end();
     assert.ok(ends < 100, `${ends} calls ended before the tenth of the quiet project began`);
   }
+});
+
+test('a call that keeps no processor busy any more makes room, and still counts as running', () => {
+  const gate = new RunGate(new VirtualTime(), limits);
+  const pool = new Pool(gate, new ProjectLoad('a'), 1);
+  for (let n = 0; n < 3; n++) pool.call();
+  assert.deepEqual([pool.running, pool.waiting], [2, 1]);
+  gate.rest(pool.project, pool.demand);
+  gate.letIn();
+  assert.deepEqual([pool.running, pool.waiting, pool.project.running], [3, 0, 3]);
 });

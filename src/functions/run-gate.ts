@@ -48,6 +48,11 @@ export class RunGate {
 
   leave(project: ProjectLoad, demand: number): void {
     project.running--;
+    this.rest(project, demand);
+  }
+
+  /** A call that goes on without keeping processors busy: what it is counted with is given back now, and not when it leaves. */
+  rest(project: ProjectLoad, demand: number): void {
     // What floating point leaves over must not add up.
     project.demand = project.running === 0 ? 0 : project.demand - demand;
     this.#demand = Math.max(0, this.#demand - demand);

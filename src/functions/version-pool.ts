@@ -64,6 +64,7 @@ export class VersionPool implements Runner, Tenant {
       slotFree: (instance) => this.#onSlotFree(instance),
       callEnded: (instance, call) => this.#onCallEnded(instance, call),
       log: host.log,
+      upgraded: (call) => this.#onUpgraded(call),
       dead: (instance) => this.#onDead(instance),
     };
     this.starts = new Starts({
@@ -276,6 +277,12 @@ export class VersionPool implements Runner, Tenant {
     this.#host.callEnded(instance, call);
     // No slot frees with it, but others may run.
     if (instance.state !== 'live') queueMicrotask(() => this.#host.gate.letIn());
+  }
+
+  #onUpgraded(call: Call): void {
+    this.#host.gate.rest(this.project, call.demand);
+    call.demand = 0;
+    this.#host.gate.letIn();
   }
 
   #onDead(instance: Instance): void {

@@ -119,8 +119,10 @@ describe('frames', () => {
 
   test('the meta of an event survives the way through one frame', () => {
     const meta: EventRequestMeta = { kind: 'event', id: 'inv_1', trace: 't', trigger: 'invoke', contentType: 'text/plain; é 漢' };
-    const encoded = encodeMetaFrame(FrameType.REQUEST, meta, undefined, { flags: Flag.END, stream: 1, arg: 1 });
-    assert.deepEqual(decodeMeta(encoded.subarray(HEADER_BYTES)).meta, meta);
+    for (const event of [meta, { ...meta, clientContext: '{"client":{}}' }]) {
+      const encoded = encodeMetaFrame(FrameType.REQUEST, event, undefined, { flags: Flag.END, stream: 1, arg: 1 });
+      assert.deepEqual(decodeMeta(encoded.subarray(HEADER_BYTES)).meta, event);
+    }
   });
 
   test('a field with a NUL is refused: it cannot pass for two', () => {

@@ -23,6 +23,15 @@ export interface BlankStats {
   booting: number;
 }
 
+/** One of what functions can ask for. */
+export interface RuntimeStats {
+  name: FunctionRuntime;
+  /** Of Bun and Deno, which a node may have or not. */
+  version: string | null;
+  /** null: it is there; else how to get it. */
+  remedy: string | null;
+}
+
 /** SandboxDriverStatus of sandbox/sandbox.ts. */
 export interface DriverStats {
   driver: string;
@@ -50,5 +59,5 @@ export interface EdgeStats {
   blanks: BlankStats[];
   records: { pending: number; pendingBytes: number; written: number; dropped: { invocations: number; logLines: number } };
   /** NodeSandboxStatus of sandbox/sandbox.ts; null while the launcher is not connected. */
-  sandbox: (DriverStats & { strong: DriverStats | null; strongReason: string | null }) | null;
+  sandbox: (DriverStats & { strong: DriverStats | null; strongReason: string | null; runtimes: RuntimeStats[] }) | null;
 }

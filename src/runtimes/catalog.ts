@@ -10,7 +10,11 @@ import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rename, rm } from 'node:f
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
+import { FUNCTION_RUNTIMES, bootedRuntime } from '../protocol/settings.ts';
 import type { RuntimeName } from '../protocol/settings.ts';
+import type { RuntimeStats } from '../protocol/stats.ts';
+import { PROGRAM_RUNTIMES, findProgram, remedyOf } from './catalog-programs.ts';
+import type { FoundProgram, ProgramRuntime } from './catalog-programs.ts';
 
 /** Where a runtime's files are inside a sandbox. The artifact is the working folder. */
 const GUEST = '/virga';
@@ -34,6 +38,8 @@ export class RuntimeCatalog {
   readonly #binaries: Map<RuntimeName, string>;
   readonly #guests: { node: Guest; python: Guest | null };
   readonly #builds: Map<RuntimeName, string>;
+  /** Looked for once, at the start. */
+  readonly #programs = new Map<ProgramRuntime, FoundProgram>();
 
   /** Builds the guests that are not there yet, and removes those of older sources. Safe to call with sandboxes running of the same sources. */
   static async open(folder: string): Promise<RuntimeCatalog> {
@@ -59,6 +65,21 @@ export class RuntimeCatalog {
     this.#binaries = binaries;
     this.#guests = guests;
     this.#builds = builds;
+    for (const name of PROGRAM_RUNTIMES) {
+      const found = findProgram(name);
+      if (found !== null) this.#programs.set(name, found);
+    }
+  }
+
+  /** What functions can ask for, and what lacks here. */
+  get runtimes(): RuntimeStats[] {
+    return FUNCTION_RUNTIMES.map((name) => {
+      const program = (PROGRAM_RUNTIMES as readonly string[]).includes(name) ? (name as ProgramRuntime) : undefined;
+      const booted = this.#binaries.has(bootedRuntime(name));
+      const version = program === undefined ? null : (this.#programs.get(program)?.version ?? null);
+      if (!booted) return { name, version, remedy: 'run scripts/prepare.ts on the node: it installs what is missing' };
+      return { name, version, remedy: program !== undefined && version === null ? remedyOf(program) : null };
+    });
   }
 
   /**
@@ -73,7 +94,8 @@ export class RuntimeCatalog {
   get folders(): string[] {
     const nodes = ([...this.#binaries] as [RuntimeName, string][]).filter(([name]) => name !== 'python3');
     const guests = Object.values(this.#guests).filter((guest) => guest !== null);
-    return [...new Set([...nodes.map(([, path]) => dirname(path)), ...guests.map((guest) => guest.folder)])];
+    const programs = [...this.#programs.values()].map(({ folder }) => folder);
+    return [...new Set([...nodes.map(([, path]) => dirname(path)), ...guests.map((guest) => guest.folder), ...programs])];
   }
 
   /** Null when this machine does not have the runtime. */
@@ -103,12 +125,16 @@ export class RuntimeCatalog {
         mounts: [{ source: this.#guests.python.folder, target: GUEST }],
       };
     }
+    // They stand beside one guest alone.
+    const programs = program === 'guest' && name === bootedRuntime('bun') ? [...this.#programs.values()] : [];
+    const path = [BINARIES, ...programs.map(({ target }) => target), env.PATH].join(':');
     return {
       argv: [`${BINARIES}/node`, ...nodeFlags(memoryMiB), `${GUEST}/${program}.cjs`, ...args],
-      env: { ...env, PATH: `${BINARIES}:${env.PATH}`, UV_THREADPOOL_SIZE: '4', MALLOC_ARENA_MAX: '2' },
+      env: { ...env, PATH: path, UV_THREADPOOL_SIZE: '4', MALLOC_ARENA_MAX: '2' },
       mounts: [
         { source: this.#guests.node.folder, target: GUEST },
         { source: dirname(binary), target: BINARIES },
+        ...programs.map(({ folder, target }) => ({ source: folder, target })),
       ],
     };
   }
@@ -204,7 +230,7 @@ async function guestFolder(folder: string, sources: Sources, build: (to: string)
 async function bundleNodeGuest(to: string): Promise<void> {
   // Loaded only when there is something to build: it costs 60 ms.
   const { rolldown } = await import('rolldown');
-  for (const program of ['guest', 'compile']) {
+  for (const program of ['guest', 'compile', 'program-maps']) {
     const bundle = await rolldown({ input: join(import.meta.dirname, `node/${program}.ts`), platform: 'node', logLevel: 'warn' });
     // The forms of the guest are chunks of their own.
     await bundle.write({ dir: to, format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: `${program}-[name].cjs`, minify: false });

@@ -8,7 +8,7 @@ import type { Launch, LaunchedSandbox, OutputSink, SandboxDriver } from './drive
 import type { NodeSandboxStatus } from './sandbox.ts';
 
 export class NodeDriver implements SandboxDriver {
-  readonly status: NodeSandboxStatus;
+  readonly status: Omit<NodeSandboxStatus, 'runtimes'>;
   readonly #standard: SandboxDriver;
   readonly #strong: SandboxDriver | null;
 

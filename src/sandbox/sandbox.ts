@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { Egress } from '../protocol/egress.ts';
 import type { Isolation, RuntimeName } from '../protocol/settings.ts';
+import type { RuntimeStats } from '../protocol/stats.ts';
 
 /** Everything about a sandbox that is fixed when it boots: blanks of equal shape are as good as each other. */
 export interface SandboxShape {
@@ -132,6 +133,7 @@ export interface NodeSandboxStatus extends SandboxDriverStatus {
   strong: SandboxDriverStatus | null;
   /** Why `strong` is null, and the remedy. */
   strongReason: string | null;
+  runtimes: RuntimeStats[];
 }
 
 /** The port that the engine uses. */

@@ -82,6 +82,7 @@ async function invoke(
     chunks.push(chunk);
   }
   const trace = continueTrace(request.headers['traceparent']?.toString());
+  const clientContext = request.headers['x-client-context']?.toString();
   const logs: LogLine[] = [];
   const answer = new CollectedAnswer({ payload: Buffer.concat(chunks), bytesMax: options.invokeBytesMax });
   const call = options.engine.invoke({
@@ -92,6 +93,7 @@ async function invoke(
       trace: trace.traceparent,
       trigger: 'invoke',
       contentType: request.headers['content-type'] ?? 'application/json',
+      ...(clientContext === undefined ? {} : { clientContext }),
     },
     traceId: trace.traceId,
     body: undefined,

@@ -67,6 +67,7 @@ export async function runLauncher(config: Config): Promise<RunningRole> {
   await compiled.sweep(artifactsFolder);
   const service = new LauncherService({
     driver,
+    runtimes: catalog.runtimes,
     boot: (spec) => bootOf(spec, catalog),
     files: (assignment, spec) => filesOf(assignment, spec, { artifacts, compiled }),
     fileTargets: [CODE, COMPILED],

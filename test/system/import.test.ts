@@ -41,7 +41,7 @@ async function importAndDeploy(folder: string, args: string[] = []): Promise<Rep
   return imported.json<Report>();
 }
 
-test('a service of the Serverless Framework: TypeScript, Python, layers, routes, a function URL', async () => {
+test('a service of the Serverless Framework: TypeScript, Python, layers, both kinds of events, a function URL', async () => {
   const folder = await project({
     'serverless.yml': `service: shop
 provider:
@@ -70,7 +70,7 @@ functions:
     runtime: python3.12
     layers: [!Ref SharedLambdaLayer]
     events:
-      - httpApi: POST /stats
+      - http: {method: post, path: stats}
   page:
     handler: src/page.show
     url: true
@@ -98,7 +98,7 @@ from shared_numbers import factor
 
 def run(event, context):
     numbers = json.loads(event["body"])
-    return {"statusCode": 200, "body": json.dumps([total(numbers) * factor, event["rawPath"], event["version"]])}
+    return {"statusCode": 200, "body": json.dumps([total(numbers) * factor, event["resource"], event["httpMethod"]])}
 `,
     'handlers/sums.py': 'def total(numbers):\n    return sum(numbers)\n',
     'src/page.js': `const fs = require('fs');
@@ -129,7 +129,7 @@ exports.show = async (event) => ({
     name: 'get-order',
   });
   const stats = await virga.fetch('shop', '/stats', { method: 'POST', body: '[1, 2, 6]' });
-  assert.deepEqual(await stats.json(), [90, '/stats', '2.0']);
+  assert.deepEqual(await stats.json(), [90, '/stats', 'POST']);
   const page = await virga.fetch('shop', '/some/where');
   assert.equal(await page.text(), '<h1>page</h1>/some/where');
 });
@@ -186,6 +186,45 @@ done
   assert.equal(await zipped.text(), `GET|Good day, ${report.project}|Sir or Madam`);
   const shell = await virga.cli(['invoke', 'shell-function', '--project', report.project, '--data', '{"a":1}']);
   assert.deepEqual(JSON.parse(shell.stdout), { handler: 'echo', event: { a: 1 } }, shell.stderr);
+});
+
+test('a Cloudflare Worker, of one of its environments', async () => {
+  const folder = await project({
+    'wrangler.toml': `name = "links"
+main = "src/index.ts"
+compatibility_date = "2026-01-01"
+routes = ["links.example/api/*"]
+
+[vars]
+STAGE = "development"
+
+[env.production.vars]
+STAGE = "production"
+GITHUB_TOKEN = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
+
+[triggers]
+crons = ["0 * * * *"]
+`,
+    '.dev.vars': 'SIGNING_SECRET=local\n',
+    'src/index.ts': `interface Env { STAGE: string; GITHUB_TOKEN?: string; SIGNING_SECRET?: string }
+export default {
+  async fetch(request: Request, env: Env, ctx: { waitUntil(promise: Promise<unknown>): void }): Promise<Response> {
+    ctx.waitUntil(Promise.resolve());
+    return Response.json([new URL(request.url).pathname, env.STAGE, env.GITHUB_TOKEN ?? 'none', env.SIGNING_SECRET ?? 'none']);
+  },
+};
+`,
+  });
+  const report = await importAndDeploy(folder, ['--stage', 'production']);
+  assert.deepEqual([report.project, report.functions], ['links-production', ['links-production']]);
+  const left = report.items.filter((item) => item.fate === 'left').map(({ file, line, what }) => `${file}:${line} ${what}`);
+  assert.deepEqual(left, [
+    '.dev.vars:1 secret SIGNING_SECRET',
+    'wrangler.toml:11 variable GITHUB_TOKEN',
+    'wrangler.toml:14 schedule 0 * * * *',
+  ]);
+  const answer = await virga.fetch('links-production', '/api/a/b');
+  assert.deepEqual(await answer.json(), ['/api/a/b', 'production', 'none', 'none']);
 });
 
 test('an app of Azure Functions, built from its source', async () => {

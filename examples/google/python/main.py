@@ -1,6 +1,7 @@
 """Functions as Google's documents have them, in Python: HTTP with Flask's request, CloudEvents, and typed ones."""
 
 import base64
+import time
 from dataclasses import dataclass
 
 import flask
@@ -25,6 +26,7 @@ def countdown(request):
     def lines():
         for left in range(start, -1, -1):
             yield "data: %d\n\n" % left
+            time.sleep(0.02)
 
     return flask.Response(lines(), mimetype="text/event-stream")
 

@@ -5,19 +5,20 @@ import { mkdtemp, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
-import { sourceKind } from '../manifest/source.ts';
+import { isAsItIs, isProgram, sourceKind } from '../manifest/source.ts';
 import { ARCHIVE_LIMITS } from './archive.ts';
 import type { ArtifactEntry } from './archive.ts';
 import { filesOfFolder } from './folder-files.ts';
 import { includedFiles, staticPart } from './include.ts';
 import { appHandler, checkAzureApp, ownTexts, packagesAbove } from './node-app.ts';
 import type { BuiltFunction } from './node.ts';
+import { programFile, programPackages } from './program.ts';
 import { checkProgram } from './wasm.ts';
 import type { Target } from './packages.ts';
 import { checkWorker } from './worker-check.ts';
 import { unzip } from './zip.ts';
 
-const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv']);
+const SKIPPED_NAMES = new Set(['.git', '.hg', '.virga', '.DS_Store', 'virga.yaml', '__pycache__', '.venv', 'export-lambda']);
 /** Secrets of this machine: Azure keeps those of a developer in local.settings.json, Cloudflare in .dev.vars. */
 const SKIPPED_FILES = /^\.(?:env|dev\.vars)(?:\.|$)|^local\.settings\.json$/;
 const NAMES_SHOWN = 12;
@@ -31,8 +32,10 @@ export async function buildAsItIs(
   const source = join(manifest.folder, fn.source);
   if (fn.settings.runtime === 'wasm') await checkProgram(source, fn);
   const own = await ownEntries(fn, { manifest, workFolder, source });
+  const kind = sourceKind(manifest.folder, fn.source);
+  if (isProgram(fn.settings.runtime)) own.push(...(await programPackages(fn, { source, kind, own, target })));
   const isApp = fn.settings.runtime.startsWith('nodejs') && (fn.settings.form === 'azure' || fn.settings.form === 'google');
-  if (isApp && sourceKind(manifest.folder, fn.source) === 'folder') own.push(...(await packagesAbove(source, own, target)));
+  if (isApp && kind === 'folder') own.push(...(await packagesAbove(source, own, target)).entries);
   if (fn.settings.form === 'azure') await checkAzureApp(fn, own);
   const worker = fn.settings.form === 'workers' ? checkWorker(fn, { manifest, sources: await ownTexts(own) }) : undefined;
   const included = await includedFiles(manifest.folder, fn.include);
@@ -40,7 +43,11 @@ export async function buildAsItIs(
   return {
     entries,
     // A layer may bring the program that is started.
-    handler: isApp ? await appHandler(fn, entries) : handlerOf(fn, [...layers, ...entries]),
+    handler: isApp
+      ? await appHandler(fn, entries)
+      : isProgram(fn.settings.runtime)
+        ? await programFile(fn, isAsItIs(kind) ? undefined : fileOf(fn), entries)
+        : handlerOf(fn, [...layers, ...entries]),
     sources: [source, ...(worker?.sources ?? []), ...fn.include.map((glob) => join(manifest.folder, staticPart(glob)))],
     ...(worker === undefined ? {} : { warnings: worker.warnings }),
   };
@@ -71,7 +78,9 @@ async function ownEntries(
 
 /** What a single file is called in the artifact. */
 function fileOf(fn: ManifestFunction): string {
-  return fn.settings.runtime === 'provided' ? 'bootstrap' : basename(fn.source);
+  const { runtime } = fn.settings;
+  // What a program starts, or imports, is where it is.
+  return runtime === 'provided' ? 'bootstrap' : isProgram(runtime) ? fn.source : basename(fn.source);
 }
 
 /** As in VersionSettings: what is there, not what is hoped for. */
@@ -80,8 +89,7 @@ function handlerOf(fn: ManifestFunction, entries: ArtifactEntry[]): string {
   if (runtime === 'provided') return bootstrapOf(fn, entries);
   const files = new Set(entries.map((entry) => entry.path));
   if (runtime === 'wasm') return fn.handler === undefined ? fileOf(fn) : `${fileOf(fn)}#${fn.handler}`;
-  const language = runtime.startsWith('nodejs') ? 'nodejs' : runtime.startsWith('python') ? 'python' : undefined;
-  if (language === undefined) return files.has(fileOf(fn)) ? fileOf(fn) : (fn.handler ?? [...files][0] ?? 'none');
+  const language = runtime.startsWith('nodejs') ? 'nodejs' : 'python';
   const tried = candidates(fn, language);
   const found = tried.find(({ file }) => files.has(file));
   if (found !== undefined) return found.name === undefined ? found.file : `${found.file}#${found.name}`;

@@ -1,11 +1,11 @@
 // Builds the functions of a manifest into artifacts in a folder of their own, two at a time. Invariant: either every
 // function that was asked for is built, or one error tells what is wrong with each that is not. Callers: the commands
-// deploy, diff and dev.
+// deploy, diff and dev, and export, which makes other archives of the same files.
 import { join } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
-import { sourceKind } from '../manifest/source.ts';
+import { isUnbundled, sourceKind } from '../manifest/source.ts';
 import { writeArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
 import { layersOf } from './layers.ts';
@@ -40,16 +40,41 @@ export interface Built extends Archive {
 
 const AT_ONCE = 2;
 
-export async function buildFunctions(manifest: Manifest, options: BuildOptions): Promise<Built[]> {
+/** What a function consists of, before it is an artifact. */
+export interface FunctionParts extends BuiltFunction {
+  fn: ManifestFunction;
+  layers: Layers;
+}
+
+export function buildFunctions(manifest: Manifest, options: BuildOptions): Promise<Built[]> {
+  return eachFunction(manifest, options, async (fn) => {
+    const startedAt = performance.now();
+    const { entries: own, handler, sources, layers, warnings = [] } = await partsOf(fn, manifest, options);
+    const entries = [...new Map([...layers.files, ...own].map((entry) => [entry.path, entry])).values()];
+    const file = join(options.workFolder, `${fn.name}.tar.gz`);
+    const archive = await writeArchive(entries, file, {
+      what: `function '${fn.name}'`,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    return { ...archive, name: fn.name, file, handler, sources, warnings, ms: performance.now() - startedAt };
+  });
+}
+
+/** As buildFunctions, for an archive of another kind. */
+export function buildParts(manifest: Manifest, options: BuildOptions): Promise<FunctionParts[]> {
+  return eachFunction(manifest, options, (fn) => partsOf(fn, manifest, options));
+}
+
+async function eachFunction<T>(manifest: Manifest, options: BuildOptions, build: (fn: ManifestFunction) => Promise<T>): Promise<T[]> {
   const wanted = manifest.functions.filter((fn) => options.only?.has(fn.name) ?? true);
   const waiting = wanted.entries();
-  const built: Built[] = [];
+  const built: T[] = [];
   const failures: { index: number; fn: ManifestFunction; error: unknown }[] = [];
   const work = async (): Promise<void> => {
     for (const [index, fn] of waiting) {
       options.signal?.throwIfAborted();
       try {
-        built[index] = await buildFunction(fn, manifest, options);
+        built[index] = await build(fn);
       } catch (error) {
         failures.push({ index, fn, error });
       }
@@ -60,27 +85,11 @@ export async function buildFunctions(manifest: Manifest, options: BuildOptions):
   return built;
 }
 
-async function buildFunction(fn: ManifestFunction, manifest: Manifest, options: BuildOptions): Promise<Built> {
-  const startedAt = performance.now();
+async function partsOf(fn: ManifestFunction, manifest: Manifest, options: BuildOptions): Promise<FunctionParts> {
   const note = (text: string): void => options.note?.(`${fn.name}: ${text}`);
   const layers = await layersOf(fn, { manifest, workFolder: options.workFolder });
   const own = await buildOf(fn, manifest, { ...options, note, layers });
-  const entries = [...new Map([...layers.files, ...own.entries].map((entry) => [entry.path, entry])).values()];
-  const sources = [...own.sources, ...fn.layers.map((layer) => join(manifest.folder, layer))];
-  const file = join(options.workFolder, `${fn.name}.tar.gz`);
-  const archive = await writeArchive(entries, file, {
-    what: `function '${fn.name}'`,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
-  return {
-    ...archive,
-    name: fn.name,
-    file,
-    handler: own.handler,
-    sources,
-    warnings: own.warnings ?? [],
-    ms: performance.now() - startedAt,
-  };
+  return { ...own, fn, layers, sources: [...own.sources, ...fn.layers.map((layer) => join(manifest.folder, layer))] };
 }
 
 async function buildOf(
@@ -90,11 +99,11 @@ async function buildOf(
 ): Promise<BuiltFunction> {
   // A program that is started, in whatever language it is written.
   const kind = fn.settings.runtime === 'provided' ? 'other' : sourceKind(manifest.folder, fn.source);
-  if (kind === 'python') {
+  if (kind === 'python' && !isUnbundled(fn.settings, kind)) {
     const { buildPython } = await import('./python.ts');
     return buildPython(fn, { manifest, cacheFolder: options.cacheFolder, fresh: options.fresh ?? false, note: options.note });
   }
-  if (kind !== 'nodejs') {
+  if (kind !== 'nodejs' || isUnbundled(fn.settings, kind)) {
     const { buildAsItIs } = await import('./as-it-is.ts');
     return buildAsItIs(fn, { manifest, workFolder: options.workFolder, target: targetOf(), layers: options.layers.files });
   }

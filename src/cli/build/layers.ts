@@ -19,13 +19,17 @@ const PACKAGES = 'nodejs';
 export interface Layers {
   /** In order, archives unpacked. */
   folders: string[];
-  /** What is in them, below `opt/`. */
+  /** What is in each of them, below `opt/`. */
+  contents: ArtifactEntry[][];
+  /** The same, together. */
   files: ArtifactEntry[];
 }
 
 export async function layersOf(fn: ManifestFunction, place: { manifest: Manifest; workFolder: string }): Promise<Layers> {
   const folders = await layerFolders(fn, place);
-  return { folders, files: await layerEntries(folders) };
+  const contents: ArtifactEntry[][] = [];
+  for (const folder of folders) contents.push(await layerEntries(folder));
+  return { folders, contents, files: [...new Map(contents.flat().map((file) => [file.path, file])).values()] };
 }
 
 async function layerFolders(fn: ManifestFunction, { manifest, workFolder }: { manifest: Manifest; workFolder: string }): Promise<string[]> {
@@ -42,18 +46,13 @@ async function layerFolders(fn: ManifestFunction, { manifest, workFolder }: { ma
   return folders;
 }
 
-async function layerEntries(folders: readonly string[]): Promise<ArtifactEntry[]> {
-  const entries = new Map<string, ArtifactEntry>();
-  for (const folder of folders) {
-    const files = await filesOfFolder(folder, {
-      under: 'opt',
-      filesMax: ARCHIVE_LIMITS.filesMax,
-      skip: (path, isFolder) => SKIPPED_NAMES.has(basename(path)) || (!isFolder && SKIPPED_FILES.test(basename(path))),
-      linksOutside: 'refuse',
-    });
-    for (const file of files) entries.set(file.path, file);
-  }
-  return [...entries.values()];
+function layerEntries(folder: string): Promise<ArtifactEntry[]> {
+  return filesOfFolder(folder, {
+    under: 'opt',
+    filesMax: ARCHIVE_LIMITS.filesMax,
+    skip: (path, isFolder) => SKIPPED_NAMES.has(basename(path)) || (!isFolder && SKIPPED_FILES.test(basename(path))),
+    linksOutside: 'refuse',
+  });
 }
 
 /** A file as the code names it, `/opt/nodejs/shared.js`, on this machine; the last layer that has it counts. */

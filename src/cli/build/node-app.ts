@@ -1,6 +1,6 @@
 // An app for Node that is taken as it is, folder or archive, of a form whose entry point package.json names: Azure's and Google's.
 // Invariants: what its package.json needs is in the artifact, also where npm has put it above the folder (workspaces); what is
-// not installed anywhere fails here, not at the first call. Used by as-it-is.ts.
+// not installed anywhere fails here, not at the first call. Used by as-it-is.ts and program.ts.
 import { readFile } from 'node:fs/promises';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { ManifestFunction } from '../manifest/manifest.ts';
@@ -30,14 +30,19 @@ export async function appHandler(fn: ManifestFunction, entries: readonly Artifac
     return named('package.json');
   }
   const { main } = await packageOf(entries);
-  const tried = typeof main === 'string' ? [main.replace(/^\.\//, ''), `${main.replace(/^\.\//, '')}.js`] : GOOGLE_MAINS;
+  const own = typeof main === 'string' ? main.replace(/^\.\//, '') : undefined;
+  const tried = own === undefined ? GOOGLE_MAINS : SOURCE.test(own) ? [own] : [own, `${own}.js`];
   const file = tried.find((one) => files.has(one));
   if (file !== undefined) return named(file);
   throw new VirgaError('build_failed', `${fn.source} has none of ${tried.join(', ')}; name the file with \`main\` in its package.json`);
 }
 
 /** Packages that the app needs and the folder does not hold. */
-export async function packagesAbove(folder: string, entries: readonly ArtifactEntry[], target: Target): Promise<ArtifactEntry[]> {
+export async function packagesAbove(
+  folder: string,
+  entries: readonly ArtifactEntry[],
+  target: Target,
+): Promise<{ packages: Package[]; entries: ArtifactEntry[] }> {
   const { dependencies = {} } = await packageOf(entries);
   const files = new Set(entries.map(({ path }) => path));
   const missing: Package[] = [];
@@ -48,7 +53,7 @@ export async function packagesAbove(folder: string, entries: readonly ArtifactEn
       throw new VirgaError('build_failed', `package.json names '${name}', which is not installed; run \`npm install\` in its folder`);
     missing.push(found);
   }
-  return carriedFiles(missing, target);
+  return { packages: missing, entries: await carriedFiles(missing, target) };
 }
 
 /** What the app's own files show of what Virga lacks. */

@@ -199,3 +199,81 @@ test('sharp, with its libraries, loads from the unpacked artifact far from the p
   assert.deepEqual(packages, [`sharp-libvips-linux-${process.arch}`, `sharp-linux-${process.arch}`]);
   assert.equal(project.run(built, 'log(await code.handler())'), 'WEBP');
 });
+
+test('Express is bundled, and finds a template engine by the name that its author gives it', async () => {
+  using project = new TestingProject({
+    'package.json': '{"dependencies":{"express":"5","pages":"1"}}',
+    // As Express asks for it, in a package of that name: what counts is the call, not the rest of Express.
+    'node_modules/express/package.json': '{"name":"express","version":"5.0.0","main":"index.js"}',
+    'node_modules/express/index.js': "module.exports = require('./lib/view');\n",
+    'node_modules/express/lib/view.js': "module.exports = (mod) => require(mod).__express('page');\n",
+    'node_modules/pages/package.json': '{"name":"pages","version":"1.0.0","main":"index.js"}',
+    'node_modules/pages/index.js': 'exports.__express = (name) => `<${name}>`;\n',
+    'f.mjs': "import render from 'express';\nexport const handler = () => render('pages');\n",
+    'g.cjs': "const render = require('express');\nexports.handler = () => render('pages');\n",
+  });
+  for (const [source, call] of [
+    ['f.mjs', 'code.handler()'],
+    ['g.cjs', 'code.default.handler()'],
+  ] as const) {
+    const built = await project.build(source, 'external: [pages]');
+    assert.deepEqual(readdirSync(join(project.unpack(built), 'node_modules')), ['pages']);
+    assert.equal(project.run(built, `log(${call})`), '<page>');
+  }
+});
+
+test('a function of Google’s form is bundled with the parts of its framework that run it, in one copy', async () => {
+  const framework = 'node_modules/@google-cloud/functions-framework';
+  using project = new TestingProject({
+    [`${framework}/package.json`]:
+      '{"name":"@google-cloud/functions-framework","version":"5.0.5","main":"build/src/index.js","exports":{".":"./build/src/index.js"}}',
+    [`${framework}/build/src/index.js`]: "exports.http = require('./function_registry').http;\n",
+    [`${framework}/build/src/function_registry.js`]:
+      'const all = new Map();\nexports.http = (name, fn) => all.set(name, fn);\nexports.getRegisteredFunction = (name) => all.get(name);\n',
+    [`${framework}/build/src/testing.js`]: 'exports.getTestServer = (name) => `server of ${name}`;\n',
+    [`${framework}/build/src/server.js`]: 'exports.getServer = () => {};\n',
+    'f.mjs': "import { http } from '@google-cloud/functions-framework';\nhttp('there', () => 'called');\nexport const own = 1;\n",
+    'g.cjs': "const { http } = require('@google-cloud/functions-framework');\nhttp('there', () => 'called');\nexports.own = 1;\n",
+  });
+  for (const [source, place] of [
+    ['f.mjs', 'code.virgaGoogle'],
+    ['g.cjs', 'code.default.virgaGoogle'],
+  ] as const) {
+    const built = await project.build(source, 'form: google, handler: there.not');
+    assert.match(built.handler, /^index\.[cm]js#there\.not$/);
+    const found = project.run(
+      built,
+      `const { framework, code: own } = ${place}; log([framework.getRegisteredFunction('there')(), framework.getTestServer('x'), framework.version, own.own])`,
+    );
+    assert.deepEqual(found, ['called', 'server of x', '5.0.5', 1]);
+  }
+  using without = new TestingProject({ 'f.mjs': 'export const f = () => {};\n' });
+  await assert.rejects(without.build('f.mjs', 'form: google'), {
+    code: 'build_failed',
+    message: /npm install @google-cloud\/functions-framework/,
+  });
+});
+
+test('an app that is taken as it is carries the packages that npm has put above it', async () => {
+  using project = new TestingProject({
+    'node_modules/above/package.json': '{"name":"above","version":"1.0.0","dependencies":{"deeper":"1"}}',
+    'node_modules/above/index.js': '',
+    'node_modules/deeper/package.json': '{"name":"deeper","version":"1.0.0"}',
+    'node_modules/other/package.json': '{"name":"other","version":"1.0.0"}',
+    'app/package.json': '{"main":"./start","dependencies":{"above":"1","within":"1"}}',
+    'app/start.js': 'exports.f = () => {};\n',
+    'app/local.settings.json': '{"Values":{"SECRET":"1"}}',
+    'app/node_modules/within/package.json': '{"name":"within","version":"1.0.0"}',
+  });
+  const google = await project.build('app', 'runtime: nodejs26, form: google, handler: f');
+  assert.equal(google.handler, 'start.js#f');
+  const unpacked = project.unpack(google);
+  assert.deepEqual(readdirSync(join(unpacked, 'node_modules')).sort(), ['above', 'deeper', 'within']);
+  assert.equal(existsSync(join(unpacked, 'local.settings.json')), false);
+  assert.equal((await project.build('app', 'runtime: nodejs26, form: azure')).handler, 'package.json');
+  project.write({ 'app/package.json': '{"main":"lost.js"}' });
+  await assert.rejects(project.build('app', 'runtime: nodejs26, form: google'), {
+    code: 'build_failed',
+    message: /has none of lost\.js; name the file with `main`/,
+  });
+});

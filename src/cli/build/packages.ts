@@ -28,6 +28,7 @@ interface PackageJson {
   version?: string;
   gypfile?: boolean;
   binary?: unknown;
+  bin?: string | Record<string, string>;
   os?: string[];
   cpu?: string[];
   libc?: string[];

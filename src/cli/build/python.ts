@@ -27,6 +27,7 @@ const SKIPPED_NAMES = new Set([
   '.tox',
   '.DS_Store',
   'virga.yaml',
+  'export-lambda',
 ]);
 const SKIPPED_FILES = /\.(?:pyc|pyo|[cm]?tsx?)$|^\.env(?:\.|$)/;
 

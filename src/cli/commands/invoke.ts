@@ -16,6 +16,7 @@ import { wholeNumber } from '../values.ts';
 interface Options {
   data?: string;
   contentType?: string;
+  clientContext?: string;
   project?: string;
   version?: string;
 }
@@ -45,6 +46,7 @@ export const command: CommandDefinition<Options> = {
       .argument('<name>', 'the function')
       .option('-d, --data <payload>', 'the payload: JSON, @FILE, or - for standard input')
       .option('-t, --content-type <type>', 'media type of the payload; without it JSON, or by the extension of the file')
+      .option('--client-context <json>', 'what functions of AWS Lambda find as context.clientContext: a JSON object')
       .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here')
       .option('-v, --version <number>', 'this version instead of the current one');
   },
@@ -60,12 +62,13 @@ export const command: CommandDefinition<Options> = {
     const fn = checkedName(name!, 'the name of the function');
     const version = options.version === undefined ? undefined : wholeNumber(options.version, '--version', { min: 1, max: 1_000_000_000 });
     const payload = await payloadOf(options, input);
+    const clientContext = options.clientContext === undefined ? undefined : objectOf(options.clientContext);
     const client = connect(settings);
     const project = await projectOf(client, options.project);
     let answer: InvokeAnswer;
     {
       using _ = terminal.progress(`waiting for ${fn}`);
-      answer = await client.invoke(project, fn, payload, { version });
+      answer = await client.invoke(project, fn, payload, { version, clientContext });
     }
     if (terminal.json) terminal.result({ ...answer, result: withValue(answer.result) }, () => '');
     else print(answer, terminal);
@@ -92,6 +95,16 @@ async function payloadOf(options: Options, input: CommandContext['input']): Prom
     contentType: contentType ?? TYPES[extension] ?? 'application/octet-stream',
     what: `--data @${file}`,
   });
+}
+
+function objectOf(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(`--client-context is ${JSON.stringify(text)}; expected a JSON object such as '{"custom":{"a":1}}'`);
 }
 
 function checked(payload: { body: Uint8Array | string; contentType: string; what: string }): {

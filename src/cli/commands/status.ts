@@ -5,7 +5,7 @@ import { bytesText } from '../manifest/units.ts';
 import { uptimeText } from '../phrases.ts';
 import { findServer, connect } from '../server.ts';
 import { table } from '../table.ts';
-import type { DriverStats } from '../../protocol/stats.ts';
+import type { DriverStats, RuntimeStats } from '../../protocol/stats.ts';
 import type { Terminal } from '../terminal.ts';
 
 export const command: CommandDefinition = {
@@ -29,6 +29,13 @@ function driverRows(name: string, { driver, runtime, enforcement }: DriverStats,
       ? bad(`${driver}: ISOLATES NOTHING, functions can read and change this machine`)
       : `${driver}${runtime === null ? '' : ` (${runtime})`}`;
   return [[name, what], ['', walls.join(', ')], ...notes.map((note): [string, string] => ['', terminal.paint('dim', note)])];
+}
+
+function runtimesText(runtimes: RuntimeStats[]): string {
+  const there = runtimes.filter(({ remedy }) => remedy === null);
+  const absent = runtimes.filter(({ remedy }) => remedy !== null);
+  const names = there.map(({ name, version }) => (version === null ? name : `${name} ${version}`)).join(', ');
+  return absent.length === 0 ? names : `${names}; not installed: ${absent.map(({ name }) => name).join(', ')}`;
 }
 
 function text(status: NodeStatus, from: string, terminal: Terminal): string {
@@ -58,6 +65,7 @@ function text(status: NodeStatus, from: string, terminal: Terminal): string {
       if (sandbox.strong === null) rows.push(['strong', `not offered: ${sandbox.strongReason ?? 'no reason given'}`]);
       else if (sandbox.strong.runtime !== sandbox.runtime) rows.push(...driverRows('strong', sandbox.strong, terminal));
       else rows.push(['strong', 'the same']);
+      rows.push(['runtimes', runtimesText(sandbox.runtimes)]);
     }
   }
   if (edge !== null && edge.blanks.length > 0) {

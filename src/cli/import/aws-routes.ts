@@ -80,10 +80,15 @@ function closedBy(guard: string): string {
 export function withoutConflicts(functions: readonly ImportedFunction[], report: Report): void {
   const taken = new Map<string, string>();
   for (const fn of functions) {
+    const gets = new Set(
+      fn.routes.filter(({ methods, closed }) => closed === undefined && methods?.includes('GET')).map(({ path }) => shapeOf(path)),
+    );
     fn.routes = fn.routes.flatMap((route): ImportedRoute[] => {
       if (route.closed !== undefined) return [route];
       const shape = shapeOf(route.path);
       const free = (route.methods ?? ['*']).filter((method) => {
+        // Its own GET answers it, wherever that stands.
+        if (method === 'HEAD' && gets.has(shape)) return false;
         const keys = (method === 'GET' ? ['GET', 'HEAD'] : [method]).map((one) => `${one} ${shape}`);
         const owner = keys.map((key) => taken.get(key)).find((one) => one !== undefined);
         if (owner === undefined) for (const key of keys) taken.set(key, fn.name);

@@ -23,6 +23,7 @@ export interface LambdaCode {
 export interface FoundCode {
   source: string;
   handler?: string;
+  command?: string;
   runtime?: FunctionRuntime;
   form?: 'lambda';
 }

@@ -60,6 +60,7 @@ export interface ImportedProject {
 
 /** `createOrder`, `create_order` and `CreateOrder` → `create-order`. */
 export function kebabName(text: string): string {
+  if (NAME_PATTERN.test(text)) return text;
   const name = text
     .replace(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g, '-')
     .toLowerCase()

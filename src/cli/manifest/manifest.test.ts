@@ -202,6 +202,19 @@ test('a layer is a folder or an archive, of the function or of all', () => {
   ]);
 });
 
+test('a program that would start the runtime of Lambda is refused where it stands', () => {
+  const wrapper = 'env: {AWS_LAMBDA_EXEC_WRAPPER: /opt/otel}';
+  const text = (defaults: string, own: string): string =>
+    `project: p\ndefaults: {${defaults}}\nfunctions: {f: {source: functions/hello.ts, ${own}}, g: {source: functions/hello.ts, form: lambda}}\n`;
+  const [own, ...more] = problems(text('memory: 64 MiB', `form: lambda, ${wrapper}`));
+  assert.match(own!, /^3:\d+: functions\.f\.env\.AWS_LAMBDA_EXEC_WRAPPER is "\/opt\/otel": no program is started before/);
+  assert.deepEqual(more, []);
+  const [common, ...others] = problems(text(wrapper, 'form: lambda'));
+  assert.match(common!, /^2:\d+: defaults\.env\.AWS_LAMBDA_EXEC_WRAPPER is/);
+  assert.deepEqual(others, []);
+  assert.equal(parse(text('memory: 64 MiB', wrapper)).functions.length, 2);
+});
+
 test('mistakes in the YAML itself have their place too', () => {
   assert.deepEqual(problems('project: a\n\tb: c\n'), ['2:1: a tab is not allowed for indentation in YAML; use spaces']);
   assert.deepEqual(problems('project: a\nproject: b\n'), ['2:1: this key is there twice; keys of one mapping must differ']);
@@ -235,6 +248,15 @@ test('keys that would reach into objects are refused', () => {
   );
   assert.match(problems('project: p\nfunctions: {}\n__proto__: {a: 1}\n').join(), /'__proto__' cannot be a key/);
   assert.equal(({} as Record<string, unknown>)['a'], undefined);
+});
+
+test('a default runtime is for folders and archives of any language, and for files of its own', () => {
+  const runtimes = (runtime: string): string[] =>
+    parse(
+      `project: p\ndefaults: {runtime: ${runtime}, form: lambda}\nfunctions: {a: {source: functions, handler: stats.handler}, b: {source: functions/hello.ts}, c: {source: functions/stats.py}}\n`,
+    ).functions.map(({ settings }) => settings.runtime);
+  assert.deepEqual(runtimes('python3'), ['python3', 'nodejs26', 'python3']);
+  assert.deepEqual(runtimes('nodejs24'), ['nodejs24', 'nodejs24', 'python3']);
 });
 
 test('routes are checked as the server checks them', () => {

@@ -13,7 +13,7 @@ import { pathText, problemsOfIssues } from './problems.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
-import { layersProblems, runtimeOf, sourceProblems } from './source.ts';
+import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
 import { durationMs, sizeMiB } from './units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
@@ -116,7 +116,8 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
       message: `functions has ${names.length} entries; expected at most ${FUNCTIONS_MAX}`,
     });
   }
-  problems.push(...layersProblems(mapping(root.defaults)['layers'], ['defaults', 'layers'], { document, folder }));
+  const defaults = mapping(root.defaults);
+  problems.push(...layersProblems(defaults['layers'], ['defaults', 'layers'], { document, folder }));
   const seen = new Map<string, { path: Path; owner: string }>();
   let routes = 0;
   for (const name of names.slice(0, FUNCTIONS_MAX)) {
@@ -130,6 +131,9 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     if (typeof fn['source'] === 'string')
       problems.push(...sourceProblems({ ...declaredOf(fn, mapping(root.defaults)), source: fn['source'] }, { path: at, document, folder }));
     problems.push(...layersProblems(fn['layers'], [...at, 'layers'], { document, folder }));
+    // One of the defaults is said once, whichever functions have it.
+    const wrapper = wrapperProblem(fn, defaults, { path: at, document });
+    if (wrapper !== undefined && !problems.some(({ message }) => message === wrapper.message)) problems.push(wrapper);
     problems.push(
       ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
     );

@@ -12,6 +12,8 @@ const EXPORT_NAME = /^[A-Za-z_$][A-Za-z0-9_$]{0,127}$/;
 /** AWS Lambda's way: a file without its extension, and what it exports. */
 const FILE_AND_EXPORT = /^[^\0-\x1f#]+\.[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*$/;
 
+const WRAPPER = 'AWS_LAMBDA_EXEC_WRAPPER';
+
 export type SourceKind = 'nodejs' | 'python' | 'wasm' | 'zip' | 'folder' | 'other';
 
 /** Which forms code of a language can have, beside `native`. */
@@ -34,12 +36,25 @@ export function isAsItIs(kind: SourceKind | undefined): boolean {
   return kind === 'folder' || kind === 'zip';
 }
 
-/** A default runtime of another language than the source's does not count. */
+/** A program that serves HTTP by itself. */
+export function isProgram(runtime: FunctionRuntime): boolean {
+  return COMMANDED.includes(runtime);
+}
+
+/** Whether its file goes along as it is: Bun and Deno read TypeScript themselves, and a command names files as they are called. */
+export function isUnbundled(settings: { runtime: FunctionRuntime; command?: string[] | undefined }, kind: SourceKind | undefined): boolean {
+  const { runtime, command } = settings;
+  return runtime === 'bun' || runtime === 'deno' || (runtime === 'web' && kind === 'nodejs' && command !== undefined);
+}
+
+/** A default runtime of another language than the source's does not count; what a folder or an archive holds it says alone. */
 export function runtimeOf(own: FunctionRuntime | undefined, common: FunctionRuntime | undefined, source: string): FunctionRuntime {
   if (own !== undefined) return own;
-  const python = extname(source) === '.py';
-  if (extname(source) === '.wasm') return 'wasm';
-  if (common !== undefined && (!isBooted(common) || common.startsWith('python') === python)) return common;
+  const extension = extname(source).toLowerCase();
+  const python = extension === '.py';
+  if (extension === '.wasm') return 'wasm';
+  const language = python || NODE_EXTENSIONS.includes(extension);
+  if (common !== undefined && (!language || !isBooted(common) || common.startsWith('python') === python)) return common;
   return python ? 'python3' : 'nodejs26';
 }
 
@@ -53,6 +68,23 @@ export function layersProblems(layers: unknown, path: Path, { document, folder }
     const problem = there ? 'a layer is a folder or a .zip' : 'there is no such folder or .zip';
     return [{ ...document.placeOfValue([...path, index]), message: `${path.join('.')}[${index}] is ${JSON.stringify(layer)}: ${problem}` }];
   });
+}
+
+/** It would start the runtime of AWS Lambda, and here there is none to start. */
+export function wrapperProblem(
+  fn: Record<string, unknown>,
+  defaults: Record<string, unknown>,
+  { path, document }: Omit<At, 'folder'>,
+): Problem | undefined {
+  if ((fn['form'] ?? defaults['form']) !== 'lambda') return undefined;
+  const valueIn = (holder: Record<string, unknown>): unknown => (holder['env'] as Record<string, unknown> | null | undefined)?.[WRAPPER];
+  const own = valueIn(fn);
+  const wrapper = own ?? valueIn(defaults);
+  if (wrapper === undefined || wrapper === '') return undefined;
+  const at = [...(own === undefined ? ['defaults'] : path), 'env', WRAPPER];
+  const remedy =
+    'no program is started before the code of the form lambda; remove it, and load what it loads with NODE_OPTIONS: --require or --import';
+  return { ...document.placeOfValue(at), message: `${at.join('.')} is ${JSON.stringify(wrapper)}: ${remedy}` };
 }
 
 interface Declared {

@@ -139,6 +139,11 @@ function replaceBody(Standard: StandardResponse): void {
     if (original === undefined) continue;
     const { [name]: method } = {
       [name](this: object, ...args: unknown[]) {
+        // Azure's library reads each response so, to pass it on.
+        if (name === 'arrayBuffer' && isLate(this)) {
+          const whole = takeWhole(this);
+          if (whole !== undefined) return Promise.resolve(new Uint8Array(whole).buffer);
+        }
         return original.apply(isLate(this) ? LateBody.realOf(this, Standard) : this, args);
       },
     };

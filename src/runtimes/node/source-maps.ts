@@ -5,7 +5,7 @@
 // With them on Node 26 counts the lines of every module that it compiles, and Node 24 reads its map as well: 1.8 and 7 ms
 // for a bundle of 1 MB. Reading the map of such a bundle for the first stack takes 35 ms and 45 MB, once.
 // Invariant: whoever looks at an error from here (console.ts, failure.ts) releases first; what remains is `error.stack`
-// that the function reads itself while its module is still being evaluated. Callers: load.ts holds, guest.ts releases.
+// that the function reads itself while its module is still being evaluated. Callers: load.ts holds, guest.ts releases; program-maps.ts both.
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Module } from 'node:module';

@@ -64,7 +64,7 @@ for (const httpEvent of [undefined, '2.0', '1.0', 'function-url']) {
         const outcome = await guest.call(meta, bytesOf(caused?.body ?? '')).outcome;
         if (answer === undefined) {
           assert.equal(outcome.error?.name, 'BadResponse');
-          return assert.match(outcome.error!.message, new RegExp(error!));
+          return assert.match(outcome.error.message, new RegExp(error!));
         }
         assert.equal(outcome.error, undefined);
         assert.deepEqual([outcome.status, outcome.headers], [answer.status, answer.headers]);

@@ -95,6 +95,20 @@ def handler(event, context):
   assert.match(result.shown, /^LambdaContext\(\[aws_request_id=/);
 });
 
+test('the client context is what the caller of a direct invocation said of itself', async () => {
+  await using guest = await lambda(
+    `
+def handler(event, context):
+    said = context.client_context
+    return [said.client.installation_id, said.client.app_title, said.custom, said.env]
+`,
+    'main.py',
+  );
+  const clientContext = '{"client":{"installation_id":"i"},"custom":{"n":1}}';
+  const meta = { kind: 'event', id: 'inv_1', trace: '', trigger: 'invoke', contentType: 'application/json', clientContext } as const;
+  assert.deepEqual(JSON.parse((await guest.call(meta, '{}').outcome).body.toString()), ['i', null, { n: 1 }, null]);
+});
+
 test('the environment is that of Lambda; what the function sets of its own wins, but for names that AWS reserves', async () => {
   await using guest = await lambda(
     'import os, time\ndef handler(event, context):\n    return [dict(os.environ), os.environ.get("_X_AMZN_TRACE_ID"), time.tzname[0]]\n',

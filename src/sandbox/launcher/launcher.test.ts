@@ -50,6 +50,7 @@ class Pair implements AsyncDisposable {
   async startService(): Promise<void> {
     const driver = await ProcessDriver.open({ scope: newId('ins'), reason: 'a test', warn: () => {} });
     this.service = new LauncherService({
+      runtimes: [],
       driver: new NodeDriver(driver, 'a test has none'),
       boot: (spec) => this.#boot(spec),
       files: async ({ artifact }) => this.#files(artifact),

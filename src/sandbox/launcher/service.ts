@@ -16,11 +16,14 @@ import { VirgaError } from '../../protocol/errors.ts';
 import type { Launch, LaunchedSandbox, Mount, Network } from '../driver.ts';
 import type { NodeDriver } from '../node-driver.ts';
 import type { RuntimeName } from '../../protocol/settings.ts';
+import type { RuntimeStats } from '../../protocol/stats.ts';
 import type { Assignment, SandboxSpec } from '../sandbox.ts';
 import { EdgeLink } from './edge-link.ts';
 
 export interface LauncherServiceOptions {
   driver: NodeDriver;
+  /** What functions can ask for on this node. */
+  runtimes: RuntimeStats[];
   /** How a sandbox of this shape boots, without files. Fails with VirgaError. */
   boot(spec: SandboxSpec): Omit<Launch, 'lateTargets' | 'background' | 'network'>;
   /** The files of a version: its code, then its compiled code if there is any. Fails with VirgaError. */
@@ -109,7 +112,7 @@ export class LauncherService {
       },
     });
     this.#links.add(link);
-    link.send({ op: 'hello', status: this.#options.driver.status });
+    link.send({ op: 'hello', status: { ...this.#options.driver.status, runtimes: this.#options.runtimes } });
   }
 
   #start(spec: SandboxSpec, assignment: Assignment | null, link: EdgeLink): void {

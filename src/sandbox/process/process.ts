@@ -59,7 +59,7 @@ export class ProcessDriver implements SandboxDriver {
     const cwd = launch.lateTargets.includes(launch.cwd) ? '/' : onHost(launch.cwd);
     const child = spawn(program!, args, {
       stdio: ['ignore', 'pipe', 'pipe', channel],
-      env: { ...launch.env, [MARK_VARIABLE]: mark },
+      env: { ...launch.env, PATH: (launch.env['PATH'] ?? '').split(':').map(onHost).join(':'), [MARK_VARIABLE]: mark },
       cwd,
       detached: true,
     });

@@ -5,6 +5,8 @@ import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, writeSy
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { PROGRAM_RUNTIMES, findProgram, remedyOf } from '../../runtimes/catalog-programs.ts';
+import type { ProgramRuntime } from '../../runtimes/catalog-programs.ts';
 import { findBinaries } from '../../store/records/embedded/binaries.ts';
 import type { MachineFacts } from './machine.ts';
 import { installing } from './remedies.ts';
@@ -30,6 +32,7 @@ export async function machineChecks(config: Config, facts: MachineFacts): Promis
     check('network', 'egress-tools', 'nft and ip, for the network of functions', egressTools(facts)),
     check('machine', 'kernel', `Linux ${KERNEL_MIN.join('.')} or later`, kernel(facts)),
     check('machine', 'node', `Node ${NODE_MAJOR_MIN} or later`, nodeVersion()),
+    ...PROGRAM_RUNTIMES.map((name) => check('machine', name, `${name}, for functions of that runtime`, programRuntime(name))),
     check('machine', 'postgres', 'PostgreSQL', await postgres(config)),
     check('machine', 'edge-port', 'the port of the edge is free', await port(config.edgeHost, config.edgePort, '--edge-port')),
     check(
@@ -81,6 +84,13 @@ function nodeVersion(): Finding {
   const detail = `v${process.versions.node}`;
   if (major >= NODE_MAJOR_MIN) return { state: 'holds', detail };
   return { state: 'lacks', detail, remedy: 'run npm ci: it brings the Node that Virga runs on' };
+}
+
+function programRuntime(name: ProgramRuntime): Finding {
+  const found = findProgram(name);
+  return found === null
+    ? { state: 'lacks', detail: 'not installed', remedy: remedyOf(name) }
+    : { state: 'holds', detail: `${found.version}, as npm brings it` };
 }
 
 async function postgres(config: Config): Promise<Finding> {

@@ -264,6 +264,9 @@ app.timer('unsteady', {
   handler: (_timer, context) => { if (++attempts < 3) throw new Error('not yet'); return context.retryContext; },
 });
 app.eventGrid('onEvent', { handler: (event) => event });
+let warm = 'cold';
+app.warmup('warm', { handler: (context) => { warm = 'warm'; throw new Error('nobody minds'); } });
+app.http('state', { handler: () => ({ body: warm }) });
 `,
   });
   assert.equal(deployed.code, 0, deployed.stderr);
@@ -272,6 +275,7 @@ app.eventGrid('onEvent', { handler: (event) => event });
   assert.deepEqual(await echoed.json(), { text: 'hi', extra: null });
   assert.equal(await (await virga.fetch('ts', '/api/rescued')).text(), 'rescued');
   assert.equal(await (await virga.fetch('ts', '/api/made')).text(), 'made');
+  assert.equal(await (await virga.fetch('ts', '/api/state')).text(), 'warm');
   const direct = await virga.cli(['invoke', 'echo', '--project', 'ts', '--data', '{"a":1}']);
   assert.deepEqual(JSON.parse(direct.stdout), { text: '{"a":1}', extra: null });
   assert.match(direct.stderr, /warn a \*\*\* \{ n: 1 \}/);

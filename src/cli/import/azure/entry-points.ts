@@ -21,6 +21,9 @@ const SOURCES_MAX = 500;
 const REGISTERS = /\bapp\s*\.\s*([A-Za-z]+)\s*\(\s*['"`]([^'"`\n]{1,100})['"`]/g;
 const KEYED = /\bauthLevel\s*:\s*['"`](function|admin)['"`]/gi;
 const HTTP = new Set(['http', 'get', 'put', 'post', 'patch', 'deleteRequest', 'deleteHttp']);
+/** Those that the form `azure` calls, once something sends the event. */
+const RUNS = new Set(['timer', 'storageQueue', 'storageBlob', 'eventGrid', 'generic', 'warmup']);
+const REFUSED = 'Virga has no such trigger, and the deploy refuses it: take it out';
 const TRIGGERS: Record<string, SourceKind> = {
   timer: 'schedule',
   storageQueue: 'queue',
@@ -85,11 +88,13 @@ function scan(sources: readonly string[], files: ImportFiles, { report, name }: 
       const [, trigger, own] = found;
       const at = { file, line: lineAt(found.index) };
       if (HTTP.has(trigger!)) report.carried(at, name, `app.${trigger} ${own}`);
-      else if (TRIGGERS[trigger!] !== undefined) report.left(at, name, `app.${trigger} ${own}`, remedyForSource(TRIGGERS[trigger!]!));
+      else if (TRIGGERS[trigger!] !== undefined)
+        report.left(at, name, `app.${trigger} ${own}`, RUNS.has(trigger!) ? remedyForSource(TRIGGERS[trigger!]!) : REFUSED);
     }
     for (const found of text.matchAll(KEYED)) {
       keyed = true;
-      const remedy = 'Virga has no function keys: check who calls in the function, then take the # before the routes away';
+      const remedy =
+        "Virga has no function keys, and the deploy refuses it: check who calls in the function and say authLevel: 'anonymous', then take the # before the routes away";
       report.left({ file, line: lineAt(found.index) }, name, `authLevel ${found[1]}`, remedy);
     }
   }

@@ -1,6 +1,7 @@
 // template.yaml of AWS SAM, and CloudFormation templates, as a project of Virga. Invariant: every resource is carried over, or left with
 // what to do, and the report has its line. Called by import.ts.
 import { basename } from 'node:path';
+import { NAME_PATTERN } from '../../../protocol/settings.ts';
 import { CommandError } from '../../failure.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
@@ -181,7 +182,8 @@ function ownName({ mapping }: Resource): string | undefined {
 }
 
 function projectName(tree: Mapping, files: ImportFiles): string {
-  return kebabName(textOf(entryOf(entryOf(entryOf(tree, 'Metadata'), 'Virga'), 'project')) ?? basename(files.folder));
+  const own = textOf(entryOf(entryOf(entryOf(tree, 'Metadata'), 'Virga'), 'project')) ?? basename(files.folder);
+  return NAME_PATTERN.test(own) ? own : kebabName(own);
 }
 
 function mappingAt(tree: Tree, key: string): Mapping | undefined {

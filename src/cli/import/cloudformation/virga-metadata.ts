@@ -9,10 +9,7 @@ import { entryOf, textOf } from '../tree.ts';
 import type { Mapping, Place } from '../tree.ts';
 
 export interface Original {
-  code(
-    base: string | undefined,
-    at: { files: ImportFiles; report: Report; name: string; at: Place },
-  ): (FoundCode & { form?: 'lambda' }) | undefined;
+  code(base: string | undefined, at: { files: ImportFiles; report: Report; name: string; at: Place }): FoundCode | undefined;
   /** Whether a variable is of the function, and not of the adapter. */
   isOwn(name: string): boolean;
 }
@@ -24,6 +21,7 @@ export function originalOf(resource: Mapping): Original | undefined {
   const runtime = FUNCTION_RUNTIMES.find((one) => one === read('runtime'));
   const form = FORMS.find((one) => one === read('form'));
   const handler = read('handler');
+  const command = read('command');
   const added = new Set((read('variables') ?? '').split(' '));
   return {
     code(base, { files, report, name, at }) {
@@ -33,6 +31,7 @@ export function originalOf(resource: Mapping): Original | undefined {
         source: base,
         runtime,
         ...(handler === undefined ? {} : { handler }),
+        ...(command === undefined ? {} : { command }),
         ...(form === 'lambda' ? { form } : {}),
       };
     },

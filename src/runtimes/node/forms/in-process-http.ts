@@ -4,7 +4,7 @@
 // backpressure); the answer's bytes move only as fast as the host takes them. Used by the forms whose code expects Node's objects.
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
+import { Writable } from 'node:stream';
 import type { HttpRequestMeta, ResponseMeta } from '../../../protocol/frames.ts';
 import type { Answer } from '../answer.ts';
 import { BadResponse } from '../failure.ts';
@@ -30,36 +30,47 @@ export function wholeBody(whole: Buffer): Pick<RequestBody, 'whole' | 'toStream'
 }
 
 /** Resolves when the response is complete. Rejects when it breaks off. */
-export async function exchange(listener: RequestListener, { incoming, answer }: { incoming: Incoming; answer: Sink }): Promise<void> {
+export function exchange(listener: RequestListener, { incoming, answer }: { incoming: Incoming; answer: Sink }): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const socket = new AnswerSocket(answer, incoming.meta);
   const request = makeRequest(socket, incoming);
   const response = makeResponse(request);
   response.assignSocket(socket as unknown as Socket);
+  // What `http.Server` does for the responses of its connections.
+  socket.on('drain', () => {
+    if (!response.writableNeedDrain) return;
+    Object.assign(response, { [needDrainOf(response)]: false });
+    response.emit('drain');
+  });
   response.once('finish', () => {
+    answer.onCancel = undefined;
     try {
       socket.finish();
       resolve();
     } catch (error) {
       reject(error);
     }
-    socket.destroy();
+    response.detachSocket(socket as unknown as Socket);
+    process.nextTick(closed, response);
   });
   response.once('close', () => {
     if (response.writableFinished) return;
+    answer.onCancel = undefined;
     reject(socket.errored ?? new BadResponse('its response was destroyed before it was complete'));
   });
   answer.onCancel = () => {
+    reject(new DOMException('the client left', 'AbortError'));
     request.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
     socket.destroy();
   };
   if (answer.closed) answer.onCancel();
   else listener(request, response);
-  try {
-    await promise;
-  } finally {
-    answer.onCancel = undefined;
-  }
+  return promise;
+}
+
+function closed(response: ServerResponse): void {
+  response.destroyed = true;
+  response.emit('close');
 }
 
 /** How Node's own parser fills a request: `headers`, `headersDistinct` and `rawHeaders` follow from it. */
@@ -87,7 +98,7 @@ function makeRequest(socket: AnswerSocket, { meta, body }: Incoming): IncomingMe
     request.complete = true;
     request.push(null);
   };
-  const begin = Reflect.get(IncomingMessage.prototype, '_read') as (size: number) => void;
+  const begin: (size: number) => void = Reflect.get(IncomingMessage.prototype, '_read');
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   const read = (size: number): void => {
     // Node's own marks the beginning of the flow; its socket has nothing to flow.
@@ -126,8 +137,16 @@ function makeResponse(request: IncomingMessage): ServerResponse {
   return response;
 }
 
+let needDrain: symbol | undefined;
+
+/** Node's own name for `writableNeedDrain`, which only it can set. */
+function needDrainOf(response: ServerResponse): symbol {
+  needDrain ??= Object.getOwnPropertySymbols(response).find(({ description }) => description === 'kNeedDrain');
+  return needDrain ?? Symbol('none');
+}
+
 /** What the response takes for the client's connection. */
-class AnswerSocket extends Duplex {
+class AnswerSocket extends Writable {
   readonly remoteAddress: string;
   readonly remoteFamily: string;
   readonly remotePort = 0;
@@ -135,13 +154,15 @@ class AnswerSocket extends Duplex {
   readonly localPort = 0;
   readonly encrypted: boolean;
   readonly connecting = false;
+  /** There is more to read as long as it is there: what asks it means the request. */
+  readonly readable = true;
   readonly #answer: Sink;
   readonly #method: string;
   #head = '';
   #state: 'head' | 'body' | 'bodiless' = 'head';
 
   constructor(answer: Sink, meta: Incoming['meta']) {
-    super({ allowHalfOpen: true });
+    super();
     this.#answer = answer;
     this.#method = meta.method;
     this.remoteAddress = meta.client;
@@ -150,8 +171,6 @@ class AnswerSocket extends Duplex {
     // It is destroyed with the exchange; whoever waits for the response hears of it there.
     this.on('error', () => {});
   }
-
-  override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     try {
@@ -187,7 +206,13 @@ class AnswerSocket extends Duplex {
     return rest;
   }
 
-  // What code asks of a connection; there is none to tune.
+  // What code asks of a connection; there is none to tune, and nothing to be read from it.
+  resume(): this {
+    return this;
+  }
+  pause(): this {
+    return this;
+  }
   setTimeout(): this {
     return this;
   }

@@ -26,7 +26,7 @@ _header = struct.Struct("<IBBHII")
 _u32 = struct.Struct("<I")
 _u32_max = 0xFFFF_FFFF
 _HTTP_FIELDS = ("kind", "id", "trace", "method", "url", "route", "client", "params")
-_EVENT_FIELDS = ("kind", "id", "trace", "trigger", "contentType")
+_EVENT_FIELDS = ("kind", "id", "trace", "trigger", "contentType", "clientContext")
 
 to_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -53,9 +53,11 @@ def split_meta(payload):
     if end > len(payload):
         raise ProtocolError("meta of %d bytes in a payload of %d" % (end - 4, len(payload)))
     fields = payload[4:end].decode().split("\0")
-    if fields[0] == "e" and len(fields) == 5:
+    if fields[0] == "e" and len(fields) == 6:
         meta = dict(zip(_EVENT_FIELDS, fields))
         meta["kind"] = "event"
+        if not meta["clientContext"]:
+            del meta["clientContext"]
     elif fields[0] == "h" and len(fields) >= 9 and fields[8] == str(len(fields) - 9):
         meta = dict(zip(_HTTP_FIELDS, fields))
         meta["kind"] = "http"

@@ -4,11 +4,14 @@
 // Loaded by forms.ts. Where to look: app-files.ts, support.ts (start) · routes.ts, http.ts, http-stream.ts (HTTP) · events.ts,
 // trigger-inputs.ts (the rest) · call.ts (one call).
 import type { InitPayload } from '../../../../protocol/frames.ts';
+import { describe } from '../../failure.ts';
 import { importFile } from '../../load.ts';
 import type { Loaded } from '../../load.ts';
 import type { FormHost } from '../form.ts';
 import { App } from './app.ts';
+import type { AppFunction } from './app.ts';
 import { entriesOf, hostSettings, nothingRegistered } from './app-files.ts';
+import { callFunction } from './call.ts';
 import { serveEvent } from './events.ts';
 import type { EventParts } from './events.ts';
 import { serveHttp } from './http.ts';
@@ -35,6 +38,7 @@ export async function load(init: InitPayload, { log }: FormHost): Promise<Loaded
   const hookData = { hookData: app.appLevelHookData, appHookData: app.appHookData };
   await app.runHooks('appStart', { ...hookData, functionAppDirectory: init.codeFolder });
   app.lock();
+  await warmUp(app, functions, init);
   const parts: EventParts = {
     app,
     functions,
@@ -55,6 +59,17 @@ export async function load(init: InitPayload, { log }: FormHost): Promise<Loaded
     },
     ready: { ...times, exports: ['serve'] },
   };
+}
+
+/** `app.warmup`: once, before an instance takes its first call. A failure of it is no reason not to serve, as on Azure. */
+async function warmUp(app: App, functions: readonly AppFunction[], init: InitPayload): Promise<void> {
+  for (const fn of functions.filter((one) => isTrigger(one, 'warmup'))) {
+    const meta = { kind: 'event', id: `warmup-${fn.name}`, trace: '', trigger: 'warmup', contentType: 'application/json' } as const;
+    const caller = { meta, remainingMs: init.timeoutMs, signal: AbortSignal.timeout(init.timeoutMs) };
+    await callFunction(app, fn, { data: { json: '{}' }, triggerMetadata: {} }, caller).catch((error: unknown) =>
+      app.log('error', 'user', `the warmup function '${fn.name}' failed: ${describe(error)}`),
+    );
+  }
 }
 
 /** What Azure's platform sets, where the function does not. */

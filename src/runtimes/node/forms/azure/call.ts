@@ -15,7 +15,10 @@ export interface Input {
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 5 * 60_000;
 
-export async function callFunction(app: App, fn: AppFunction, input: Input, invocation: Invocation): Promise<InvocationResponse> {
+/** What a call needs of the invocation that it is of. */
+export type Caller = Pick<Invocation, 'meta' | 'remainingMs' | 'signal'>;
+
+export async function callFunction(app: App, fn: AppFunction, input: Input, invocation: Caller): Promise<InvocationResponse> {
   const policy = fn.metadata.retryOptions;
   // -1: for ever, which the deadline of the call ends.
   const retriesMax = policy?.maxRetryCount === -1 ? Infinity : (policy?.maxRetryCount ?? 0);
@@ -40,7 +43,7 @@ export async function callFunction(app: App, fn: AppFunction, input: Input, invo
 function requestOf(
   fn: AppFunction,
   { data, triggerMetadata }: Input,
-  { meta }: Invocation,
+  { meta }: Caller,
   retryContext: InvocationRequest['retryContext'],
 ): InvocationRequest {
   const state = meta.kind === 'http' ? meta.headers.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === 'tracestate') : -1;

@@ -1,13 +1,14 @@
 // Events for an Azure app: finds the functions that an event is for, and calls each as Azure's host would. One call for each message
 // of a queue's batch, whose failures are answered as QueueOutcome. Invariant: an event that no function takes is an error
 // that says which there are. Called by azure.ts.
-import { EventType, isCloudEvent } from '../../../../protocol/events.ts';
+import { EventType } from '../../../../protocol/events.ts';
 import type { CloudEvent, QueueBatch, QueueMessage, ScheduleDue } from '../../../../protocol/events.ts';
 import type { EventRequestMeta, HttpRequestMeta } from '../../../../protocol/frames.ts';
 import { describe } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
 import { wholeBody } from '../in-process-http.ts';
 import { runBatch } from '../queue-batch.ts';
+import { receivedEvent } from '../received-event.ts';
 import type { AppFunction } from './app.ts';
 import type { HostSettings } from './app-files.ts';
 import { bindBlobPath } from './blob-path.ts';
@@ -20,7 +21,8 @@ import type { HttpParts } from './http.ts';
 import { isTrigger } from './support.ts';
 import { blobInput, changeOf, messageInput, timerInput } from './trigger-inputs.ts';
 
-const CLOUD_EVENT = /^application\/cloudevents\+json\b/i;
+/** Types that a trigger of their own takes. */
+const TRANSLATED: readonly string[] = [EventType.queue, EventType.schedule, EventType.objectCreated];
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\b/i;
 const JSON_HEADERS = ['content-type', 'application/json'];
 
@@ -33,8 +35,8 @@ export interface EventParts extends HttpParts {
 
 export async function serveEvent(parts: EventParts, invocation: Invocation, meta: EventRequestMeta): Promise<void> {
   const payload = await invocation.body.readAll();
-  const event: unknown = CLOUD_EVENT.test(meta.contentType) ? JSON.parse(payload.toString()) : undefined;
-  if (!isCloudEvent(event)) return servePayload(parts, invocation, { meta, payload });
+  const event = receivedEvent(meta.contentType, payload, TRANSLATED);
+  if (event === undefined) return servePayload(parts, invocation, { meta, payload });
   if (event.type === EventType.queue) return serveBatch(parts, invocation, event.data as QueueBatch);
   const calls = callsOf(parts, event);
   const responses: InvocationResponse[] = [];

@@ -21,10 +21,17 @@ export interface HttpParts {
 }
 
 export async function serveHttp(parts: HttpParts, invocation: Invocation, meta: HttpRequestMeta): Promise<void> {
-  const { pathname } = new URL(meta.url);
+  const pathname = pathOf(meta.url);
   const match = parts.routes.match(meta.method, pathname);
   if (match.kind === 'found') return callHttp(parts, { ...match, meta, body: invocation.body }, invocation);
   return invocation.answer.whole(...refusal(match, `${meta.method} ${pathname}`));
+}
+
+/** `URL` takes 2 µs for it. */
+function pathOf(url: string): string {
+  const from = url.indexOf('/', url.indexOf('://') + 3);
+  const query = url.indexOf('?', from);
+  return query === -1 ? url.slice(from) : url.slice(from, query);
 }
 
 function refusal(match: Exclude<Match, { kind: 'found' }>, what: string): [{ status: number; headers: string[] }, Buffer] {

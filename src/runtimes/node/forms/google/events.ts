@@ -17,6 +17,14 @@ export interface Delivery {
 /** Of a message of a batch. */
 export interface MessageDelivery extends Delivery, Pick<QueueMessage, 'id' | 'group'> {}
 
+/** Types that do not go on as they are. */
+export const TRANSLATED: readonly string[] = [
+  EventType.queue,
+  EventType.topic,
+  EventType.schedule,
+  EventType.objectCreated,
+  EventType.objectRemoved,
+];
 const LOCATION = 'us-central1';
 const PUBSUB_MESSAGE = 'type.googleapis.com/google.pubsub.v1.PubsubMessage';
 

@@ -3,7 +3,6 @@
 // that `req` and `res` are Express's, with `rawBody` and all. Invariant: the framework decides what a function is and how it is
 // called; an event that its function refuses has failed. Loaded by forms.ts.
 import { join } from 'node:path';
-import { isCloudEvent } from '../../../../protocol/events.ts';
 import type { EventRequestMeta, InitPayload, ResponseMeta } from '../../../../protocol/frames.ts';
 import { BadResponse, LoadError, describe } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
@@ -14,12 +13,12 @@ import type { FormHost } from '../form.ts';
 import { exchange, wholeBody } from '../in-process-http.ts';
 import type { RequestListener, Sink } from '../in-process-http.ts';
 import { runBatch } from '../queue-batch.ts';
-import { deliveriesOf } from './events.ts';
+import { receivedEvent } from '../received-event.ts';
+import { TRANSLATED, deliveriesOf } from './events.ts';
 import type { Delivery } from './events.ts';
 import { SIGNATURES, frameworkOf, listenerOf } from './framework.ts';
 import type { Framework, Signature } from './framework.ts';
 
-const CLOUD_EVENT = /^application\/cloudevents\+json\b/i;
 const JSON_HEADERS = ['content-type', 'application/json'];
 const TEXT_MAX = 2_000;
 /** What the build puts beside the code: the framework, and what the code exports. */
@@ -106,7 +105,7 @@ async function answerEvent(
 ): Promise<void> {
   const { answer } = invocation;
   const payload = await invocation.body.readAll();
-  const event: unknown = CLOUD_EVENT.test(meta.contentType) ? JSON.parse(payload.toString()) : undefined;
+  const event = receivedEvent(meta.contentType, payload, TRANSLATED);
   const send = async (delivery: Delivery): Promise<WholeAnswer> => {
     const whole = new WholeAnswer();
     const headers = [...delivery.headers, 'content-length', String(delivery.body.length), 'host', `${init.function}.internal`];
@@ -115,7 +114,7 @@ async function answerEvent(
     await exchange(target.listener, { incoming: { meta: incoming, body: wholeBody(delivery.body) }, answer: whole });
     return whole;
   };
-  if (!isCloudEvent(event)) {
+  if (event === undefined) {
     const whole = await send({ headers: ['content-type', meta.contentType], body: payload });
     // An HTTP function answers as it would over HTTP.
     if (target.signature !== 'http') whole.check(target.name);

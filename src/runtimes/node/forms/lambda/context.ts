@@ -16,7 +16,8 @@ export interface LambdaContext {
   logStreamName: string;
   /** Of Cognito, which calls nothing here. */
   identity: undefined;
-  clientContext: undefined;
+  /** What the caller of a direct invocation said of itself. */
+  clientContext: unknown;
   getRemainingTimeInMillis: () => number;
 }
 
@@ -28,17 +29,18 @@ export interface LegacyAnswers {
 }
 
 export function lambdaContext(identity: LambdaIdentity, invocation: Invocation): LambdaContext {
+  const { meta } = invocation;
   return {
     callbackWaitsForEmptyEventLoop: true,
     functionName: identity.functionName,
     functionVersion: identity.functionVersion,
     invokedFunctionArn: identity.functionArn,
     memoryLimitInMB: identity.memoryLimitInMB,
-    awsRequestId: requestIdOf(invocation.meta.id),
+    awsRequestId: requestIdOf(meta.id),
     logGroupName: identity.logGroupName,
     logStreamName: identity.logStreamName,
     identity: undefined,
-    clientContext: undefined,
+    clientContext: meta.kind === 'event' && meta.clientContext !== undefined ? JSON.parse(meta.clientContext) : undefined,
     getRemainingTimeInMillis: () => Math.floor(invocation.remainingMs),
   };
 }

@@ -95,7 +95,7 @@ export class HandlerCall implements Watcher {
       );
       if (this.#state !== 'open') return;
       this.#state = 'promised';
-      this.#host.loop.watch(this);
+      if (this.#host.loop.decides) this.#host.loop.watch(this);
     } else if (this.#state === 'open') {
       if (returned !== undefined) {
         this.#log(
@@ -103,7 +103,7 @@ export class HandlerCall implements Watcher {
         );
       }
       // A callback may come later; without one the answer is null.
-      this.#host.loop.watch(this);
+      if (this.#host.loop.decides) this.#host.loop.watch(this);
     }
   }
 
@@ -113,7 +113,7 @@ export class HandlerCall implements Watcher {
 
   #wait(): void {
     this.#state = 'waits';
-    this.#host.loop.watch(this);
+    if (this.watchedAt === 0) this.#host.loop.watch(this);
     this.#warning = setTimeout(() => this.#warn(), Math.max(0, this.#invocation.remainingMs - WARNING_MS)).unref();
   }
 

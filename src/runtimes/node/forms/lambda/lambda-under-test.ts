@@ -31,7 +31,7 @@ export class LambdaUnderTest {
   async start(binary: string, handler: string, init: Partial<InitPayload> = {}): Promise<ScriptedHost> {
     const host = new ScriptedHost(binary, join(this.folder, 'virga/guest.cjs'));
     try {
-      assert.deepEqual((await host.init(this.folder, handler, { form: 'lambda', ...init })).exports, ['serve']);
+      assert.deepEqual((await host.init(this.folder, handler, { form: 'lambda', concurrency: 1, ...init })).exports, ['serve']);
     } catch (error) {
       await host[Symbol.asyncDispose]();
       throw error;

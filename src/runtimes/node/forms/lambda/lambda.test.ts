@@ -37,6 +37,8 @@ const FILES: Record<string, string> = {
     export const promise = () => new Promise((resolve) => setTimeout(resolve, 5, 'promised'));
     export const throws = async () => { throw new RangeError('thrown'); };
     export const leaves = async () => { setTimeout(() => {}, 60_000); return 'at once'; };
+    const { promise: another, resolve: go } = Promise.withResolvers();
+    export const forAnother = async (event) => (event.go ? go('settled') : another);
     export const never = () => new Promise(() => {});
     export const thenable = () => ({ then: (resolve) => resolve('thenable') });
     export const remaining = async (event, { getRemainingTimeInMillis }) => getRemainingTimeInMillis();
@@ -114,6 +116,11 @@ describe('Lambda functions', { concurrency: true }, () => {
 
       test('a promise that nothing can settle fails instead of running into its deadline', async () => {
         assert.match(String(await answerOf('async.mjs#never')), /^Runtime\.NodeJsExit: .*can never settle/);
+        // With others beside it another may settle it.
+        await using host = await started('async.mjs#forAnother', { concurrency: 2 });
+        const waits = host.event({});
+        await host.event({ go: true }).ended;
+        assert.equal((await waits.ended).text, '"settled"');
       });
 
       test('a value that is no promise is ignored, and the log says so', async () => {
@@ -123,7 +130,7 @@ describe('Lambda functions', { concurrency: true }, () => {
       });
 
       test('many calls of one instance, with and without callbacks', async () => {
-        await using host = await started('callback.cjs#later');
+        await using host = await started('callback.cjs#later', { concurrency: 3 });
         for (let round = 0; round < 3; round++) {
           const calls = await Promise.all([1, 2, 3].map((n) => host.event({ n }).ended));
           assert.deepEqual(
@@ -156,6 +163,9 @@ describe('Lambda functions', { concurrency: true }, () => {
         });
         assert.match(logStreamName, /^\d{4}\/\d\d\/\d\d\/\[7\][0-9a-f]{32}$/);
         assert.deepEqual(copy, context);
+        const clientContext = '{"client":{"installationId":"i"},"custom":{"n":1},"env":{}}';
+        const called = JSON.parse((await host.event({}, { clientContext }).ended).text);
+        assert.deepEqual(called.context.clientContext, { client: { installationId: 'i' }, custom: { n: 1 }, env: {} });
         await using other = await started('async.mjs#remaining');
         const ms = Number((await other.event({}, {}, { timeoutMs: 9_000 }).ended).text);
         assert.ok(Number.isInteger(ms) && ms <= 9_000 && ms > 8_000, String(ms));
@@ -193,7 +203,7 @@ describe('Lambda functions', { concurrency: true }, () => {
       });
 
       test('each call sees its own trace, also with others beside it', async () => {
-        await using host = await started('async.mjs#trace');
+        await using host = await started('async.mjs#trace', { concurrency: 2 });
         const other = '00-aaaabbbbccccddddeeeeffff00001111-1111222233334444-00';
         const calls = [host.event({}, { trace: TRACE }), host.event({}, { trace: other })];
         const seen = await Promise.all(calls.map(async (call) => JSON.parse((await call.ended).text)));

@@ -15,6 +15,7 @@ import { lambdaEnvironment, lambdaIdentity, requestIdOf, traceHeaderOf } from '.
 import type { LambdaIdentity } from './environment.ts';
 import { EventLoop } from './event-loop.ts';
 import { fromLambdaResult, toLambdaEvent } from './events.ts';
+import { extensionsNotStarted } from './extensions.ts';
 import { findHandler } from './find-handler.ts';
 import { HandlerCall } from './handler-call.ts';
 import type { CallHost, LambdaHandler } from './handler-call.ts';
@@ -27,7 +28,7 @@ const STORED = { requestId: Symbol.for('_AWS_LAMBDA_REQUEST_ID'), traceId: Symbo
 export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
   const identity = lambdaIdentity(init);
   await prepare(init, identity, host);
-  const loop = new EventLoop(host.channel);
+  const loop = new EventLoop(host.channel, init);
   loop.listen();
   const awslambda = installAwsLambda(process.env);
   const { namespace, file, name, ready } = await importCode(init).catch((error: unknown) => {
@@ -44,7 +45,7 @@ export async function load(init: InitPayload, host: FormHost): Promise<Loaded> {
 
 /** For a blank that waits (rehearsal.ts): what serves a handler, without anything that the code of a function could see. */
 export function rehearsed(init: InitPayload, host: Pick<FormHost, 'log' | 'channel'>): Target {
-  const call: CallHost = { identity: lambdaIdentity(init), loop: new EventLoop(host.channel), log: host.log };
+  const call: CallHost = { identity: lambdaIdentity(init), loop: new EventLoop(host.channel, init), log: host.log };
   environmentOf({ ...init, runtime: 'nodejs26' }, call.identity);
   // Nothing has changed since Node did it, so nothing changes.
   readNodePath();
@@ -82,6 +83,8 @@ async function prepare(init: InitPayload, identity: LambdaIdentity, { log }: For
   Object.assign(process.env, environmentOf(init, identity));
   showTraceId();
   readNodePath();
+  const notStarted = extensionsNotStarted(init.codeFolder);
+  if (notStarted !== undefined) log.write(0, 'warn', notStarted);
   const options = env['NODE_OPTIONS'];
   if (options === undefined || options === '') return;
   const { applyNodeOptions } = await import('./node-options.ts');

@@ -26,7 +26,7 @@ export async function callStreaming(
     if (!isThenable(returned)) throw new Error('Streaming does not support non-async handlers.');
     const empty = new Promise<never>((_, reject) => {
       watcher.onLoopEmpty = () => reject(new Error('Response stream is not finished.'));
-      loop.watch(watcher);
+      if (loop.decides) loop.watch(watcher);
     });
     const result = await Promise.race([returned, empty]);
     if (result !== undefined) log.write(invocation.stream, 'warn', 'Streaming handlers ignore return values.');

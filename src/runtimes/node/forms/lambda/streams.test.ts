@@ -11,8 +11,12 @@ const FILES = {
     import { Readable } from 'node:stream';
     const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const big = () => Readable.from((function* () { for (let i = 0; i < 40; i++) yield Buffer.alloc(16 * 1024, 97 + (i % 26)); })());
+    const { promise: gone, resolve: go } = Promise.withResolvers();
     const handlers = {
-      plain: async (event, stream) => { stream.write('one '); await pause(20); stream.write(Buffer.from('two ')); stream.end('three'); },
+      plain: async (event, stream) => {
+        if (event.go) { go(); return void stream.end(); }
+        stream.write('one '); await gone; stream.write(Buffer.from('two ')); stream.end('three');
+      },
       typed: async (event, stream) => { stream.setContentType('text/html'); stream.end('<p>'); },
       from: async (event, stream) => {
         const answer = awslambda.HttpResponseStream.from(stream, { statusCode: 202, headers: { 'content-type': 'text/plain', 'x-n': 7 }, cookies: ['a=1', 'b=2'] });
@@ -55,13 +59,14 @@ describe('Lambda functions that stream', { concurrency: true }, () => {
 
   for (const { name, binary } of NODES) {
     describe(name, { concurrency: 4 }, () => {
-      const started = (handler: string) => lambda.start(binary, handler);
+      const started = (handler: string, concurrency = 1) => lambda.start(binary, handler, { concurrency });
 
       test('a stream reaches the client as it is written', async () => {
-        await using host = await started('streams.mjs#handlers.plain');
+        await using host = await started('streams.mjs#handlers.plain', 2);
         const call = host.http('/');
         await call.until(() => call.bodyBytes > 0);
         assert.deepEqual([call.text, call.meta], ['one ', { status: 200, headers: ['content-type', 'application/octet-stream'] }]);
+        await host.event({ go: true }).ended;
         assert.equal((await call.ended).text, 'one two three');
         assert.equal((await host.event({}).ended).text, 'one two three');
       });

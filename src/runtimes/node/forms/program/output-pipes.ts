@@ -16,8 +16,8 @@ export interface OutputPipe {
 let count = 0;
 
 /** Undefined: they cannot be had. */
-export async function outputPipes(folder: string): Promise<[OutputPipe, OutputPipe] | undefined> {
-  const names = [1, 2].map((fd) => `${folder}/.virga-${process.pid}-${++count}-${fd}`) as [string, string];
+export async function outputPipes(): Promise<[OutputPipe, OutputPipe] | undefined> {
+  const names = [1, 2].map((fd) => `/tmp/.virga-${process.pid}-${++count}-${fd}`) as [string, string];
   try {
     if (!(await mkfifo(names))) return undefined;
     return [openPipe(names[0]), openPipe(names[1])];

@@ -24,6 +24,8 @@ export interface ProgramOptions {
   sockets?: boolean;
   /** Called for each line that it writes: stdout is `info`, stderr `error`. */
   onLine: (level: LogLevelName, line: string) => void;
+  /** Asked for ahead, by who has other things to do meanwhile. */
+  pipes?: ReturnType<typeof outputPipes>;
 }
 
 export interface ProgramEnd {
@@ -45,7 +47,7 @@ export class Program {
 
   /** Fails with a LoadError when it cannot be started. */
   static async start(options: ProgramOptions): Promise<Program> {
-    const pipes = options.sockets === true ? undefined : await outputPipes('/tmp');
+    const pipes = options.sockets === true ? undefined : await (options.pipes ?? outputPipes());
     const [file, ...args] = options.command;
     let child: ChildProcess;
     try {

@@ -163,11 +163,11 @@ describe('requests of a program', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(gates.length, 1);
     assert.ok(bytes <= 64 * 1024, String(bytes));
-    const open_ = setInterval(() => {
+    const opening = setInterval(() => {
       for (const gate of gates.splice(0)) gate();
     }, 0);
     await ended.promise;
-    clearInterval(open_);
+    clearInterval(opening);
     assert.equal(bytes, size);
   });
 

@@ -33,12 +33,14 @@ export async function assignmentOf(
   const event = isTranslated(meta) ? toLambdaEvent(meta, sent, { identity, httpEvent }) : undefined;
   const body = event !== undefined ? Buffer.from(JSON.stringify(event)) : sent.length === 0 ? NOTHING : sent;
   const facts = contextOf(identity, invocation);
+  const client =
+    meta.kind === 'event' && meta.clientContext !== undefined ? `Lambda-Runtime-Client-Context: ${meta.clientContext}\r\n` : '';
   const trace = facts.traceHeader === '' ? '' : `Lambda-Runtime-Trace-Id: ${facts.traceHeader}\r\n`;
   const headers = `Content-Type: ${event === undefined ? typeOf(meta) : 'application/json'}\r
 Lambda-Runtime-Aws-Request-Id: ${facts.awsRequestId}\r
 Lambda-Runtime-Deadline-Ms: ${facts.deadlineMs}\r
 Lambda-Runtime-Invoked-Function-Arn: ${facts.invokedFunctionArn}\r
-${trace}`;
+${trace}${client}`;
   return { id: facts.awsRequestId, invocation, headers, event, body };
 }
 

@@ -181,14 +181,13 @@ describe('a program behind the Runtime API', () => {
     return host;
   }
 
-  const json = (text: string): any => JSON.parse(text);
   const textsOf = (host: ScriptedHost, stream: number): string[] =>
     host.logs.filter((record) => record.stream === stream).map(({ level, text }) => `${level}: ${text}`);
 
   test('an event goes out by next and its answer comes in by response, call after call', async () => {
     await using host = await started();
     const call = host.event({ a: [1, 'ü'] }, { trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }, { timeoutMs: 20_000 });
-    const { event, headers, pid } = json((await call.ended).text);
+    const { event, headers, pid } = JSON.parse((await call.ended).text);
     assert.deepEqual(call.meta, { status: 200, headers: ['content-type', 'application/json'] });
     assert.deepEqual(event, { a: [1, 'ü'] });
     const remaining = Number(headers['lambda-runtime-deadline-ms']) - Date.now();
@@ -197,8 +196,8 @@ describe('a program behind the Runtime API', () => {
     assert.equal(headers['lambda-runtime-trace-id'], 'Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1');
     assert.equal(headers['lambda-runtime-invoked-function-arn'], 'arn:aws:lambda:us-east-1:000000000000:function:hello');
     assert.equal(headers['content-type'], 'application/json');
-    for (let i = 0; i < 20; i++) assert.equal(json((await host.event({ i }).ended).text).pid, pid);
-    assert.deepEqual(json((await host.event('').ended).text).event, {});
+    for (let i = 0; i < 20; i++) assert.equal(JSON.parse((await host.event({ i }).ended).text).pid, pid);
+    assert.deepEqual(JSON.parse((await host.event('').ended).text).event, {});
     assert.deepEqual(textsOf(host, call.stream), ['info: echoing']);
     host.write(STOP);
     assert.deepEqual(await host.exited, { code: 0, signal: null });
@@ -207,7 +206,7 @@ describe('a program behind the Runtime API', () => {
 
   test('the program has the environment of a custom runtime, and its code as the working folder', async () => {
     await using host = await started({ env: { GREETING: 'hi', AWS_REGION: 'eu-south-2' }, memoryMiB: 192 });
-    const { env, cwd } = json((await host.event({ do: 'env' }).ended).text);
+    const { env, cwd } = JSON.parse((await host.event({ do: 'env' }).ended).text);
     assert.match(env.AWS_LAMBDA_RUNTIME_API, /^127\.0\.0\.1:\d+$/);
     assert.equal(env.LAMBDA_TASK_ROOT, cwd);
     const expected = {
@@ -248,8 +247,8 @@ describe('a program behind the Runtime API', () => {
       assert.deepEqual([call.body, call.header('content-type')], [bytes, [type]]);
     }
     const bytes = await host.event(Buffer.from([0, 255]), { contentType: 'image/png' }).ended;
-    assert.deepEqual(json(bytes.text).event, { bytes: [0, 255] });
-    assert.equal(json(bytes.text).headers['content-type'], 'image/png');
+    assert.deepEqual(JSON.parse(bytes.text).event, { bytes: [0, 255] });
+    assert.equal(JSON.parse(bytes.text).headers['content-type'], 'image/png');
   });
 
   test('an error of the program is the error of the call, with its type, message and trace', async () => {
@@ -263,7 +262,7 @@ describe('a program behind the Runtime API', () => {
   test('mistakes are answered as AWS answers them', async () => {
     await using host = await started();
     const call = await host.event({ do: 'mistakes' }).ended;
-    assert.deepEqual(json(call.text), [
+    assert.deepEqual(JSON.parse(call.text), [
       [400, 'InvalidRequestID'],
       [400, 'InvalidRequestID'],
       [403, 'InvalidStateTransition'],
@@ -294,10 +293,13 @@ describe('a program behind the Runtime API', () => {
     await using host = await started();
     const post = (path: string, body: unknown) =>
       host.http(path, { method: 'POST' }, { body: typeof body === 'string' ? body : JSON.stringify(body) });
-    const made = await post('/result', { statusCode: 201, headers: { 'x-a': 'b' }, cookies: ['c=1'], body: 'made' }).ended;
-    assert.deepEqual([made.meta!.status, made.text, made.header('x-a'), made.header('set-cookie')], [201, 'made', ['b'], ['c=1']]);
+    const created = await post('/result', { statusCode: 201, headers: { 'x-a': 'b' }, cookies: ['c=1'], body: 'made' }).ended;
+    assert.deepEqual(
+      [created.meta!.status, created.text, created.header('x-a'), created.header('set-cookie')],
+      [201, 'made', ['b'], ['c=1']],
+    );
     const plain = await post('/result', { a: 1 }).ended;
-    assert.deepEqual([plain.meta!.status, json(plain.text), plain.header('content-type')], [200, { a: 1 }, ['application/json']]);
+    assert.deepEqual([plain.meta!.status, JSON.parse(plain.text), plain.header('content-type')], [200, { a: 1 }, ['application/json']]);
     const wrong = await post('/raw', 'no JSON').ended;
     assert.equal(wrong.error!.name, 'BadResponse');
     assert.match(wrong.error!.message, /it is not JSON \(.*\), and an HTTP request is answered by JSON such as \{"statusCode"/);
@@ -359,10 +361,10 @@ describe('a program behind the Runtime API', () => {
     await using host = await started({ concurrency: 3, env: { POLLERS: '4' } });
     const calls = [1, 2, 3].map(() => host.event({ do: 'meet' }));
     for (const call of calls) {
-      assert.equal(json((await call.ended).text), requestIdOf(`inv_${call.stream}`));
+      assert.equal(JSON.parse((await call.ended).text), requestIdOf(`inv_${call.stream}`));
       assert.deepEqual(textsOf(host, call.stream), [`info: ${requestIdOf(`inv_${call.stream}`)} is here`]);
     }
-    const { env } = json((await host.event({ do: 'env' }).ended).text);
+    const { env } = JSON.parse((await host.event({ do: 'env' }).ended).text);
     assert.equal(env.AWS_LAMBDA_MAX_CONCURRENCY, '3');
   });
 
@@ -408,7 +410,10 @@ describe('a program behind the Runtime API', () => {
   });
 
   describe('a program that cannot begin is an error that says why', () => {
-    async function failing(files: Record<string, string>, mode?: number): Promise<{ name: string; message: string; stack: string }> {
+    async function failing(
+      files: Readonly<Record<string, string>>,
+      mode?: number,
+    ): Promise<{ name: string; message: string; stack: string }> {
       await using host = new ScriptedHost(NODES[0]!.binary, guest);
       const error = await host
         .init(await artifact(files, mode), 'bootstrap', { form: 'provided', runtime: 'provided', env: { PATH: '/usr/bin' } })
@@ -447,7 +452,7 @@ describe('a program behind the Runtime API', () => {
       ],
     ] as const) {
       test(name, async () => {
-        const error = await failing(files as Record<string, string>, mode);
+        const error = await failing(files, mode);
         assert.equal(error.name, 'LoadError');
         assert.match(error.message, expected);
       });

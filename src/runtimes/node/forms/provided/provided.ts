@@ -5,48 +5,52 @@
 //                 └─ not found, or it ends, or init/error ──▶ FAILED         └─ it ends: so does the guest, with its exit code
 //
 // Invariant: a program that ends takes the instance with it, and the calls in it fail with its exit code. Registered in forms.ts.
-import { existsSync, readdirSync } from 'node:fs';
 import type { GuestError, InitPayload } from '../../../../protocol/frames.ts';
 import { LoadError } from '../../failure.ts';
 import { exitNow } from '../../last-words.ts';
 import type { Loaded } from '../../load.ts';
 import type { FormHost } from '../form.ts';
+import { outputPipes } from '../program/output-pipes.ts';
 import { exitCodeOf, howItEnded, Program } from '../program/program.ts';
 import type { ProgramEnd } from '../program/program.ts';
 import { lambdaIdentity } from '../lambda/environment.ts';
+import { extensionsNotStarted } from '../lambda/extensions.ts';
 import { Assignments } from './assignments.ts';
 import { findBootstrap } from './bootstrap.ts';
 import { assignmentOf, programEnvironment } from './lambda-shapes.ts';
 import { RuntimeApi } from './runtime-api.ts';
 
-const EXTENSIONS = '/opt/extensions';
 const REQUEST_ID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
 export async function load(init: InitPayload, { log, memory }: FormHost): Promise<Loaded> {
   const startedAt = performance.now();
+  const pipes = outputPipes();
   const identity = lambdaIdentity(init);
   const assignments = new Assignments(init.concurrency);
   const begun = Promise.withResolvers<void>();
+  // It may fail before anybody waits for it.
+  begun.promise.catch(() => {});
   let state: 'starting' | 'begun' | 'stopping' = 'starting';
-  let program: Program | undefined;
   const api = await RuntimeApi.listen({
     assignments,
     httpEvent: init.httpEvent,
     begun: begun.resolve,
     initFailed: (error) => begun.reject(toThrow(error)),
-    answered: () => program?.endLines(),
+    answered: () => program.endLines(),
     unknown: (call) =>
       log.write(0, 'warn', `the program called ${call}: Virga serves AWS Lambda's Runtime API 2018-06-01 and nothing else`),
   });
   const env = programEnvironment(init, identity, api.address);
   const taskRoot = env['LAMBDA_TASK_ROOT']!;
   const path = findBootstrap(taskRoot, env['PATH']!);
-  warnOfExtensions((text) => log.write(0, 'warn', text));
+  const notStarted = extensionsNotStarted(init.codeFolder);
+  if (notStarted !== undefined) log.write(0, 'warn', notStarted);
   const loadedAt = performance.now();
-  program = await Program.start({
+  const program = await Program.start({
     command: [path],
     env,
     cwd: taskRoot,
+    pipes,
     onLine: (level, line) => log.write(streamOf(line, assignments), level, line),
   });
   memory.include(program.pid);
@@ -92,12 +96,6 @@ function toThrow({ name, message, stack }: GuestError): Error {
   const error = new Error(message);
   Object.defineProperties(error, { name: { value: name }, stack: { value: stack } });
   return error;
-}
-
-function warnOfExtensions(warn: (text: string) => void): void {
-  if (!existsSync(EXTENSIONS)) return;
-  const names = readdirSync(EXTENSIONS).slice(0, 10);
-  if (names.length > 0) warn(`the extensions ${names.join(', ')} of ${EXTENSIONS} are not started: Virga has no Extensions API`);
 }
 
 function micros(ms: number): number {

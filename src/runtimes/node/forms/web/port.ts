@@ -15,11 +15,15 @@ const LOOK_MS_MAX = 25;
 const CONNECT_MS_MAX = 1_000;
 const HOSTS = ['127.0.0.1', '::1'];
 
-/** `wanted` is the function's own setting. Where the network is that of the machine, others take ports too: any free one. */
+/**
+ * `wanted` is the function's own setting. In a network of its own every port is free, and to try costs 9 ms of CPU in a Node that has
+ * never listened; in that of the machine others take ports too: any free one.
+ */
 export async function freePort(wanted: string | undefined, networkIsOurs: boolean): Promise<number> {
   if (wanted !== undefined && !(/^\d{1,5}$/.test(wanted) && Number(wanted) >= 1 && Number(wanted) <= 65_535))
     throw new LoadError(`PORT is '${wanted}' in its environment; it must be a number from 1 to 65535, or not be set`);
   const port = wanted === undefined ? (networkIsOurs ? USUAL_PORT : 0) : Number(wanted);
+  if (networkIsOurs) return port;
   const server = new Server();
   try {
     server.listen({ port, host: '0.0.0.0', exclusive: true });
@@ -27,8 +31,7 @@ export async function freePort(wanted: string | undefined, networkIsOurs: boolea
     return (server.address() as AddressInfo).port;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (wanted === undefined && code === 'EADDRINUSE') return await freePort(undefined, false);
-    throw new LoadError(`port ${port}, which PORT in its environment asks for, cannot be listened on: ${code}`);
+    throw new LoadError(`port ${port}, which PORT in its environment asks for, cannot be used: ${code}`);
   } finally {
     server.close();
   }

@@ -68,7 +68,8 @@ describe('events', { concurrency: 1 }, () => {
   test('an event that is refused is an error that names the status', async () => {
     const base = { specversion: '1.0', id: '1', source: '/' };
     const refused = await host.event({ ...base, type: 'x.refused' }, { contentType: 'application/cloudevents+json' }).ended;
-    assert.equal(refused.error!.message, 'the program answered the event with status 500: no such thing');
+    assert.equal(refused.error!.message, 'the program answered the event with status 500');
+    assert.equal(refused.error!.stack, 'EventRefused: the program answered the event with status 500: no such thing');
     const silent = await host.event({ ...base, type: 'x.silent' }, { contentType: 'application/cloudevents+json' }).ended;
     assert.deepEqual([silent.meta!.status, silent.text], [200, '']);
   });

@@ -2,7 +2,7 @@
 // answer; both bodies stream, as fast as the slower side takes them. A connection that was upgraded (101) carries bytes both
 // ways until either side ends it. Invariant: an answer is the program's, or says what the program did instead of answering.
 // Called by web.ts for each invocation.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises';
 import { BadResponse } from '../../failure.ts';
 import type { Invocation } from '../../invocation.ts';
 import { ConnectionLost } from './connection.ts';
@@ -11,19 +11,24 @@ import type { Connections } from './connections.ts';
 import type { ProgramRequest } from './program-request.ts';
 import type { ResponseHead } from './response-head.ts';
 
-/** What a program says is wrong with an event, or with how it was asked. */
-class ProgramError extends Error {
-  override name = 'ProgramError';
+/** A program that refuses an event: `said` is for the log alone. The host knows it by its name. */
+class EventRefused extends Error {
+  static {
+    // Not of each: what an error has of its own is shown with it.
+    this.prototype.name = 'EventRefused';
+  }
 
-  constructor(message: string) {
-    super(message);
-    this.stack = `${this.name}: ${message}`;
+  constructor(status: number, said: string) {
+    super(`the program answered the event with status ${status}`);
+    this.stack = `EventRefused: ${this.message}${said === '' ? '' : `: ${said}`}`;
   }
 }
 
 /** A connection breaks before its program is known to have ended. */
 const END_FOLLOWS_MS = 200;
 const SHOWN_BYTES = 500;
+/** Rounds of the event loop: one may be in the middle of what it found readable. */
+const LINES_ROUNDS = 2;
 const REPEATABLE = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 
 export interface ProxyParts {
@@ -72,23 +77,18 @@ class ProxiedCall implements Receiver {
 
   onHead(head: ResponseHead, body: Buffer, end: boolean): Promise<void> | undefined {
     const { answer, meta } = this.#invocation;
-    let { status, headers } = head;
+    const { status, headers } = head;
     if (meta.kind === 'event') {
-      if (status < 200 || status > 299) {
-        this.#refusal = { status, said: Buffer.alloc(0) };
-        return this.onBody(body, end);
-      }
-      status = 200;
-      headers = contentTypeIn(headers);
+      if (status < 200 || status > 299) this.#refusal = { status, said: Buffer.alloc(0) };
+      else answer.head({ status: 200, headers: contentTypeIn(headers) });
+      return this.onBody(body, end);
     }
     if (end) {
       this.#finish(head.body === 'none' ? answer.empty({ status, headers }) : answer.whole({ status, headers }, body));
       return undefined;
     }
     answer.head({ status, headers });
-    if (head.status === 101) {
-      void this.#sendBody();
-    }
+    if (status === 101) void this.#sendBody();
     return answer.write(body);
   }
 
@@ -97,13 +97,21 @@ class ProxiedCall implements Receiver {
       this.#refuse(this.#refusal, chunk, end);
       return undefined;
     }
-    const { answer } = this.#invocation;
+    const { answer, meta } = this.#invocation;
     const wait = answer.write(chunk);
     if (!end) return wait;
-    if (wait === undefined) this.#end();
     // The memory of the chunk is the connection's: it is not free before that.
-    else return wait.then(() => this.#end());
+    if (meta.kind === 'event') return this.#endEvent(wait);
+    if (wait !== undefined) return wait.then(() => this.#end());
+    this.#end();
     return undefined;
+  }
+
+  /** Whoever invokes a function directly gets its lines with the result: those that left the program before it are read first. */
+  async #endEvent(wait: Promise<void> | undefined): Promise<void> {
+    await wait;
+    for (let round = 0; round < LINES_ROUNDS; round++) await nextRound();
+    this.#end();
   }
 
   onFailure(error: Error): void {
@@ -157,7 +165,7 @@ class ProxiedCall implements Receiver {
     if (refusal.said.length < SHOWN_BYTES) refusal.said = Buffer.concat([refusal.said, chunk]);
     if (!end) return;
     const said = refusal.said.toString('utf8', 0, SHOWN_BYTES).trim();
-    this.#fail(new ProgramError(`the program answered the event with status ${refusal.status}${said === '' ? '' : `: ${said}`}`));
+    this.#fail(new EventRefused(refusal.status, said));
   }
 
   #finish(answered: void | Promise<void>): void {

@@ -6,6 +6,7 @@ import { delimiter, dirname, extname, join } from 'node:path';
 import type { InitPayload } from '../../../../protocol/frames.ts';
 import { LoadError } from '../../failure.ts';
 import { startProblem } from '../program/startable.ts';
+import { isScriptRuntime, scriptCommand, scriptEnvironment } from './script-runtimes.ts';
 
 export interface StartCommand {
   command: [string, ...string[]];
@@ -15,33 +16,47 @@ export interface StartCommand {
 /** Of the sandbox's memory, MiB, what the guest beside the program takes, and what a Node has outside of its heap. */
 const BESIDE_HEAP_MIB = 96;
 const HEAP_MIB_MIN = 32;
+/** Beside the guest. */
+const MAPS = join(dirname(process.argv[1] ?? ''), 'program-maps.cjs');
 
 export function startCommand(init: InitPayload, options: { port: number; path: string; compiledAt: string | undefined }): StartCommand {
-  const { codeFolder } = init;
+  const { codeFolder, command, runtime } = init;
+  const env = environmentOf(init, options);
+  if (command !== undefined) return { command: command as [string, ...string[]], env };
   const [file = ''] = init.handler.split('#', 1);
-  const path = [join(codeFolder, 'node_modules', '.bin'), ...options.path.split(delimiter), ...(init.env['PATH'] ?? '').split(delimiter)];
+  const path = join(codeFolder, file);
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
+    throw new LoadError(`there is no file '${file}' in the function's code; set \`command\` in virga.yaml to what starts the program`);
+  const searched = env['PATH']!;
+  if (isScriptRuntime(runtime)) return { command: scriptCommand(runtime, { path, searched, port: options.port }), env };
+  return { command: commandOfFile(path, file, searched), env };
+}
+
+function environmentOf(init: InitPayload, { port, path, compiledAt }: Parameters<typeof startCommand>[1]): Record<string, string> {
+  const { codeFolder, runtime } = init;
+  const heapMiB = Math.max(HEAP_MIB_MIN, Math.floor((init.memoryMiB - BESIDE_HEAP_MIB) * 0.9));
+  const folders = [join(codeFolder, 'node_modules', '.bin'), ...path.split(delimiter), ...(init.env['PATH'] ?? '').split(delimiter)];
+  const packages = join(codeFolder, '.packages');
   const env: Record<string, string> = {
+    // Python keeps lines to itself until 8 KiB are full when nobody watches.
+    PYTHONUNBUFFERED: '1',
+    ...(isScriptRuntime(runtime) ? scriptEnvironment(runtime, heapMiB) : {}),
+    ...(compiledAt === undefined ? {} : { NODE_COMPILE_CACHE: compiledAt }),
+    // With the function's own settings.
     ...(process.env as Record<string, string>),
-    PATH: [...new Set(path)].filter((folder) => folder !== '').join(delimiter),
+    PATH: [...new Set(folders)].filter((folder) => folder !== '').join(delimiter),
     // Cloud Run's contract: https://cloud.google.com/run/docs/container-contract
-    PORT: String(options.port),
+    PORT: String(port),
     K_SERVICE: init.function,
     K_CONFIGURATION: init.function,
     K_REVISION: `${init.function}-${String(init.version).padStart(5, '0')}`,
-    NODE_OPTIONS: `${nodeOptions(init.memoryMiB)} ${init.env['NODE_OPTIONS'] ?? ''}`.trim(),
-    // Python keeps lines to itself until 8 KiB are full when nobody watches.
-    PYTHONUNBUFFERED: init.env['PYTHONUNBUFFERED'] ?? '1',
   };
-  if (options.compiledAt !== undefined) env['NODE_COMPILE_CACHE'] = init.env['NODE_COMPILE_CACHE'] ?? options.compiledAt;
-  const packages = join(codeFolder, '.packages');
-  if (existsSync(packages)) env['PYTHONPATH'] = [packages, init.env['PYTHONPATH']].filter(Boolean).join(delimiter);
-  const command = init.command as [string, ...string[]] | undefined;
-  return { command: command ?? commandOfFile(join(codeFolder, file), file, env['PATH']!), env };
+  if (!isScriptRuntime(runtime)) env['NODE_OPTIONS'] = `${nodeOptions(heapMiB, init.memoryMiB)} ${env['NODE_OPTIONS'] ?? ''}`.trim();
+  if (existsSync(packages)) env['PYTHONPATH'] = [packages, env['PYTHONPATH']].filter(Boolean).join(delimiter);
+  return env;
 }
 
 function commandOfFile(path: string, file: string, searched: string): [string, ...string[]] {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
-    throw new LoadError(`there is no file '${file}' in the function's code; set \`command\` in virga.yaml to what starts the program`);
   switch (extname(file).toLowerCase()) {
     case '.mjs':
     case '.cjs':
@@ -49,7 +64,7 @@ function commandOfFile(path: string, file: string, searched: string): [string, .
     case '.mts':
     case '.cts':
     case '.ts':
-      return existsSync(`${path}.map`) ? [process.execPath, '--enable-source-maps', path] : [process.execPath, path];
+      return existsSync(`${path}.map`) && existsSync(MAPS) ? [process.execPath, '--require', MAPS, path] : [process.execPath, path];
     case '.py': {
       const python = searched.split(delimiter).find((folder) => existsSync(join(folder, 'python3')));
       if (python === undefined) throw new LoadError(`'${file}' needs python3, which this node does not have`);
@@ -62,8 +77,7 @@ function commandOfFile(path: string, file: string, searched: string): [string, .
 }
 
 /** Node sizes its heap by the machine: see runtimes/catalog.ts, which does the same for the guest. */
-function nodeOptions(memoryMiB: number): string {
-  const heapMiB = Math.max(HEAP_MIB_MIN, Math.floor((memoryMiB - BESIDE_HEAP_MIB) * 0.9));
+function nodeOptions(heapMiB: number, memoryMiB: number): string {
   const semiSpaceMiB = Math.min(16, Math.max(1, Math.floor(memoryMiB / 32)));
   return `--max-old-space-size=${heapMiB} --max-semi-space-size=${semiSpaceMiB}`;
 }
@@ -72,8 +86,6 @@ function nodeOptions(memoryMiB: number): string {
 export function shownCommand(command: readonly string[], codeFolder: string): string {
   const [, dashC, script] = command;
   const words = dashC === '-c' && script !== undefined ? script.replace(/^exec /, '') : command.join(' ');
-  return words
-    .replaceAll(`${codeFolder}/`, '')
-    .replaceAll(`${dirname(process.execPath)}/`, '')
-    .slice(0, 200);
+  const folders = [codeFolder, dirname(process.execPath)];
+  return folders.reduce((shown, folder) => shown.replaceAll(`${folder}/`, ''), words.replace(`--require ${MAPS} `, '')).slice(0, 200);
 }

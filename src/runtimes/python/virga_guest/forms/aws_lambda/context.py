@@ -3,6 +3,7 @@
 Invariant: everything that AWS documents is an attribute that can be read and set, as on the original. Made by __init__.py.
 """
 
+import json
 import sys
 import time
 
@@ -22,6 +23,27 @@ class CognitoIdentity:
         return "CognitoIdentity([cognito_identity_id=None,cognito_identity_pool_id=None])"
 
 
+class Client:
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext:
+    """What the caller said of itself. What it did not say is None."""
+
+    __slots__ = ("custom", "env", "client")
+
+    def __init__(self, text):
+        said = json.loads(text)
+        self.custom = said.get("custom")
+        self.env = said.get("env")
+        self.client = None
+        client = said.get("client")
+        if isinstance(client, dict):
+            self.client = Client()
+            for name in Client.__slots__:
+                setattr(self.client, name, client.get(name))
+
+
 class LambdaContext:
     client_context = None
     tenant_id = None
@@ -35,6 +57,9 @@ class LambdaContext:
         self.function_version = identity.function_version
         self.invoked_function_arn = identity.function_arn
         self.identity = CognitoIdentity()
+        client_context = invocation.meta.get("clientContext")
+        if client_context:
+            self.client_context = ClientContext(client_context)
         self._epoch_deadline_time_in_ms = int(invocation.deadline * 1000)
 
     def get_remaining_time_in_millis(self):

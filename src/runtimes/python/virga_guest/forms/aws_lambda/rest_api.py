@@ -49,8 +49,7 @@ def rest_event(meta, body, account, api):
         "requestContext": {
             "accountId": account,
             "apiId": api,
-            # Without an authorizer the field is there and empty.
-            "authorizer": {},
+            "authorizer": {"claims": None, "scopes": None},
             "domainName": host,
             "domainPrefix": host.split(".")[0],
             "extendedRequestId": meta["id"],

@@ -9,9 +9,10 @@ Invariant: what a function is and how it is called is the framework's to say. Ma
 import os
 import sys
 
-from ...failures import BadRequest, BadResponse, LoadError
+from ...failures import BadResponse, LoadError
 from .. import Form
 from . import deliveries, machine_packages, wsgi
+from .received_event import received_event
 
 _STAND_IN = os.path.join(os.path.dirname(__file__), "stand_in")
 _CLOUD_EVENT = "application/cloudevents+json"
@@ -88,10 +89,7 @@ class Function:
             answer = self._send(meta, ["content-type", meta.get("contentType") or "application/json"], invocation.body)
             # An HTTP function answers as it would over HTTP.
             return answer if self._signature == "http" else self._checked(answer)
-        try:
-            event = deliveries.event_of(invocation.body)
-        except ValueError as error:
-            raise BadRequest("the payload is no CloudEvent: %s" % error) from None
+        event = received_event(invocation.body)
         if event["type"] == deliveries.QUEUE:
             return self._batch(meta, event)
         return self._checked(self._send(meta, *deliveries.delivery_of(event, self._signature, self._project)))

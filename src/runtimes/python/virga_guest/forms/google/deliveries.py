@@ -18,17 +18,6 @@ _SCHEDULE = "virga.schedule.due"
 
 _LOCATION = "us-central1"
 _MESSAGE = "type.googleapis.com/google.pubsub.v1.PubsubMessage"
-_REQUIRED = ("specversion", "id", "source", "type")
-
-
-def event_of(body):
-    event = json.loads(body)
-    if not isinstance(event, dict):
-        raise ValueError("it is no object")
-    for name in _REQUIRED:
-        if not isinstance(event.get(name), str):
-            raise ValueError("it has no `%s`" % name)
-    return event
 
 
 def delivery_of(event, signature, project):

@@ -1,0 +1,162 @@
+// docs/reference/events.md shows an example of each type of event. Here they are once more, as values that the compiler holds to the
+// types of events.ts; the page must show the same, and every type.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { EventType, isCloudEvent } from './events.ts';
+import type { CloudEvent, ObjectChange, QueueBatch, ScheduleDue, TableChanges, TopicMessage } from './events.ts';
+
+const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'reference', 'events.md');
+const TIME = '2026-01-02T03:04:05.678Z';
+
+const QUEUE: CloudEvent<QueueBatch> = {
+  specversion: '1.0',
+  id: 'evt_1',
+  source: '/projects/shop/queues/orders',
+  type: EventType.queue,
+  time: TIME,
+  subject: 'orders',
+  data: {
+    queue: 'orders',
+    messages: [
+      {
+        id: 'm-1',
+        body: '{"order":"o-1"}',
+        attributes: { 'content-type': 'application/json' },
+        attempt: 1,
+        sentAt: 1_767_323_045_000,
+        firstReceivedAt: 1_767_323_045_600,
+      },
+      {
+        id: 'm-2',
+        body: 'plain text',
+        attributes: {},
+        attempt: 3,
+        sentAt: 1_767_323_040_000,
+        firstReceivedAt: 1_767_323_040_500,
+        group: 'customer-7',
+        deduplicationId: 'o-2',
+        sequence: '18849496460467696128',
+      },
+    ],
+  },
+};
+
+const TOPIC: CloudEvent<TopicMessage> = {
+  specversion: '1.0',
+  id: 'evt_2',
+  source: '/projects/shop/topics/prices',
+  type: EventType.topic,
+  time: TIME,
+  subject: 'prices',
+  data: {
+    topic: 'prices',
+    id: 'm-7',
+    subject: 'a new price',
+    body: '{"sku":"tea","price":4.2}',
+    attributes: { region: 'eu' },
+    sentAt: Date.parse(TIME),
+  },
+};
+
+const OBJECT: Pick<ObjectChange, 'bucket' | 'key' | 'bytes' | 'etag'> = {
+  bucket: 'photos',
+  key: '2026/cat.jpg',
+  bytes: 20_480,
+  etag: '9b2cf535f27731c974343645a3985328',
+};
+
+const CREATED: CloudEvent<ObjectChange> = {
+  specversion: '1.0',
+  id: 'evt_3',
+  source: '/projects/shop/buckets/photos',
+  type: EventType.objectCreated,
+  time: TIME,
+  subject: OBJECT.key,
+  data: { ...OBJECT, contentType: 'image/jpeg', version: '3', sequence: '0055AED6DCD90281E5' },
+};
+
+const REMOVED: CloudEvent<ObjectChange> = { ...CREATED, id: 'evt_4', type: EventType.objectRemoved, data: OBJECT };
+
+const SCHEDULE: CloudEvent<ScheduleDue> = {
+  specversion: '1.0',
+  id: 'evt_5',
+  source: '/projects/shop/schedules/nightly',
+  type: EventType.schedule,
+  time: '2026-01-02T02:00:00.000Z',
+  subject: 'nightly',
+  data: {
+    schedule: 'nightly',
+    cron: '0 3 * * *',
+    timezone: 'Europe/Madrid',
+    dueAt: Date.UTC(2026, 0, 2, 2),
+    nextAt: Date.UTC(2026, 0, 3, 2),
+    previousAt: Date.UTC(2026, 0, 1, 2),
+  },
+};
+
+const TABLE: CloudEvent<TableChanges> = {
+  specversion: '1.0',
+  id: 'evt_6',
+  source: '/projects/shop/tables/stock',
+  type: EventType.table,
+  time: TIME,
+  subject: 'stock',
+  data: {
+    table: 'stock',
+    changes: [
+      {
+        id: 'c-1',
+        operation: 'insert',
+        keys: { sku: 'tea' },
+        after: { sku: 'tea', left: 10 },
+        at: 1_767_323_045_678,
+        sequence: '100',
+      },
+      {
+        id: 'c-2',
+        operation: 'update',
+        keys: { sku: 'tea' },
+        before: { sku: 'tea', left: 10 },
+        after: { sku: 'tea', left: 9 },
+        at: 1_767_323_045_679,
+        sequence: '101',
+      },
+      {
+        id: 'c-3',
+        operation: 'delete',
+        keys: { sku: 'tea' },
+        before: { sku: 'tea', left: 9 },
+        at: 1_767_323_045_680,
+        sequence: '102',
+      },
+    ],
+  },
+};
+
+const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE];
+
+test('the reference of events shows every type, each with an example that is one', async () => {
+  const page = await readFile(PAGE, 'utf8');
+  const shown = [...page.matchAll(/^## (virga\.\S+)\n[^#]*?^```json\n([\s\S]*?)^```$/gm)].map(([, type, json]) => {
+    const event: unknown = JSON.parse(json!);
+    assert.ok(isCloudEvent(event), `the example of ${type} is no CloudEvent`);
+    assert.equal(event.type, type);
+    return event;
+  });
+  assert.deepEqual(shown, EVENTS);
+  assert.deepEqual(
+    shown.map(({ type }) => type),
+    [...Object.values(EventType)],
+  );
+});
+
+test('what lacks an attribute that every CloudEvent has is none', () => {
+  for (const name of ['specversion', 'id', 'source', 'type']) {
+    const { [name]: _, ...rest } = SCHEDULE as Record<string, unknown>;
+    assert.equal(isCloudEvent(rest), false, name);
+  }
+  for (const value of [null, 1, 'a', [], { ...SCHEDULE, specversion: '0.3' }, { ...SCHEDULE, id: 7 }])
+    assert.equal(isCloudEvent(value), false);
+});
