@@ -15,7 +15,7 @@ export interface Assignment {
   readonly headers: string;
   /** What the answer refers to; undefined for a payload that is passed on as it is. */
   readonly event: unknown;
-  readonly body: Buffer;
+  readonly body: string | Buffer;
   state: 'given' | 'taken' | 'answering';
   /** Its answer has ended. */
   done(): void;

@@ -28,6 +28,9 @@ export interface BodyReader {
   broken(): void;
 }
 
+/** `length`: bytes of the body. */
+type Send = (exchange: Exchange, answer: { head: string; body: string | Buffer; length: number }) => void;
+
 /** One request and its answer. */
 export class Exchange {
   readonly method: string;
@@ -40,9 +43,9 @@ export class Exchange {
   /** The connection ended before the answer was out. */
   onGone: (() => void) | undefined;
   answered = false;
-  readonly #send: (head: string, body: Buffer, exchange: Exchange) => void;
+  readonly #send: Send;
 
-  constructor(method: string, path: string, headers: Headers, send: (head: string, body: Buffer, exchange: Exchange) => void) {
+  constructor(method: string, path: string, headers: Headers, send: Send) {
     this.method = method;
     this.path = path;
     this.headers = headers;
@@ -50,10 +53,12 @@ export class Exchange {
   }
 
   /** `headers`: whole lines, each with its CRLF; the length of the body is added. */
-  answer(status: number, headers: string, body: Buffer): void {
+  answer(status: number, headers: string, body: string | Buffer): void {
     if (this.answered) return;
     this.answered = true;
-    this.#send(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${headers}Content-Length: ${body.length}\r\n`, body, this);
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    const head = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${headers}Content-Length: ${length}\r\n`;
+    this.#send(this, { head, body, length });
   }
 }
 
@@ -212,26 +217,28 @@ export class HttpConnection {
     this.#settle(exchange);
   }
 
-  readonly #send = (head: string, body: Buffer, exchange: Exchange): void => {
+  readonly #send: Send = (exchange, { head, body, length }) => {
     const start = this.#last ? `${head}Connection: close\r\n\r\n` : `${head}\r\n`;
-    const whole = Buffer.allocUnsafe(start.length + body.length);
-    whole.write(start, 'latin1');
-    body.copy(whole, start.length);
-    const rest = this.#socket.writableLength === 0 ? whole.subarray(this.#writeNow(whole)) : whole;
-    if (rest.length === 0) exchange.onGone = undefined;
-    else
-      this.#socket.write(rest, (error) => {
-        if (error !== undefined && error !== null) exchange.onGone?.();
-        exchange.onGone = undefined;
-      });
+    // As a text it needs no memory of its own on the way to the kernel; its head is ASCII then.
+    const whole = typeof body === 'string' ? start + body : Buffer.concat([Buffer.from(start, 'latin1'), body]);
+    const written = this.#socket.writableLength === 0 ? this.#writeNow(whole) : 0;
+    if (written === start.length + length) exchange.onGone = undefined;
+    else this.#sendLater(exchange, (typeof whole === 'string' ? Buffer.from(whole) : whole).subarray(written));
     this.#settle(exchange);
   };
 
+  #sendLater(exchange: Exchange, bytes: Buffer): void {
+    this.#socket.write(bytes, (error) => {
+      if (error !== undefined && error !== null) exchange.onGone?.();
+      exchange.onGone = undefined;
+    });
+  }
+
   /** What the kernel takes at once; answers how many bytes that were. */
-  #writeNow(bytes: Buffer): number {
+  #writeNow(whole: string | Buffer): number {
     if (this.#fd < 0 || this.#socket.destroyed) return 0;
     try {
-      return writeSync(this.#fd, bytes);
+      return typeof whole === 'string' ? writeSync(this.#fd, whole) : writeSync(this.#fd, whole);
     } catch {
       // It takes nothing now, or never again: the socket finds out.
       return 0;

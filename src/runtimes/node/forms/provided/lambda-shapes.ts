@@ -9,7 +9,7 @@ import type { LambdaIdentity } from '../lambda/environment.ts';
 import { toLambdaEvent } from '../lambda/events.ts';
 import type { Assignment } from './assignments.ts';
 
-const NOTHING = Buffer.from('{}');
+const NOTHING = '{}';
 
 /** What AWS sets for a custom runtime, over the function's own environment. */
 export function programEnvironment(init: InitPayload, identity: LambdaIdentity, api: string): Record<string, string> {
@@ -29,9 +29,9 @@ export async function assignmentOf(
   httpEvent: string | undefined,
 ): Promise<Pick<Assignment, 'id' | 'invocation' | 'headers' | 'event' | 'body'>> {
   const { meta } = invocation;
-  const sent = await invocation.body.readAll();
+  const sent = invocation.body.whole ?? (await invocation.body.readAll());
   const event = isTranslated(meta) ? toLambdaEvent(meta, sent, { identity, httpEvent }) : undefined;
-  const body = event !== undefined ? Buffer.from(JSON.stringify(event)) : sent.length === 0 ? NOTHING : sent;
+  const body = event !== undefined ? JSON.stringify(event) : sent.length === 0 ? NOTHING : sent;
   const facts = contextOf(identity, invocation);
   const client =
     meta.kind === 'event' && meta.clientContext !== undefined ? `Lambda-Runtime-Client-Context: ${meta.clientContext}\r\n` : '';

@@ -27,12 +27,12 @@ const PORT = 9001;
 const RUNTIME = '/2018-06-01/runtime/';
 const NEXT = `${RUNTIME}invocation/next`;
 const INIT_ERROR = `${RUNTIME}init/error`;
-const ANSWER = new RegExp(`^${RUNTIME}invocation/([^/]+)/(response|error)$`);
+const INVOCATION = `${RUNTIME}invocation/`;
 const ERROR_TYPE = 'lambda-runtime-function-error-type';
 const RESPONSE_MODE = 'lambda-runtime-function-response-mode';
 const JSON_TYPE = 'Content-Type: application/json\r\n';
 const PLAIN = 'Content-Type: text/plain\r\n';
-const ACCEPTED = Buffer.from('{"status":"OK"}\n');
+const ACCEPTED = '{"status":"OK"}\n';
 const TOO_LARGE = `Exceeded maximum allowed payload size (${ANSWER_BYTES_MAX} bytes).`;
 
 export interface RuntimeApiEvents {
@@ -82,10 +82,13 @@ export class RuntimeApi {
     const { method, path } = exchange;
     if (method === 'GET' && path === NEXT) return this.#next(exchange);
     if (method === 'POST') {
-      const [, id, kind] = ANSWER.exec(path) ?? [];
-      if (id !== undefined) return this.#answer(exchange, decoded(id), kind as 'response' | 'error');
+      if (path.startsWith(INVOCATION)) {
+        const end = path.indexOf('/', INVOCATION.length);
+        const kind = path.slice(end + 1);
+        if (kind === 'response' || kind === 'error') return this.#answer(exchange, decoded(path.slice(INVOCATION.length, end)), kind);
+      }
       if (path === INIT_ERROR) return this.#initError(exchange);
-    } else if (method === 'GET' && path === '/ping') return exchange.answer(200, PLAIN, Buffer.from('pong'));
+    } else if (method === 'GET' && path === '/ping') return exchange.answer(200, PLAIN, 'pong');
     this.#events.unknown(`${method} ${path}`.slice(0, 200));
     refuse(exchange, 404, 'NotFound', `Virga has no ${method} ${path}: it serves AWS Lambda's Runtime API 2018-06-01`);
   }
@@ -245,10 +248,11 @@ function accept(exchange: Exchange): void {
 /** What is left of the request is read all the same: many programs write all of theirs before they look at the answer. */
 function refuse(exchange: Exchange, status: number, errorType: string, errorMessage: string): void {
   exchange.reader = undefined;
-  exchange.answer(status, JSON_TYPE, Buffer.from(`${JSON.stringify({ errorMessage, errorType })}\n`));
+  exchange.answer(status, JSON_TYPE, `${JSON.stringify({ errorMessage, errorType })}\n`);
 }
 
 function decoded(id: string): string {
+  if (!id.includes('%')) return id;
   try {
     return decodeURIComponent(id);
   } catch {
