@@ -34,7 +34,7 @@ export const ATTACKS: Record<string, ReachAttack> = {
   },
   'up-from-code': {
     tries: 'to climb out of its code',
-    holds: /^(?:(?:bin|code|compiled|dev|etc|proc|runtime|sbin|tmp|usr|virga),?)+$/,
+    holds: /^(?:(?:bin|code|compiled|dev|etc|opt|proc|runtime(?:-bun|-deno)?|sbin|tmp|usr|var|virga),?)+$/,
     run: () =>
       fs
         .readdirSync('/code/../../..')
