@@ -147,7 +147,8 @@ test('the memory and the time of a program are those of its function', async () 
 });
 
 test('what ended runs have used does not add up', async () => {
-  for (let i = 0; i < 40; i++) assert.equal(await (await virga.fetch('probe', '/p/touch')).text(), '1', `call ${i}, each with 16 MiB of 96`);
+  for (let i = 0; i < 40; i++)
+    assert.equal(await (await virga.fetch('probe', '/p/touch')).text(), '1', `call ${i}, each with 16 MiB of 96`);
 });
 
 test('a module that cannot run here is refused at the deploy', async () => {
