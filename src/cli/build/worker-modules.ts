@@ -38,7 +38,6 @@ export function workerModules({ folder, files, problems }: Found): Plugin {
       },
     },
     load: {
-      // oxlint-disable-next-line eslint/no-control-regex -- rolldown's mark of a module that is no file
       filter: { id: /^\0virga-file:/ },
       handler(id) {
         const file = id.slice(MARK.length);

@@ -28,7 +28,6 @@ export function rehearsed({ codeFolder }: InitPayload, { log }: Pick<FormHost, '
   return { serve: (invocation) => program.serve(invocation) };
 }
 
-// oxlint-disable-next-line typescript/require-await -- a form's load is asynchronous
 export async function load(init: InitPayload, { log }: FormHost): Promise<Loaded> {
   const [file = '', entry = WASM_ENTRY] = init.handler.split('#', 2);
   const startedAt = performance.now();

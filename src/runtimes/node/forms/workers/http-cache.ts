@@ -36,7 +36,6 @@ export class CacheStorage {
     this.default = new Cache(this.#store, '');
   }
 
-  // oxlint-disable-next-line typescript/require-await -- the interface is asynchronous
   async open(name: string): Promise<Cache> {
     if (typeof name !== 'string' || name === '' || name.length > NAME_CHARACTERS_MAX)
       throw new TypeError(`caches.open() needs a name of 1 to ${NAME_CHARACTERS_MAX} characters`);
@@ -59,7 +58,6 @@ class Cache {
     this.#prefix = prefix;
   }
 
-  // oxlint-disable-next-line typescript/require-await -- the interface is asynchronous
   async match(key: CacheKey, options?: QueryOptions): Promise<Response | undefined> {
     const request = requestOf(key);
     if (request.method !== 'GET' && options?.ignoreMethod !== true) return undefined;
@@ -86,7 +84,6 @@ class Cache {
     this.#store.set(this.#keyOf(request), { status, statusText, headers, body, storedAt: now, expiresAt: now + ms, bytes });
   }
 
-  // oxlint-disable-next-line typescript/require-await -- the interface is asynchronous
   async delete(key: CacheKey, options?: QueryOptions): Promise<boolean> {
     const request = requestOf(key);
     if (request.method !== 'GET' && options?.ignoreMethod !== true) return false;
