@@ -118,6 +118,14 @@ test('a program that listens on ::1 alone is found there', async () => {
   await stop(host);
 });
 
+test('a Python program finds the packages of requirements.txt, and its lines come at once', async () => {
+  const host = await there.boot('packaged.py');
+  const call = await host.http('/a').ended;
+  assert.equal(call.text, 'carried');
+  assert.equal((await host.log(({ text }) => text === 'asked for /a')).stream, call.stream);
+  await stop(host);
+});
+
 test('a program that ends before it listens is a load error with its code and last words', async () => {
   await assert.rejects(
     there.boot('ends.mjs'),
