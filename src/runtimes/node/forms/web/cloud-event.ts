@@ -32,7 +32,7 @@ export function binaryMode(contentType: string, payload: Buffer): { headers: Fla
     );
   }
   if (data === undefined && base64 === undefined) return { headers, body: NOTHING };
-  headers.push('content-type', type.replaceAll(/[\r\n\0]/g, ''));
+  headers.push('content-type', type);
   if (typeof base64 === 'string') return { headers, body: Buffer.from(base64, 'base64') };
   const text = typeof data === 'string' && !JSON_TYPE.test(type) ? data : JSON.stringify(data);
   return { headers, body: Buffer.from(text) };

@@ -59,6 +59,16 @@ describe('events', { concurrency: 1 }, () => {
     assert.deepEqual(await of({}), ['', '']);
   });
 
+  test('what comes with an event ends no line of the head that it becomes', async () => {
+    const odd = 'text/plain\u010d\u010ax-smuggled: 1\r\nx-more: 2';
+    const event = { specversion: '1.0', id: '1\r\nx-id: 3', source: '/', type: 't', datacontenttype: odd, data: 'a' };
+    const call = await host.event(event, { contentType: 'application/cloudevents+json' }).ended;
+    const { headers } = JSON.parse(call.text) as { headers: Record<string, string> };
+    assert.deepEqual([headers['x-smuggled'], headers['x-more'], headers['x-id']], [undefined, undefined, undefined]);
+    assert.equal(headers['content-type'], 'text/plainx-smuggled: 1x-more: 2');
+    assert.equal(headers['ce-id'], '1%0D%0Ax-id:%203');
+  });
+
   test('any other payload is posted as it is', async () => {
     const call = await host.event('a,b', { contentType: 'text/csv' }).ended;
     const { headers, body } = JSON.parse(call.text) as { headers: Record<string, string>; body: string };
@@ -105,6 +115,14 @@ test('the program hears SIGTERM before the end, and has time for it', async () =
 test('a program that listens on ::1 alone is found there', async () => {
   const host = await there.boot('six.mjs');
   assert.equal((await host.http('/').ended).text, 'six');
+  await stop(host);
+});
+
+test('a Python program finds the packages of requirements.txt, and its lines come at once', async () => {
+  const host = await there.boot('packaged.py');
+  const call = await host.http('/a').ended;
+  assert.equal(call.text, 'carried');
+  assert.equal((await host.log(({ text }) => text === 'asked for /a')).stream, call.stream);
   await stop(host);
 });
 

@@ -19,6 +19,8 @@ export interface ProgramRequest {
   upgrade: boolean;
 }
 
+/** In a head, which leaves as Latin-1: 'č' (U+010D) would be a line's end there. */
+const UNSENDABLE = /[^\x20-\x7e]/g;
 const BODIED = new Set(['POST', 'PUT', 'PATCH']);
 
 export function httpRequest(meta: HttpRequestMeta, invocation: Invocation, functionName: string): ProgramRequest {
@@ -67,6 +69,6 @@ export function eventRequest(meta: EventRequestMeta, payload: Buffer, functionNa
     meta.trace,
   ];
   let head = 'POST / HTTP/1.1\r\n';
-  for (let i = 0; i < all.length; i += 2) if (all[i + 1] !== '') head += `${all[i]}: ${all[i + 1]}\r\n`;
+  for (let i = 0; i < all.length; i += 2) if (all[i + 1] !== '') head += `${all[i]}: ${all[i + 1]!.replaceAll(UNSENDABLE, '')}\r\n`;
   return { method: 'POST', head: `${head}\r\n`, body, streams: false, chunked: false, upgrade: false };
 }

@@ -94,6 +94,24 @@ const FILES: Record<string, string> = {
   'elsewhere.mjs': "import http from 'node:http'; http.createServer().listen(0, '127.0.0.1', () => console.log('listening somewhere'));",
   'six.mjs': "import http from 'node:http'; http.createServer((_, r) => r.end('six')).listen(process.env.PORT, '::1');",
   'plain.txt': 'no program',
+  '.packages/carried.py': "WORD = 'carried'",
+  'packaged.py': `
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from carried import WORD
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        print("asked for", self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(WORD.encode())
+
+    def log_message(self, *args):
+        pass
+
+HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+`,
 };
 
 export const NODE = NODES[0]!;
@@ -112,8 +130,10 @@ export async function programs(): Promise<Programs> {
   const bundle = await rolldown({ input: join(import.meta.dirname, '../../guest.ts'), platform: 'node' });
   await bundle.write({ file: guest, format: 'cjs', codeSplitting: false });
   await bundle.close();
-  await mkdir(code);
-  for (const [name, text] of Object.entries(FILES)) await writeFile(join(code, name), text);
+  for (const [name, text] of Object.entries(FILES)) {
+    await mkdir(dirname(join(code, name)), { recursive: true });
+    await writeFile(join(code, name), text);
+  }
   return {
     code,
     boot: async (file, overrides = {}) => {
