@@ -126,6 +126,8 @@ interface WorkersResponseInit extends ResponseInit {
 }
 
 function workersResponse(Standard: typeof Response): typeof Response {
+  // Those of a Response are ours as well, though nobody has named them.
+  void globalThis.Headers;
   return new Proxy(Standard, {
     construct(target, args: [unknown, WorkersResponseInit?], newTarget) {
       // What the guest has made of Response looks at what `new` was said of.
