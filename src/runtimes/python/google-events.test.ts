@@ -89,7 +89,7 @@ const CHECKER = `
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from virga_guest.failures import BadRequest
-from virga_guest.forms.google.received_event import received_event
+from virga_guest.forms.received_event import received_event
 answers = []
 for body in json.load(sys.stdin):
     try:

@@ -5,6 +5,7 @@ import { CLOUD_EVENT_TYPE, EventType } from '../../../protocol/events.ts';
 import { MalformedEvent, receivedEvent } from './received-event.ts';
 
 const MESSAGE = { id: 'm', body: 'b', attributes: {}, attempt: 1, sentAt: 1, firstReceivedAt: 1 };
+const CHANGE = { id: 'c', operation: 'insert', keys: { id: 1 }, at: 1, sequence: '1' };
 
 function received(event: unknown, contentType = CLOUD_EVENT_TYPE, read: string[] = Object.values(EventType)): unknown {
   return receivedEvent(contentType, Buffer.from(typeof event === 'string' ? event : JSON.stringify(event)), read);
@@ -30,7 +31,7 @@ test('a sound event is taken, with a charset or without', () => {
     made(EventType.queue, { queue: 'q', messages: [] }),
     made(EventType.schedule, { schedule: 's', cron: '* * * * *', timezone: 'UTC', dueAt: 0 }),
     made(EventType.objectCreated, undefined, { data_base64: 'aGk=', subject: 'k' }),
-    made(EventType.table),
+    made(EventType.table, { table: 'orders', changes: [CHANGE] }),
     made('com.example.anything'),
   ])
     assert.deepEqual(received(sound, `${CLOUD_EVENT_TYPE}; charset=utf-8`), JSON.parse(JSON.stringify(sound)));
@@ -47,6 +48,10 @@ test('a type whose data nobody looks into has any', () => {
 });
 
 test('what is wrong is said by its place', () => {
+  assert.equal(
+    refusal(made(EventType.table, { table: 'orders', changes: [CHANGE, { ...CHANGE, sequence: 2 }] })),
+    "the event 'e-1' of type virga.table.changed lacks data.changes[1].sequence (a string)",
+  );
   assert.match(refusal('nojson'), /^the payload is not valid JSON: /);
   assert.match(
     refusal({ specversion: '1.0', id: 'e', source: 's' }),

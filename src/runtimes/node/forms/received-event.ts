@@ -1,6 +1,6 @@
 // A payload as the CloudEvent that its media type says it is. Invariant: what code behind this reads of Virga's own events is there
 // and of the right type; anybody may send one by hand, and what is wrong with it is said by its place. Used by the forms
-// `azure` and `google`.
+// `lambda`, `provided`, `azure` and `google`.
 import { EventType, isCloudEvent } from '../../../protocol/events.ts';
 import type { CloudEvent } from '../../../protocol/events.ts';
 import { BadResponse } from '../failure.ts';
@@ -16,8 +16,20 @@ const NEEDED: Record<string, Fields> = {
   [EventType.objectCreated]: OBJECT,
   [EventType.objectRemoved]: OBJECT,
   [EventType.schedule]: { schedule: 'string', cron: 'string', dueAt: 'number' },
+  [EventType.table]: { table: 'string' },
 };
-const OF_MESSAGE: Fields = { id: 'string', body: 'string', attributes: 'object', attempt: 'number', sentAt: 'number' };
+/** Of each in a list of `data`. */
+const LISTED: Record<string, { list: string; of: Fields }> = {
+  [EventType.queue]: {
+    list: 'messages',
+    of: { id: 'string', body: 'string', attributes: 'object', attempt: 'number', sentAt: 'number' },
+  },
+  [EventType.table]: {
+    list: 'changes',
+    of: { id: 'string', operation: 'string', keys: 'object', at: 'number', sequence: 'string' },
+  },
+};
+const PROBLEMS_MAX = 8;
 
 /** No code of the function ran, so there is no stack. */
 export class MalformedEvent extends BadResponse {
@@ -37,7 +49,12 @@ export function receivedEvent(contentType: string, payload: Buffer, read: readon
     throw new MalformedEvent(
       'the payload is no CloudEvent: it needs specversion "1.0", id, source and type; send any other JSON as application/json',
     );
-  const problems = read.includes(event.type) ? problemsOf(event) : [];
+  return read.includes(event.type) ? complete(event) : event;
+}
+
+/** The event, if all that is read of it is there; any of another's type is. */
+export function complete(event: CloudEvent): CloudEvent {
+  const problems = problemsOf(event);
   if (problems.length === 0) return event;
   throw new MalformedEvent(`the event '${event.id}' of type ${event.type} lacks ${problems.join(', ')}`);
 }
@@ -47,10 +64,11 @@ function problemsOf(event: CloudEvent): string[] {
   // An object that is written may be told by its content alone.
   if (needed === undefined || (needed === OBJECT && event.data === undefined && event.data_base64 !== undefined)) return [];
   const problems = lacking(event.data, needed, 'data');
-  if (event.type !== EventType.queue) return problems;
-  const messages = (event.data as { messages?: unknown } | undefined)?.messages;
-  if (!Array.isArray(messages)) return [...problems, 'data.messages (a list)'];
-  return [...problems, ...messages.flatMap((message, at) => lacking(message, OF_MESSAGE, `data.messages[${at}]`))].slice(0, 8);
+  const listed = LISTED[event.type];
+  if (listed === undefined) return problems;
+  const all = (event.data as Record<string, unknown> | undefined)?.[listed.list];
+  if (!Array.isArray(all)) return [...problems, `data.${listed.list} (a list)`];
+  return [...problems, ...all.flatMap((one, at) => lacking(one, listed.of, `data.${listed.list}[${at}]`))].slice(0, PROBLEMS_MAX);
 }
 
 function lacking(value: unknown, needed: Fields, place: string): string[] {

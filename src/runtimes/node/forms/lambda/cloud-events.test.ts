@@ -348,6 +348,10 @@ test('a payload that is no CloudEvent is given as it is; one that only says so i
     () => eventOf(cloudEvent(EventType.queue, { queue: 'q' })),
     /the event 'evt_1' of type virga\.queue\.batch lacks data\.messages/,
   );
+  assert.throws(
+    () => eventOf(cloudEvent(EventType.queue, { queue: 'q', messages: [{ id: '1', body: '{}', attributes: {} }] })),
+    /lacks data\.messages\[0\]\.attempt \(a number\), data\.messages\[0\]\.sentAt \(a number\)/,
+  );
 });
 
 // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html: "id2" and "id4" of five messages failed.

@@ -8,6 +8,7 @@ import { addCookies, addHeaders, fromResult, show, statusOf, toEvent, withBody }
 import type { GatewayResponse } from '../../api-gateway.ts';
 import { BadResponse } from '../../failure.ts';
 import { payloadOf, toJson } from '../../handler-call.ts';
+import { complete } from '../received-event.ts';
 import { fromCloudEvent } from './cloud-events.ts';
 import { requestIdOf, traceHeaderOf } from './environment.ts';
 import type { LambdaIdentity } from './environment.ts';
@@ -57,7 +58,7 @@ function isCloudEventType(contentType: string): boolean {
 }
 
 function checked(payload: unknown): CloudEvent {
-  if (isCloudEvent(payload)) return payload;
+  if (isCloudEvent(payload)) return complete(payload);
   throw new TypeError(
     `the payload has the media type ${CLOUD_EVENT_TYPE} but is no CloudEvent 1.0: it needs specversion "1.0", id, source and type; send any other JSON as application/json`,
   );

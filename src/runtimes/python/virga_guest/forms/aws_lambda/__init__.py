@@ -76,6 +76,7 @@ class AwsLambda(Form):
             payload = payload_of(meta, body)
             if not meta["contentType"].lower().startswith(CLOUD_EVENT_TYPE):
                 return payload
+            from ..received_event import complete
             from .cloud_events import from_cloud_event, is_cloud_event
 
             if not is_cloud_event(payload):
@@ -83,7 +84,7 @@ class AwsLambda(Form):
                     'the payload has the media type %s but is no CloudEvent 1.0: it needs specversion "1.0", id, source and type; send any other JSON as application/json'
                     % CLOUD_EVENT_TYPE
                 )
-            return from_cloud_event(payload, self.identity)
+            return from_cloud_event(complete(payload), self.identity)
         if meta["trace"] and "x-amzn-trace-id" not in meta["headers"]:
             # Put in by API Gateway and function URLs where the client did not send one.
             meta["headers"] += ["x-amzn-trace-id", trace_header_of(meta["trace"])]

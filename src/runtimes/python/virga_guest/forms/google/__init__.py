@@ -12,7 +12,7 @@ import sys
 from ...failures import BadResponse, LoadError
 from .. import Form
 from . import deliveries, machine_packages, wsgi
-from .received_event import received_event
+from ..received_event import received_event
 
 _STAND_IN = os.path.join(os.path.dirname(__file__), "stand_in")
 _CLOUD_EVENT = "application/cloudevents+json"

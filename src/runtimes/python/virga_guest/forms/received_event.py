@@ -1,26 +1,32 @@
 """A payload as the CloudEvent that its media type says it is.
 
 Invariant: what code behind this reads of Virga's own events is there and of the right type; anybody may send one by hand, and what
-is wrong with it is said by its place, as in the Node guest (runtimes/node/forms/received-event.ts). Called by __init__.py.
+is wrong with it is said by its place, as in the Node guest (runtimes/node/forms/received-event.ts). Called by the forms.
 """
 
 import json
 
-from ...failures import BadRequest
+from ..failures import BadRequest
 
 _STRING = ("a string", str)
 _NUMBER = ("a number", (int, float))
 _DICT = ("an object", dict)
 _OBJECT = {"bucket": _STRING, "key": _STRING, "bytes": _NUMBER, "etag": _STRING}
 _QUEUE = "virga.queue.batch"
+_TABLE = "virga.table.changed"
 _NEEDED = {
     _QUEUE: {"queue": _STRING},
     "virga.topic.message": {"topic": _STRING, "id": _STRING, "body": _STRING, "attributes": _DICT, "sentAt": _NUMBER},
     "virga.storage.object.created": _OBJECT,
     "virga.storage.object.removed": _OBJECT,
     "virga.schedule.due": {"schedule": _STRING, "cron": _STRING, "dueAt": _NUMBER},
+    _TABLE: {"table": _STRING},
 }
-_OF_MESSAGE = {"id": _STRING, "body": _STRING, "attributes": _DICT, "attempt": _NUMBER, "sentAt": _NUMBER}
+# Of each in a list of `data`.
+_LISTED = {
+    _QUEUE: ("messages", {"id": _STRING, "body": _STRING, "attributes": _DICT, "attempt": _NUMBER, "sentAt": _NUMBER}),
+    _TABLE: ("changes", {"id": _STRING, "operation": _STRING, "keys": _DICT, "at": _NUMBER, "sequence": _STRING}),
+}
 _PROBLEMS_MAX = 8
 
 
@@ -34,6 +40,11 @@ def received_event(body):
         raise BadRequest(
             'the payload is no CloudEvent: it needs specversion "1.0", id, source and type; send any other JSON as application/json'
         )
+    return complete(event)
+
+
+def complete(event):
+    """The event, if all that is read of it is there; any of another's type is."""
     problems = _problems_of(event)
     if problems:
         raise BadRequest("the event '%s' of type %s lacks %s" % (event["id"], event["type"], ", ".join(problems)))
@@ -47,13 +58,14 @@ def _problems_of(event):
         return []
     data = event.get("data")
     problems = _lacking(data, needed, "data")
-    if event["type"] != _QUEUE:
+    if event["type"] not in _LISTED:
         return problems
-    messages = data.get("messages") if isinstance(data, dict) else None
-    if not isinstance(messages, list):
-        return problems + ["data.messages (a list)"]
-    for at, message in enumerate(messages):
-        problems += _lacking(message, _OF_MESSAGE, "data.messages[%d]" % at)
+    name, of = _LISTED[event["type"]]
+    listed = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(listed, list):
+        return problems + ["data.%s (a list)" % name]
+    for at, one in enumerate(listed):
+        problems += _lacking(one, of, "data.%s[%d]" % (name, at))
     return problems[:_PROBLEMS_MAX]
 
 
