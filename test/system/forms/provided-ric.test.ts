@@ -28,7 +28,7 @@ async function install(): Promise<string> {
   const headers = dirname(createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/package.json`));
   await promisify(execFile)('npm', ['ci', '--no-audit', '--no-fund', '--loglevel', 'error'], {
     cwd: INSTALLED,
-    env: { ...process.env, npm_config_nodedir: headers },
+    env: { ...process.env, npm_config_nodedir: headers, NODE_DISABLE_COMPILE_CACHE: '1' },
     timeout: INSTALL_MS_MAX,
     maxBuffer: 16 * 1024 * 1024,
   });
