@@ -228,6 +228,8 @@ test('values of variables mean in the manifest what they meant in the file', asy
       '"',
       "'",
       ' x ',
+      '\u00a0',
+      'x\u3000',
       'a\nb',
       '{}',
       '*a',

@@ -90,8 +90,8 @@ function routeLines(routes: readonly ImportedRoute[], indent: string): string[] 
 
 /** On one line, whatever is in it; texts that YAML would read as something else are quoted. */
 function yaml(value: string): string {
-  if (/[\n\r\t\0-\x1f\u007f-\u009f\u2028\u2029\ufeff]/.test(value)) return JSON.stringify(value);
-  const text = stringify(value, { lineWidth: 0, version: '1.2' }).trimEnd();
+  if (/[\n\r\t\0-\x1f\u007f-\u009f\u2028\u2029\ufeff]/.test(value) || value !== value.trim()) return JSON.stringify(value);
+  const text = stringify(value, { lineWidth: 0, version: '1.2' }).replace(/\n$/, '');
   return text.includes('\n') || /^[|>]/.test(text) || /^(?:y|n|yes|no|on|off)$/i.test(text) ? JSON.stringify(value) : text;
 }
 
