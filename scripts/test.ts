@@ -3,9 +3,10 @@
 // Invariant: the run leaves nothing behind. All temporary files go to one folder; what is still there afterwards (a
 // file, a process or a mount that names it, or a cgroup) fails the run and is removed. Exit code 0 when all passed and nothing was left.
 //   test.ts [--phase unit|system|faults] [part of a file name …]
-import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
@@ -77,6 +78,7 @@ function endOverdue(timeoutMs: number): void {
 function leftovers(folder: string): { processes: number[]; lines: string[] } {
   const lines: string[] = [];
   const processes: number[] = [];
+  const others = new Set<string>();
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
     const read = (file: string) => {
       try {
@@ -86,15 +88,29 @@ function leftovers(folder: string): { processes: number[]; lines: string[] } {
       }
     };
     const command = read('cmdline');
-    if (!`${command}\0${read('environ')}\0${cwd(pid)}`.includes(folder)) continue;
+    if (!`${command}\0${read('environ')}\0${cwd(pid)}`.includes(folder)) {
+      others.add(cgroupNameOf(command));
+      continue;
+    }
     processes.push(Number(pid));
     lines.push(`process ${pid}: ${command.replaceAll('\0', ' ').slice(0, 200)}`);
   }
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   for (const line of mounts) if (line.includes(folder)) lines.push(`mount: ${line.split(' ')[4]}`);
-  for (const cgroup of cgroups()) if (!cgroupsBefore.has(cgroup)) lines.push(`cgroup: ${cgroup}`);
+  for (const cgroup of cgroups()) if (!cgroupsBefore.has(cgroup) && !others.has(basename(cgroup))) lines.push(`cgroup: ${cgroup}`);
   for (const name of readdirSync(folder)) lines.push(`file: ${join(folder, name)}`);
   return { processes, lines };
+}
+
+/** What the cgroup of a launcher is called, by its command line: a Virga that runs beside the tests keeps its own. */
+function cgroupNameOf(command: string): string {
+  const [, dataFolder] = /\0role\0launcher\0([^\0]+)/.exec(command) ?? [];
+  if (dataFolder === undefined) return '';
+  try {
+    return `virga-${createHash('sha256').update(realpathSync(dataFolder)).digest('hex').slice(0, 12)}`;
+  } catch {
+    return '';
+  }
 }
 
 /** Cgroups that a Virga made: named `virga-<hash of its data folder>` in each hierarchy. */
