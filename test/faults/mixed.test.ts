@@ -189,8 +189,19 @@ function footing(virga: Virga): Footing {
     guests: guestsOf(virga).length,
     processes: descendants(virga.process.pid!).length,
     mounts: mountsOf('self', virga.dataFolder) + mountsOf(String(launcher), virga.dataFolder),
-    emptyCgroups: cgroupsOf(scope).filter((folder) => readFileSync(join(folder, 'cgroup.procs'), 'utf8').trim() === ''),
+    emptyCgroups: cgroupsOf(scope).filter((folder) => isEmpty(folder)),
   };
+}
+
+/** False of one that went away while it was looked at: sandboxes end at any moment. */
+function isEmpty(cgroup: string): boolean {
+  try {
+    return readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').trim() === '';
+  } catch (error) {
+    // v1 tells of a cgroup removed between open and read with ENODEV.
+    if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
 }
 
 const mountsOf = (pid: string, folder: string): number =>
@@ -201,7 +212,7 @@ const mountsOf = (pid: string, folder: string): number =>
 /** `<scope>` of the mark that every sandbox of this Virga carries; its cgroups are named by it. */
 function scopeOf(virga: Virga): string {
   for (const { pid } of descendants(virga.process.pid!)) {
-    const found = /(?:^|\0)VIRGA_SANDBOX_MARK=([^/\0]+)\//.exec(readFileSync(`/proc/${pid}/environ`, 'latin1'));
+    const found = /(?:^|\0)VIRGA_SANDBOX_MARK=([^/\0]+)\//.exec(environmentOf(pid));
     if (found !== null) return found[1]!;
   }
   throw new Error('no process carries the mark of a sandbox');
