@@ -14,7 +14,7 @@ export interface Room {
   siblings?: false;
 }
 
-const CONTRACTS = ['lib', 'protocol', 'frames'];
+const CONTRACTS = ['lib', 'protocol', 'policies', 'frames'];
 const PORTS = ['port: sandbox', 'port: blobs', 'port: records', 'port: recorder'];
 const ADAPTERS = [
   'sandbox parts',
@@ -31,7 +31,9 @@ const ADAPTERS = [
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
   { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
-  { name: 'protocol', files: ['src/protocol/**'], may: ['frames'] },
+  // What may stand in virga.yaml for the gateway: one schema for the manifest, the control API and, as types, the edge.
+  { name: 'policies', files: ['src/protocol/policies/**'], may: ['lib', 'protocol', 'frames'], npm: ['zod'] },
+  { name: 'protocol', files: ['src/protocol/**'], may: ['frames', 'policies'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },
 
   { name: 'port: sandbox', files: ['src/sandbox/sandbox.ts'], may: CONTRACTS },
@@ -63,7 +65,7 @@ export const ROOMS: Room[] = [
   { name: 'functions', files: ['src/functions/**'], may: [...PORTS, ...CONTRACTS] },
   {
     name: 'read model',
-    files: ['src/gateway/read-model*.ts', 'src/gateway/route-table.ts'],
+    files: ['src/gateway/{read-model,read-model-load,route-table,stage}.ts'],
     may: ['port: records', 'functions', ...CONTRACTS],
   },
   { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS] },

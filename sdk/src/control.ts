@@ -41,7 +41,8 @@ export type {
 } from '../../src/protocol/control-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
-export type { DeployFunction, DeployRequest, HttpMethod, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
+export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
+export type { HttpMethod } from '../../src/protocol/http-methods.ts';
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';

@@ -9,7 +9,7 @@ import type { DeployAnswer, DeployRequest, VirgaControl } from '../../sdk/src/co
 import { buildFunctions } from './build/build.ts';
 import type { Built } from './build/build.ts';
 import type { Manifest } from './manifest/manifest.ts';
-import { bytesText } from './manifest/units.ts';
+import { bytesText } from '../lib/units.ts';
 
 export interface DeploymentOptions {
   client: VirgaControl;
@@ -69,7 +69,7 @@ function requestOf(manifest: Manifest, built: ReadonlyMap<string, Built>): Deplo
     const { sha256, handler } = built.get(fn.name)!;
     functions[fn.name] = { artifact: sha256, settings: { ...fn.settings, handler } };
   }
-  return { functions, routes: manifest.routes };
+  return { functions, routes: manifest.routes, ...(manifest.gateway === undefined ? {} : { gateway: manifest.gateway }) };
 }
 
 async function upload(built: readonly Built[], { client, progress, signal }: DeploymentOptions): Promise<number> {

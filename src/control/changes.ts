@@ -2,16 +2,23 @@
 // Invariant: values of environment variables never appear (they may be secrets); names do. Pure.
 import type { Change } from '../protocol/control-api.ts';
 import { egressText } from '../protocol/egress.ts';
+import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
+import { canonicalJson } from './fingerprint.ts';
 import { routeName } from './routes.ts';
 
 export interface Side {
   functions: Map<string, { number: number; artifact: string; settings: VersionSettings }>;
   routes: Route[];
+  gateway?: GatewaySection | undefined;
 }
 
 export function changesBetween(before: Side, after: Side): Change[] {
-  return [...functionChanges(before, after), ...routeChanges(before.routes, after.routes)];
+  return [
+    ...functionChanges(before, after),
+    ...routeChanges(before.routes, after.routes),
+    ...gatewayChanges(before.gateway, after.gateway),
+  ];
 }
 
 export function anyChange(changes: readonly Change[]): boolean {
@@ -40,12 +47,33 @@ function routeChanges(before: readonly Route[], after: readonly Route[]): Change
   const old = new Map(before.map((route) => [routeName(route), route]));
   const now = new Map(after.map((route) => [routeName(route), route]));
   return sortedUnion(old.keys(), now.keys()).map((name): Change => {
-    const was = old.get(name)?.function;
-    const is = now.get(name)?.function;
-    if (is === undefined) return { kind: 'route', name, change: 'remove', detail: [`was function ${was}`] };
-    if (was === undefined) return { kind: 'route', name, change: 'create', detail: [`function ${is}`] };
-    if (was === is) return { kind: 'route', name, change: 'none', detail: [] };
-    return { kind: 'route', name, change: 'update', detail: [`function ${was} → ${is}`] };
+    const was = old.get(name);
+    const is = now.get(name);
+    if (is === undefined) return { kind: 'route', name, change: 'remove', detail: [`was function ${was!.function}`] };
+    if (was === undefined)
+      return { kind: 'route', name, change: 'create', detail: [`function ${is.function}`, ...keyChanges({}, is.policy)] };
+    const detail = [
+      ...(was.function === is.function ? [] : [`function ${was.function} → ${is.function}`]),
+      ...keyChanges(was.policy, is.policy),
+    ];
+    return { kind: 'route', name, change: detail.length === 0 ? 'none' : 'update', detail };
+  });
+}
+
+function gatewayChanges(before: GatewaySection | undefined, after: GatewaySection | undefined): Change[] {
+  if (before === undefined && after === undefined) return [];
+  const detail = keyChanges(before, after);
+  const change = detail.length === 0 ? 'none' : before === undefined ? 'create' : after === undefined ? 'remove' : 'update';
+  return [{ kind: 'gateway', name: 'gateway', change, detail }];
+}
+
+/** Names of what differs, without its values. */
+function keyChanges(before: object | undefined, after: object | undefined): string[] {
+  const [old, now] = [new Map(Object.entries(before ?? {})), new Map(Object.entries(after ?? {}))];
+  return sortedUnion(old.keys(), now.keys()).flatMap((key) => {
+    if (now.get(key) === undefined) return old.get(key) === undefined ? [] : [`${key} removed`];
+    if (old.get(key) === undefined) return [`${key} added`];
+    return canonicalJson(old.get(key)) === canonicalJson(now.get(key)) ? [] : [`${key} changed`];
   });
 }
 

@@ -3,6 +3,7 @@
 // edges) or nothing; without a change nothing is written at all. Called by deploy-project.ts and rollback-project.ts.
 import type { Change, DeployAnswer } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Route } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import type { Sql } from '../store/records/records.ts';
@@ -23,6 +24,7 @@ export interface NewState {
   /** Those of `functions` that are not stored yet. */
   fresh: StoredVersion[];
   routes: Route[];
+  gateway: GatewaySection | undefined;
   dryRun: boolean;
 }
 
@@ -38,17 +40,21 @@ export async function settle(
   next: NewState,
   { blobs, limits, egressPrivate, stats }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
-  const before = { functions: next.before?.versions ?? new Map<string, StoredVersion>(), routes: next.before?.state.routes ?? [] };
+  const before = {
+    functions: next.before?.versions ?? new Map<string, StoredVersion>(),
+    routes: next.before?.state.routes ?? [],
+    gateway: next.before?.state.gateway,
+  };
   const moved = [...next.functions.values()].filter((version) => before.functions.get(version.function)?.number !== version.number);
   await requireArtifacts(sql, blobs, moved);
   const warning = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
-  const changes = changesBetween(before, { functions: next.functions, routes: next.routes });
+  const changes = changesBetween(before, { functions: next.functions, routes: next.routes, gateway: next.gateway });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);
   if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning };
   await insertVersions(sql, next.project, next.fresh);
   const functions = Object.fromEntries([...next.functions].map(([name, version]) => [name, { version: version.number }]));
-  const state = { functions, routes: next.routes };
+  const state = { functions, routes: next.routes, ...(next.gateway === undefined ? {} : { gateway: next.gateway }) };
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
   return { deployment, changes, changed, warning };
 }

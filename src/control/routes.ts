@@ -7,7 +7,7 @@
 //
 // Of two routes with one path, the one that names the method wins over the one for every method, so these do not conflict.
 import { closestWord } from '../lib/closest-word.ts';
-import { HTTP_METHODS } from '../protocol/settings.ts';
+import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import type { DeployRequest, Route } from '../protocol/settings.ts';
 import type { Problem } from './problems.ts';
 
@@ -107,8 +107,13 @@ export function sortedRoutes(routes: readonly Route[]): Route[] {
     path: route.path,
     methods: route.methods === null ? null : HTTP_METHODS.filter((method) => route.methods!.includes(method)),
     function: route.function,
+    ...(isEmpty(route.policy) ? {} : { policy: route.policy }),
   }));
   return sorted.sort((a, b) => (routeName(a) < routeName(b) ? -1 : 1));
+}
+
+function isEmpty(rules: object | undefined): boolean {
+  return rules === undefined || Object.keys(rules).length === 0;
 }
 
 /** e.g. `GET,PUT /notes/{id}`; `* /` for every method. */

@@ -15,13 +15,14 @@ import {
   FORMS,
   FUNCTION_RUNTIMES,
   HTTP_EVENTS,
-  HTTP_METHODS,
   ISOLATIONS,
   NAME_PATTERN,
   NAME_RULE,
   SETTING_LIMITS,
   SHA256_PATTERN,
 } from '../protocol/settings.ts';
+import { HTTP_METHODS } from '../protocol/http-methods.ts';
+import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -118,7 +119,9 @@ export const settings = z
   .openapi('VersionSettings') satisfies z.ZodType<VersionSettings>;
 
 const methods = z.array(z.enum(HTTP_METHODS)).min(1).max(HTTP_METHODS.length).nullable();
-export const route = z.strictObject({ path: z.string().max(1_024), methods, function: name }).openapi('Route') satisfies z.ZodType<Route>;
+export const route = z
+  .strictObject({ path: z.string().max(1_024), methods, function: name, policy: routePolicy.optional() })
+  .openapi('Route') satisfies z.ZodType<Route>;
 
 export const deployRequest = z
   .strictObject({
@@ -126,12 +129,13 @@ export const deployRequest = z
       .record(name, z.strictObject({ artifact: sha256, settings }))
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
+    gateway: gatewaySection.optional(),
   })
   .openapi('DeployRequest') satisfies z.ZodType<DeployRequest>;
 
 export const change = z
   .object({
-    kind: z.enum(['project', 'function', 'route']),
+    kind: z.enum(['project', 'function', 'route', 'gateway']),
     name: z.string(),
     change: z.enum(['create', 'update', 'remove', 'none']),
     detail: z.array(z.string()),

@@ -1,6 +1,7 @@
-// The front door: accepts a request, finds its version (route.ts), reads a small body, hands it to the engine, and lets
-// exchange.ts carry the answer. This is the top of the hot path: accept → route → engine.invoke → instance.run → guest.
-// Invariant: nothing here waits on anything but the client and the engine. Made by server/edge.ts.
+// The front door: accepts a request, finds its version (route.ts), takes it through the stages of its route (admit.ts), reads a
+// small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
+// admit → engine.invoke → instance.run → guest.
+// Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -11,14 +12,17 @@ import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
+import { Admission } from './admit.ts';
 import { Connections } from './connections.ts';
-import { Exchange, tooLarge } from './exchange.ts';
+import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
-import { respondError } from './respond.ts';
+import { respondError, respondLocally } from './respond.ts';
 import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
+import { isRefusal } from './stage.ts';
+import type { Verdict } from './stage.ts';
 import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
 
 export interface GatewayOptions {
@@ -91,6 +95,11 @@ export class Gateway {
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const routed = this.#route(request, head.host);
+    if (routed.kind === 'preflight') {
+      const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
+      this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
+      return;
+    }
     if (routed.kind === 'options') {
       response.writeHead(204, ['allow', routed.allow.join(', '), 'x-request-id', requestId]);
       response.end();
@@ -106,6 +115,10 @@ export class Gateway {
     if (head.contentLength !== undefined && head.contentLength > bytesMax) {
       // The body is not read: the connection cannot be used again.
       respondError(response, tooLarge(bytesMax), { requestId, close: true });
+      return;
+    }
+    if (routed.stages !== undefined) {
+      this.#admit(response, head, new Admission(request, { head, routed, id, requestId }), { routed, expectsContinue });
       return;
     }
     if (expectsContinue) response.writeContinue();
@@ -124,12 +137,101 @@ export class Gateway {
     });
   }
 
+  /** The way of a route with stages: what they say comes before the body is asked for. */
+  #admit(response: ServerResponse, head: RequestHead, admission: Admission, asked: { routed: Routed; expectsContinue: boolean }): void {
+    admission.follow(response);
+    const verdict = admission.headVerdict();
+    if (verdict instanceof Promise) void verdict.then((later) => this.#admitted(response, head, admission, { ...asked, verdict: later }));
+    else this.#admitted(response, head, admission, { ...asked, verdict });
+  }
+
+  #admitted(
+    response: ServerResponse,
+    head: RequestHead,
+    admission: Admission,
+    { routed, expectsContinue, verdict }: { routed: Routed; expectsContinue: boolean; verdict: Verdict },
+  ): void {
+    const request = admission.incoming;
+    if (response.destroyed) return;
+    if (verdict !== undefined) {
+      this.#conclude(admission, response, verdict);
+      return;
+    }
+    const { id, requestId, bodyBytesMax } = admission;
+    const bytesMax = Math.min(this.#options.requestBytesMax, bodyBytesMax || Infinity);
+    if (head.contentLength !== undefined && head.contentLength > bytesMax) {
+      this.#conclude(admission, response, {
+        error: bodyBytesMax < this.#options.requestBytesMax ? tooLargeForRoute(bytesMax, routed.route) : tooLarge(bytesMax),
+      });
+      return;
+    }
+    if (expectsContinue) response.writeContinue();
+    const changed = { ...routed, target: admission.target };
+    const exchange = new Exchange(request, response, requestId, bytesMax, admission);
+    if (bodyBytesMax > 0) this.#readWholeBody(exchange, head, changed, { id, admission, bytesMax });
+    else if (head.contentLength === 0) this.#invoke(exchange, head, changed, id, undefined, true);
+    else if (head.contentLength !== undefined && head.contentLength <= BODY_CHUNK_MAX) this.#readSmallBody(exchange, head, changed, id);
+    else this.#invoke(exchange, head, changed, id, undefined, false);
+  }
+
+  /** For stages that look at the body: it is theirs first, then the function's. */
+  #readWholeBody(
+    exchange: Exchange,
+    head: RequestHead,
+    routed: Routed,
+    { id, admission, bytesMax }: { id: string; admission: Admission; bytesMax: number },
+  ): void {
+    const { request, response } = exchange;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const take = (chunk: Buffer): void => {
+      bytes += chunk.length;
+      if (bytes <= bytesMax) chunks.push(chunk);
+      else {
+        request.off('data', take);
+        request.off('end', done);
+        this.#conclude(admission, response, { error: tooLargeForRoute(bytesMax, routed.route) });
+      }
+    };
+    const done = (): void => {
+      const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+      const go = (verdict: Verdict): void => {
+        if (response.destroyed) return;
+        if (verdict !== undefined) this.#conclude(admission, response, verdict);
+        else if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, routed, id, body, true);
+        else {
+          exchange.collected = body;
+          this.#invoke(exchange, head, routed, id, undefined, false);
+        }
+      };
+      const verdict = admission.bodyVerdict(body);
+      if (verdict instanceof Promise) void verdict.then(go);
+      else go(verdict);
+    };
+    request.on('data', take);
+    request.on('end', done);
+  }
+
+  /** What a stage said instead of going on. */
+  #conclude(admission: Admission, response: ServerResponse, verdict: NonNullable<Verdict>): void {
+    const request = admission.incoming;
+    if (isRefusal(verdict)) {
+      respondError(response, verdict.error, {
+        requestId: admission.requestId,
+        close: !request.complete,
+        admission,
+        ...(verdict.headers === undefined ? {} : { headers: verdict.headers }),
+      });
+    } else respondLocally(response, verdict, admission);
+    request.resume();
+  }
+
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
     const { request, response } = exchange;
     if (response.destroyed) return;
     const call = this.#options.engine.invoke(callRequest(exchange, head, routed, { id, body, bodyEnds }));
     if (call instanceof VirgaError) {
-      respondError(response, call, { requestId: exchange.requestId, close: !request.complete });
+      respondError(response, call, { requestId: exchange.requestId, close: !request.complete, admission: exchange.admission });
       request.resume();
       return;
     }
@@ -137,7 +239,12 @@ export class Gateway {
   }
 
   #route(request: IncomingMessage, host: string): RouteResult {
-    return route(this.#options.model, { method: request.method ?? 'GET', target: request.url ?? '/', host });
+    return route(this.#options.model, {
+      method: request.method ?? 'GET',
+      target: request.url ?? '/',
+      host,
+      toCome: request.headers['access-control-request-method'],
+    });
   }
 
   /** Whether the request leaves HTTP for another protocol. Who asks for one that nobody speaks here is answered as if he had not asked, but for WebSocket. */
@@ -163,6 +270,30 @@ export class Gateway {
       respondError(responseOn(request, socket), version, { requestId, close: true });
       return;
     }
+    if (version.stages === undefined) {
+      this.#carry({ request, socket, first, head, requestId, id, protocol }, version);
+      return;
+    }
+    const admission = new Admission(request, { head, routed: version, id, requestId });
+    admission.follow(socket);
+    const go = (verdict: Verdict): void => {
+      if (socket.destroyed) return;
+      if (verdict === undefined) {
+        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target: admission.target });
+        return;
+      }
+      socket.on('error', () => {});
+      const response = responseOn(request, socket);
+      response.shouldKeepAlive = false;
+      this.#conclude(admission, response, verdict);
+      socket.resume();
+    };
+    const verdict = admission.headVerdict();
+    if (verdict instanceof Promise) void verdict.then(go);
+    else go(verdict);
+  }
+
+  #carry({ request, socket, first, head, requestId, id, protocol }: UpgradeRequest, version: Routed): void {
     head.headers.push('connection', 'Upgrade', 'upgrade', protocol);
     const exchange = new UpgradeExchange(request, socket, first, requestId);
     this.#upgrades.add(exchange);
@@ -174,6 +305,16 @@ export class Gateway {
     if (call instanceof VirgaError) exchange.failed(call, false);
     else exchange.call = call;
   }
+}
+
+interface UpgradeRequest {
+  request: IncomingMessage;
+  socket: Duplex;
+  first: Buffer;
+  head: RequestHead;
+  requestId: string;
+  id: string;
+  protocol: string;
 }
 
 function callRequest(
@@ -214,7 +355,8 @@ function callRequest(
     bodyEnds,
     trigger: 'http',
     requestLine: requestLine(method, routed.target),
-    sink: exchange,
+    ...(exchange.heldBytes === 0 ? {} : { heldBytes: exchange.heldBytes }),
+    sink: exchange.sink,
   };
 }
 

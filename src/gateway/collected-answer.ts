@@ -13,6 +13,7 @@ export class CollectedAnswer implements CallSink {
   readonly #bytesMax: number;
   readonly #payload: Buffer;
   #sent = 0;
+  #allSent = false;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
   #resolve: () => void = () => {};
@@ -35,11 +36,12 @@ export class CollectedAnswer implements CallSink {
   }
 
   bodyWanted(call: Call): void {
-    for (;;) {
+    // Credit comes for the last bytes too.
+    while (!this.#allSent) {
       const slice = this.#payload.subarray(this.#sent, this.#sent + BODY_CHUNK_MAX);
       this.#sent += slice.length;
-      const end = this.#sent >= this.#payload.length;
-      if (!call.writeBody(slice, end) || end) return;
+      this.#allSent = this.#sent >= this.#payload.length;
+      if (!call.writeBody(slice, this.#allSent)) return;
     }
   }
 

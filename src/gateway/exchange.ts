@@ -4,7 +4,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Call, CallSink } from '../functions/call.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
+import type { Admission } from './admit.ts';
 import { answerHeaders, endWith, respondError } from './respond.ts';
 
 export class Exchange implements CallSink {
@@ -12,6 +14,13 @@ export class Exchange implements CallSink {
   readonly response: ServerResponse;
   readonly requestId: string;
   readonly #bodyBytesMax: number;
+  /** Of a route with stages. */
+  readonly admission: Admission | undefined;
+  /** Who hears the call's answer first: the stages that asked for it, then this. */
+  readonly sink: CallSink;
+  /** The whole body, where a stage has read it and it is too large for the first frame. */
+  collected: Buffer | undefined;
+  #collectedSent = 0;
   call: Call | undefined;
   #bodyBytes = 0;
   #bodyAttached = false;
@@ -21,11 +30,13 @@ export class Exchange implements CallSink {
   /** What the function's own content-length still owes the client; undefined without one. */
   #owed: number | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, requestId: string, bodyBytesMax: number) {
+  constructor(request: IncomingMessage, response: ServerResponse, requestId: string, bodyBytesMax: number, admission?: Admission) {
     this.request = request;
     this.response = response;
     this.requestId = requestId;
     this.#bodyBytesMax = bodyBytesMax;
+    this.admission = admission;
+    this.sink = admission?.around(this) ?? this;
     response.on('close', () => {
       if (!response.writableFinished) this.#clientLeft();
     });
@@ -34,6 +45,10 @@ export class Exchange implements CallSink {
   bodyWanted(call: Call): void {
     if (this.#over) return;
     this.call = call;
+    if (this.collected !== undefined) {
+      this.#sendCollected(call, this.collected);
+      return;
+    }
     if (this.#bodyAttached) {
       this.request.resume();
       return;
@@ -43,12 +58,26 @@ export class Exchange implements CallSink {
     this.request.on('end', () => this.call?.writeBody(Buffer.alloc(0), true));
   }
 
+  get heldBytes(): number {
+    return this.collected?.length ?? 0;
+  }
+
+  #sendCollected(call: Call, body: Buffer): void {
+    // Credit comes for the last bytes too.
+    while (this.#collectedSent < body.length) {
+      const slice = body.subarray(this.#collectedSent, this.#collectedSent + BODY_CHUNK_MAX);
+      this.#collectedSent += slice.length;
+      if (!call.writeBody(slice, this.#collectedSent >= body.length)) return;
+    }
+  }
+
   head(status: number, headers: FlatHeaders, body: Buffer, end: boolean): void {
     const { response } = this;
     const call = this.call!;
     const noBody = status === 204 || status === 304 || this.request.method === 'HEAD';
     try {
       const out = answerHeaders(headers, call, this.requestId, end && !noBody ? body.length : undefined);
+      this.admission?.answered(status, out);
       if (!end && !noBody) this.#owed = lengthIn(out);
       response.writeHead(status, out);
     } catch (error) {
@@ -90,6 +119,7 @@ export class Exchange implements CallSink {
       respondError(this.response, error, {
         requestId: this.requestId,
         close: !this.request.complete,
+        admission: this.admission,
         ...(this.call === undefined ? {} : { call: this.call }),
       });
     this.#discardRequest();
@@ -151,6 +181,11 @@ export class Exchange implements CallSink {
     this.#over = true;
     this.call?.abandon();
   }
+}
+
+/** Bodies of a route may be held to less than those of the node. */
+export function tooLargeForRoute(bytesMax: number, route: string): VirgaError {
+  return new VirgaError('request_too_large', `the request's body is larger than the ${bytesMax} bytes that the route ${route} takes`);
 }
 
 export function tooLarge(bytesMax: number): VirgaError {

@@ -9,19 +9,30 @@ import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../
 import type { GuestScript } from '../functions/testing.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
+import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
+import type { Feature } from './stage.ts';
 
 export async function setUp(
   script: GuestScript,
-  options: { settings?: Partial<VersionSettings>; routes?: Route[]; requestBytesMax?: number; keepAliveMs?: number } = {},
+  options: {
+    settings?: Partial<VersionSettings>;
+    routes?: Route[];
+    requestBytesMax?: number;
+    keepAliveMs?: number;
+    features?: Feature[];
+  } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
   const recorder = new MemoryRecorder();
   const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
   const model = new ReadModel();
   const version = testVersion({ concurrency: 10, ...options.settings });
-  const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => ({ route, version }));
+  const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {} };
+    return { route, version, stages: compileStages(options.features ?? [], source) };
+  });
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });

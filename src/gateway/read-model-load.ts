@@ -6,6 +6,7 @@ import type { ProjectState, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
+import type { RouteSource, Stages } from './stage.ts';
 
 interface Row {
   project: string;
@@ -15,7 +16,11 @@ interface Row {
   versions: { function: string; number: number; artifact: string; settings: VersionSettings; createdAt: number }[];
 }
 
-export async function loadProjects(sql: Sql): Promise<{ projects: ServedProject[]; deployment: number }> {
+/** `stagesOf` makes what stands between a route and its function. */
+export async function loadProjects(
+  sql: Sql,
+  stagesOf: (source: RouteSource) => Stages | undefined,
+): Promise<{ projects: ServedProject[]; deployment: number }> {
   const { rows } = await sql.query<Row>(
     `select p.name as project, d.id as deployment, d.state,
             coalesce((select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings,
@@ -26,10 +31,10 @@ export async function loadProjects(sql: Sql): Promise<{ projects: ServedProject[
   );
   // A project that was removed takes its deployments along: the highest id ever given out is the sequence's.
   const highest = await sql.query<{ id: string | null }>(`select max(id) as id from deployments`);
-  return { projects: rows.map(compile), deployment: Number(highest.rows[0]?.id ?? 0) };
+  return { projects: rows.map((row) => compile(row, stagesOf)), deployment: Number(highest.rows[0]?.id ?? 0) };
 }
 
-function compile(row: Row): ServedProject {
+function compile(row: Row, stagesOf: (source: RouteSource) => Stages | undefined): ServedProject {
   const functions = new Map<string, DeployedVersion>();
   for (const v of row.versions) {
     functions.set(v.function, {
@@ -41,9 +46,11 @@ function compile(row: Row): ServedProject {
       createdAt: v.createdAt,
     });
   }
+  const { gateway = {} } = row.state;
   const routes = row.state.routes.flatMap((route) => {
     const version = functions.get(route.function);
-    return version === undefined ? [] : [{ route, version }];
+    const source = { project: row.project, route, policy: { ...gateway.defaults, ...route.policy }, gateway };
+    return version === undefined ? [] : [{ route, version, stages: stagesOf(source) }];
   });
   return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(routes) };
 }

@@ -1,12 +1,16 @@
 // What the gateway itself puts on an answer: error bodies, the receipt in Server-Timing, ids, and the rules for headers
 // that come from a function. Called by exchange.ts, upgrade.ts and accept.ts.
 import type { ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream';
 import type { Call } from '../functions/call.ts';
 import { receiptOf } from '../functions/record.ts';
 import { decimalMs } from '../lib/decimal-ms.ts';
 import { ERRORS, errorBody } from '../protocol/errors.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
+import type { Admission } from './admit.ts';
+import { headerIn } from './flat-headers.ts';
+import type { LocalAnswer } from './stage.ts';
 
 /** Larger bodies are not copied into a string. */
 const JOINED_BYTES_MAX = 4096;
@@ -67,7 +71,14 @@ export function serverTiming(call: Call): string {
 export function respondError(
   response: ServerResponse,
   error: VirgaError,
-  options: { requestId: string; allow?: string[]; close?: boolean; call?: Call },
+  options: {
+    requestId: string;
+    allow?: string[];
+    close?: boolean;
+    call?: Call;
+    headers?: FlatHeaders;
+    admission?: Admission | undefined;
+  },
 ): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
@@ -86,9 +97,28 @@ export function respondError(
   if (ERRORS[error.code].retry === 'later' && error.status !== 409) headers.push('retry-after', String(error.retryAfterS ?? 1));
   if (options.call !== undefined)
     headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
+  if (options.headers !== undefined) headers.push(...options.headers);
+  options.admission?.answered(error.status, headers);
   if (options.close === true) headers.push('connection', 'close');
   response.writeHead(error.status, headers);
   endWith(response, body);
+}
+
+/** An answer that no function was called for. A stream that breaks off breaks the connection off: half an answer must not look whole. */
+export function respondLocally(response: ServerResponse, answer: LocalAnswer, admission: Admission): void {
+  const { status, body } = answer;
+  if (response.destroyed) return;
+  const headers = [...answer.headers, 'x-request-id', admission.requestId];
+  const isBuffer = body === undefined || Buffer.isBuffer(body);
+  const noBody = status === 204 || status === 304;
+  if (isBuffer && !noBody && headerIn(headers, 'content-length') === undefined) headers.push('content-length', String(body?.length ?? 0));
+  admission.answered(status, headers);
+  response.writeHead(status, headers);
+  if (noBody || body === undefined || admission.method === 'HEAD') {
+    if (!isBuffer) body.destroy();
+    response.end();
+  } else if (isBuffer) endWith(response, body);
+  else pipeline(body, response, () => {});
 }
 
 /**

@@ -2,15 +2,24 @@
 // of routes. Precedence by specificity, segment by segment: a literal, then {name}, then {name+}.
 // Invariant: built once per deployment, never changed afterwards. Built by read-model feed, asked by route.ts.
 import type { DeployedVersion } from '../functions/version.ts';
-import { HTTP_METHODS } from '../protocol/settings.ts';
+import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import type { Route } from '../protocol/settings.ts';
+import type { Stages } from './stage.ts';
 
 interface Leaf {
   route: string;
   /** null: every method. */
   methods: ReadonlySet<string> | null;
   version: DeployedVersion;
+  stages: Stages | undefined;
   params: string[];
+}
+
+export interface TableRoute {
+  route: Route;
+  version: DeployedVersion;
+  /** What stands between it and the function; absent: nothing. */
+  stages?: Stages | undefined;
 }
 
 interface Node {
@@ -21,7 +30,7 @@ interface Node {
 }
 
 export type RouteMatch =
-  | { kind: 'found'; version: DeployedVersion; route: string; params: Record<string, string> }
+  | { kind: 'found'; version: DeployedVersion; stages: Stages | undefined; route: string; params: Record<string, string> }
   | { kind: 'method_not_allowed'; allow: string[] }
   | { kind: 'options'; allow: string[] }
   | { kind: 'none' };
@@ -31,8 +40,8 @@ const NO_PARAMS: Record<string, string> = Object.freeze({});
 export class RouteTable {
   readonly #root = newNode();
 
-  constructor(routes: { route: Route; version: DeployedVersion }[]) {
-    for (const { route, version } of routes) this.#add(route, version);
+  constructor(routes: TableRoute[]) {
+    for (const route of routes) this.#add(route);
   }
 
   /** `segments`: percent-decoded, without the leading slash; a trailing slash makes no segment. */
@@ -43,20 +52,26 @@ export class RouteTable {
       return {
         kind: 'found',
         version: found.version,
+        stages: found.stages,
         route: found.route,
         params: found.params.length === 0 ? NO_PARAMS : zip(found.params, values),
       };
     }
     // Asked again for the methods of what matched but for its own, which few requests need.
-    const allow = new Set<string>();
-    find(this.#root, segments, 0, [], method, allow);
-    if (allow.size === 0) return { kind: 'none' };
-    allow.add('OPTIONS');
-    const list = HTTP_METHODS.filter((name) => allow.has(name));
+    const list = this.allowed(segments);
+    if (list.length === 0) return { kind: 'none' };
     return method === 'OPTIONS' ? { kind: 'options', allow: list } : { kind: 'method_not_allowed', allow: list };
   }
 
-  #add(route: Route, version: DeployedVersion): void {
+  /** The methods that some route of this path takes, OPTIONS with them; empty: there is none. */
+  allowed(segments: string[]): string[] {
+    const allow = new Set<string>();
+    find(this.#root, segments, 0, [], '', allow);
+    if (allow.size > 0) allow.add('OPTIONS');
+    return HTTP_METHODS.filter((name) => allow.has(name));
+  }
+
+  #add({ route, version, stages }: TableRoute): void {
     let node = this.#root;
     const params: string[] = [];
     const methods = route.methods === null ? null : new Set<string>(route.methods);
@@ -71,13 +86,13 @@ export class RouteTable {
       } else {
         params.push(param[1]!);
         if (param[2] === '+') {
-          node.greedy.push({ route: route.path, methods, version, params });
+          node.greedy.push({ route: route.path, methods, version, stages, params });
           return;
         }
         node = node.param ??= newNode();
       }
     }
-    node.leaves.push({ route: route.path, methods, version, params });
+    node.leaves.push({ route: route.path, methods, version, stages, params });
   }
 }
 
@@ -121,8 +136,10 @@ function find(
 function takes(leaves: Leaf[], method: string, allow: Set<string> | undefined): Leaf | undefined {
   let any: Leaf | undefined;
   for (const leaf of leaves) {
-    if (leaf.methods === null) any ??= leaf;
-    else if (leaf.methods.has(method)) return leaf;
+    if (leaf.methods === null) {
+      if (allow === undefined) any ??= leaf;
+      else for (const name of HTTP_METHODS) allow.add(name);
+    } else if (leaf.methods.has(method)) return leaf;
     else if (allow !== undefined) for (const name of leaf.methods) allow.add(name);
   }
   return any;

@@ -4,24 +4,41 @@ import type { DeployedVersion } from '../functions/version.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { ReadModel } from './read-model.ts';
 import { segmentsOf } from './route-table.ts';
+import type { Stages } from './stage.ts';
 
 export interface Routed {
   kind: 'found';
   version: DeployedVersion;
+  /** What stands between the route and its function; undefined: nothing. */
+  stages: Stages | undefined;
   route: string;
   params: Record<string, string>;
   /** Path and query as the function sees them: without the `/@<project>` prefix. */
   target: string;
 }
 
-export type RouteResult = Routed | { kind: 'options'; allow: string[] } | { kind: 'failed'; error: VirgaError; allow?: string[] };
+/** A preflight of a browser: `routed` is where the request to come would go. */
+export interface Preflight {
+  kind: 'preflight';
+  routed: Routed;
+  allow: string[];
+}
+
+export type RouteResult =
+  | Routed
+  | Preflight
+  | { kind: 'options'; allow: string[] }
+  | { kind: 'failed'; error: VirgaError; allow?: string[] };
 
 const HOST = /^(?:[A-Za-z0-9._~-]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/;
 /** Methods that the Fetch standard forbids: no function could see such a request. */
 const REFUSED_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK']);
 const PROJECT_HOST = /^([a-z0-9-]+)\.localhost$/;
 
-export function route(model: ReadModel, request: { method: string; target: string; host: string }): RouteResult {
+export function route(
+  model: ReadModel,
+  request: { method: string; target: string; host: string; /** Access-Control-Request-Method */ toCome?: string | undefined },
+): RouteResult {
   if (REFUSED_METHODS.has(request.method)) return failed('method_not_allowed', `${request.method} is not served here`);
   // What would not survive as the authority of a URL: user info, spaces, slashes.
   if (!HOST.test(request.host)) return failed('invalid_request', `the Host header '${request.host.slice(0, 200)}' is not a host`);
@@ -58,6 +75,12 @@ export function route(model: ReadModel, request: { method: string; target: strin
       segments = segments.map(decodeURIComponent);
     } catch {
       return failed('invalid_request', `the path '${path.slice(0, 200)}' has a malformed percent-encoding`);
+    }
+  }
+  if (request.method === 'OPTIONS' && request.toCome !== undefined) {
+    const asked = project.routes.match(request.toCome, segments);
+    if (asked.kind === 'found' && asked.stages?.preflight !== undefined) {
+      return { kind: 'preflight', routed: { ...asked, target }, allow: project.routes.allowed(segments) };
     }
   }
   const match = project.routes.match(request.method, segments);

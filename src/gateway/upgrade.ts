@@ -42,7 +42,7 @@ export function takesUpgrades(runtime: FunctionRuntime): boolean {
 export function upgradeTarget(routed: RouteResult, protocol: string): Routed | VirgaError {
   if (routed.kind === 'failed') return routed.error;
   const what = `connections of the protocol '${protocol.slice(0, 50)}'`;
-  if (routed.kind === 'options') return new VirgaError('upgrade_not_supported', `OPTIONS begins no ${what}`);
+  if (routed.kind !== 'found') return new VirgaError('upgrade_not_supported', `OPTIONS begins no ${what}`);
   const { function: fn, settings } = routed.version;
   if (takesUpgrades(settings.runtime)) return routed;
   return new VirgaError(
@@ -55,6 +55,8 @@ export class UpgradeExchange implements CallSink {
   readonly request: IncomingMessage;
   #response: ServerResponse;
   readonly requestId: string;
+  readonly sink: CallSink = this;
+  readonly heldBytes = 0;
   readonly #socket: Duplex;
   call: Call | undefined;
   #state: 'asked' | 'answered' | 'carrying' | 'over' = 'asked';

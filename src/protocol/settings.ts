@@ -4,6 +4,8 @@
 
 import { EGRESS_DEFAULT } from './egress.ts';
 import type { Egress } from './egress.ts';
+import type { HttpMethod } from './http-methods.ts';
+import type { GatewaySection, RoutePolicy } from './policies/policy.ts';
 
 /** What a sandbox boots. */
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
@@ -115,21 +117,22 @@ export const SETTING_LIMITS = {
   command: { max: 100 },
 } as const;
 
-export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
-export type HttpMethod = (typeof HTTP_METHODS)[number];
-
 export interface Route {
   /** `/notes/{id}`, `/files/{path+}` (the rest of the path, at least one segment), `/` … Literal segments are percent-decoded. */
   path: string;
   /** null: every method. GET implies HEAD. */
   methods: HttpMethod[] | null;
   function: string;
+  /** What the gateway does for it beside calling the function; absent: what it does for all routes of the project. */
+  policy?: RoutePolicy | undefined;
 }
 
 /** What one deployment makes current, whole. */
 export interface ProjectState {
   functions: Record<string, { version: number }>;
   routes: Route[];
+  /** Absent: nothing is said of it. */
+  gateway?: GatewaySection | undefined;
 }
 
 /** One function in a deploy request. The artifact was uploaded before. */
@@ -141,6 +144,7 @@ export interface DeployFunction {
 export interface DeployRequest {
   functions: Record<string, DeployFunction>;
   routes: Route[];
+  gateway?: GatewaySection | undefined;
 }
 
 export const NAME_PATTERN = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
+import { compileStages, gatewayFeatures } from '../gateway/features.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -20,6 +21,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
+  readonly #features = gatewayFeatures();
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -62,7 +64,7 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client);
+    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(this.#features, source));
     model.replaceAll(projects, deployment);
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }

@@ -11,7 +11,7 @@ import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
 import type { Pack } from 'tar-stream';
 import { VirgaError } from '../../protocol/errors.ts';
-import { bytesText } from '../manifest/units.ts';
+import { bytesText } from '../../lib/units.ts';
 
 /** One file of an artifact; `path` is relative, with forward slashes. */
 export type ArtifactEntry = { path: string; executable?: boolean } & (

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { changesText, urlsText } from '../changes-text.ts';
 import type { CommandDefinition } from '../command.ts';
-import { bytesText } from '../manifest/units.ts';
+import { bytesText } from '../../lib/units.ts';
 import { connect } from '../server.ts';
 import { existingFolder } from '../values.ts';
 

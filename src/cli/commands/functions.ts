@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { CommandDefinition } from '../command.ts';
 import { routeText } from '../manifest/routes.ts';
-import { durationText, sizeText } from '../manifest/units.ts';
+import { durationText, sizeText } from '../../lib/units.ts';
 import { agoText } from '../phrases.ts';
 import { projectOf } from '../project.ts';
 import { connect } from '../server.ts';

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { InvocationDetail, InvocationRecord } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
 import { logLineText, printable } from '../log-text.ts';
-import { bytesText } from '../manifest/units.ts';
+import { bytesText } from '../../lib/units.ts';
 import { msText } from '../phrases.ts';
 import { projectOf } from '../project.ts';
 import { receiptBars, totalMs } from '../receipt-text.ts';

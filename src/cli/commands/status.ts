@@ -1,7 +1,7 @@
 // `virga status`: the node, its roles and what is running. Says loudly when sandboxes isolate nothing.
 import type { NodeStatus } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
-import { bytesText } from '../manifest/units.ts';
+import { bytesText } from '../../lib/units.ts';
 import { uptimeText } from '../phrases.ts';
 import { findServer, connect } from '../server.ts';
 import { table } from '../table.ts';

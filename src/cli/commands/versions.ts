@@ -1,7 +1,7 @@
 // `virga versions NAME`: the versions of a function, newest first.
 import type { Command } from 'commander';
 import type { CommandDefinition } from '../command.ts';
-import { bytesText, durationText, sizeText } from '../manifest/units.ts';
+import { bytesText, durationText, sizeText } from '../../lib/units.ts';
 import { agoText } from '../phrases.ts';
 import { checkedName, projectOf } from '../project.ts';
 import { connect } from '../server.ts';

@@ -11,7 +11,7 @@ import type { FunctionParts } from '../build/build.ts';
 import { CommandError } from '../failure.ts';
 import type { Item } from '../import/report.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
-import { bytesText } from '../manifest/units.ts';
+import { bytesText } from '../../lib/units.ts';
 import { ExportReport } from './export-report.ts';
 import type { FunctionReport } from './export-report.ts';
 import { lambdaCode, whyNot } from './function-code.ts';

@@ -1,6 +1,7 @@
 // Routes of a function as events of AWS::Serverless::Function, or as a function URL. Invariants: whatever a route of Virga answers is
 // answered at AWS, HEAD beside GET included; what the path looks like there is reported where it differs. Used by export-lambda.ts.
-import type { HttpMethod, Route } from '../../protocol/settings.ts';
+import type { Route } from '../../protocol/settings.ts';
+import type { HttpMethod } from '../../protocol/http-methods.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
 import { routeText, shapeOf } from '../manifest/routes.ts';
 import type { FunctionReport } from './export-report.ts';

@@ -4,7 +4,7 @@
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import { SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { ManifestFunction } from '../manifest/manifest.ts';
-import { durationText, sizeText } from '../manifest/units.ts';
+import { durationText, sizeText } from '../../lib/units.ts';
 import type { FunctionReport } from './export-report.ts';
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */

@@ -3,7 +3,7 @@
 // number of files are bounded. Used by the readers.
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
-import { bytesText } from '../manifest/units.ts';
+import { bytesText } from '../../lib/units.ts';
 import { CommandError } from '../failure.ts';
 import { jsonTree } from './json-tree.ts';
 import { tomlTree } from './toml-tree.ts';

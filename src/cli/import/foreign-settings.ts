@@ -6,7 +6,7 @@ import type { Settings, Variable } from './project.ts';
 import type { Found, Section } from './section.ts';
 import { textOf } from './tree.ts';
 import type { Place, Tree } from './tree.ts';
-import { durationText, sizeText } from '../manifest/units.ts';
+import { durationText, sizeText } from '../../lib/units.ts';
 
 export const SECRET_NOTE = 'a secret, not copied; fill it in where you deploy from, and do not commit it';
 const NAME = /^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,255}$/;

@@ -1,9 +1,9 @@
 // Writes virga.yaml. Invariants: what it writes passes parseManifest; values of variables that are left out stay out, only their names
 // are there, in comments, with what to do. Called by import.ts.
 import { stringify } from 'yaml';
-import { durationText, sizeText } from '../manifest/units.ts';
+import { durationText, sizeText } from '../../lib/units.ts';
 import { routeText } from '../manifest/routes.ts';
-import type { HttpMethod } from '../../protocol/settings.ts';
+import type { HttpMethod } from '../../protocol/http-methods.ts';
 import type { ImportedFunction, ImportedProject, ImportedRoute, Settings, Variable } from './project.ts';
 import { withShared } from './shared-settings.ts';
 import { placeText } from './tree.ts';

@@ -5,6 +5,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
+import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
+import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
@@ -14,7 +16,7 @@ import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
-import { durationMs, sizeMiB } from './units.ts';
+import { durationMs, sizeMiB } from '../../lib/units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
 const MANIFEST_BYTES_MAX = 1024 * 1024;
@@ -39,6 +41,7 @@ export interface Manifest {
   folder: string;
   functions: ManifestFunction[];
   routes: Route[];
+  gateway: GatewaySection | undefined;
 }
 
 /** What `detail` of an `invalid_manifest` error is. */
@@ -202,11 +205,17 @@ function routesOf(http: unknown, path: Path): { path: Path; route: Omit<Route, '
       const route = parseShortRoute(item);
       return typeof route === 'string' ? [] : [{ path: at, route }];
     }
-    const { path: text, methods } = mapping(item);
+    const { path: text, methods, ...rest } = mapping(item);
     if (typeof text !== 'string') return [];
     const sound = Array.isArray(methods) && methods.every((method) => typeof method === 'string');
-    return [{ path: [...at, 'path'], route: { path: text, methods: sound ? (methods as Route['methods']) : null } }];
+    return [{ path: [...at, 'path'], route: { path: text, methods: sound ? (methods as Route['methods']) : null, ...policyIn(rest) } }];
   });
+}
+
+/** Sound, since the schema has been over it when it matters. */
+function policyIn(item: Record<string, unknown>): { policy?: RoutePolicy } {
+  const entries = Object.entries(item).filter(([key]) => (POLICY_KEYS as string[]).includes(key));
+  return entries.length === 0 ? {} : { policy: Object.fromEntries(entries) };
 }
 
 function normalise(input: ManifestInput, at: { file: string; folder: string; document: ManifestDocument }): Manifest {
@@ -243,7 +252,7 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
   const routes = Object.entries(input.functions).flatMap(([name, fn]) =>
     routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })),
   );
-  return { project: input.project, file: at.file, folder: at.folder, functions, routes };
+  return { project: input.project, file: at.file, folder: at.folder, functions, routes, gateway: input.gateway };
 }
 
 function plainPath(path: string): string {

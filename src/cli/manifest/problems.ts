@@ -61,7 +61,9 @@ function problemsOfIssue(issue: Issue, document: ManifestDocument, root: unknown
     ];
   }
   if (issue.code === 'invalid_union') {
-    const branches = issue.errors.filter((branch) => !branch.some((inner) => inner.path.length === 0 && inner.code === 'invalid_type'));
+    // A mapping is not meant to be a word of a form that takes a few words.
+    const other = typeof valueAt(root, path) === 'object' ? ['invalid_type', 'invalid_value'] : ['invalid_type'];
+    const branches = issue.errors.filter((branch) => !branch.some((inner) => inner.path.length === 0 && other.includes(inner.code)));
     const meant = branches.length === 1 ? branches[0]! : [];
     // A leaf of several forms (a size) is described by the union; a form with keys, or a rule, of its own by its branch.
     const telling = meant.filter(

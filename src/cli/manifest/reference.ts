@@ -1,9 +1,10 @@
 // docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
 // `virga reference manifest` prints it; a test holds the file to it.
 import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
+import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
-import { durationText, sizeText } from './units.ts';
+import { durationText, sizeText } from '../../lib/units.ts';
 
 interface Schema {
   type?: string;
@@ -72,8 +73,24 @@ export function manifestReference(): string {
     '## A route\n',
     'In short form a text: a path, or methods and a path. In long form:\n',
     keys(route),
+    ...policies(route),
+    '## The gateway\n',
+    'What holds for the whole project:\n',
+    keys(root.properties!['gateway']!),
     BUILDS,
   ].join('\n');
+}
+
+/** A section for each rule of the gateway that has keys of its own. */
+function policies(route: Schema): string[] {
+  return POLICY_KEYS.flatMap((name) => {
+    const rules = objectOf(route.properties![name]!);
+    return rules === undefined ? [] : [`## \`${name}\` of a route\n`, `${POLICY_EXAMPLES[name]}\n`, keys(rules)];
+  });
+}
+
+function objectOf(schema: Schema): Schema | undefined {
+  return schema.properties === undefined ? schema.anyOf?.map(objectOf).find((one) => one !== undefined) : schema;
 }
 
 function keys(schema: Schema): string {

@@ -1,7 +1,8 @@
 // Routes as virga.yaml writes them: `/notes/{id}`, `GET /notes/{id}`, `GET,PUT /notes/{id}`, or {path, methods}.
 // Pure; the rules are those of control/routes.ts, said earlier. Used by the schema (one route) and the manifest (one route twice).
-import { HTTP_METHODS } from '../../protocol/settings.ts';
-import type { HttpMethod, Route } from '../../protocol/settings.ts';
+import { HTTP_METHODS } from '../../protocol/http-methods.ts';
+import type { Route } from '../../protocol/settings.ts';
+import type { HttpMethod } from '../../protocol/http-methods.ts';
 import { suggestion } from '../suggest.ts';
 
 export const PATH_LENGTH_MAX = 1_024;

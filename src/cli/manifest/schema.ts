@@ -3,19 +3,12 @@
 // descriptions are for the reference and for editors. Checks that span several keys are in manifest.ts.
 import { z } from 'zod';
 import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
-import {
-  FORMS,
-  FUNCTION_RUNTIMES,
-  HTTP_EVENTS,
-  HTTP_METHODS,
-  ISOLATIONS,
-  NAME_PATTERN,
-  NAME_RULE,
-  SETTING_LIMITS,
-} from '../../protocol/settings.ts';
+import { FORMS, FUNCTION_RUNTIMES, HTTP_EVENTS, ISOLATIONS, NAME_PATTERN, NAME_RULE, SETTING_LIMITS } from '../../protocol/settings.ts';
+import { HTTP_METHODS } from '../../protocol/http-methods.ts';
+import { gatewaySection, policyShape } from '../../protocol/policies/policy.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
-import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from './units.ts';
+import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from '../../lib/units.ts';
 
 export const FUNCTIONS_MAX = 1_000;
 export const ROUTES_MAX = 5_000;
@@ -83,6 +76,7 @@ const route = z
         .min(1, { error: methodsError })
         .optional()
         .describe('Methods that the route takes; without it, all. GET answers HEAD too.'),
+      ...policyShape,
     },
     { error: 'a route: a path, "METHOD /path", or {path, methods}' },
   )
@@ -287,6 +281,7 @@ export const manifestSchema = z
       $schema: z.string().optional().describe('Where editors find the JSON Schema of this file.'),
       project: name.describe(`Name of the project: ${NAME_RULE}. It is served at http://<project>.localhost:8080/.`),
       defaults: defaultsSchema.optional(),
+      gateway: gatewaySection.optional(),
       functions: z
         .record(name, functionSchema, { error: 'the functions by name' })
         .describe(`The functions of the project by name: ${NAME_RULE}.`),
@@ -299,15 +294,32 @@ export type ManifestInput = z.input<typeof manifestSchema>;
 export type SettingsInput = z.input<typeof defaultsSchema>;
 export type WindowInput = z.input<typeof instanceWindow>;
 
+interface JsonSchema {
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: JsonSchema | boolean;
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+}
+
+let published: JsonSchema | undefined;
+
 /** Keys that may stand at a place of the manifest, for suggestions; empty: any. */
 export function keysAt(place: readonly PropertyKey[]): string[] {
-  if (place.length === 0) return Object.keys(manifestSchema.shape);
-  if (place.at(-1) === 'instances') return ['min', 'max', 'windows'];
-  if (place.includes('windows')) return ['cron', 'for', 'min', 'timezone'];
-  if (place.includes('http')) return ['path', 'methods'];
-  if (place[0] === 'defaults' && place.length === 1) return Object.keys(defaultsSchema.shape);
-  if (place[0] === 'functions' && place.length === 2) return Object.keys(functionSchema.shape);
-  return [];
+  let at: JsonSchema[] = [(published ??= manifestJsonSchema() as JsonSchema)];
+  for (const key of place) at = at.flatMap(formsOf).flatMap((schema) => below(schema, key));
+  return [...new Set(at.flatMap(formsOf).flatMap((schema) => Object.keys(schema.properties ?? {})))];
+}
+
+/** A schema of several forms is each of them. */
+function formsOf(schema: JsonSchema): JsonSchema[] {
+  return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap(formsOf);
+}
+
+function below(schema: JsonSchema, key: PropertyKey): JsonSchema[] {
+  if (typeof key === 'number') return schema.items === undefined ? [] : [schema.items];
+  const own = schema.properties?.[String(key)];
+  if (own !== undefined) return [own];
+  return typeof schema.additionalProperties === 'object' ? [schema.additionalProperties] : [];
 }
 
 /** Published as docs/reference/virga.schema.json; `virga reference schema` prints it. */

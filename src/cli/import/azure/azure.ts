@@ -3,7 +3,7 @@
 // does not run, are named with what triggers them and what to do. Called by import.ts.
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
-import { durationText } from '../../manifest/units.ts';
+import { durationText } from '../../../lib/units.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
 import { kebabName, LIMITS, Names, within } from '../project.ts';

@@ -3,7 +3,7 @@
 // Called by import.ts.
 import { basename } from 'node:path';
 import { CommandError } from '../../failure.ts';
-import { sizeText } from '../../manifest/units.ts';
+import { sizeText } from '../../../lib/units.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
 import { SECRET_NOTE, timeoutOf, variableOf } from '../foreign-settings.ts';

@@ -1,0 +1,115 @@
+// Takes a request through the stages of its route: they may answer it, refuse it, read its body whole, change what the
+// function sees, and what the client sees of the answer. Called by accept.ts for routes that have stages.
+// Invariant: synchronous as long as every stage is; whatever stage began with a request hears of its end, once.
+import type { IncomingMessage } from 'node:http';
+import type { Writable } from 'node:stream';
+import type { CallSink } from '../functions/call.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import type { FlatHeaders } from '../protocol/frames.ts';
+import type { Principal } from '../protocol/principal.ts';
+import type { RequestHead } from './request-head.ts';
+import type { Routed } from './route.ts';
+import type { GatewayRequest, LocalAnswer, Stage, Stages, Verdict } from './stage.ts';
+
+export class Admission implements GatewayRequest {
+  readonly incoming: IncomingMessage;
+  readonly project: string;
+  readonly id: string;
+  readonly requestId: string;
+  readonly method: string;
+  readonly host: string;
+  readonly client: string;
+  readonly route: string;
+  readonly params: Record<string, string>;
+  target: string;
+  readonly headers: FlatHeaders;
+  principal: Principal | undefined;
+  readonly #stages: Stages;
+  /** Of the head stages: those that were begun. */
+  #begun = 0;
+  #ended = false;
+
+  constructor(
+    incoming: IncomingMessage,
+    { head, routed, id, requestId }: { head: RequestHead; routed: Routed; id: string; requestId: string },
+  ) {
+    this.incoming = incoming;
+    this.project = routed.version.project;
+    this.id = id;
+    this.requestId = requestId;
+    this.method = incoming.method ?? 'GET';
+    this.host = head.host;
+    this.client = incoming.socket.remoteAddress ?? '';
+    this.route = routed.route;
+    this.params = routed.params;
+    this.target = routed.target;
+    this.headers = head.headers;
+    this.#stages = routed.stages!;
+  }
+
+  get bodyBytesMax(): number {
+    return this.#stages.bodyBytesMax;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.incoming.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** onEnd is called when this, a response or a socket, is closed, whatever closed it. */
+  follow(carrier: Writable): void {
+    if (this.#stages.end.length > 0) carrier.once('close', () => this.#end());
+  }
+
+  preflightAnswer(allow: readonly string[]): LocalAnswer {
+    return this.#stages.preflight!.onPreflight!(this, allow);
+  }
+
+  headVerdict(): Verdict | Promise<Verdict> {
+    return this.#from(0, this.#stages.head, (stage) => {
+      this.#begun++;
+      return stage.onHead!(this);
+    });
+  }
+
+  bodyVerdict(body: Buffer): Verdict | Promise<Verdict> {
+    return this.#from(0, this.#stages.body, (stage) => stage.onBody!(this, body));
+  }
+
+  #from(at: number, stages: Stage[], ask: (stage: Stage) => Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
+    for (let i = at; i < stages.length; i++) {
+      let verdict: Verdict | Promise<Verdict>;
+      try {
+        verdict = ask(stages[i]!);
+      } catch (error) {
+        return broken(error);
+      }
+      if (verdict === undefined) continue;
+      if (!(verdict instanceof Promise)) return verdict;
+      return verdict.then((later) => (later === undefined ? this.#from(i + 1, stages, ask) : later), broken);
+    }
+    return undefined;
+  }
+
+  /** The head of an answer is about to leave. */
+  answered(status: number, headers: FlatHeaders): void {
+    for (const stage of this.#stages.answer) stage.onAnswer!(this, status, headers);
+  }
+
+  around(sink: CallSink): CallSink {
+    // The first stage is the nearest to the client: it hears the answer last.
+    return this.#stages.around.reduce((inner, stage) => stage.around!(this, inner), sink);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const begun = new Set(this.#stages.head.slice(0, this.#begun));
+    for (const stage of this.#stages.end) if (stage.onHead === undefined || begun.has(stage)) stage.onEnd!(this);
+  }
+}
+
+/** A mistake of ours in one stage is one request's failure, not the edge's. */
+function broken(error: unknown): Verdict {
+  return { error: new VirgaError('internal', `the gateway failed: ${error instanceof Error ? error.message : String(error)}`) };
+}

@@ -1,0 +1,25 @@
+// The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
+// and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
+import { CorsFeature } from './cors/cors.ts';
+import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+
+export function gatewayFeatures(): Feature[] {
+  return [new CorsFeature()];
+}
+
+/** The stages of a route; undefined: it has none. */
+export function compileStages(features: readonly Feature[], source: RouteSource): Stages | undefined {
+  const stages = features.map((feature) => feature.compile(source)).filter((stage) => stage !== undefined);
+  if (stages.length === 0) return undefined;
+  const having = (part: keyof Stage): Stage[] => stages.filter((stage) => stage[part] !== undefined);
+  const body = having('onBody');
+  return {
+    head: having('onHead'),
+    body,
+    bodyBytesMax: body.length === 0 ? 0 : Math.min(...body.map((stage) => stage.bodyBytesMax ?? Infinity)),
+    preflight: having('onPreflight')[0],
+    answer: having('onAnswer'),
+    around: having('around'),
+    end: having('onEnd'),
+  };
+}

@@ -1,0 +1,99 @@
+// What stands between a route and its function: stages, compiled from the route's policy once per deployment (features.ts),
+// run for each request by admit.ts. A route without a policy has none and pays nothing.
+// Invariant: a stage never writes to the client; it returns what is to be answered, and the gateway writes it.
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { CallSink } from '../functions/call.ts';
+import type { VirgaError } from '../protocol/errors.ts';
+import type { FlatHeaders } from '../protocol/frames.ts';
+import type { Principal } from '../protocol/principal.ts';
+import type { GatewaySection, RoutePolicy } from '../protocol/policies/policy.ts';
+import type { Route } from '../protocol/settings.ts';
+
+/** One request on its way through the stages of its route. */
+export interface GatewayRequest {
+  readonly incoming: IncomingMessage;
+  readonly project: string;
+  /** As the client sees it: e.g. `inv_…`, and what it or we called the request. */
+  readonly id: string;
+  readonly requestId: string;
+  readonly method: string;
+  /** As in the Host header. */
+  readonly host: string;
+  /** Address of the client. */
+  readonly client: string;
+  /** e.g. `/notes/{id}`, and its parameters, percent-decoded. */
+  readonly route: string;
+  readonly params: Record<string, string>;
+  /** Path and query as the function will see them; a stage may change it. */
+  target: string;
+  /** Flat, names in lower case: what the function will see; a stage may change it. */
+  readonly headers: FlatHeaders;
+  /** Set by the stage that found out who calls. */
+  principal: Principal | undefined;
+  /** Value of a header; several lines of it joined as node:http joins them. */
+  header(name: string): string | undefined;
+}
+
+/** Answered at the gateway, without the function. */
+export interface LocalAnswer {
+  status: number;
+  headers: FlatHeaders;
+  body?: Buffer | Readable;
+}
+
+/** A refusal with headers of its own, e.g. WWW-Authenticate. */
+export interface Refusal {
+  error: VirgaError;
+  headers?: FlatHeaders;
+}
+
+/** undefined: go on. */
+export type Verdict = undefined | LocalAnswer | Refusal;
+
+/** What one feature does for one route; each part is there only if it is needed. */
+export interface Stage {
+  /** The head of the request is there. Synchronous where it can be. None of these may throw but by mistake of ours. */
+  onHead?(request: GatewayRequest): Verdict | Promise<Verdict>;
+  /** Asks for the whole body before the function is called: at most this many bytes, or the request gets 413. */
+  readonly bodyBytesMax?: number;
+  onBody?(request: GatewayRequest, body: Buffer): Verdict | Promise<Verdict>;
+  /** Answers a preflight (OPTIONS with Access-Control-Request-Method) for the route that the method to come has. */
+  onPreflight?(request: GatewayRequest, allow: readonly string[]): LocalAnswer;
+  /** The head of whatever answer is about to leave, the function's, a local one or an error: `headers` may be changed. */
+  onAnswer?(request: GatewayRequest, status: number, headers: FlatHeaders): void;
+  /** The call is about to be made; what is returned hears its answer instead of `sink`, and passes it on. */
+  around?(request: GatewayRequest, sink: CallSink): CallSink;
+  /** The exchange is over, however it ended. Called once for each request whose onHead of this stage was called. */
+  onEnd?(request: GatewayRequest): void;
+}
+
+/** The stages of one route, sorted by what they do. */
+export interface Stages {
+  head: Stage[];
+  body: Stage[];
+  /** The largest body that all who read it whole would take; 0: nobody does. */
+  bodyBytesMax: number;
+  preflight: Stage | undefined;
+  answer: Stage[];
+  around: Stage[];
+  end: Stage[];
+}
+
+export interface RouteSource {
+  project: string;
+  route: Route;
+  /** The route's own and the project's, merged. */
+  policy: RoutePolicy;
+  gateway: GatewaySection;
+}
+
+/** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */
+export interface Feature {
+  /** undefined: the route does not ask for it. */
+  compile(source: RouteSource): Stage | undefined;
+}
+
+export function isRefusal(verdict: LocalAnswer | Refusal): verdict is Refusal {
+  return 'error' in verdict;
+}

@@ -1,0 +1,32 @@
+// What the gateway does for a route beside calling its function, as it stands in virga.yaml and as it is stored: one schema
+// for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
+// Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
+import { z } from 'zod';
+import { cors, corsExample } from './cors.ts';
+
+const features = {
+  cors: cors.optional(),
+};
+
+export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
+
+/** For the reference: what each looks like, in Markdown. */
+export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+  cors: corsExample,
+};
+
+/** Keys of a route beside its path and methods. */
+export const policyShape = features;
+
+export const routePolicy = z.strictObject(features, { error: 'rules of the gateway, such as {cors: …}' });
+export type RoutePolicy = z.infer<typeof routePolicy>;
+
+export const gatewaySection = z
+  .strictObject(
+    {
+      defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+    },
+    { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
+  )
+  .describe('What the gateway does for the whole project.');
+export type GatewaySection = z.infer<typeof gatewaySection>;
