@@ -2,18 +2,27 @@
 // small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
 // admit → engine.invoke → instance.run → guest.
 // Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import type { Http2Server } from 'node:http2';
+import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { CallRequest } from '../functions/call.ts';
+import type { TLSSocket } from 'node:tls';
 import type { Engine } from '../functions/engine.ts';
 import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
-import { continueTrace } from '../lib/traceparent.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
 import { Admission } from './admit.ts';
+import { callRequest } from './call-request.ts';
 import { Connections } from './connections.ts';
+import type { ConnectionLimits } from './connections.ts';
+import { ConnectionCounts } from './doors/connection-counts.ts';
+import { greet, proxyDoor, tlsDoor } from './doors/doors.ts';
+import type { DoorOptions, TlsDoorOptions } from './doors/doors.ts';
+import { headTooLarge, http1Server, http2Server } from './doors/http-servers.ts';
+import type { HttpLimits } from './doors/http-servers.ts';
+import { peerOn, setPeer } from './doors/peer.ts';
+import { TrustedProxies } from './doors/trusted-proxies.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
@@ -29,49 +38,78 @@ export interface GatewayOptions {
   engine: Engine;
   model: ReadModel;
   requestBytesMax: number;
-  /** Idle connections are closed after this long, ms. */
-  keepAliveMs?: number;
+  limits?: Partial<GatewayLimits>;
+  /** Default: none are trusted. */
+  proxies?: TrustedProxies;
+  proxyProtocol?: boolean;
+  /** Makes `secure`. */
+  tls?: TlsDoorOptions;
 }
 
-/** Time for a client to send the head of a request, ms. */
-const HEADERS_TIMEOUT_MS = 30_000;
-/** How long an idle connection is kept, ms: longer than the usual 60 s of proxies in front, so that they close first. */
-const KEEP_ALIVE_MS = 65_000;
+export interface GatewayLimits extends HttpLimits, ConnectionLimits {
+  connectionsMax: number;
+  clientConnectionsMax: number;
+}
+
+/** Those of the configuration say more (config/settings-table.ts). keepAliveMs: longer than the usual 60 s of proxies in front, so that they close first. */
+const LIMITS: GatewayLimits = {
+  headBytesMax: 32_768,
+  headersMax: 128,
+  urlBytesMax: 8_192,
+  headTimeoutMs: 30_000,
+  streamsPerConnectionMax: 100,
+  keepAliveMs: 65_000,
+  slowClientMs: 30_000,
+  slowClientBytesPerSecond: 256,
+  connectionsMax: 50_000,
+  clientConnectionsMax: 50_000,
+};
 
 export class Gateway {
+  /** The plain door. */
   readonly server: Server;
+  /** HTTPS; undefined: there is none. */
+  readonly secure: Server | undefined;
+  readonly #http1: HttpServer;
+  readonly #http2: Http2Server;
   readonly #options: GatewayOptions;
+  readonly #limits: GatewayLimits;
+  readonly #proxies: TrustedProxies;
   readonly #connections: Connections;
-  readonly #keepAliveMs: number;
   readonly #upgrades = new Set<UpgradeExchange>();
   #draining = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    // requestTimeout 0: an upload may take as long as it takes; the function's own timeout bounds it.
-    // keepAliveTimeout 0: connections.ts closes the idle ones. A request without a body is spared the stream of one.
-    this.server = createServer(
-      {
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: 0,
-        keepAliveTimeout: 0,
-        optimizeEmptyRequests: true,
-        shouldUpgradeCallback: (request) => this.#mayUpgrade(request),
-      },
-      (request, response) => this.#accept(request, response, false),
-    );
-    this.#keepAliveMs = options.keepAliveMs ?? KEEP_ALIVE_MS;
-    this.#connections = new Connections(this.#keepAliveMs);
-    this.server.on('connection', (socket) => this.#connections.add(socket));
-    this.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => this.#accept(request, response, true));
-    this.server.on('upgrade', (request, socket, first) => this.#upgrade(request, socket, first));
+    const limits = (this.#limits = { ...LIMITS, ...options.limits });
+    const proxies = (this.#proxies = options.proxies ?? new TrustedProxies([]));
+    this.#connections = new Connections(limits, (response) => this.#tooSlow(response));
+    const { proxyProtocol = false } = options;
+    const counts = new ConnectionCounts(limits);
+    const doors: DoorOptions = { proxies, proxyProtocol, counts, timeoutMs: limits.headTimeoutMs };
+    const accept = this.#accept.bind(this);
+    this.#http1 = http1Server(limits, accept, (request) => this.#mayUpgrade(request));
+    this.#http1.on('connection', (socket) => {
+      if (peerOn(socket) !== undefined || greet(socket, 'http', doors) !== undefined) this.#connections.add(socket);
+    });
+    this.#http1.on('upgrade', (request, socket, first) => this.#upgrade(request, socket, first));
+    this.#http2 = http2Server(limits, accept);
+    this.#http2.on('session', (session) => {
+      setPeer(session, peerOn(session.socket)!);
+      this.#connections.addSession(session);
+    });
+    this.server = proxyProtocol ? proxyDoor('http', doors, (socket) => this.#http1.emit('connection', socket)) : this.#http1;
+    const enter = (socket: TLSSocket): unknown => (socket.alpnProtocol === 'h2' ? this.#http2 : this.#http1).emit('connection', socket);
+    if (options.tls !== undefined) this.secure = tlsDoor(doors, options.tls, enter);
   }
 
   /** No new connections; answers from now on close theirs. Calls in flight go on. */
   drain(): void {
     this.#draining = true;
     this.server.close();
-    this.server.closeIdleConnections();
+    this.secure?.close();
+    this.#http1.closeIdleConnections();
+    this.#connections.drain();
     for (const upgrade of this.#upgrades) upgrade.drain(stoppingError());
   }
 
@@ -82,18 +120,26 @@ export class Gateway {
 
   close(): void {
     this.#connections.close();
-    this.server.closeAllConnections();
+    this.#http1.closeAllConnections();
     for (const upgrade of this.#upgrades) upgrade.close();
   }
 
   #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     if (this.#draining) response.shouldKeepAlive = false;
-    this.#connections.used(response);
-    // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
-    Reflect.set(response, '_keepAliveTimeout', this.#keepAliveMs);
-    const head = readHead(request);
+    if (request.httpVersionMajor !== 2) {
+      this.#connections.used(response);
+      // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
+      Reflect.set(response, '_keepAliveTimeout', this.#limits.keepAliveMs);
+    }
+    const head = readHead(request, this.#proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
+    const excess = headTooLarge(request, this.#limits);
+    if (excess !== undefined) {
+      respondError(response, excess, { requestId, close: true });
+      request.resume();
+      return;
+    }
     const routed = this.#route(request, head.host);
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
@@ -238,6 +284,17 @@ export class Gateway {
     exchange.call = call;
   }
 
+  /** Its body does not come; the connection cannot be used again. */
+  #tooSlow(response: ServerResponse): void {
+    const { slowClientBytesPerSecond: rate, slowClientMs } = this.#limits;
+    const error = new VirgaError(
+      'request_timeout',
+      `the body came slower than ${rate} bytes/s for ${slowClientMs} ms (VIRGA_LIMIT_SLOW_CLIENT_BYTES_PER_SECOND, VIRGA_LIMIT_SLOW_CLIENT_MS)`,
+    );
+    respondError(response, error, { requestId: newId('inv'), close: true });
+    response.once('finish', () => response.destroy());
+  }
+
   #route(request: IncomingMessage, host: string): RouteResult {
     return route(this.#options.model, {
       method: request.method ?? 'GET',
@@ -258,7 +315,7 @@ export class Gateway {
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
     this.#connections.handedOver(request.socket);
-    const head = readHead(request);
+    const head = readHead(request, this.#proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
@@ -315,53 +372,4 @@ interface UpgradeRequest {
   requestId: string;
   id: string;
   protocol: string;
-}
-
-function callRequest(
-  exchange: Exchange | UpgradeExchange,
-  head: RequestHead,
-  routed: Routed,
-  { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },
-): CallRequest {
-  const { request } = exchange;
-  const trace = continueTrace(head.traceparent);
-  const client = request.socket.remoteAddress ?? '';
-  head.headers.push(
-    'traceparent',
-    trace.traceparent,
-    'x-request-id',
-    exchange.requestId,
-    'x-forwarded-for',
-    client,
-    'x-forwarded-proto',
-    'http',
-  );
-  const method = request.method ?? 'GET';
-  return {
-    version: routed.version,
-    meta: {
-      kind: 'http',
-      id,
-      trace: trace.traceparent,
-      method,
-      url: `http://${head.host}${routed.target}`,
-      headers: head.headers,
-      route: routed.route,
-      params: routed.params,
-      client,
-    },
-    traceId: trace.traceId,
-    body,
-    bodyEnds,
-    trigger: 'http',
-    requestLine: requestLine(method, routed.target),
-    ...(exchange.heldBytes === 0 ? {} : { heldBytes: exchange.heldBytes }),
-    sink: exchange.sink,
-  };
-}
-
-/** Method and path for the record: no query, since that may hold what nobody should log. */
-function requestLine(method: string, target: string): string {
-  const query = target.indexOf('?');
-  return `${method} ${(query < 0 ? target : target.slice(0, query)).slice(0, 512)}`;
 }

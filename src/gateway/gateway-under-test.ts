@@ -9,6 +9,7 @@ import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../
 import type { GuestScript } from '../functions/testing.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
+import type { GatewayOptions } from './accept.ts';
 import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
@@ -21,6 +22,7 @@ export async function setUp(
     routes?: Route[];
     requestBytesMax?: number;
     keepAliveMs?: number;
+    gateway?: Partial<GatewayOptions>;
     features?: Feature[];
   } = {},
 ) {
@@ -35,7 +37,13 @@ export async function setUp(
   });
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
-  const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
+  const gateway = new Gateway({
+    engine,
+    model,
+    requestBytesMax,
+    ...options.gateway,
+    limits: { ...options.gateway?.limits, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) },
+  });
   gateway.server.listen(0, '127.0.0.1');
   await once(gateway.server, 'listening');
   const { port } = gateway.server.address() as AddressInfo;

@@ -1,6 +1,7 @@
 // What the gateway itself puts on an answer: error bodies, the receipt in Server-Timing, ids, and the rules for headers
 // that come from a function. Called by exchange.ts, upgrade.ts and accept.ts.
 import type { ServerResponse } from 'node:http';
+import { constants } from 'node:http2';
 import { pipeline } from 'node:stream';
 import type { Call } from '../functions/call.ts';
 import { receiptOf } from '../functions/record.ts';
@@ -9,6 +10,7 @@ import { ERRORS, errorBody } from '../protocol/errors.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Admission } from './admit.ts';
+import { streamOf } from './doors/peer.ts';
 import { headerIn } from './flat-headers.ts';
 import type { LocalAnswer } from './stage.ts';
 
@@ -99,9 +101,18 @@ export function respondError(
     headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
   if (options.headers !== undefined) headers.push(...options.headers);
   options.admission?.answered(error.status, headers);
-  if (options.close === true) headers.push('connection', 'close');
+  if (options.close === true) closeAfter(response, headers);
   response.writeHead(error.status, headers);
   endWith(response, body);
+}
+
+/** What is still to come of the request is not wanted: the connection ends with the answer, of HTTP/2 only the stream. */
+function closeAfter(response: ServerResponse, headers: FlatHeaders): void {
+  if (response.req.httpVersionMajor !== 2) headers.push('connection', 'close');
+  else {
+    const stream = streamOf(response.req);
+    response.on('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+  }
 }
 
 /** An answer that no function was called for. A stream that breaks off breaks the connection off: half an answer must not look whole. */
