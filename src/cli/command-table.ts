@@ -37,6 +37,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'deployments', group: LOOK, summary: 'list the deployments of a project', load: () => import('./commands/deployments.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   {
+    name: 'certificates',
+    group: LOOK,
+    summary: 'list the certificates of HTTPS and what is wrong with them',
+    load: () => import('./commands/certificates.ts'),
+  },
+  {
     name: 'doctor',
     group: LOOK,
     summary: 'attack the walls of this machine from inside a sandbox, and tell what holds',

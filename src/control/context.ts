@@ -1,6 +1,6 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
-import type { EdgeStats } from '../protocol/stats.ts';
+import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
 
@@ -61,6 +61,8 @@ export interface EdgeClient {
   sync(deployment: number): Promise<void>;
   /** undefined while the edge does not answer. */
   stats(): Promise<EdgeStats | undefined>;
+  /** undefined while the edge does not answer. */
+  certificates(): Promise<CertificateStats | undefined>;
   invoke(call: EdgeInvocation): Promise<EdgeAnswer>;
 }
 

@@ -2,11 +2,9 @@
 // small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
 // admit → engine.invoke → instance.run → guest.
 // Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
-import type { Http2Server } from 'node:http2';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
 import type { Engine } from '../functions/engine.ts';
 import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
@@ -14,129 +12,94 @@ import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
 import { Admission } from './admit.ts';
 import { callRequest } from './call-request.ts';
-import { Connections } from './connections.ts';
-import type { ConnectionLimits } from './connections.ts';
-import { ConnectionCounts } from './doors/connection-counts.ts';
-import { greet, proxyDoor, tlsDoor } from './doors/doors.ts';
-import type { DoorOptions, TlsDoorOptions } from './doors/doors.ts';
-import { headTooLarge, http1Server, http2Server } from './doors/http-servers.ts';
-import type { HttpLimits } from './doors/http-servers.ts';
-import { peerOn, setPeer } from './doors/peer.ts';
-import { TrustedProxies } from './doors/trusted-proxies.ts';
+import { headTooLarge } from './doors/http-servers.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
+import { Front } from './front.ts';
+import type { FrontOptions } from './front.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
-import { respondError, respondLocally } from './respond.ts';
+import { respondError, respondLocally, respondRedirect } from './respond.ts';
 import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
 import { isRefusal } from './stage.ts';
 import type { Verdict } from './stage.ts';
 import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
 
-export interface GatewayOptions {
+export interface GatewayOptions extends FrontOptions {
   engine: Engine;
   model: ReadModel;
   requestBytesMax: number;
-  limits?: Partial<GatewayLimits>;
-  /** Default: none are trusted. */
-  proxies?: TrustedProxies;
-  proxyProtocol?: boolean;
-  /** Makes `secure`. */
-  tls?: TlsDoorOptions;
+  /** What is to be answered to an ACME server that asks for this token (http-01); undefined: the request is one like others. */
+  httpChallenge?: (token: string) => Promise<string | undefined>;
+  /** Plain requests are sent on to HTTPS, on this port. */
+  redirectToPort?: number;
 }
 
-export interface GatewayLimits extends HttpLimits, ConnectionLimits {
-  connectionsMax: number;
-  clientConnectionsMax: number;
-}
-
-/** Those of the configuration say more (config/settings-table.ts). keepAliveMs: longer than the usual 60 s of proxies in front, so that they close first. */
-const LIMITS: GatewayLimits = {
-  headBytesMax: 32_768,
-  headersMax: 128,
-  urlBytesMax: 8_192,
-  headTimeoutMs: 30_000,
-  streamsPerConnectionMax: 100,
-  keepAliveMs: 65_000,
-  slowClientMs: 30_000,
-  slowClientBytesPerSecond: 256,
-  connectionsMax: 50_000,
-  clientConnectionsMax: 50_000,
-};
+const CHALLENGE_PATH = '/.well-known/acme-challenge/';
 
 export class Gateway {
-  /** The plain door. */
-  readonly server: Server;
-  /** HTTPS; undefined: there is none. */
-  readonly secure: Server | undefined;
-  readonly #http1: HttpServer;
-  readonly #http2: Http2Server;
   readonly #options: GatewayOptions;
-  readonly #limits: GatewayLimits;
-  readonly #proxies: TrustedProxies;
-  readonly #connections: Connections;
+  readonly #front: Front;
   readonly #upgrades = new Set<UpgradeExchange>();
   #draining = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    const limits = (this.#limits = { ...LIMITS, ...options.limits });
-    const proxies = (this.#proxies = options.proxies ?? new TrustedProxies([]));
-    this.#connections = new Connections(limits, (response) => this.#tooSlow(response));
-    const { proxyProtocol = false } = options;
-    const counts = new ConnectionCounts(limits);
-    const doors: DoorOptions = { proxies, proxyProtocol, counts, timeoutMs: limits.headTimeoutMs };
-    const accept = this.#accept.bind(this);
-    this.#http1 = http1Server(limits, accept, (request) => this.#mayUpgrade(request));
-    this.#http1.on('connection', (socket) => {
-      if (peerOn(socket) !== undefined || greet(socket, 'http', doors) !== undefined) this.#connections.add(socket);
+    this.#front = new Front(options, {
+      accept: (request, response, expectsContinue) => this.#accept(request, response, expectsContinue),
+      upgrade: (request, socket, first) => this.#upgrade(request, socket, first),
+      mayUpgrade: (request) => this.#mayUpgrade(request),
     });
-    this.#http1.on('upgrade', (request, socket, first) => this.#upgrade(request, socket, first));
-    this.#http2 = http2Server(limits, accept);
-    this.#http2.on('session', (session) => {
-      setPeer(session, peerOn(session.socket)!);
-      this.#connections.addSession(session);
-    });
-    this.server = proxyProtocol ? proxyDoor('http', doors, (socket) => this.#http1.emit('connection', socket)) : this.#http1;
-    const enter = (socket: TLSSocket): unknown => (socket.alpnProtocol === 'h2' ? this.#http2 : this.#http1).emit('connection', socket);
-    if (options.tls !== undefined) this.secure = tlsDoor(doors, options.tls, enter);
+  }
+
+  /** The plain door. */
+  get server(): Server {
+    return this.#front.plain;
+  }
+
+  /** HTTPS; undefined: there is none. */
+  get secure(): Server | undefined {
+    return this.#front.secure;
   }
 
   /** No new connections; answers from now on close theirs. Calls in flight go on. */
   drain(): void {
     this.#draining = true;
-    this.server.close();
-    this.secure?.close();
-    this.#http1.closeIdleConnections();
-    this.#connections.drain();
+    this.#front.drain();
     for (const upgrade of this.#upgrades) upgrade.drain(stoppingError());
   }
 
   /** Resolves when every connection is closed, at the latest after `timeoutMs`. */
   async flushed(timeoutMs: number): Promise<void> {
-    await this.#connections.none(timeoutMs);
+    await this.#front.flushed(timeoutMs);
   }
 
   close(): void {
-    this.#connections.close();
-    this.#http1.closeAllConnections();
+    this.#front.close();
     for (const upgrade of this.#upgrades) upgrade.close();
   }
 
-  #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+  /** `isAsked`: it was looked whether this is a challenge, and it is none. */
+  #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, isAsked = false): void {
     if (this.#draining) response.shouldKeepAlive = false;
-    if (request.httpVersionMajor !== 2) {
-      this.#connections.used(response);
-      // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
-      Reflect.set(response, '_keepAliveTimeout', this.#limits.keepAliveMs);
-    }
-    const head = readHead(request, this.#proxies);
+    this.#front.used(request, response);
+    const head = readHead(request, this.#front.proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
-    const excess = headTooLarge(request, this.#limits);
+    const { httpChallenge, redirectToPort } = this.#options;
+    if (httpChallenge !== undefined && request.url?.startsWith(CHALLENGE_PATH) === true && !isAsked) {
+      void this.#answerChallenge(request, response, { httpChallenge, expectsContinue });
+      return;
+    }
+    const excess = headTooLarge(request, this.#front.limits);
     if (excess !== undefined) {
       respondError(response, excess, { requestId, close: true });
+      request.resume();
+      return;
+    }
+    if (redirectToPort !== undefined && head.scheme === 'http') {
+      respondRedirect(response, { host: head.host, port: redirectToPort, target: request.url ?? '/' }, requestId);
       request.resume();
       return;
     }
@@ -172,6 +135,23 @@ export class Gateway {
     if (head.contentLength === 0) this.#invoke(exchange, head, routed, id, undefined, true);
     else if (head.contentLength !== undefined && head.contentLength <= BODY_CHUNK_MAX) this.#readSmallBody(exchange, head, routed, id);
     else this.#invoke(exchange, head, routed, id, undefined, false);
+  }
+
+  /** https://www.rfc-editor.org/rfc/rfc8555#section-8.3 */
+  async #answerChallenge(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { httpChallenge, expectsContinue }: { httpChallenge: (token: string) => Promise<string | undefined>; expectsContinue: boolean },
+  ): Promise<void> {
+    const proof = await httpChallenge(request.url!.slice(CHALLENGE_PATH.length));
+    if (response.destroyed) return;
+    if (proof === undefined) {
+      this.#accept(request, response, expectsContinue, true);
+      return;
+    }
+    response.writeHead(200, ['content-type', 'application/octet-stream', 'content-length', String(proof.length)]);
+    response.end(proof);
+    request.resume();
   }
 
   /** A small body is read before an instance is taken: a slow client then holds none, and it rides in the first frame. */
@@ -284,17 +264,6 @@ export class Gateway {
     exchange.call = call;
   }
 
-  /** Its body does not come; the connection cannot be used again. */
-  #tooSlow(response: ServerResponse): void {
-    const { slowClientBytesPerSecond: rate, slowClientMs } = this.#limits;
-    const error = new VirgaError(
-      'request_timeout',
-      `the body came slower than ${rate} bytes/s for ${slowClientMs} ms (VIRGA_LIMIT_SLOW_CLIENT_BYTES_PER_SECOND, VIRGA_LIMIT_SLOW_CLIENT_MS)`,
-    );
-    respondError(response, error, { requestId: newId('inv'), close: true });
-    response.once('finish', () => response.destroy());
-  }
-
   #route(request: IncomingMessage, host: string): RouteResult {
     return route(this.#options.model, {
       method: request.method ?? 'GET',
@@ -314,8 +283,8 @@ export class Gateway {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
-    this.#connections.handedOver(request.socket);
-    const head = readHead(request, this.#proxies);
+    this.#front.handedOver(request.socket);
+    const head = readHead(request, this.#front.proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';

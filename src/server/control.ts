@@ -14,11 +14,15 @@ import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
+import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
+import { Renewals } from '../gateway/acme/renewals.ts';
 import { blobsOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
+import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
+import { StartError } from './start-error.ts';
 
 const CONNECTIONS_MAX = 16;
 /** A list that walks too far is stopped; the answer says how to narrow it down. */
@@ -62,9 +66,11 @@ export async function runControl(config: Config): Promise<RunningRole> {
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    const renewals = await renewalsOf(config, { records, edge, log });
+    renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping()]);
+        await Promise.all([served.close(), stopSweeping(), renewals?.close()]);
         edge.close();
         await records[Symbol.asyncDispose]();
       },
@@ -73,6 +79,32 @@ export async function runControl(config: Config): Promise<RunningRole> {
     edge.close();
     await records[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+async function renewalsOf(
+  config: Config,
+  { records, edge, log }: { records: PostgresRecords; edge: EdgeSocket; log: PlatformLog },
+): Promise<Renewals | undefined> {
+  if (config.acmeDomains.length === 0) return undefined;
+  const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
+  return new Renewals({
+    records: new CertificateRecords(records, sealing),
+    names: async () => config.acmeDomains,
+    directory: config.acmeDirectory,
+    email: config.acmeEmail,
+    ca: config.acmeCa === null ? undefined : await readCa(config.acmeCa),
+    challenge: config.acmeChallenge,
+    onIssued: () => edge.refreshCertificates(),
+    log,
+  });
+}
+
+async function readCa(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new StartError(`the file ${file} (VIRGA_ACME_CA) cannot be read: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
   }
 }
 

@@ -13,13 +13,14 @@ import { continueTrace } from '../lib/traceparent.ts';
 import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
 import type { InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
 import type { LogLine } from '../protocol/invocation.ts';
-import type { EdgeStats } from '../protocol/stats.ts';
+import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 
 export interface EdgePrivateOptions {
   engine: Engine;
   model: ReadModel;
   invokeBytesMax: number;
   stats: () => EdgeStats;
+  certificates: { stats(): CertificateStats; refresh(): Promise<void> };
   /** Brings the read model up to date with the records. */
   refresh: () => Promise<void>;
   /** A version that is not current. */
@@ -43,6 +44,13 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
   switch (`${request.method ?? ''} ${url.pathname}`) {
     case 'GET /stats':
       return send(response, 200, options.stats());
+    case 'GET /certificates':
+      return send(response, 200, options.certificates.stats());
+    case 'POST /certificates':
+      await options.certificates.refresh();
+      response.writeHead(204);
+      response.end();
+      return;
     case 'POST /sync':
       return sync(options, Number(url.searchParams.get('deployment') ?? 0), response);
     case 'POST /invoke':

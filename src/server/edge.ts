@@ -9,10 +9,14 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
+import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
+import { loadNodeKey, Sealing } from '../store/sealing.ts';
+import { Certificates } from './certificates.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
@@ -28,13 +32,35 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const feed = new ReadModelFeed({ connection, model, engine, log });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
-  const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
+  const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
+  const certificates = new Certificates({
+    folder: config.httpsPort === null ? null : config.tlsCertificates,
+    records: new CertificateRecords(lookups, sealing),
+    log,
+  });
+  const byAcme = config.acmeDomains.length > 0;
+  const gateway = new Gateway({
+    engine,
+    model,
+    requestBytesMax: config.limits.requestBytesMax,
+    limits: config.limits,
+    proxies: new TrustedProxies(config.trustedProxies),
+    proxyProtocol: config.proxyProtocol,
+    ...(config.httpsRedirect ? { redirectToPort: config.httpsPort ?? 443 } : {}),
+    ...(byAcme ? { httpChallenge: (token) => certificates.httpChallenge(token) } : {}),
+    ...(config.httpsPort === null
+      ? {}
+      : {
+          tls: { identities: certificates.identities, ...(byAcme ? { challenge: (name: string) => certificates.tlsChallenge(name) } : {}) },
+        }),
+  });
   const privateServer = createEdgePrivate({
     engine,
     model,
     invokeBytesMax: config.limits.invokeBytesMax,
     refresh: () => feed.refresh(),
     version: (name) => loadVersion(lookups, name),
+    certificates,
     stats: (): EdgeStats => ({
       pid: process.pid,
       uptimeS: process.uptime(),
@@ -48,10 +74,13 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     }),
   });
   await feed.start();
+  if (config.httpsPort !== null) await certificates.start();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
   await listening(gateway.server, () => gateway.server.listen(config.edgePort, config.edgeHost));
+  const { secure } = gateway;
+  if (secure !== undefined) await listening(secure, () => secure.listen(config.httpsPort!, config.edgeHost));
   return {
     close: async () => {
       gateway.drain();
@@ -59,6 +88,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
       gateway.close();
+      certificates.close();
       privateServer.close();
       privateServer.closeAllConnections();
       await feed.close();
