@@ -22,6 +22,7 @@ import {
   SHA256_PATTERN,
 } from '../protocol/settings.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
+import { unknownPlans } from '../protocol/policies/plans.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
@@ -130,6 +131,12 @@ export const deployRequest = z
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
     gateway: gatewaySection.optional(),
+  })
+  .superRefine(({ routes, gateway }, context) => {
+    for (const { route: index, plan } of unknownPlans(routes, gateway)) {
+      const path = index === undefined ? ['gateway', 'defaults', 'plan'] : ['routes', index, 'policy', 'plan'];
+      context.addIssue({ code: 'custom', path, message: `must be one of gateway.plans; there is no plan '${plan}'` });
+    }
   })
   .openapi('DeployRequest') satisfies z.ZodType<DeployRequest>;
 

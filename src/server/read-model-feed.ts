@@ -6,6 +6,8 @@ import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import type { GatewayServices } from '../gateway/features.ts';
+import type { Feature } from '../gateway/stage.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -13,6 +15,7 @@ export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
+  services: GatewayServices;
   log: PlatformLog;
 }
 
@@ -21,7 +24,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features = gatewayFeatures();
+  readonly #features: Feature[];
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -29,6 +32,7 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.#features = gatewayFeatures(options.services);
   }
 
   /** Resolves when the model has been read once. */

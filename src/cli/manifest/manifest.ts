@@ -5,6 +5,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
+import { unknownPlans } from '../../protocol/policies/plans.ts';
+import type { Plans } from '../../protocol/policies/plans.ts';
 import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
@@ -17,6 +19,7 @@ import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './sch
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
+import { suggestion } from '../suggest.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
 const MANIFEST_BYTES_MAX = 1024 * 1024;
@@ -123,6 +126,8 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   problems.push(...layersProblems(defaults['layers'], ['defaults', 'layers'], { document, folder }));
   const seen = new Map<string, { path: Path; owner: string }>();
   let routes = 0;
+  const gateway = mapping(root.gateway);
+  problems.push(...planProblems([{ policy: mapping(gateway['defaults']), path: ['gateway', 'defaults'] }], gateway, document));
   for (const name of names.slice(0, FUNCTIONS_MAX)) {
     const fn = mapping(functions[name]);
     const at: Path = ['functions', name];
@@ -140,7 +145,15 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     problems.push(
       ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
     );
-    for (const { path, route } of routesOf(fn['http'], [...at, 'http'])) {
+    const own = routesOf(fn['http'], [...at, 'http']);
+    problems.push(
+      ...planProblems(
+        own.map(({ path, route }) => ({ policy: route.policy ?? {}, path: path.slice(0, -1) })),
+        gateway,
+        document,
+      ),
+    );
+    for (const { path, route } of own) {
       if (++routes > ROUTES_MAX) break;
       // GET takes HEAD too; a route for every method yields to one that names the method.
       for (const method of new Set(route.methods?.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])) ?? ['*'])) {
@@ -161,6 +174,20 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   }
   if (routes > ROUTES_MAX) problems.push({ ...document.placeOfKey(['functions']), message: `there are more than ${ROUTES_MAX} routes` });
   return problems;
+}
+
+/** Plans that routes, or the defaults of all, name and that are not among those of the gateway. */
+function planProblems(of: { policy: RoutePolicy; path: Path }[], gateway: Record<string, unknown>, document: ManifestDocument): Problem[] {
+  const plans = mapping(gateway['plans']);
+  return unknownPlans(of, { plans: plans as Plans }).flatMap(({ route, plan }) => {
+    if (typeof plan !== 'string') return [];
+    const at = [...of[route!]!.path, 'plan'];
+    const names = Object.keys(plans);
+    const hint = suggestion(plan, names) || `; ${names.length === 0 ? 'there are none' : `expected one of ${names.join(', ')}`}`;
+    return [
+      { ...document.placeOfValue(at), message: `${pathText(at)} is ${JSON.stringify(plan)}, which is no plan of gateway.plans${hint}` },
+    ];
+  });
 }
 
 function declaredOf(fn: Record<string, unknown>, defaults: Record<string, unknown>) {

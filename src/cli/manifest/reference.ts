@@ -1,6 +1,7 @@
 // docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
 // `virga reference manifest` prints it; a test holds the file to it.
 import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
+import { plansExample } from '../../protocol/policies/plans.ts';
 import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
@@ -77,6 +78,9 @@ export function manifestReference(): string {
     '## The gateway\n',
     'What holds for the whole project:\n',
     keys(root.properties!['gateway']!),
+    '## A usage plan\n',
+    `${plansExample}\n`,
+    keys(objectOf(planOf(root))!),
     BUILDS,
   ].join('\n');
 }
@@ -87,6 +91,10 @@ function policies(route: Schema): string[] {
     const rules = objectOf(route.properties![name]!);
     return rules === undefined ? [] : [`## \`${name}\` of a route\n`, `${POLICY_EXAMPLES[name]}\n`, keys(rules)];
   });
+}
+
+function planOf(root: Schema): Schema {
+  return root.properties!['gateway']!.properties!['plans']!.additionalProperties as Schema;
 }
 
 function objectOf(schema: Schema): Schema | undefined {
