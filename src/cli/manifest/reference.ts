@@ -3,6 +3,7 @@
 import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
 import { plansExample } from '../../protocol/policies/plans.ts';
 import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
+import { TARGET_EXAMPLES, TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
 import { durationText, sizeText } from '../../lib/units.ts';
@@ -78,6 +79,9 @@ export function manifestReference(): string {
     '## The gateway\n',
     'What holds for the whole project:\n',
     keys(root.properties!['gateway']!),
+    '## A route without a function\n',
+    'In `gateway.routes`: what a route of a function has, and one target:\n',
+    ...targets(root.properties!['gateway']!.properties!['routes']!.items!),
     '## A usage plan\n',
     `${plansExample}\n`,
     keys(objectOf(planOf(root))!),
@@ -95,6 +99,14 @@ function policies(route: Schema): string[] {
 
 function planOf(root: Schema): Schema {
   return root.properties!['gateway']!.properties!['plans']!.additionalProperties as Schema;
+}
+
+function targets(route: Schema): string[] {
+  const own = Object.fromEntries(TARGET_KEYS.map((name) => [name, route.properties![name]!]));
+  return [
+    keys({ properties: own }),
+    ...TARGET_KEYS.flatMap((name) => [`## \`${name}\` of a route\n`, `${TARGET_EXAMPLES[name]}\n`, keys(objectOf(own[name]!)!)]),
+  ];
 }
 
 function objectOf(schema: Schema): Schema | undefined {
