@@ -24,6 +24,7 @@ import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
 import { isRefusal } from './stage.ts';
 import type { Verdict } from './stage.ts';
+import type { ClientLimit } from './throttle/client-limit.ts';
 import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
 
 export interface GatewayOptions extends FrontOptions {
@@ -34,6 +35,8 @@ export interface GatewayOptions extends FrontOptions {
   httpChallenge?: (token: string) => Promise<string | undefined>;
   /** Plain requests are sent on to HTTPS, on this port. */
   redirectToPort?: number;
+  /** Of the node, for each client address; absent: none. */
+  clientLimit?: ClientLimit;
 }
 
 const CHALLENGE_PATH = '/.well-known/acme-challenge/';
@@ -87,7 +90,7 @@ export class Gateway {
     const head = readHead(request, this.#front.proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
-    const { httpChallenge, redirectToPort } = this.#options;
+    const { httpChallenge, redirectToPort, clientLimit } = this.#options;
     if (httpChallenge !== undefined && request.url?.startsWith(CHALLENGE_PATH) === true && !isAsked) {
       void this.#answerChallenge(request, response, { httpChallenge, expectsContinue });
       return;
@@ -100,6 +103,12 @@ export class Gateway {
     }
     if (redirectToPort !== undefined && head.scheme === 'http') {
       respondRedirect(response, { host: head.host, port: redirectToPort, target: request.url ?? '/' }, requestId);
+      request.resume();
+      return;
+    }
+    const tooMany = clientLimit?.refusal(head.client);
+    if (tooMany !== undefined) {
+      respondError(response, tooMany, { requestId, close: !request.complete });
       request.resume();
       return;
     }
@@ -181,6 +190,12 @@ export class Gateway {
     if (response.destroyed) return;
     if (verdict !== undefined) {
       this.#conclude(admission, response, verdict);
+      return;
+    }
+    if (routed.to.local !== undefined) {
+      const answer = admission.answerOf(routed.to.local);
+      if (answer instanceof Promise) void answer.then((later) => this.#conclude(admission, response, later));
+      else this.#conclude(admission, response, answer);
       return;
     }
     const { id, requestId, bodyBytesMax } = admission;
@@ -279,7 +294,7 @@ export class Gateway {
     if (protocol === undefined || request.method === 'OPTIONS') return false;
     if (protocol.toLowerCase() === 'websocket') return true;
     const routed = this.#route(request, request.headers.host ?? '');
-    return routed.kind === 'found' && takesUpgrades(routed.version.settings.runtime);
+    return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
@@ -289,7 +304,8 @@ export class Gateway {
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
     const routed = this.#route(request, head.host);
-    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
+    const tooMany = this.#options.clientLimit?.refusal(head.client);
+    const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();

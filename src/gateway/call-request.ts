@@ -27,7 +27,8 @@ export function callRequest(
   );
   const method = exchange.request.method ?? 'GET';
   return {
-    version: routed.version,
+    // Local targets have been answered by now.
+    version: routed.to.version!,
     meta: {
       kind: 'http',
       id,

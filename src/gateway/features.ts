@@ -1,10 +1,27 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
 import { CorsFeature } from './cors/cors.ts';
+import { HttpsFeature } from './https/https.ts';
+import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { Quotas } from './throttle/quotas.ts';
+import { ThrottleFeature } from './throttle/throttle.ts';
 
-export function gatewayFeatures(): Feature[] {
-  return [new CorsFeature()];
+/** What features need of the edge that they run in. */
+export interface GatewayServices {
+  quotas: Quotas;
+  limits: { throttleBucketsMax: number };
+  /** Port of HTTPS, as clients see it. */
+  httpsPort: number;
+}
+
+export function gatewayFeatures({ quotas, limits, httpsPort }: GatewayServices): Feature[] {
+  return [
+    new HttpsFeature({ port: httpsPort }),
+    new CorsFeature(),
+    new SecurityHeadersFeature(),
+    new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+  ];
 }
 
 /** The stages of a route; undefined: it has none. */

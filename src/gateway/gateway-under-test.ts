@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { Engine } from '../functions/engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
 import type { GuestScript } from '../functions/testing.ts';
+import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
 import type { GatewayOptions } from './accept.ts';
@@ -14,6 +15,7 @@ import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import type { Feature } from './stage.ts';
+import { compileLocalTarget } from './targets.ts';
 
 export async function setUp(
   script: GuestScript,
@@ -22,8 +24,9 @@ export async function setUp(
     routes?: Route[];
     requestBytesMax?: number;
     keepAliveMs?: number;
-    gateway?: Partial<GatewayOptions>;
+    front?: Partial<GatewayOptions>;
     features?: Feature[];
+    gateway?: GatewaySection;
   } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
@@ -32,8 +35,9 @@ export async function setUp(
   const model = new ReadModel();
   const version = testVersion({ concurrency: 10, ...options.settings });
   const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {} };
-    return { route, version, stages: compileStages(options.features ?? [], source) };
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {} };
+    const local = compileLocalTarget(route);
+    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
   });
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
@@ -41,8 +45,8 @@ export async function setUp(
     engine,
     model,
     requestBytesMax,
-    ...options.gateway,
-    limits: { ...options.gateway?.limits, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) },
+    ...options.front,
+    limits: { ...options.front?.limits, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) },
   });
   gateway.server.listen(0, '127.0.0.1');
   await once(gateway.server, 'listening');

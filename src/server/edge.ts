@@ -13,6 +13,9 @@ import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { ClientLimit } from '../gateway/throttle/client-limit.ts';
+import { Quotas } from '../gateway/throttle/quotas.ts';
+import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
@@ -29,9 +32,21 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
   const connection = connectionOf(config);
-  const feed = new ReadModelFeed({ connection, model, engine, log });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
+  const { clientRequestsPerSMax, throttleBucketsMax, requestBytesMax } = config.limits;
+  const quotas = new Quotas({
+    store: { load: (periods, countersMax) => loadUsage(lookups, periods, countersMax), add: (counters) => addUsage(lookups, counters) },
+    countersMax: throttleBucketsMax,
+    log,
+  });
+  const feed = new ReadModelFeed({
+    connection,
+    model,
+    engine,
+    services: { quotas, limits: config.limits, httpsPort: config.httpsPort ?? 443 },
+    log,
+  });
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
@@ -42,7 +57,10 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const gateway = new Gateway({
     engine,
     model,
-    requestBytesMax: config.limits.requestBytesMax,
+    requestBytesMax,
+    ...(clientRequestsPerSMax === 0
+      ? {}
+      : { clientLimit: new ClientLimit({ requestsPerS: clientRequestsPerSMax, bucketsMax: throttleBucketsMax }) }),
     limits: config.limits,
     proxies: new TrustedProxies(config.trustedProxies),
     proxyProtocol: config.proxyProtocol,
@@ -75,6 +93,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   await feed.start();
   if (config.httpsPort !== null) await certificates.start();
+  // Without what was used before, a restart would give every plan its whole quota again.
+  await quotas.load();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -91,6 +111,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       certificates.close();
       privateServer.close();
       privateServer.closeAllConnections();
+      await quotas.close(2_000);
       await feed.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });

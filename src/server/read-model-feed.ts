@@ -6,6 +6,9 @@ import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import type { GatewayServices } from '../gateway/features.ts';
+import type { RouteCompiler } from '../gateway/stage.ts';
+import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -13,6 +16,7 @@ export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
+  services: GatewayServices;
   log: PlatformLog;
 }
 
@@ -21,7 +25,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features = gatewayFeatures();
+  readonly #compiler: RouteCompiler;
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -29,6 +33,8 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    const features = gatewayFeatures(options.services);
+    this.#compiler = { stages: (source) => compileStages(features, source), local: compileLocalTarget };
   }
 
   /** Resolves when the model has been read once. */
@@ -64,7 +70,7 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(this.#features, source));
+    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
     model.replaceAll(projects, deployment);
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }

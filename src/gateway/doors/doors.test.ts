@@ -37,7 +37,7 @@ async function secure(script: GuestScript, options: Parameters<typeof setUp>[1] 
     identityOf({ ...MAIN, origin: 'file', label: 'default.crt' }),
     identityOf({ ...OTHER, origin: 'file', label: 'other.crt' }),
   ]);
-  const set = await setUp(script, { ...options, gateway: { ...options.gateway, tls: { identities } } });
+  const set = await setUp(script, { ...options, front: { ...options.front, tls: { identities } } });
   const door = set.gateway.secure!;
   door.listen(0, '127.0.0.1');
   await once(door, 'listening');
@@ -171,7 +171,7 @@ test('an answer that breaks off is broken off in HTTP/2 too, and a stream that i
 test('what is too large is answered in HTTP/2 as well, and the rest of its body is not read', async () => {
   await using edge = await secure(echo, {
     requestBytesMax: 1_000,
-    gateway: { limits: { urlBytesMax: 200, headersMax: 10, headBytesMax: 4_096 } },
+    front: { limits: { urlBytesMax: 200, headersMax: 10, headBytesMax: 4_096 } },
   });
   const session = client(edge.port);
   const body = await ask(session, { ':path': '/x', ':method': 'POST', 'content-length': 5_000_000 }, Buffer.alloc(5_000_000));

@@ -3,16 +3,26 @@
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
 import { cors, corsExample } from './cors.ts';
+import { hsts, https } from './https.ts';
+import { plan, plans } from './plans.ts';
+import { securityHeaders, securityHeadersExample } from './security-headers.ts';
+import { concurrency, throttle, throttleExample } from './throttle.ts';
 
 const features = {
   cors: cors.optional(),
+  throttle: throttle.optional(),
+  concurrency: concurrency.optional(),
+  plan: plan.optional(),
+  securityHeaders: securityHeaders.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
-export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
+  throttle: throttleExample,
+  securityHeaders: securityHeadersExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -25,6 +35,9 @@ export const gatewaySection = z
   .strictObject(
     {
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      plans: plans.optional(),
+      https: https.optional(),
+      hsts: hsts.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )
