@@ -117,7 +117,8 @@ test('plain requests of a project that says so are sent on to HTTPS; HSTS is sai
 });
 
 test('a WebSocket of HTTP/1.1 over TLS is told that this function takes none, not left waiting', async () => {
-  const socket = new WebSocket(`wss://127.0.0.1:${port}/@shop/echo`, [], { ca: authority.pem, servername: 'shop.localhost' });
+  const options = { ca: authority.pem, servername: 'shop.localhost' };
+  const socket = new WebSocket(`wss://127.0.0.1:${port}/@shop/echo`, [], options);
   const [error] = (await once(socket, 'error')) as [Error];
   assert.match(error.message, /501/);
 });
