@@ -7,7 +7,7 @@ import { signedRequest } from './jws.ts';
 
 const ANSWER_BYTES_MAX = 1024 * 1024;
 const TIMEOUT_MS = 30_000;
-const NONCE_TRIES = 5;
+const NONCE_TRIES = 10;
 
 export interface AcmeAnswer {
   status: number;

@@ -47,10 +47,10 @@ export async function startAcmeServer(options: {
   await writeFile(file, JSON.stringify({ pebble: config }));
   const names = ['-dns01', `127.0.0.1:${dnsPort}`, '-management', `127.0.0.1:${dnsManagementPort}`, '-defaultIPv6', ''];
   const dns = start('pebble-challtestsrv', [...names, '-http01', '', '-https01', '', '-tlsalpn01', '']);
-  // Every third nonce is refused: a client has to live with that.
+  // Every fifth nonce is refused: a client has to live with that.
   const pebble = start('pebble', ['-config', file, '-dnsserver', `127.0.0.1:${dnsPort}`], {
     PEBBLE_VA_NOSLEEP: '1',
-    PEBBLE_WFE_NONCEREJECT: '33',
+    PEBBLE_WFE_NONCEREJECT: '20',
     PEBBLE_AUTHZREUSE: '0',
   });
   const stop = async (): Promise<void> => {
