@@ -10,6 +10,7 @@ import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
+import type { AccessLog, UpgradeEntry } from './access-log/access-log.ts';
 import { Admission } from './admit.ts';
 import { callRequest } from './call-request.ts';
 import { headTooLarge } from './doors/http-servers.ts';
@@ -35,6 +36,7 @@ export interface GatewayOptions extends FrontOptions {
   httpChallenge?: (token: string) => Promise<string | undefined>;
   /** Plain requests are sent on to HTTPS, on this port. */
   redirectToPort?: number;
+  accessLog?: AccessLog;
   /** Of the node, for each client address; absent: none. */
   clientLimit?: ClientLimit;
 }
@@ -95,6 +97,7 @@ export class Gateway {
       void this.#answerChallenge(request, response, { httpChallenge, expectsContinue });
       return;
     }
+    const entry = this.#options.accessLog?.begin(request, response, head, requestId);
     const excess = headTooLarge(request, this.#front.limits);
     if (excess !== undefined) {
       respondError(response, excess, { requestId, close: true });
@@ -113,6 +116,7 @@ export class Gateway {
       return;
     }
     const routed = this.#route(request, head.host);
+    if (entry !== undefined) entry.routed = routed;
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
       this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
@@ -136,7 +140,9 @@ export class Gateway {
       return;
     }
     if (routed.stages !== undefined) {
-      this.#admit(response, head, new Admission(request, { head, routed, id, requestId }), { routed, expectsContinue });
+      const admission = new Admission(request, { head, routed, id, requestId });
+      if (entry !== undefined) entry.admission = admission;
+      this.#admit(response, head, admission, { routed, expectsContinue });
       return;
     }
     if (expectsContinue) response.writeContinue();
@@ -304,28 +310,35 @@ export class Gateway {
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
     const routed = this.#route(request, head.host);
+    const entry = this.#options.accessLog?.beginUpgrade(request, socket, head, requestId);
+    if (entry !== undefined) entry.routed = routed;
     const tooMany = this.#options.clientLimit?.refusal(head.client);
     const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();
-      respondError(responseOn(request, socket), version, { requestId, close: true });
+      const response = responseOn(request, socket);
+      if (entry !== undefined) entry.status = () => response.statusCode;
+      respondError(response, version, { requestId, close: true });
       return;
     }
+    const asked = { request, socket, first, head, requestId, id, protocol, entry };
     if (version.stages === undefined) {
-      this.#carry({ request, socket, first, head, requestId, id, protocol }, version);
+      this.#carry(asked, version);
       return;
     }
     const admission = new Admission(request, { head, routed: version, id, requestId });
+    if (entry !== undefined) entry.admission = admission;
     admission.follow(socket);
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
       if (verdict === undefined) {
-        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target: admission.target });
+        this.#carry(asked, { ...version, target: admission.target });
         return;
       }
       socket.on('error', () => {});
       const response = responseOn(request, socket);
+      if (entry !== undefined) entry.status = () => response.statusCode;
       response.shouldKeepAlive = false;
       this.#conclude(admission, response, verdict);
       socket.resume();
@@ -335,9 +348,10 @@ export class Gateway {
     else go(verdict);
   }
 
-  #carry({ request, socket, first, head, requestId, id, protocol }: UpgradeRequest, version: Routed): void {
+  #carry({ request, socket, first, head, requestId, id, protocol, entry }: UpgradeRequest, version: Routed): void {
     head.headers.push('connection', 'Upgrade', 'upgrade', protocol);
     const exchange = new UpgradeExchange(request, socket, first, requestId);
+    if (entry !== undefined) entry.status = () => exchange.status;
     this.#upgrades.add(exchange);
     socket.on('close', () => this.#upgrades.delete(exchange));
     const call = this.#options.engine.invoke({
@@ -357,4 +371,5 @@ interface UpgradeRequest {
   requestId: string;
   id: string;
   protocol: string;
+  entry: UpgradeEntry | undefined;
 }

@@ -9,6 +9,8 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { AccessLog } from '../gateway/access-log/access-log.ts';
+import { LogFile } from '../gateway/access-log/log-file.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
@@ -54,6 +56,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     log,
   });
   const byAcme = config.acmeDomains.length > 0;
+  const logFile = new LogFile({
+    path: config.accessLogFile ?? join(config.dataFolder, 'access.log'),
+    bytesMax: config.limits.accessLogBytesMax,
+    onTrouble: (message, fields) => log('warn', message, fields),
+  });
   const gateway = new Gateway({
     engine,
     model,
@@ -64,6 +71,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     limits: config.limits,
     proxies: new TrustedProxies(config.trustedProxies),
     proxyProtocol: config.proxyProtocol,
+    ...(config.accessLog === 'off' ? {} : { accessLog: new AccessLog(config.accessLog, (line) => logFile.add(line)) }),
     ...(config.httpsRedirect ? { redirectToPort: config.httpsPort ?? 443 } : {}),
     ...(byAcme ? { httpChallenge: (token) => certificates.httpChallenge(token) } : {}),
     ...(config.httpsPort === null
@@ -109,6 +117,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       await gateway.flushed(1_000);
       gateway.close();
       certificates.close();
+      await logFile.close();
       privateServer.close();
       privateServer.closeAllConnections();
       await quotas.close(2_000);
