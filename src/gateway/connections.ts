@@ -137,7 +137,7 @@ export class Connections {
         else session.close();
       }
       for (const [stream, pace] of streams) {
-        if (isTooSlowStream(stream, pace, { now, limits: this.#limits })) stream.close(constants.NGHTTP2_CANCEL);
+        if (isTooSlowStream(stream, pace, { now, limits: this.#limits })) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       }
     }
   }

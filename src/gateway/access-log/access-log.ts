@@ -36,10 +36,12 @@ export class AccessLog {
   begin(request: IncomingMessage, response: ServerResponse, head: RequestHead, requestId: string): Entry {
     const entry: Entry = { routed: undefined, admission: undefined };
     const startedAt = performance.now();
+    // Asked for now: a connection of HTTP/2 does not know it any more when it is closed.
+    const { tls } = peerOf(request);
     const bytes = countBody(response, request.httpVersionMajor);
     response.once('close', () => {
       const status = response.headersSent ? response.statusCode : LEFT;
-      this.#write(request, { head, requestId, entry, startedAt, status, bytes: bytes() });
+      this.#write(request, { head, requestId, entry, startedAt, status, tls, bytes: bytes() });
     });
     return entry;
   }
@@ -48,13 +50,14 @@ export class AccessLog {
   beginUpgrade(request: IncomingMessage, socket: Duplex, head: RequestHead, requestId: string): UpgradeEntry {
     const entry: UpgradeEntry = { routed: undefined, admission: undefined, status: () => LEFT };
     const startedAt = performance.now();
-    socket.once('close', () => this.#write(request, { head, requestId, entry, startedAt, status: entry.status(), bytes: 0 }));
+    const { tls } = peerOf(request);
+    socket.once('close', () => this.#write(request, { head, requestId, entry, startedAt, status: entry.status(), tls, bytes: 0 }));
     return entry;
   }
 
   #write(
     request: IncomingMessage,
-    of: { head: RequestHead; requestId: string; entry: Entry; startedAt: number; status: number; bytes: number },
+    of: { head: RequestHead; requestId: string; entry: Entry; startedAt: number; status: number; tls: string | undefined; bytes: number },
   ): void {
     const { head, entry } = of;
     const durationMs = performance.now() - of.startedAt;
@@ -70,7 +73,7 @@ export class AccessLog {
         host: head.host.slice(0, TEXT_LENGTH_MAX),
         path: redactUrl(request.url ?? '', PATH_LENGTH_MAX),
         protocol: `HTTP/${request.httpVersion}`,
-        tls: peerOf(request).tls,
+        tls: of.tls,
         status: of.status,
         bytes: of.bytes,
         durationMs: Math.round(durationMs * 1_000) / 1_000,

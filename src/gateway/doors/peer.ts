@@ -1,5 +1,5 @@
 // What is known of a connection before its first request: who it is from and how it came. Set by doors.ts, found again on
-// each request of it, of HTTP/1.1 and HTTP/2 alike. Invariant: every connection of the gateway has one.
+// each request of it, of HTTP/1.1 and HTTP/2 alike. Invariant: every connection of the gateway has one while it is open.
 import type { IncomingMessage } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 
@@ -13,6 +13,8 @@ export interface Peer {
   tls: string | undefined;
 }
 
+/** Of a connection of HTTP/2 that is closed. */
+const GONE: Peer = { address: '', scheme: 'https', trusted: false, tls: undefined };
 const PEER = Symbol('peer');
 type Carrier = object & { [PEER]?: Peer };
 
@@ -25,8 +27,8 @@ export function peerOn(carrier: Carrier): Peer | undefined {
 }
 
 export function peerOf(request: IncomingMessage): Peer {
-  const carrier: Carrier = request.httpVersionMajor === 2 ? streamOf(request).session! : request.socket;
-  return carrier[PEER]!;
+  const carrier: Carrier | undefined = request.httpVersionMajor === 2 ? streamOf(request).session : request.socket;
+  return carrier?.[PEER] ?? GONE;
 }
 
 /** Of a request of HTTP/2. */
