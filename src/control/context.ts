@@ -53,6 +53,8 @@ export interface ControlUrls {
   edge: string;
   /** e.g. `http://tour.localhost:8080/`. */
   project(name: string): string;
+  /** Whether projects can be reached by HTTPS, of this node or of a proxy before it. */
+  https: boolean;
 }
 
 /** The edge's private server (edge.sock); edge-client.ts implements it. */

@@ -9,7 +9,7 @@ import type { EdgeStats } from '../protocol/stats.ts';
 import type { Sql } from '../store/records/records.ts';
 import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
-import { checkEnforcement } from './enforcement.ts';
+import { checkEnforcement, refuseRedirect } from './enforcement.ts';
 import { insertDeployment, insertVersions } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 
@@ -38,7 +38,13 @@ export interface Settled {
 export async function settle(
   sql: Sql,
   next: NewState,
-  { blobs, limits, egressPrivate, stats }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate'> & { stats: EdgeStats | undefined },
+  {
+    blobs,
+    limits,
+    egressPrivate,
+    urls,
+    stats,
+  }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate' | 'urls'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
   const before = {
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
@@ -48,6 +54,7 @@ export async function settle(
   const moved = [...next.functions.values()].filter((version) => before.functions.get(version.function)?.number !== version.number);
   await requireArtifacts(sql, blobs, moved);
   const warning = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
+  if (next.gateway?.https === 'redirect' && !urls.https) refuseRedirect(next.project);
   const changes = changesBetween(before, { functions: next.functions, routes: next.routes, gateway: next.gateway });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);

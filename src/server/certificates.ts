@@ -25,6 +25,8 @@ const TOKEN = /^[A-Za-z0-9_-]{1,256}$/;
 export class Certificates {
   readonly identities = new Identities();
   readonly #folder: string | null;
+  /** Names that certificates are on their way for. */
+  readonly #awaited: boolean;
   readonly #records: CertificateRecords;
   readonly #log: PlatformLog;
   #fromFiles: Identity[] = [];
@@ -37,8 +39,9 @@ export class Certificates {
   #loading: Promise<void> = Promise.resolve();
   #lookups = 0;
 
-  constructor(options: { folder: string | null; records: CertificateRecords; log: PlatformLog }) {
+  constructor(options: { folder: string | null; awaited: boolean; records: CertificateRecords; log: PlatformLog }) {
     this.#folder = options.folder;
+    this.#awaited = options.awaited;
     this.#records = options.records;
     this.#log = options.log;
   }
@@ -121,6 +124,10 @@ export class Certificates {
       });
     }
     this.identities.replaceAll([...this.#fromFiles, ...this.#fromAcme]);
+    if (this.identities.all.length === 0 && !this.#awaited)
+      problems.push(
+        'HTTPS is on, but there is no certificate: put one into the folder VIRGA_TLS_CERTIFICATES, or name hosts in VIRGA_ACME_DOMAINS',
+      );
     for (const problem of problems) if (!this.#said.has(problem)) this.#log('warn', problem);
     this.#said.clear();
     for (const problem of problems) this.#said.add(problem);

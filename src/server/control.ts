@@ -15,6 +15,7 @@ import { LogFollowers } from '../control/log-followers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
+import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { Renewals } from '../gateway/acme/renewals.ts';
 import { blobsOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
@@ -132,6 +133,7 @@ function urlsOf(config: Config): ControlUrls {
     control: urlOf(config.controlHost, config.controlPort),
     edge: urlOf(config.edgeHost, config.edgePort),
     project: (name) => `http://${name}.localhost:${config.edgePort}/`,
+    https: config.httpsPort !== null || new TrustedProxies(config.trustedProxies).any,
   };
 }
 

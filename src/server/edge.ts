@@ -52,6 +52,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
+    awaited: config.acmeDomains.length > 0,
     records: new CertificateRecords(lookups, sealing),
     log,
   });

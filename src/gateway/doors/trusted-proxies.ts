@@ -34,6 +34,11 @@ export class TrustedProxies {
     }
   }
 
+  /** Whether there are any. */
+  get any(): boolean {
+    return this.#count > 0 || this.#ranges.rules.length > 0;
+  }
+
   trusts(address: string): boolean {
     if (this.#count > 0) return true;
     const kind = isIP(address);

@@ -72,6 +72,11 @@ test('of nobody else a word is believed', async () => {
   await using untrusting = await deployed({ env: { VIRGA_TRUSTED_PROXIES: '192.0.2.0/24' } }, plainProject);
   const forged = ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-Proto: https', 'X-Forwarded-Host: other.localhost', 'Forwarded: for=6.6.6.6'];
   const own = JSON.parse(await curl(`${untrusting.edgeUrl}/@shop/echo`, ...forged.flatMap((header) => ['-H', header]))) as Seen;
+  const redirecting = await untrusting.deploy({
+    ...PROJECT,
+    'virga.yaml': PROJECT['virga.yaml'].replace('project: shop', 'project: other'),
+  });
+  assert.equal(redirecting.code, 0, 'a proxy is trusted, so there may be HTTPS');
   assert.deepEqual(own, { url: `${untrusting.edgeUrl}/echo`, client: '127.0.0.1', proto: 'http', forwarded: null });
 });
 

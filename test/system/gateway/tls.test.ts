@@ -116,6 +116,20 @@ test('plain requests of a project that says so are sent on to HTTPS; HSTS is sai
   assert.match(secure, /strict-transport-security: max-age=31536000; includeSubDomains; preload/i);
 });
 
+test('what cannot be is refused at deployment: HSTS that no browser would keep, a redirect to HTTPS that nobody serves', async () => {
+  const wrong = await virga.deploy({
+    ...PROJECT,
+    'virga.yaml': PROJECT['virga.yaml'].replace('maxAge: 365d', 'maxAge: 30d').replace('https: redirect', 'https: redirct'),
+  });
+  assert.notEqual(wrong.code, 0);
+  assert.match(wrong.stderr, /:4:\d+.*https.*redirect/);
+  assert.match(wrong.stderr, /:5:\d+.*preload takes a maxAge of at least 365d/);
+  await using plain = await startVirga();
+  const refused = await plain.deploy(PROJECT);
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.stderr, /serves no HTTPS: start it with --https-port/);
+});
+
 test('a WebSocket of HTTP/1.1 over TLS is told that this function takes none, not left waiting', async () => {
   const options = { ca: authority.pem, servername: 'shop.localhost' };
   const socket = new WebSocket(`wss://127.0.0.1:${port}/@shop/echo`, [], options);
