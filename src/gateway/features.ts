@@ -1,10 +1,17 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
+import { CacheFeature } from './cache/cache.ts';
+import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 
-export function gatewayFeatures(): Feature[] {
-  return [new CorsFeature()];
+/** What features work with beyond the routes. */
+export interface GatewayServices {
+  cache: CacheStore;
+}
+
+export function gatewayFeatures({ cache }: GatewayServices): Feature[] {
+  return [new CorsFeature(), new CacheFeature(cache)];
 }
 
 /** The stages of a route; undefined: it has none. */

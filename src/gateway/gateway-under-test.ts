@@ -29,8 +29,9 @@ export async function setUp(
   const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
   const model = new ReadModel();
   const version = testVersion({ concurrency: 10, ...options.settings });
-  const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {} };
+  const written = options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }];
+  const routes = written.map((route) => {
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {}, version, routes: written };
     return { route, version, stages: compileStages(options.features ?? [], source) };
   });
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);

@@ -49,7 +49,8 @@ function compile(row: Row, stagesOf: (source: RouteSource) => Stages | undefined
   const { gateway = {} } = row.state;
   const routes = row.state.routes.flatMap((route) => {
     const version = functions.get(route.function);
-    const source = { project: row.project, route, policy: { ...gateway.defaults, ...route.policy }, gateway };
+    const policy = { ...gateway.defaults, ...route.policy };
+    const source = { project: row.project, route, policy, gateway, version, routes: row.state.routes };
     return version === undefined ? [] : [{ route, version, stages: stagesOf(source) }];
   });
   return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(routes) };

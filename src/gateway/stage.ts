@@ -3,7 +3,8 @@
 // Invariant: a stage never writes to the client; it returns what is to be answered, and the gateway writes it.
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { CallSink } from '../functions/call.ts';
+import type { Call, CallSink } from '../functions/call.ts';
+import type { DeployedVersion } from '../functions/version.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
@@ -31,8 +32,18 @@ export interface GatewayRequest {
   readonly headers: FlatHeaders;
   /** Set by the stage that found out who calls. */
   principal: Principal | undefined;
+  /** The call that was made for it. */
+  call: Call | undefined;
   /** Value of a header; several lines of it joined as node:http joins them. */
   header(name: string): string | undefined;
+  /** Calls the function with this request as it is now, without its body and without its client: `sink` alone hears the answer. */
+  callBehind(sink: CallSink): Call | VirgaError;
+}
+
+/** A sink that stands between a call and its client. */
+export interface StageSink extends CallSink {
+  /** The client left. True: the call is not to be abandoned. Asked of the stage that hears the call first. */
+  left?(): boolean;
 }
 
 /** Answered at the gateway, without the function. */
@@ -63,7 +74,7 @@ export interface Stage {
   /** The head of whatever answer is about to leave, the function's, a local one or an error: `headers` may be changed. */
   onAnswer?(request: GatewayRequest, status: number, headers: FlatHeaders): void;
   /** The call is about to be made; what is returned hears its answer instead of `sink`, and passes it on. */
-  around?(request: GatewayRequest, sink: CallSink): CallSink;
+  around?(request: GatewayRequest, sink: CallSink): StageSink;
   /** The exchange is over, however it ended. Called once for each request whose onHead of this stage was called. */
   onEnd?(request: GatewayRequest): void;
 }
@@ -86,12 +97,18 @@ export interface RouteSource {
   /** The route's own and the project's, merged. */
   policy: RoutePolicy;
   gateway: GatewaySection;
+  /** Of the route's function. */
+  version: DeployedVersion | undefined;
+  /** All routes of the project. */
+  routes: readonly Route[];
 }
 
 /** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */
 export interface Feature {
   /** undefined: the route does not ask for it. */
   compile(source: RouteSource): Stage | undefined;
+  /** All routes of all projects have been compiled anew: what is held of others can go. */
+  compiled?(): void;
 }
 
 export function isRefusal(verdict: LocalAnswer | Refusal): verdict is Refusal {

@@ -19,6 +19,14 @@ export function sizeMiB(text: string): number | undefined {
   return amount === undefined ? undefined : Math.round(Number(amount) * SIZE_MIB[unit!]!);
 }
 
+const BYTES: Record<string, number> = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 };
+
+/** `'1 MiB'` → 1048576, `'512 KiB'` → 524288; undefined when it is not a size. */
+export function bytesIn(text: string): number | undefined {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)$/.exec(text) ?? [];
+  return amount === undefined ? undefined : Math.round(Number(amount) * BYTES[unit!]!);
+}
+
 /** The longest unit that leaves a whole number: 90000 → `90s`, 300000 → `5m`. */
 export function durationText(ms: number): string {
   if (ms === 0) return '0s';

@@ -49,6 +49,7 @@ export const ERRORS = {
   unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'Virga is starting, stopping, or lacks something it needs; the message says what.' },
   sandbox_unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'No sandbox could be started on this node; the message says why.' },
   function_timeout: { status: 504, fault: 'function', retry: 'no', meaning: 'The function did not answer within its `timeout`; its instance was killed.' },
+  not_cached: { status: 504, fault: 'caller', retry: 'no', meaning: 'The request takes only an answer that the gateway has kept (`Cache-Control: only-if-cached`), and there is none.' },
   disk_full: { status: 507, fault: 'platform', retry: 'later', meaning: 'The disk with the data folder is full; nothing was changed. Free some space.' },
 } as const satisfies Record<string, Entry>;
 

@@ -9,6 +9,7 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { CacheStore } from '../gateway/cache/store.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
@@ -25,7 +26,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
   const connection = connectionOf(config);
-  const feed = new ReadModelFeed({ connection, model, engine, log });
+  const cache = new CacheStore(config.limits);
+  const feed = new ReadModelFeed({ connection, model, engine, log, services: { cache } });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
   const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
@@ -33,6 +35,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     engine,
     model,
     invokeBytesMax: config.limits.invokeBytesMax,
+    cache,
     refresh: () => feed.refresh(),
     version: (name) => loadVersion(lookups, name),
     stats: (): EdgeStats => ({

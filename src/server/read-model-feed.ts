@@ -6,6 +6,8 @@ import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import type { GatewayServices } from '../gateway/features.ts';
+import type { Feature } from '../gateway/stage.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -14,6 +16,7 @@ export interface FeedOptions {
   model: ReadModel;
   engine: Engine;
   log: PlatformLog;
+  services: GatewayServices;
 }
 
 const CHANNEL = 'virga_deployments';
@@ -21,7 +24,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features = gatewayFeatures();
+  readonly #features: Feature[];
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -29,6 +32,7 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.#features = gatewayFeatures(options.services);
   }
 
   /** Resolves when the model has been read once. */
@@ -66,6 +70,7 @@ export class ReadModelFeed {
     if (this.#client === undefined) throw new Error('Postgres is away');
     const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(this.#features, source));
     model.replaceAll(projects, deployment);
+    for (const feature of this.#features) feature.compiled?.();
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

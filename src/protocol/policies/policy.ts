@@ -2,10 +2,12 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { cache, cacheExample } from './cache.ts';
 import { cors, corsExample } from './cors.ts';
 
 const features = {
   cors: cors.optional(),
+  cache: cache.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -13,6 +15,7 @@ export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 /** For the reference: what each looks like, in Markdown. */
 export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
   cors: corsExample,
+  cache: cacheExample,
 };
 
 /** Keys of a route beside its path and methods. */
