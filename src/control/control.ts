@@ -18,6 +18,8 @@ import { listProjects } from './list-projects.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
+import { purgeCache } from './purge-cache.ts';
+import { readCache } from './read-cache.ts';
 import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
@@ -75,6 +77,8 @@ export function createControl(needs: ControlNeeds): ControlApp {
   deployProject(app, needs);
   listDeployments(app, needs);
   rollbackProject(app, needs);
+  readCache(app, needs);
+  purgeCache(app, needs);
   listFunctions(app, needs);
   listVersions(app, needs);
   invokeFunction(app, needs);

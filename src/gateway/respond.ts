@@ -27,7 +27,12 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /** The function's headers without those of the connection, then ours. `call`: there is none for what a stage answers in its place. */
-export function answerHeaders(headers: FlatHeaders, call: Call | undefined, requestId: string, fixedLength: number | undefined): FlatHeaders {
+export function answerHeaders(
+  headers: FlatHeaders,
+  call: Call | undefined,
+  requestId: string,
+  fixedLength: number | undefined,
+): FlatHeaders {
   const out: FlatHeaders = [];
   let hasLength = false;
   for (let i = 0; i + 1 < headers.length; i += 2) {

@@ -90,7 +90,6 @@ export class CacheStage implements Stage {
       const error = new VirgaError('not_cached', 'nothing good is kept for this request, which asks for nothing else (only-if-cached)');
       return { error, headers: ['cache-status', 'virga; fwd=miss'] };
     }
-    project.counts.misses++;
     const forward = client?.noCache === true ? 'request' : entry !== undefined ? 'stale' : others ? 'vary-miss' : 'uri-miss';
     // A part, or the head alone, says nothing of the rest.
     if (request.method === 'HEAD' || request.incoming.headers.range !== undefined || client?.noStore === true)
@@ -99,6 +98,7 @@ export class CacheStage implements Stage {
     const alone = authorized || unkept || rules.coalesce === 'none' || client?.noCache === true;
     const fill = alone ? undefined : space.fills.get(full);
     if (fill?.takesWaiters === true && waits < WAITS_MAX) return this.#wait(request, primary, { fill, waits });
+    project.counts.misses++;
     this.#fetch(request, primary, { full, old: usable, forward, authorized, registered: !alone && fill === undefined, asIs: unkept });
     return undefined;
   }
@@ -154,7 +154,7 @@ export class CacheStage implements Stage {
 
   #bypass(request: GatewayRequest, why: string): undefined {
     dropClaims(request);
-    if (why === 'bypass') this.#space.project.counts.bypassed++;
+    this.#space.project.counts[why === 'bypass' ? 'bypassed' : 'misses']++;
     this.#visit(request).bypass = why;
     return undefined;
   }

@@ -70,7 +70,10 @@ const counting = (_meta: HttpRequestMeta, count: number): Answer => ({ body: `an
 test('an answer is given again while it is good, with its age and where it is from', async () => {
   await using edge = await setUp({ ttl: '10s' }, counting);
   const first = await edge.get('/a');
-  assert.deepEqual([first.body.toString(), first.headers['cache-status'], first.headers.age], ['answer 1', 'virga; fwd=uri-miss; stored', undefined]);
+  assert.deepEqual(
+    [first.body.toString(), first.headers['cache-status'], first.headers.age],
+    ['answer 1', 'virga; fwd=uri-miss; stored', undefined],
+  );
   edge.clock.now += 4_500;
   const again = await edge.get('/a');
   assert.deepEqual([again.body.toString(), again.headers['cache-status'], again.headers.age], ['answer 1', 'virga; hit; ttl=5', '4']);
@@ -109,7 +112,10 @@ test('conditional requests are answered 304 from what is kept, with a tag that t
   assert.equal(headerIn(edge.asked[0]!.meta.headers, 'if-none-match'), undefined);
   for (const condition of [tag, `W/${tag}`, `"x", ${tag}`, '*']) {
     const { status, headers, body } = await edge.get('/a', { headers: { 'if-none-match': condition } });
-    assert.deepEqual([status, body.length, headers.etag, headers['cache-control'], headers['x-own']], [304, 0, tag, 'max-age=60', undefined]);
+    assert.deepEqual(
+      [status, body.length, headers.etag, headers['cache-control'], headers['x-own']],
+      [304, 0, tag, 'max-age=60', undefined],
+    );
   }
   assert.equal((await edge.get('/a', { headers: { 'if-none-match': '"x"' } })).status, 200);
   assert.equal(edge.asked.length, 1);
@@ -245,7 +251,9 @@ test('the first client may leave: the call goes on for those who wait, and is gi
   await marker;
   socket.destroy();
   await closed;
-  asked.guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, Buffer.from('to '), { flags: 0, stream: asked.stream, arg: 0 }));
+  asked.guest.send(
+    encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, Buffer.from('to '), { flags: 0, stream: asked.stream, arg: 0 }),
+  );
   asked.guest.send(encodeFrame(FrameType.BODY, { stream: asked.stream, flags: Flag.END, payload: Buffer.from('the end') }));
   assert.equal((await follower).body.toString(), 'to the end');
   assert.equal(asked.guest.seen.filter(({ type, stream }) => type === FrameType.CANCEL && stream === asked.stream).length, 0);
@@ -362,15 +370,25 @@ test('purges go by tag, by path and all; tags are hidden; what was on its way wh
   assert.deepEqual([edge.stats().entries, edge.stats().bytes, edge.store.bytes], [0, 0, 0]);
 });
 
-test('a purge while an answer is on its way', async () => {
-  await using edge = await setUp({ ttl: '10s' });
-  const first = edge.next();
-  const asking = edge.get('/a');
-  const { reply } = await first;
-  edge.store.purge('p', {});
-  reply({ body: 'old news' });
-  assert.equal((await asking).headers['cache-status'], 'virga; fwd=uri-miss');
-  assert.equal(edge.stats().entries, 0);
+test('what a purge means is not kept either while it is on its way', async () => {
+  for (const [what, kept] of [
+    [{}, 0],
+    [{ tag: 'mine' }, 0],
+    [{ below: '/a' }, 0],
+    [{ at: '/a/b' }, 0],
+    [{ tag: 'other' }, 1],
+    [{ below: '/a/b/c' }, 1],
+    [{ at: '/a' }, 1],
+  ] as const) {
+    await using edge = await setUp({ ttl: '10s' });
+    const first = edge.next();
+    const asking = edge.get('/a/b');
+    const { reply } = await first;
+    edge.store.purge('p', what);
+    reply({ body: 'old news', headers: ['cache-tag', 'mine'] });
+    assert.equal((await asking).headers['cache-status'], `virga; fwd=uri-miss${kept === 1 ? '; stored' : ''}`, JSON.stringify(what));
+    assert.equal(edge.stats().entries, kept);
+  }
 });
 
 test('clients may ask for more only where the route lets them', async () => {

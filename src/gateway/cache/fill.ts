@@ -124,11 +124,11 @@ export class Fill implements StageSink {
     this.#status = status;
     this.#vary = judged.vary;
     let stored = false;
-    if (judged.keep && fits && !space.closed && this.#purges === space.project.purges) {
+    this.#tags = tagsOf(headers, rules.tags);
+    if (judged.keep && fits && !this.#isSpoiled()) {
       this.#state = 'keeping';
       this.#keep = judged;
       this.#headers = keptHeaders(seen);
-      this.#tags = tagsOf(headers, rules.tags);
       stored = this.#take(body, end);
     } else if (!judged.keep && judged.shareable && fits && rules.coalesce === 'all' && this.#isAnonymous()) {
       this.#state = 'sharing';
@@ -179,6 +179,12 @@ export class Fill implements StageSink {
     this.#state = 'over';
   }
 
+  /** What it says was purged, or the route changed, since the function was asked. */
+  #isSpoiled(): boolean {
+    const { space, request } = this.#options;
+    return space.closed || space.project.isPurged(this.#purges, { path: pathOf(request.target), tags: this.#tags });
+  }
+
   /** Keeps a copy of more of the answer. False: it is not kept (any more). */
   #take(chunk: Buffer, end: boolean): boolean {
     const { space } = this.#options;
@@ -215,7 +221,7 @@ export class Fill implements StageSink {
       this.#settle(entry);
       return false;
     }
-    if (space.closed || this.#purges !== space.project.purges) {
+    if (this.#isSpoiled()) {
       this.#settle('go');
       return false;
     }

@@ -35,7 +35,12 @@ const CASES: Case[] = [
   { name: 'the rule of the route', rules: TTL, good: 60 },
   { name: 'max-age', headers: ['cache-control', 'max-age=10'], good: 10 },
   { name: 'max-age before the rule', rules: TTL, headers: ['cache-control', 'max-age=10'], good: 10 },
-  { name: 'the rule before max-age, where told', rules: { ...TTL, respectOrigin: false }, headers: ['cache-control', 'max-age=10'], good: 60 },
+  {
+    name: 'the rule before max-age, where told',
+    rules: { ...TTL, respectOrigin: false },
+    headers: ['cache-control', 'max-age=10'],
+    good: 60,
+  },
   { name: 's-maxage before max-age', headers: ['Cache-Control', 's-maxage=20, max-age=10'], good: 20 },
   { name: 'max-age before Expires', headers: ['cache-control', 'max-age=10', 'expires', utc(30)], good: 10 },
   { name: 'Expires', headers: ['expires', utc(30)], good: 30 },
@@ -65,7 +70,11 @@ const CASES: Case[] = [
   { name: 'no-cache before max-age', headers: ['cache-control', 'no-cache, max-age=60', 'etag', '"x"'], good: 0 },
 
   { name: 'a cookie', rules: TTL, headers: ['set-cookie', 'a=b'], good: 'it sets a cookie' },
-  { name: 'a cookie that is said to be public', headers: ['set-cookie', 'a=b', 'cache-control', 'public, max-age=9'], good: 'it sets a cookie' },
+  {
+    name: 'a cookie that is said to be public',
+    headers: ['set-cookie', 'a=b', 'cache-control', 'public, max-age=9'],
+    good: 'it sets a cookie',
+  },
   { name: 'a cookie that is dropped', rules: { ...TTL, dropSetCookie: true }, headers: ['set-cookie', 'a=b'], good: 60 },
   { name: 'Vary: *', rules: TTL, headers: ['vary', 'accept, *'], good: 'vary' },
   { name: 'too much in Vary', rules: TTL, headers: ['vary', 'a,b,c,d,e,f,g,h,i,j,k'], good: 'vary' },
@@ -90,7 +99,13 @@ const CASES: Case[] = [
     good: `status ${status}`,
   })),
 
-  { name: 'stale times of the rule', rules: { ...TTL, staleWhileRevalidateMs: 5_000, staleIfErrorMs: 9_000 }, good: 60, whileRevalidating: 65, ifError: 69 },
+  {
+    name: 'stale times of the rule',
+    rules: { ...TTL, staleWhileRevalidateMs: 5_000, staleIfErrorMs: 9_000 },
+    good: 60,
+    whileRevalidating: 65,
+    ifError: 69,
+  },
   {
     name: 'stale times of the answer before those of the rule',
     rules: { staleWhileRevalidateMs: 5_000, staleIfErrorMs: 9_000 },

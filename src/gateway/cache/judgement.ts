@@ -130,7 +130,11 @@ export function judge(
 
   const freshUntilMs = bornMs + lifetimeMs;
   // Section 4.2.4: what has to be validated is never given old.
-  const whileMs = validated ? 0 : said.staleWhileRevalidate === undefined ? rules.staleWhileRevalidateMs : said.staleWhileRevalidate * 1_000;
+  const whileMs = validated
+    ? 0
+    : said.staleWhileRevalidate === undefined
+      ? rules.staleWhileRevalidateMs
+      : said.staleWhileRevalidate * 1_000;
   const errorMs = validated ? 0 : said.staleIfError === undefined ? rules.staleIfErrorMs : said.staleIfError * 1_000;
   const useful = freshUntilMs + Math.max(whileMs, errorMs) > nowMs || etag !== undefined || lastModified !== undefined;
   if (!useful) return pass('it is old already');

@@ -51,6 +51,8 @@ const NO_COUNTS: CacheCounts = { hits: 0, stale: 0, misses: 0, coalesced: 0, byp
 
 /** Objects, maps and strings around one entry, about. */
 const ENTRY_BYTES = 768;
+/** Of these is known what they meant: an answer that is on its way for longer is not kept. */
+const RECENT_PURGES = 256;
 
 export class CacheStore {
   readonly bytesMax: number;
@@ -83,7 +85,7 @@ export class CacheStore {
     const project = this.#projects.get(name);
     const purged = { entries: 0, bytes: 0 };
     if (project === undefined) return purged;
-    project.purges++;
+    project.note(what);
     for (const entry of project.find(what)) {
       purged.entries++;
       purged.bytes += entry.bytes;
@@ -153,8 +155,10 @@ export class ProjectCache {
   entries = 0;
   /** Of answers that are still coming. */
   onItsWay = 0;
-  /** Counts purges: what was asked for before one is not kept after it. */
+  /** Counts purges. */
   purges = 0;
+  /** The last of them, at `purges` modulo their number. */
+  readonly #recent: Purge[] = [];
   readonly counts = { ...NO_COUNTS };
   readonly #byTag = new Map<string, Set<Entry>>();
   readonly #byPath = new Map<string, Set<Entry>>();
@@ -168,6 +172,20 @@ export class ProjectCache {
 
   get bytes(): number {
     return this.entryBytes + this.onItsWay;
+  }
+
+  note(what: Purge): void {
+    this.#recent[this.purges++ % RECENT_PURGES] = what;
+  }
+
+  /** Whether an answer that was asked for when there had been `since` purges was meant by one that came meanwhile. */
+  isPurged(since: number, { path, tags }: Pick<Entry, 'path' | 'tags'>): boolean {
+    if (this.purges - since > RECENT_PURGES) return true;
+    for (let i = since; i < this.purges; i++) {
+      const { at, below, tag } = this.#recent[i % RECENT_PURGES]!;
+      if (tag !== undefined ? tags.includes(tag) : at !== undefined ? at === path : isBelow(path, below ?? '')) return true;
+    }
+    return false;
   }
 
   link(entry: Entry): void {
@@ -210,9 +228,8 @@ export class ProjectCache {
   find({ at, below, tag }: Purge): Entry[] {
     if (tag !== undefined) return [...(this.#byTag.get(tag) ?? [])];
     if (at !== undefined) return [...(this.#byPath.get(at) ?? [])];
-    const plain = below === undefined ? '' : below.replace(/\/$/, '');
     const found: Entry[] = [];
-    for (const [path, entries] of this.#byPath) if (path === plain || path.startsWith(`${plain}/`)) found.push(...entries);
+    for (const [path, entries] of this.#byPath) if (isBelow(path, below ?? '')) found.push(...entries);
     return found;
   }
 }
@@ -223,6 +240,11 @@ export function costOf(entry: Pick<Entry, 'primary' | 'secondary' | 'path' | 'ta
   for (const text of entry.tags) characters += text.length + 32;
   for (const text of entry.headers) characters += text.length + 8;
   return ENTRY_BYTES + 2 * characters + entry.body.length;
+}
+
+function isBelow(path: string, prefix: string): boolean {
+  const plain = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix;
+  return path === plain || path.startsWith(`${plain}/`);
 }
 
 function index(map: Map<string, Set<Entry>>, key: string, entry: Entry): void {
