@@ -9,7 +9,7 @@ import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Routed } from './route.ts';
-import type { GatewayRequest, LocalAnswer, Stage, StageSink, Stages, Verdict } from './stage.ts';
+import type { GatewayRequest, LocalAnswer, LocalTarget, Refusal, Stage, StageSink, Stages, Verdict } from './stage.ts';
 
 /** Makes a call for a request without its client; given by accept.ts. */
 export type CallBehind = (admission: Admission, sink: CallSink) => Call | VirgaError;
@@ -24,6 +24,8 @@ export class Admission implements GatewayRequest {
   readonly client: string;
   readonly route: string;
   readonly params: Record<string, string>;
+  readonly prefix: string;
+  readonly asked: string;
   target: string;
   readonly headers: FlatHeaders;
   principal: Principal | undefined;
@@ -42,7 +44,7 @@ export class Admission implements GatewayRequest {
     callBehind: CallBehind,
   ) {
     this.incoming = incoming;
-    this.project = routed.version.project;
+    this.project = routed.project;
     this.id = id;
     this.requestId = requestId;
     this.method = incoming.method ?? 'GET';
@@ -50,6 +52,8 @@ export class Admission implements GatewayRequest {
     this.client = incoming.socket.remoteAddress ?? '';
     this.route = routed.route;
     this.params = routed.params;
+    this.prefix = routed.prefix;
+    this.asked = routed.target;
     this.target = routed.target;
     this.headers = head.headers;
     this.head = head;
@@ -91,6 +95,15 @@ export class Admission implements GatewayRequest {
     return this.#from(0, this.#stages.body, (stage) => stage.onBody!(this, body));
   }
 
+  answerOf(target: LocalTarget): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal> {
+    try {
+      const answer = target.answer(this);
+      return answer instanceof Promise ? answer.catch(broken) : answer;
+    } catch (error) {
+      return broken(error);
+    }
+  }
+
   #from(at: number, stages: Stage[], ask: (stage: Stage) => Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
     for (let i = at; i < stages.length; i++) {
       let verdict: Verdict | Promise<Verdict>;
@@ -125,6 +138,6 @@ export class Admission implements GatewayRequest {
 }
 
 /** A mistake of ours in one stage is one request's failure, not the edge's. */
-function broken(error: unknown): Verdict {
+function broken(error: unknown): Refusal {
   return { error: new VirgaError('internal', `the gateway failed: ${error instanceof Error ? error.message : String(error)}`) };
 }

@@ -3,15 +3,25 @@
 import { CacheFeature } from './cache/cache.ts';
 import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
+import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { Quotas } from './throttle/quotas.ts';
+import { ThrottleFeature } from './throttle/throttle.ts';
 
-/** What features work with beyond the routes. */
+/** What features need of the edge that they run in. */
 export interface GatewayServices {
+  quotas: Quotas;
   cache: CacheStore;
+  limits: { throttleBucketsMax: number };
 }
 
-export function gatewayFeatures({ cache }: GatewayServices): Feature[] {
-  return [new CorsFeature(), new CacheFeature(cache)];
+export function gatewayFeatures({ quotas, cache, limits }: GatewayServices): Feature[] {
+  return [
+    new CorsFeature(),
+    new SecurityHeadersFeature(),
+    new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    new CacheFeature(cache),
+  ];
 }
 
 /** The stages of a route; undefined: it has none. */

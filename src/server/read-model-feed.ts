@@ -7,7 +7,8 @@ import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
 import type { GatewayServices } from '../gateway/features.ts';
-import type { Feature } from '../gateway/stage.ts';
+import type { Feature, RouteCompiler } from '../gateway/stage.ts';
+import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -15,8 +16,8 @@ export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
-  log: PlatformLog;
   services: GatewayServices;
+  log: PlatformLog;
 }
 
 const CHANNEL = 'virga_deployments';
@@ -25,6 +26,7 @@ const RECONNECT_MS = 200;
 export class ReadModelFeed {
   readonly #options: FeedOptions;
   readonly #features: Feature[];
+  readonly #compiler: RouteCompiler;
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -32,7 +34,9 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    this.#features = gatewayFeatures(options.services);
+    const features = gatewayFeatures(options.services);
+    this.#features = features;
+    this.#compiler = { stages: (source) => compileStages(features, source), local: compileLocalTarget };
   }
 
   /** Resolves when the model has been read once. */
@@ -68,7 +72,7 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(this.#features, source));
+    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
     model.replaceAll(projects, deployment);
     for (const feature of this.#features) feature.compiled?.();
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));

@@ -168,7 +168,7 @@ export class CacheStage implements Stage {
 
 /** RFC 9111, section 4.4: what a request changed is not what was kept of it. */
 export function dropChanged(store: CacheStore, request: GatewayRequest, status: number): void {
-  if (status >= 200 && status < 400 && !SAFE.has(request.method)) store.purge(request.project, { at: pathOf(request.target) });
+  if (status >= 200 && status < 400 && !SAFE.has(request.method)) store.purge(request.project, { at: pathOf(request.asked) });
 }
 
 const RANGE = new Set(['range']);

@@ -20,7 +20,7 @@ interface Held {
 export class CacheFeature implements Feature {
   readonly #store: CacheStore;
   readonly #now: () => number;
-  /** By project, path and methods. */
+  /** By project and route, without its rules. */
   readonly #held = new Map<string, Held>();
   /** Paths of a project's routes with a cache; by the list of its routes, which is made anew with each reading. */
   readonly #cachedPaths = new WeakMap<readonly Route[], ReadonlySet<string>>();
@@ -38,7 +38,7 @@ export class CacheFeature implements Feature {
     if (version === undefined || cache === undefined || cache === false || !asksForReads(route)) {
       return changes && this.#pathsOf(source).has(route.path) ? new ChangesStage(this.#store) : undefined;
     }
-    const key = JSON.stringify([project, route.path, route.methods]);
+    const key = JSON.stringify([project, { ...route, policy: undefined }]);
     const was = JSON.stringify([versionKey(version), policy]);
     const before = this.#held.get(key);
     if (before?.was === was) {

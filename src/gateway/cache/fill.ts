@@ -182,7 +182,7 @@ export class Fill implements StageSink {
   /** What it says was purged, or the route changed, since the function was asked. */
   #isSpoiled(): boolean {
     const { space, request } = this.#options;
-    return space.closed || space.project.isPurged(this.#purges, { path: pathOf(request.target), tags: this.#tags });
+    return space.closed || space.project.isPurged(this.#purges, { path: pathOf(request.asked), tags: this.#tags });
   }
 
   /** Keeps a copy of more of the answer. False: it is not kept (any more). */
@@ -240,7 +240,7 @@ export class Fill implements StageSink {
       headers.push('etag', etag);
     }
     if (this.#status !== 204) headers.push('content-length', String(body.length));
-    const parts = { primary, secondary, path: pathOf(request.target), tags: this.#tags, headers, body };
+    const parts = { primary, secondary, path: pathOf(request.asked), tags: this.#tags, headers, body };
     const nowMs = space.now();
     return {
       ...parts,

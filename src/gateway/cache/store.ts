@@ -14,7 +14,7 @@ export interface Entry {
   readonly forget: (entry: Entry) => void;
   readonly primary: string;
   readonly secondary: string;
-  /** Path as it was routed: percent-decoded. */
+  /** Path that the client asked for, as it was routed: percent-decoded. */
   readonly path: string;
   readonly tags: readonly string[];
   readonly status: number;

@@ -4,17 +4,26 @@
 import { z } from 'zod';
 import { cache, cacheExample } from './cache.ts';
 import { cors, corsExample } from './cors.ts';
+import { plan, plans } from './plans.ts';
+import { securityHeaders, securityHeadersExample } from './security-headers.ts';
+import { concurrency, throttle, throttleExample } from './throttle.ts';
 
 const features = {
   cors: cors.optional(),
+  throttle: throttle.optional(),
+  concurrency: concurrency.optional(),
+  plan: plan.optional(),
+  securityHeaders: securityHeaders.optional(),
   cache: cache.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
-export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
+  throttle: throttleExample,
+  securityHeaders: securityHeadersExample,
   cache: cacheExample,
 };
 
@@ -28,6 +37,7 @@ export const gatewaySection = z
   .strictObject(
     {
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      plans: plans.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )
