@@ -282,6 +282,12 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: 0, max: 1024 * GIB },
     'Answers that the gateway keeps of one project.',
   ),
+  filesBytesMax: limit(
+    'FILES_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

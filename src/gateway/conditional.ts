@@ -22,6 +22,21 @@ export function notModified({ ifNoneMatch, ifModifiedSince }: Conditions, { etag
   return !Number.isNaN(since) && !Number.isNaN(modified) && modified <= since;
 }
 
+/** Whether If-Match, or else If-Unmodified-Since, keeps the request from being done (412). */
+export function preconditionFails(
+  { ifMatch, ifUnmodifiedSince }: { ifMatch: string | undefined; ifUnmodifiedSince: string | undefined },
+  { etag, lastModified }: Validators,
+): boolean {
+  if (ifMatch !== undefined) {
+    // The strong comparison.
+    const strong = [...ifMatch.matchAll(/(W\/)?("[^"]*")/g)].filter(([, weak]) => weak === undefined);
+    return ifMatch.trim() !== '*' && !strong.some(([, , tag]) => tag === etag);
+  }
+  if (ifUnmodifiedSince === undefined || lastModified === undefined) return false;
+  const since = Date.parse(ifUnmodifiedSince);
+  return !Number.isNaN(since) && Date.parse(lastModified) > since;
+}
+
 /** If-Range: whether a range of this may be sent; it takes strong validators only (section 13.1.5). */
 export function rangeHolds(ifRange: string | undefined, { etag, lastModified }: Validators): boolean {
   if (ifRange === undefined) return true;

@@ -5,6 +5,7 @@ import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
 
@@ -12,6 +13,7 @@ import { ThrottleFeature } from './throttle/throttle.ts';
 export interface GatewayServices {
   quotas: Quotas;
   cache: CacheStore;
+  files: StaticFiles;
   limits: { throttleBucketsMax: number };
 }
 

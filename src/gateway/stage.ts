@@ -123,7 +123,7 @@ export interface RouteSource {
 export interface RouteCompiler {
   stages(source: RouteSource): Stages | undefined;
   /** undefined: this Virga knows of no such target. */
-  local(route: Route): LocalTarget | undefined;
+  local(route: Route, folders: Record<string, string>): LocalTarget | undefined;
 }
 
 /** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */

@@ -26,6 +26,7 @@ export const ERRORS = {
   artifact_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The artifact was never uploaded.' },
   invocation_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no record of this invocation (any more).' },
   route_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No route of the project matches this path.' },
+  file_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The folder that the route serves has no such file.' },
   method_not_allowed: { status: 405, fault: 'caller', retry: 'no', meaning: 'The path exists, but not with this method; `Allow` lists those that do.' },
   conflict: { status: 409, fault: 'caller', retry: 'later', meaning: 'Something else changed the same thing at the same time.' },
   artifacts_missing: { status: 409, fault: 'caller', retry: 'no', meaning: 'The deployment names artifacts that were not uploaded; `detail.missing` lists them.' },

@@ -20,6 +20,7 @@ import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
+import { staticProblems } from './static-folders.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
 import { suggestion } from '../suggest.ts';
 
@@ -148,6 +149,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   }
   routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
   problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
+  problems.push(...staticProblems(routes, { document, folder }));
   return problems;
 }
 
