@@ -85,11 +85,7 @@ async function packFolders(manifest: Manifest, workFolder: string, options: Depl
   return folders;
 }
 
-function requestOf(
-  manifest: Manifest,
-  built: ReadonlyMap<string, Built>,
-  packed: ReadonlyMap<string, PackedFolder>,
-): DeployRequest {
+function requestOf(manifest: Manifest, built: ReadonlyMap<string, Built>, packed: ReadonlyMap<string, PackedFolder>): DeployRequest {
   const functions: DeployRequest['functions'] = {};
   for (const fn of manifest.functions) {
     const { sha256, handler } = built.get(fn.name)!;
@@ -104,7 +100,10 @@ function requestOf(
   };
 }
 
-async function upload(built: readonly Pick<Built, 'name' | 'file' | 'sha256' | 'bytes'>[], { client, progress, signal }: DeploymentOptions): Promise<number> {
+async function upload(
+  built: readonly Pick<Built, 'name' | 'file' | 'sha256' | 'bytes'>[],
+  { client, progress, signal }: DeploymentOptions,
+): Promise<number> {
   const bySha = new Map(built.map((one) => [one.sha256, one]));
   const missing = await client.missingArtifacts([...bySha.keys()], { signal });
   let uploadedBytes = 0;

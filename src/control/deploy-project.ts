@@ -60,7 +60,11 @@ export function deployProject(app: ControlApp, needs: Needs): void {
           functions,
           fresh,
         } as const;
-        return await settle(sql, { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, folders: usedFolders(body), dryRun }, { ...needs, stats });
+        return await settle(
+          sql,
+          { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, folders: usedFolders(body), dryRun },
+          { ...needs, stats },
+        );
       }
     },
   );

@@ -111,10 +111,7 @@ async function removeArtifact({ records, blobs, artifactFolders }: Needs, sha256
     ]);
     if (rows.length === 0) return false;
     // A statement of its own, so that it sees a version that was committed while the lock was waited for.
-    const { rowCount } = await sql.query(
-      `delete from artifacts a where sha256 = $1 and ${UNUSED}`,
-      [sha256],
-    );
+    const { rowCount } = await sql.query(`delete from artifacts a where sha256 = $1 and ${UNUSED}`, [sha256]);
     if (rowCount !== 1) return false;
     await artifactFolders.remove(sha256);
     await blobs.delete(sha256);

@@ -45,7 +45,10 @@ export async function setUp(
     const local = compileLocalTarget(route, { files, folders });
     return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
   });
-  model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(withFolderRoots(routes)) }], 1);
+  model.replaceAll(
+    [{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(withFolderRoots(routes)) }],
+    1,
+  );
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
   gateway.server.listen(0, '127.0.0.1');

@@ -36,7 +36,10 @@ export class ReadModelFeed {
     this.#options = options;
     const features = gatewayFeatures(options.services);
     this.#features = features;
-    this.#compiler = { stages: (source) => compileStages(features, source), local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }) };
+    this.#compiler = {
+      stages: (source) => compileStages(features, source),
+      local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
+    };
   }
 
   /** Resolves when the model has been read once. */

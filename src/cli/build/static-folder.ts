@@ -71,7 +71,8 @@ export async function packFolder(
   entries.push({ path: PACKED_INDEX, content: Buffer.from(JSON.stringify(index)) });
   const file = join(workFolder, `folder-${createHash('sha256').update(name).digest('hex').slice(0, 16)}.tar.gz`);
   const archive = await writeArchive(entries, file, { what: `the folder '${name}'`, ...(signal === undefined ? {} : { signal }) });
-  const warnings = links.length === 0 ? [] : [`${name}: symbolic links are not served: ${links.slice(0, 5).join(', ')}${links.length > 5 ? ', …' : ''}`];
+  const warnings =
+    links.length === 0 ? [] : [`${name}: symbolic links are not served: ${links.slice(0, 5).join(', ')}${links.length > 5 ? ', …' : ''}`];
   return { ...archive, name, file, folder, warnings };
 }
 

@@ -22,7 +22,8 @@ export function staticProblems(
     const at = [...path.slice(0, -1), 'static'];
     const found = statSync(join(folder, served), { throwIfNoEntry: false });
     if (found?.isDirectory() !== true) {
-      const message = found === undefined ? `there is no folder '${served}'${near(folder, served)}` : `'${served}' is a file; expected a folder`;
+      const message =
+        found === undefined ? `there is no folder '${served}'${near(folder, served)}` : `'${served}' is a file; expected a folder`;
       return [...problems, { ...document.placeOfValue([...at, 'folder']), message }];
     }
     for (const key of ['fallback', 'notFound'] as const) {

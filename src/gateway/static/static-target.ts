@@ -89,7 +89,12 @@ export class StaticTarget implements LocalTarget {
       const part = byteRange(range, file.bytes);
       if (part === 'unsatisfiable') return { status: 416, headers: ['content-range', `bytes */${file.bytes}`] };
       if (part !== undefined) {
-        headers.push('content-range', `bytes ${part.first}-${part.last}/${file.bytes}`, 'content-length', String(part.last - part.first + 1));
+        headers.push(
+          'content-range',
+          `bytes ${part.first}-${part.last}/${file.bytes}`,
+          'content-length',
+          String(part.last - part.first + 1),
+        );
         return withBody(this.#folder.part(file, part), { status: 206, headers });
       }
     }
@@ -111,7 +116,10 @@ export class StaticTarget implements LocalTarget {
   }
 }
 
-function withBody(body: ReturnType<StaticFolder['whole']>, answer: { status: number; headers: FlatHeaders }): LocalAnswer | Promise<LocalAnswer> {
+function withBody(
+  body: ReturnType<StaticFolder['whole']>,
+  answer: { status: number; headers: FlatHeaders },
+): LocalAnswer | Promise<LocalAnswer> {
   return body instanceof Promise ? body.then((read) => ({ ...answer, body: read })) : { ...answer, body };
 }
 

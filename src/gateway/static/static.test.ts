@@ -79,7 +79,10 @@ test('a path means a file, the index of a folder, or a folder that wants its sla
   const none = JSON.parse((await edge.get('/none')).body.toString()) as { error: { code: string } };
   assert.equal(none.error.code, 'file_not_found');
   const { headers } = await edge.get('/');
-  assert.deepEqual([headers['x-content-type-options'], headers['accept-ranges'], headers['cache-control']], ['nosniff', 'bytes', 'no-cache']);
+  assert.deepEqual(
+    [headers['x-content-type-options'], headers['accept-ranges'], headers['cache-control']],
+    ['nosniff', 'bytes', 'no-cache'],
+  );
 });
 
 test('a folder below a path, with functions beside it that come first', async () => {
@@ -165,7 +168,7 @@ test('which coding', () => {
     ['br;q=0, *', 'gzip'],
     ['br;q=nonsense, gzip;q=7', undefined],
   ] as const)
-    assert.equal(codingFor(header, both), expected, header);
+    assert.equal(codingFor(header, both), expected, header ?? 'none');
   assert.equal(codingFor('br, gzip', { br: undefined, gzip: 1 }), 'gzip');
   assert.equal(codingFor('br', { br: undefined, gzip: undefined }), undefined);
 });
@@ -204,7 +207,7 @@ test('ranges of small and of large files', async () => {
   for (const path of ['/about.html', '/large.bin']) {
     const whole = (await edge.get(path)).body;
     const n = whole.length;
-    const cases: [string, number, Buffer?, string?][] = [
+    const cases: [string, number, Buffer | undefined, string?][] = [
       ['bytes=0-0', 206, whole.subarray(0, 1), `bytes 0-0/${n}`],
       ['bytes=1-3', 206, whole.subarray(1, 4), `bytes 1-3/${n}`],
       ['bytes=2-', 206, whole.subarray(2), `bytes 2-${n - 1}/${n}`],
@@ -235,7 +238,10 @@ test('HEAD says what GET would; other methods are refused with what is allowed',
   await using edge = await site();
   for (const path of ['/', '/large.bin', '/none', '/docs']) {
     const [get, head] = [await edge.get(path), await edge.get(path, { method: 'HEAD' })];
-    assert.deepEqual([head.status, head.headers['content-length'], head.headers.etag], [get.status, get.headers['content-length'], get.headers.etag]);
+    assert.deepEqual(
+      [head.status, head.headers['content-length'], head.headers.etag],
+      [get.status, get.headers['content-length'], get.headers.etag],
+    );
     assert.equal(head.body.length, 0);
   }
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
@@ -258,7 +264,10 @@ test('a single-page application: pages that a browser opens, but no scripts and 
   assert.equal((await other.get('/x', { headers: page })).body.toString(), 'about');
   assert.equal((await other.get('/about')).body.toString(), 'about');
   const missing = await other.get('/x');
-  assert.deepEqual([missing.status, missing.body.toString(), missing.headers['content-type']], [404, 'nothing here', 'text/html; charset=utf-8']);
+  assert.deepEqual(
+    [missing.status, missing.body.toString(), missing.headers['content-type']],
+    [404, 'nothing here', 'text/html; charset=utf-8'],
+  );
   assert.equal((await other.get('/x', { headers: { 'if-none-match': '*' } })).status, 404);
 });
 

@@ -33,12 +33,17 @@ const rules = z
         ),
       fallback: file.optional().describe('What a single-page application is, where that is not `index`. Says `spa` too.'),
       notFound: file.optional().describe('The page that is sent with 404, such as 404.html. Without it an error in JSON.'),
-      cleanUrls: z.boolean({ error: 'true or false' }).optional().describe('Whether /about stands for about.html where there is no file about.'),
+      cleanUrls: z
+        .boolean({ error: 'true or false' })
+        .optional()
+        .describe('Whether /about stands for about.html where there is no file about.'),
       cacheControl: z
         .string({ error: 'a Cache-Control such as "public, max-age=300"' })
         .regex(/^[\x20-\x7e]{1,256}$/, { error: 'a Cache-Control such as "public, max-age=300"' })
         .optional()
-        .describe('Cache-Control of files whose name does not change with what is in them. Without it `no-cache`: kept, but asked for each time.'),
+        .describe(
+          'Cache-Control of files whose name does not change with what is in them. Without it `no-cache`: kept, but asked for each time.',
+        ),
       immutable: z
         .array(file, { error: 'a list of folders such as [assets]' })
         .max(20, { error: 'at most 20 folders' })
