@@ -64,7 +64,7 @@ export interface FunctionItem {
   artifact: string;
   /** When this version was made. */
   createdAt: string;
-  routes: Pick<Route, 'path' | 'methods'>[];
+  routes: Pick<Route, 'path' | 'methods' | 'conditions'>[];
 }
 
 export interface VersionItem {
