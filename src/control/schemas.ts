@@ -260,4 +260,4 @@ export function pageOf<T>(item: z.ZodType<T>): z.ZodType<Page<T>> {
 }
 
 /** An optional property of a schema may also be given as undefined. */
-type Loose<T> = { [K in keyof T]: T[K] extends (infer Item)[] ? Loose<Item>[] : undefined extends T[K] ? T[K] | undefined : T[K] };
+export type Loose<T> = { [K in keyof T]: T[K] extends (infer Item)[] ? Loose<Item>[] : undefined extends T[K] ? T[K] | undefined : T[K] };

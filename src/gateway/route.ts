@@ -1,4 +1,4 @@
-// From a request's host and target to a version: `<project>.localhost`, or `/@<project>/…` on any host.
+// From a request's host and target to what its route leads to: by a domain of the project, `<project>.localhost`, or `/@<project>/…`.
 // Invariant: asks only the read model in memory. Called by accept.ts once per request.
 import type { IncomingHttpHeaders } from 'node:http';
 import { VirgaError } from '../protocol/errors.ts';
@@ -54,9 +54,12 @@ export function route(
     if (absolute === null) return failed('invalid_request', `the request target '${target.slice(0, 200)}' is not a path`);
     target = absolute[1]!.startsWith('/') ? absolute[1]! : `/${absolute[1]!}`;
   }
-  let projectName: string | undefined;
+  // At a domain the whole path is its project's: no other project is reached there, since pages would share its origin.
+  let projectName = model.servesDomains ? model.projectAt(hostName(request.host)) : undefined;
   let prefix = '';
-  if (target.startsWith('/@')) {
+  if (projectName !== undefined) {
+    // Found.
+  } else if (target.startsWith('/@')) {
     const end = indexOfAny(target, 2);
     projectName = target.slice(2, end);
     prefix = target.slice(0, end);
@@ -67,7 +70,7 @@ export function route(
     if (projectName === undefined) {
       return failed(
         'project_not_found',
-        `the host '${request.host.slice(0, 200)}' names no project; call http://<project>.localhost:<port>/ or /@<project>/`,
+        `the host '${request.host.slice(0, 200)}' names no project; call http://<project>.localhost:<port>/ or /@<project>/, or give a project this domain (\`virga domains\`)`,
       );
     }
   }
@@ -112,7 +115,7 @@ export function route(
     case 'none':
       return failed(
         'route_not_found',
-        `no route of project '${projectName}' matches ${path.slice(0, 200)}; \`virga functions\` lists the routes`,
+        `no route of project '${projectName}' matches ${path.slice(0, 200)}; \`virga routes\` lists its routes`,
       );
   }
 }

@@ -2,6 +2,7 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
 
 const features = {
@@ -24,6 +25,7 @@ export type RoutePolicy = z.infer<typeof routePolicy>;
 export const gatewaySection = z
   .strictObject(
     {
+      domains: domains.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },

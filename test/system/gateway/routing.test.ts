@@ -17,8 +17,18 @@ gateway:
 functions:
   notes:
     source: notes.mjs
-    http: GET /notes/{id}
+    http:
+      - GET /notes/{id}
+      - GET /search
+      - {path: /search, query: {engine: new}}
+  second:
+    source: second.mjs
+    http:
+      - {path: /search, methods: [GET], headers: {x-version: "2"}}
+      - {path: /search, methods: [GET], headers: {x-version: "2*"}}
+      - {path: /search, methods: [GET], headers: {x-version: "2"}, hosts: [beta.paths.test]}
 `,
+  'second.mjs': `export default { fetch: () => new Response('second') };`,
   'notes.mjs': `export default { fetch: (request) => new Response(request.url) };`,
 };
 
@@ -52,4 +62,41 @@ test('a redirect that whoever makes the link could aim is refused where it stand
   assert.match(await wrong('redirect: {to: "/new/{name}"}'), /virga\.yaml:5:\d+: '\{name\}' is no parameter of the path/);
   assert.match(await wrong('redirekt: {to: "/new"}'), /gateway\.routes\[0\] has no key 'redirekt'; did you mean 'redirect'/);
   assert.match(await wrong('methods: [GET]'), /it leads nowhere; give it one target/);
+});
+
+test('routes of one path differ by what they ask for', async () => {
+  const ask = async (query: string, headers: Record<string, string> = {}) =>
+    await (await virga.fetch('paths', `/search${query}`, { headers })).text();
+  assert.match(await ask(''), /\/search$/);
+  assert.match(await ask('?engine=new'), /engine=new$/);
+  assert.equal(await ask('', { 'x-version': '2' }), 'second');
+  assert.equal(await ask('?engine=old', { 'x-version': '2.5' }), 'second');
+  assert.match(await ask('', { 'x-version': '3' }), /\/search$/);
+});
+
+test('routes are listed with what they lead to, ask for, and the rules that hold', async () => {
+  const listed = (await virga.cli(['routes', '-p', 'paths', '--json'])).json<Record<string, unknown>[]>();
+  assert.deepEqual(listed[0], {
+    path: '/search',
+    methods: null,
+    function: 'notes',
+    conditions: { query: { engine: 'new' } },
+    target: 'function notes',
+    rules: ['cors'],
+  });
+  assert.equal(listed.length, 7);
+  const { stdout } = await virga.cli(['routes', '-p', 'paths']);
+  assert.match(stdout, /\* +GET +\/old\/\{id\} +redirect to \/notes\/\{id\} +cors/);
+  assert.match(stdout, /beta\.paths\.test +GET +\/search +function second +header x-version: 2 +cors/);
+});
+
+test('two routes that ask for the same are refused, in whatever order they say it', async () => {
+  const yaml = PROJECT['virga.yaml'].replace(
+    '- GET /search',
+    '- GET /search\n      - {path: /search, methods: [GET], headers: {x-version: "2"}}',
+  );
+  const { stderr } = await virga.deploy({ ...PROJECT, 'virga.yaml': yaml });
+  assert.match(stderr, /virga\.yaml:\d+:\d+: the route GET \/search \(header x-version: 2\) is already taken by 'notes' in line 16/);
+  const wrong = await virga.deploy({ ...PROJECT, 'virga.yaml': PROJECT['virga.yaml'].replace('"2*"', '2') });
+  assert.match(wrong.stderr, /headers\.x-version is 2; expected a text, .* a number goes in quotes/);
 });
