@@ -32,13 +32,18 @@ export function routeProblems(request: DeployRequest): Problem[] {
       const remedy = meant === undefined ? `it has ${listed(functions)}` : `did you mean '${meant}'?`;
       problems.push({ path: `${at}.function`, message: `names a function that is not in the request; ${remedy}`, value: route.function });
     }
-    const unknown = route.redirect === undefined ? undefined : unknownParameter(route.redirect.to, route.path);
-    if (unknown !== undefined)
-      problems.push({
-        path: `${at}.redirect.to`,
-        message: `names the parameter '${unknown}', which the path does not have`,
-        value: route.path,
-      });
+    for (const [key, text] of [
+      ['redirect.to', route.redirect?.to],
+      ['policy.rewrite.path', route.policy?.rewrite?.path],
+    ] as const) {
+      const unknown = text === undefined ? undefined : unknownParameter(text, route.path);
+      if (unknown !== undefined)
+        problems.push({
+          path: `${at}.${key}`,
+          message: `names the parameter '${unknown}', which the path does not have`,
+          value: route.path,
+        });
+    }
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
     }

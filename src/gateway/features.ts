@@ -1,10 +1,11 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
 import { CorsFeature } from './cors/cors.ts';
+import { RewriteFeature } from './rewrite/rewrite.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 
 export function gatewayFeatures(): Feature[] {
-  return [new CorsFeature()];
+  return [new CorsFeature(), new RewriteFeature()];
 }
 
 /** The stages of a route; undefined: it has none. */

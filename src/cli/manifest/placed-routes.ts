@@ -13,6 +13,12 @@ import { mapping } from './mapping.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { ROUTES_MAX } from './schema.ts';
 
+/** Where a route names its own parameters. */
+const TEMPLATES: readonly string[][] = [
+  ['redirect', 'to'],
+  ['rewrite', 'path'],
+];
+
 export interface PlacedRoute {
   path: Path;
   route: Omit<Route, 'function'>;
@@ -68,10 +74,11 @@ export function routeProblems(routes: readonly OwnedRoute[], document: ManifestD
   const seen = new Map<string, { path: Path; owner: string }>();
   const ofPaths = new Map<string, number>();
   for (const { path, route, owner } of routes) {
-    const to = (route.redirect as { to?: unknown } | undefined)?.to;
-    const unknown = typeof to === 'string' ? unknownParameter(to, route.path) : undefined;
-    if (unknown !== undefined) {
-      const place = document.placeOfValue([...path.slice(0, -1), 'redirect', 'to']);
+    for (const at of TEMPLATES) {
+      const text = at.reduce<unknown>((value, key) => mapping(value)[key], { ...route, ...route.policy });
+      const unknown = typeof text === 'string' ? unknownParameter(text, route.path) : undefined;
+      if (unknown === undefined) continue;
+      const place = document.placeOfValue([...path.slice(0, -1), ...at]);
       problems.push({ ...place, message: `'{${unknown}}' is no parameter of the path ${route.path}` });
     }
     const shape = shapeOf(route.path);

@@ -2,11 +2,14 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
 import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
 
 const features = {
   cors: cors.optional(),
+  rewrite: rewrite.optional(),
+  response: response.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -14,6 +17,8 @@ export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 /** For the reference: what each looks like, in Markdown. */
 export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
   cors: corsExample,
+  rewrite: rewriteExample,
+  response: responseExample,
 };
 
 /** Keys of a route beside its path and methods. */
