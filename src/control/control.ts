@@ -15,6 +15,7 @@ import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
 import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
+import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
@@ -84,6 +85,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listInvocations(app, needs);
   readInvocation(app, needs);
   listLogs(app, needs);
+  listUsage(app, needs);
   return app;
 }
 

@@ -23,6 +23,7 @@ import {
 } from '../protocol/settings.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import { conditions } from '../protocol/policies/conditions.ts';
+import { unknownPlans } from '../protocol/policies/plans.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
@@ -143,6 +144,12 @@ export const deployRequest = z
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
     gateway: gatewaySection.optional(),
+  })
+  .superRefine(({ routes, gateway }, context) => {
+    for (const { route: index, plan } of unknownPlans(routes, gateway)) {
+      const path = index === undefined ? ['gateway', 'defaults', 'plan'] : ['routes', index, 'policy', 'plan'];
+      context.addIssue({ code: 'custom', path, message: `must be one of gateway.plans; there is no plan '${plan}'` });
+    }
   })
   .openapi('DeployRequest') satisfies z.ZodType<DeployRequest>;
 

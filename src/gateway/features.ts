@@ -2,10 +2,25 @@
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
 import { CorsFeature } from './cors/cors.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
+import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { Quotas } from './throttle/quotas.ts';
+import { ThrottleFeature } from './throttle/throttle.ts';
 
-export function gatewayFeatures(): Feature[] {
-  return [new CorsFeature(), new RewriteFeature()];
+/** What features need of the edge that they run in. */
+export interface GatewayServices {
+  quotas: Quotas;
+  limits: { throttleBucketsMax: number };
+}
+
+export function gatewayFeatures({ quotas, limits }: GatewayServices): Feature[] {
+  return [
+    new CorsFeature(),
+    new SecurityHeadersFeature(),
+    new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    // What the function sees is decided last: all others look at what the client sent.
+    new RewriteFeature(),
+  ];
 }
 
 /** The stages of a route; undefined: it has none. */

@@ -128,6 +128,19 @@ export interface DeploymentItem {
   routes: number;
 }
 
+/** What a principal has used of its plan in the day or month that is. Some seconds old: the edge writes it in batches. */
+export interface UsageItem {
+  /** What it was counted by and its id, e.g. `key:k_4f2a`, `jwt:alice`, `ip:203.0.113.7`. */
+  subject: string;
+  plan: string;
+  /** `2026-11-21` or `2026-11`, UTC. */
+  period: string;
+  used: number;
+  /** null: the plan has no such quota (any more). */
+  limit: number | null;
+  resetsAt: string;
+}
+
 export interface ArtifactAnswer {
   sha256: string;
   bytes: number;

@@ -6,6 +6,7 @@ import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import type { GatewayServices } from '../gateway/features.ts';
 import type { RouteCompiler } from '../gateway/stage.ts';
 import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
@@ -15,6 +16,7 @@ export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
+  services: GatewayServices;
   log: PlatformLog;
 }
 
@@ -23,11 +25,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features = gatewayFeatures();
-  readonly #compiler: RouteCompiler = {
-    stages: (source) => compileStages(this.#features, source),
-    local: compileLocalTarget,
-  };
+  readonly #compiler: RouteCompiler;
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -35,6 +33,8 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    const features = gatewayFeatures(options.services);
+    this.#compiler = { stages: (source) => compileStages(features, source), local: compileLocalTarget };
   }
 
   /** Resolves when the model has been read once. */

@@ -12,7 +12,7 @@ import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
 import { mapping } from './mapping.ts';
-import { routeProblems, routesOf } from './placed-routes.ts';
+import { planProblems, routeProblems, routesOf } from './placed-routes.ts';
 import type { OwnedRoute } from './placed-routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
@@ -143,7 +143,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     routes.push(...routesOf(fn['http'], [...at, 'http']).map((one) => ({ ...one, owner: `'${name}'` })));
   }
   routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
-  problems.push(...routeProblems(routes, document));
+  problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
   return problems;
 }
 

@@ -2,6 +2,8 @@
 // mistakes across routes are reported together with all others. Used by manifest.ts.
 import { CONDITION_KEYS, ROUTES_OF_PATH_MAX } from '../../protocol/policies/conditions.ts';
 import type { Conditions } from '../../protocol/policies/conditions.ts';
+import { unknownPlans } from '../../protocol/policies/plans.ts';
+import type { Plans } from '../../protocol/policies/plans.ts';
 import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import type { RoutePolicy } from '../../protocol/policies/policy.ts';
 import { unknownParameter } from '../../protocol/policies/redirect.ts';
@@ -9,7 +11,9 @@ import { TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { conditionsText } from '../../protocol/route-text.ts';
 import type { Route } from '../../protocol/settings.ts';
 import type { ManifestDocument, Path, Problem } from './document.ts';
+import { suggestion } from '../suggest.ts';
 import { mapping } from './mapping.ts';
+import { pathText } from './problems.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { ROUTES_MAX } from './schema.ts';
 
@@ -107,4 +111,22 @@ export function routeProblems(routes: readonly OwnedRoute[], document: ManifestD
     }
   }
   return problems;
+}
+
+/** Plans that routes, or the defaults of all, name and that are not among those of the gateway. */
+export function planProblems(routes: readonly PlacedRoute[], gateway: Record<string, unknown>, document: ManifestDocument): Problem[] {
+  const plans = mapping(gateway['plans']);
+  const known = { plans: plans as Plans, defaults: mapping(gateway['defaults']) };
+  return unknownPlans(
+    routes.map(({ route }) => route),
+    known,
+  ).flatMap(({ route: index, plan }) => {
+    if (typeof plan !== 'string') return [];
+    const at = [...(index === undefined ? ['gateway', 'defaults'] : routes[index]!.path.slice(0, -1)), 'plan'];
+    const names = Object.keys(plans);
+    const hint = suggestion(plan, names) || `; ${names.length === 0 ? 'there are none' : `expected one of ${names.join(', ')}`}`;
+    return [
+      { ...document.placeOfValue(at), message: `${pathText(at)} is ${JSON.stringify(plan)}, which is no plan of gateway.plans${hint}` },
+    ];
+  });
 }

@@ -5,9 +5,16 @@ import { z } from 'zod';
 import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
 import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
+import { plan, plans } from './plans.ts';
+import { securityHeaders, securityHeadersExample } from './security-headers.ts';
+import { concurrency, throttle, throttleExample } from './throttle.ts';
 
 const features = {
   cors: cors.optional(),
+  throttle: throttle.optional(),
+  concurrency: concurrency.optional(),
+  plan: plan.optional(),
+  securityHeaders: securityHeaders.optional(),
   rewrite: rewrite.optional(),
   response: response.optional(),
 };
@@ -15,8 +22,10 @@ const features = {
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
-export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
+  throttle: throttleExample,
+  securityHeaders: securityHeadersExample,
   rewrite: rewriteExample,
   response: responseExample,
 };
@@ -32,6 +41,7 @@ export const gatewaySection = z
     {
       domains: domains.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      plans: plans.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )
