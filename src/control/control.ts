@@ -21,6 +21,7 @@ import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
 import { purgeCache } from './purge-cache.ts';
 import { readCache } from './read-cache.ts';
+import { listDomains, verifyDomain } from './project-domains.ts';
 import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
@@ -82,6 +83,8 @@ export function createControl(needs: ControlNeeds): ControlApp {
   purgeCache(app, needs);
   listFunctions(app, needs);
   listVersions(app, needs);
+  listDomains(app, needs);
+  verifyDomain(app, needs);
   invokeFunction(app, needs);
   listInvocations(app, needs);
   readInvocation(app, needs);

@@ -3,6 +3,7 @@
 import { CacheFeature } from './cache/cache.ts';
 import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
+import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { StaticFiles } from './static/static-files.ts';
@@ -22,6 +23,9 @@ export function gatewayFeatures({ quotas, cache, limits }: GatewayServices): Fea
     new CorsFeature(),
     new SecurityHeadersFeature(),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    // What the function sees is decided last: all others look at what the client sent. But for the cache, which holds what the
+    // function says to what it sees.
+    new RewriteFeature(),
     new CacheFeature(cache),
   ];
 }

@@ -130,8 +130,8 @@ export interface RouteCompiler {
 export interface Feature {
   /** undefined: the route does not ask for it. */
   compile(source: RouteSource): Stage | undefined;
-  /** All routes of all projects have been compiled anew: what is held of others can go. */
-  compiled?(): void;
+  /** Routes have been compiled and will be served: all that there are of the projects `anew`. What is held of others of theirs, and of projects that are not in `all`, can go. */
+  compiled?(projects: { all: ReadonlySet<string>; anew: ReadonlySet<string> }): void;
 }
 
 export function isRefusal(verdict: LocalAnswer | Refusal): verdict is Refusal {

@@ -75,9 +75,11 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
-    model.replaceAll(projects, deployment);
-    for (const feature of this.#features) feature.compiled?.();
+    const loaded = await loadProjects(this.#client, this.#compiler, model);
+    const all = new Set(loaded.projects.map(({ name }) => name));
+    const anew = new Set(loaded.projects.filter((project) => model.project(project.name) !== project).map(({ name }) => name));
+    model.replaceAll(loaded);
+    for (const feature of this.#features) feature.compiled?.({ all, anew });
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

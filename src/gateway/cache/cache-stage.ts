@@ -9,18 +9,17 @@ import { dropHeaders } from '../flat-headers.ts';
 import type { GatewayRequest, LocalAnswer, Stage, StageSink, Verdict } from '../stage.ts';
 import { parseCacheControl } from './cache-control.ts';
 import type { Directives } from './cache-control.ts';
-import { Fill, pathOf } from './fill.ts';
-import type { Outcome, Waiter } from './fill.ts';
+import { Fill } from './fill.ts';
 import { answerFrom } from './kept-answer.ts';
-import { dropClaims, keyOf } from './key.ts';
-import type { RouteSpace } from './space.ts';
+import { dropClaims, keyOf, pathOf } from './key.ts';
+import type { Filling, Outcome, RouteSpace, Waiter } from './space.ts';
 import type { CacheStore, Entry } from './store.ts';
 
 /** Of a request that was not answered at once. */
 interface Visit {
   ended: boolean;
   fill?: Fill;
-  waiting?: { fill: Fill; waiter: Waiter };
+  waiting?: { fill: Filling; waiter: Waiter };
   /** RFC 9211: the cache had no say. */
   bypass?: string;
 }
@@ -112,7 +111,7 @@ export class CacheStage implements Stage {
     return answerFrom(entry, request, { nowMs, status: collapsed ? `hit; ttl=${ttl}; collapsed` : `hit; ttl=${ttl}` });
   }
 
-  #wait(request: GatewayRequest, primary: string, { fill, waits }: { fill: Fill; waits: number }): Promise<Verdict> {
+  #wait(request: GatewayRequest, primary: string, { fill, waits }: { fill: Filling; waits: number }): Promise<Verdict> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const visit = this.#visit(request);
     const waiter: Waiter = { request, resolve };

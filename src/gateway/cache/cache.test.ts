@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
+import { testVersion } from '../../functions/testing.ts';
 import type { Guest } from '../../functions/testing.ts';
 import { Flag, FrameType, encodeFrame, encodeMetaFrame } from '../../protocol/frames.ts';
 import type { FlatHeaders, HttpRequestMeta } from '../../protocol/frames.ts';
@@ -12,6 +13,7 @@ import type { CacheRules } from '../../protocol/policies/cache.ts';
 import type { HttpMethod } from '../../protocol/http-methods.ts';
 import { setUp as setUpGateway } from '../gateway-under-test.ts';
 import { headerIn } from '../flat-headers.ts';
+import { RewriteFeature } from '../rewrite/rewrite.ts';
 import { CacheFeature } from './cache.ts';
 import { CacheStore } from './store.ts';
 
@@ -315,6 +317,54 @@ test('nothing that is not in the key reaches the function: parameters, cookies, 
   assert.equal((await ask('/a?page=2', { cookie: 'theme=light' })).count, 2);
   assert.equal((await ask('/a?page=2', { cookie: 'theme=dark', 'x-tenant': 't' })).count, 3);
   assert.equal((await ask('/a?page=3', { cookie: 'theme=dark' })).count, 4);
+});
+
+test('what a rule rewrites is told apart by what was asked: the function sees the parameters of the route too', async () => {
+  const clock = { now: 0 };
+  const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+  await using edge = await setUpGateway(
+    {
+      onRequest: (guest, stream, given) => {
+        const { url, params } = given as HttpRequestMeta;
+        guest.answer(stream, JSON.stringify({ url, id: params['id'] }));
+      },
+    },
+    {
+      features: [new RewriteFeature(), new CacheFeature(store, () => clock.now)],
+      routes: [{ path: '/old/{id}', methods: ['GET'], function: 'f', policy: { rewrite: { path: '/new' }, cache: { ttl: '10s' } } }],
+    },
+  );
+  const ask = async (path: string) => (await edge.get(path)).body.toString();
+  assert.equal(await ask('/old/1'), '{"url":"http://p.localhost/new","id":"1"}');
+  assert.equal(await ask('/old/2'), '{"url":"http://p.localhost/new","id":"2"}');
+  assert.equal(await ask('/old/1'), '{"url":"http://p.localhost/new","id":"1"}');
+  assert.deepEqual([store.stats('p').entries, store.stats('p').hits], [2, 1]);
+  assert.equal(store.purge('p', { below: '/old/1' }).entries, 1);
+});
+
+test('what is kept goes with its route and its project, not with another deployment', () => {
+  const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+  const feature = new CacheFeature(store);
+  const compile = (path: string, ttl: string, number = 1) => {
+    const route = { path, methods: null, function: 'f', policy: { cache: { ttl } } };
+    const version = testVersion({}, 'f', number);
+    return feature.compile({ project: 'p', route, policy: route.policy, gateway: {}, version, routes: [route] });
+  };
+  const [p, none] = [new Set(['p']), new Set<string>()];
+  const [a, b] = [compile('/a', '1s'), compile('/b', '1s')];
+  feature.compiled({ all: p, anew: p });
+  assert.equal(compile('/a', '1s'), a);
+  feature.compiled({ all: p, anew: none });
+  assert.equal(compile('/b', '1s'), b, 'another project was deployed');
+  assert.notEqual(compile('/b', '2s'), b);
+  assert.notEqual(compile('/a', '1s', 2), a);
+  feature.compiled({ all: p, anew: p });
+  const again = compile('/a', '1s', 2);
+  feature.compiled({ all: p, anew: p });
+  assert.equal(compile('/a', '1s', 2), again);
+  assert.notEqual(compile('/b', '2s'), b);
+  feature.compiled({ all: none, anew: none });
+  assert.notEqual(compile('/a', '1s', 2), again);
 });
 
 test('a body, another protocol and preconditions keep the cache out', async () => {

@@ -53,18 +53,15 @@ export class CacheFeature implements Feature {
     return stage;
   }
 
-  compiled(): void {
-    const projects = new Set<string>();
+  compiled({ all, anew }: { all: ReadonlySet<string>; anew: ReadonlySet<string> }): void {
     for (const [key, held] of this.#held) {
-      if (!held.seen) {
+      const { name } = held.space.project;
+      if (!all.has(name) || (anew.has(name) && !held.seen)) {
         held.space.close();
         this.#held.delete(key);
-      } else {
-        held.seen = false;
-        projects.add(held.space.project.name);
-      }
+      } else held.seen = false;
     }
-    this.#store.keepProjects(projects);
+    this.#store.keepProjects(all);
   }
 
   #pathsOf({ routes, gateway }: RouteSource): ReadonlySet<string> {

@@ -17,20 +17,12 @@ import type { GatewayRequest, StageSink } from '../stage.ts';
 import { judge } from './judgement.ts';
 import type { Keep } from './judgement.ts';
 import { answerFrom, conditionsOf, keptHeaders, only304, tagsOf, updatedHeaders, visibleHeaders } from './kept-answer.ts';
-import { variantOf } from './key.ts';
-import type { RouteSpace } from './space.ts';
+import { pathOf, variantOf } from './key.ts';
+import type { Filling, Outcome, RouteSpace, Waiter } from './space.ts';
 import { costOf } from './store.ts';
 import type { Entry } from './store.ts';
 
-/** look: it is kept now. go: ask for yourself. An entry: take that. */
-export type Outcome = 'look' | 'go' | Entry;
-
-export interface Waiter {
-  request: GatewayRequest;
-  resolve: (outcome: Outcome) => void;
-}
-
-export interface FillOptions {
+interface FillOptions {
   space: RouteSpace;
   request: GatewayRequest;
   primary: string;
@@ -45,12 +37,12 @@ export interface FillOptions {
   background: boolean;
 }
 
-export const WAITERS_MAX = 10_000;
-export const WAIT_MS = 10_000;
+const WAITERS_MAX = 10_000;
+const WAIT_MS = 10_000;
 const FAILURES = new Set([500, 502, 503, 504]);
 const NOTHING = Buffer.alloc(0);
 
-export class Fill implements StageSink {
+export class Fill implements StageSink, Filling {
   readonly #options: FillOptions;
   readonly #purges: number;
   readonly #askedAtMs: number;
@@ -74,21 +66,15 @@ export class Fill implements StageSink {
     this.#askedAtMs = options.space.now();
   }
 
-  get over(): boolean {
-    return this.#state === 'over';
-  }
-
   /** The client that the answer is for. */
   set client(sink: CallSink) {
     this.#client = sink;
   }
 
-  /** False: no more may wait, or no longer. */
   get takesWaiters(): boolean {
     return (this.#state === 'asked' || this.#state === 'keeping' || this.#state === 'sharing') && this.#waiters.size < WAITERS_MAX;
   }
 
-  /** Resolves at the latest after WAIT_MS. */
   wait(waiter: Waiter): void {
     this.#waiters.add(waiter);
     this.#timer ??= setTimeout(() => {
@@ -204,7 +190,7 @@ export class Fill implements StageSink {
     this.#state = end ? 'over' : 'passing';
     this.#settle('go');
     // Nobody is left who wants it.
-    if (!end && this.#client === undefined) this.#call?.abandon();
+    if (!end && this.#client === undefined) this.#itsCall()?.abandon();
   }
 
   #complete(): boolean {
@@ -313,12 +299,12 @@ export class Fill implements StageSink {
     } else client.head(this.#status, out, body, end);
   }
 
-  get #call(): Call | undefined {
+  #itsCall(): Call | undefined {
     return this.call ?? this.#options.request.call;
   }
 
   #consumed(bytes: number): void {
-    this.#call?.consumed(bytes);
+    this.#itsCall()?.consumed(bytes);
   }
 
   #letGo(): void {
@@ -356,18 +342,5 @@ export class Fill implements StageSink {
       const same = mine === '' || variantOf(waiter.request, this.#vary, space.rules) === mine;
       waiter.resolve(same ? outcome : 'go');
     }
-  }
-}
-
-/** As it is routed, e.g. for `/a%62/?x` `/ab`. */
-export function pathOf(target: string): string {
-  const end = target.indexOf('?');
-  const path = end < 0 ? target : target.slice(0, end);
-  const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
-  if (!plain.includes('%')) return plain;
-  try {
-    return decodeURIComponent(plain);
-  } catch {
-    return plain;
   }
 }

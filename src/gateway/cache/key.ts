@@ -3,7 +3,6 @@
 // take host, path or method from though the gateway vouches for none of them (https://portswigger.net/research/practical-web-cache-poisoning).
 // Invariant: keys of different requests differ, since no part of them may contain the separator; a long one is hashed.
 import { hash } from 'node:crypto';
-import type { TLSSocket } from 'node:tls';
 import type { Principal } from '../../protocol/principal.ts';
 import { dropHeaders } from '../flat-headers.ts';
 import type { GatewayRequest } from '../stage.ts';
@@ -33,9 +32,12 @@ const CLAIMED = new Set([
 
 /** Changes what the function will see of the request, if need be, and answers the key. */
 export function keyOf(request: GatewayRequest, rules: CompiledRules): string {
+  // The function may see what was asked by the parameters of the route, though it is called at another path.
+  const rewritten = request.target !== request.asked;
   if (rules.query !== undefined) request.target = withParameters(request.target, rules.query);
-  const secure = (request.incoming.socket as TLSSocket).encrypted === true;
+  const secure = 'encrypted' in request.incoming.socket;
   let key = `${secure ? 's' : ''}${request.host.toLowerCase()}${NEXT}${request.target}`;
+  if (rewritten) key += `${NEXT}${request.asked.split('?', 1)[0]}`;
   for (const name of rules.headers) key += NEXT + (request.header(name) ?? MISSING);
   if (request.incoming.headers.cookie !== undefined) onlyCookies(request, rules.cookies);
   if (rules.cookies.length > 0) key += NEXT + (request.incoming.headers.cookie === undefined ? MISSING : cookieIn(request));
@@ -57,6 +59,19 @@ export function variantOf(request: GatewayRequest, vary: readonly string[], rule
 /** What nobody vouches for is kept from the function. */
 export function dropClaims(request: GatewayRequest): void {
   dropHeaders(request.headers, CLAIMED);
+}
+
+/** As it is routed, e.g. for `/a%62/?x` `/ab`. */
+export function pathOf(target: string): string {
+  const end = target.indexOf('?');
+  const path = end < 0 ? target : target.slice(0, end);
+  const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+  if (!plain.includes('%')) return plain;
+  try {
+    return decodeURIComponent(plain);
+  } catch {
+    return plain;
+  }
 }
 
 /** Of a path and query: the parameters that are named, as they stand, in their order. */

@@ -2,10 +2,26 @@
 // apart, and what is being fetched. Invariant: once closed (the route or its function changed) nothing is added any more.
 // Held by cache.ts, filled by fill.ts.
 import type { GatewayRequest } from '../stage.ts';
-import type { Fill } from './fill.ts';
 import { variantOf } from './key.ts';
 import type { CompiledRules } from './rules.ts';
 import type { CacheStore, Entry, ProjectCache } from './store.ts';
+
+/** What came of waiting: look, it is kept now; go, ask for yourself; an entry, take that. */
+export type Outcome = 'look' | 'go' | Entry;
+
+export interface Waiter {
+  request: GatewayRequest;
+  resolve: (outcome: Outcome) => void;
+}
+
+/** A call whose answer others may wait for (fill.ts). */
+export interface Filling {
+  /** False: no more may wait, or no longer. */
+  readonly takesWaiters: boolean;
+  /** Ends at the latest after some seconds. */
+  wait(waiter: Waiter): void;
+  stopWaiting(waiter: Waiter): void;
+}
 
 interface Slot {
   /** All names that answers of this key ever had in Vary, sorted. */
@@ -27,7 +43,7 @@ export class RouteSpace {
   readonly now: () => number;
   closed = false;
   /** By key and variant: what others may wait for. */
-  readonly fills = new Map<string, Fill>();
+  readonly fills = new Map<string, Filling>();
   readonly #slots = new Map<string, Slot>();
   readonly #unkept = new Map<string, number>();
   readonly #forget = (entry: Entry): void => this.#forgetEntry(entry);

@@ -49,7 +49,7 @@ const rules = z
         )
         .optional()
         .describe(
-          'What makes two requests different, beyond host and path, which always do, and the principal that `auth` found (but see `public`).',
+          'What makes two requests different, beyond host and path, which always do, and the principal that `auth` found (but see `public`): `query`, parameters (without it all; the function sees no others, so that nobody can slip one into the answer of the rest), `headers`, beside those that the answer names in Vary, and `cookies` (the function sees no others).',
         ),
       public: yesOrNo
         .optional()

@@ -3,6 +3,8 @@
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
 import { cache, cacheExample } from './cache.ts';
+import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
+import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
 import { plan, plans } from './plans.ts';
 import { securityHeaders, securityHeadersExample } from './security-headers.ts';
@@ -15,6 +17,8 @@ const features = {
   plan: plan.optional(),
   securityHeaders: securityHeaders.optional(),
   cache: cache.optional(),
+  rewrite: rewrite.optional(),
+  response: response.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -25,6 +29,8 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   throttle: throttleExample,
   securityHeaders: securityHeadersExample,
   cache: cacheExample,
+  rewrite: rewriteExample,
+  response: responseExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -36,6 +42,7 @@ export type RoutePolicy = z.infer<typeof routePolicy>;
 export const gatewaySection = z
   .strictObject(
     {
+      domains: domains.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
       plans: plans.optional(),
     },
