@@ -18,7 +18,7 @@ export interface Config {
   httpsRedirect: boolean;
   /** Folder of certificates and keys; absolute. */
   tlsCertificates: string | null;
-  /** Names to get certificates for by ACME (RFC 8555), beside those of projects; where, under whose address, and how it is proved. */
+  /** Names to get certificates for by ACME (RFC 8555), `projects`: the domains of projects too; where, under whose address, and how it is proved. */
   acmeDomains: string[];
   acmeDirectory: string;
   acmeEmail: string | null;
@@ -43,6 +43,10 @@ export interface Config {
   egressPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
+  /** Suffixes of domains that projects are served at without a proof of ownership. */
+  domainsTrusted: string[];
+  /** Asked for the proofs of domains; null: those of /etc/resolv.conf. */
+  domainResolvers: string[] | null;
   limits: Limits;
 }
 
@@ -105,6 +109,11 @@ export interface Limits {
   /** Connections of one sandbox to the network, and of all, at the same time. */
   egressConnectionsPerSandboxMax: number;
   egressConnectionsMax: number;
+  /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
+  cacheBytesMax: number;
+  projectCacheBytesMax: number;
+  /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
+  filesBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

@@ -52,7 +52,7 @@ export const GATEWAY_SETTINGS: { [K in GatewayKeys]: Setting<Config[K]> } = {
   acmeDomains: {
     variable: 'VIRGA_ACME_DOMAINS',
     meaning:
-      'Names to get certificates for by ACME, with commas between, e.g. `example.com,www.example.com`. They are to lead to this node.',
+      'Names to get certificates for by ACME, with commas between, e.g. `example.com,www.example.com`. They are to lead to this node. `projects` among them: all proven domains of projects, but for wildcards, which cannot be proved by HTTP.',
     default: () => [],
     defaultText: 'none',
     parse: domains,

@@ -1,5 +1,6 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
@@ -12,6 +13,7 @@ export interface ControlContext {
   limits: ControlLimits;
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
+  domains: DomainProofs;
   urls: ControlUrls;
   log: PlatformLog;
   /** Unix ms. */
@@ -47,6 +49,13 @@ export interface ControlLimits {
   retentionHours: number;
 }
 
+export interface DomainProofs {
+  /** Suffixes of names that need none. */
+  trusted: readonly string[];
+  /** The TXT records of a name; none: an empty list. */
+  lookUp(name: string): Promise<string[]>;
+}
+
 export interface ControlUrls {
   /** e.g. `http://127.0.0.1:8081`. */
   control: string;
@@ -66,6 +75,9 @@ export interface EdgeClient {
   /** undefined while the edge does not answer. */
   certificates(): Promise<CertificateStats | undefined>;
   invoke(call: EdgeInvocation): Promise<EdgeAnswer>;
+  cacheStats(project: string): Promise<CacheStats>;
+  /** Drops answers that the gateway has kept. */
+  purgeCache(project: string, what: { path?: string | undefined; tag?: string | undefined }): Promise<CachePurged>;
 }
 
 export interface EdgeInvocation {

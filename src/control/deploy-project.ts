@@ -15,7 +15,7 @@ import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
 import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'urls' | 'log'>;
+type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
 
 export function deployProject(app: ControlApp, needs: Needs): void {
   operation(
@@ -35,7 +35,7 @@ export function deployProject(app: ControlApp, needs: Needs): void {
         201: { description: 'A new deployment is current.', schema: answerSchema },
         200: { description: 'Nothing changed, or this was a dry run.', schema: answerSchema },
       },
-      errors: ['artifacts_missing', 'setting_not_enforceable', 'request_too_large', 'conflict'],
+      errors: ['artifacts_missing', 'setting_not_enforceable', 'domain_taken', 'request_too_large', 'conflict'],
     },
     async ({ params: { project }, query, body, principal }, c) => {
       const problems = routeProblems(body);
@@ -60,10 +60,20 @@ export function deployProject(app: ControlApp, needs: Needs): void {
           functions,
           fresh,
         } as const;
-        return await settle(sql, { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, dryRun }, { ...needs, stats });
+        return await settle(
+          sql,
+          { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, folders: usedFolders(body), dryRun },
+          { ...needs, stats },
+        );
       }
     },
   );
+}
+
+/** Those that a route serves; undefined: there are none. */
+function usedFolders({ routes, folders = {} }: DeployRequest): Record<string, string> | undefined {
+  const served = new Set(routes.flatMap((route) => (route.static === undefined ? [] : [route.static.folder])));
+  return served.size === 0 ? undefined : Object.fromEntries(Object.entries(folders).filter(([folder]) => served.has(folder)));
 }
 
 /** The version of each function of the request: the current one, an earlier one, or one that is to be made. */

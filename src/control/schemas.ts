@@ -22,8 +22,10 @@ import {
   SHA256_PATTERN,
 } from '../protocol/settings.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
+import { conditions } from '../protocol/policies/conditions.ts';
 import { unknownPlans } from '../protocol/policies/plans.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
+import { staticFolder } from '../protocol/policies/static.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
@@ -32,7 +34,8 @@ const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmp
   SETTING_LIMITS;
 
 export const FUNCTIONS_MAX = 1_000;
-export const ROUTES_MAX = 5_000;
+const FOLDERS_MAX = 100;
+export const ROUTES_MAX = 20_000;
 
 export const name = z.string().regex(NAME_PATTERN, `must be a name: ${NAME_RULE}`);
 export const sha256 = z.string().regex(SHA256_PATTERN, 'must be a sha256: 64 lower-case hexadecimal digits');
@@ -122,7 +125,14 @@ export const settings = z
 
 const methods = z.array(z.enum(HTTP_METHODS)).min(1).max(HTTP_METHODS.length).nullable();
 export const route = z
-  .strictObject({ path: z.string().max(1_024), methods, function: name.optional(), ...targetShape, policy: routePolicy.optional() })
+  .strictObject({
+    path: z.string().max(1_024),
+    methods,
+    function: name.optional(),
+    ...targetShape,
+    conditions: conditions.optional(),
+    policy: routePolicy.optional(),
+  })
   .refine(
     (one) => (['function', ...TARGET_KEYS] as const).filter((key) => one[key] !== undefined).length === 1,
     `must have exactly one target: function or ${TARGET_RULE}`,
@@ -136,6 +146,10 @@ export const deployRequest = z
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
     gateway: gatewaySection.optional(),
+    folders: z
+      .record(staticFolder, sha256)
+      .refine((folders) => Object.keys(folders).length <= FOLDERS_MAX, `must have at most ${FOLDERS_MAX} folders`)
+      .optional(),
   })
   .superRefine(({ routes, gateway }, context) => {
     for (const { route: index, plan } of unknownPlans(routes, gateway)) {
@@ -147,7 +161,7 @@ export const deployRequest = z
 
 export const change = z
   .object({
-    kind: z.enum(['project', 'function', 'route', 'gateway']),
+    kind: z.enum(['project', 'function', 'route', 'gateway', 'folder']),
     name: z.string(),
     change: z.enum(['create', 'update', 'remove', 'none']),
     detail: z.array(z.string()),
@@ -175,7 +189,7 @@ export const functionItem = z
     settings,
     artifact: z.string(),
     createdAt: time,
-    routes: z.array(z.object({ path: z.string(), methods })),
+    routes: z.array(z.object({ path: z.string(), methods, conditions: conditions.optional() })),
   })
   .openapi('Function') satisfies z.ZodType<FunctionItem>;
 
@@ -259,4 +273,4 @@ export function pageOf<T>(item: z.ZodType<T>): z.ZodType<Page<T>> {
 }
 
 /** An optional property of a schema may also be given as undefined. */
-type Loose<T> = { [K in keyof T]: T[K] extends (infer Item)[] ? Loose<Item>[] : undefined extends T[K] ? T[K] | undefined : T[K] };
+export type Loose<T> = { [K in keyof T]: T[K] extends (infer Item)[] ? Loose<Item>[] : undefined extends T[K] ? T[K] | undefined : T[K] };

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Call, CallSink } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
 import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
@@ -118,7 +119,7 @@ export class Gateway {
     const routed = this.#route(request, head.host);
     if (entry !== undefined) entry.routed = routed;
     if (routed.kind === 'preflight') {
-      const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
+      const admission = new Admission(request, { head, routed: routed.routed, id, requestId }, this.#callBehind);
       this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
       return;
     }
@@ -140,7 +141,7 @@ export class Gateway {
       return;
     }
     if (routed.stages !== undefined) {
-      const admission = new Admission(request, { head, routed, id, requestId });
+      const admission = new Admission(request, { head, routed, id, requestId }, this.#callBehind);
       if (entry !== undefined) entry.admission = admission;
       this.#admit(response, head, admission, { routed, expectsContinue });
       return;
@@ -274,23 +275,32 @@ export class Gateway {
   }
 
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
-    const { request, response } = exchange;
-    if (response.destroyed) return;
+    if (exchange.response.destroyed) return;
     const call = this.#options.engine.invoke(callRequest(exchange, head, routed, { id, body, bodyEnds }));
     if (call instanceof VirgaError) {
-      respondError(response, call, { requestId: exchange.requestId, close: !request.complete, admission: exchange.admission });
-      request.resume();
+      // A stage around the call may have something in its place.
+      exchange.sink.failed(call, false);
       return;
     }
     exchange.call = call;
+    if (exchange.admission !== undefined) exchange.admission.call = call;
   }
+
+  /** A call for a request whose client has its answer already, or is not to wait for this one. */
+  readonly #callBehind = (admission: Admission, sink: CallSink): Call | VirgaError => {
+    const { incoming, requestId } = admission;
+    const head = { ...admission.head, headers: [...admission.headers] };
+    const routed = { ...admission.routed, target: admission.target };
+    const asked = { request: incoming, requestId, heldBytes: 0, sink };
+    return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
+  };
 
   #route(request: IncomingMessage, host: string): RouteResult {
     return route(this.#options.model, {
       method: request.method ?? 'GET',
       target: request.url ?? '/',
       host,
-      toCome: request.headers['access-control-request-method'],
+      headers: request.headers,
     });
   }
 
@@ -327,7 +337,7 @@ export class Gateway {
       this.#carry(asked, version);
       return;
     }
-    const admission = new Admission(request, { head, routed: version, id, requestId });
+    const admission = new Admission(request, { head, routed: version, id, requestId }, this.#callBehind);
     if (entry !== undefined) entry.admission = admission;
     admission.follow(socket);
     const go = (verdict: Verdict): void => {

@@ -8,7 +8,7 @@ import type { Routed } from './route.ts';
 import type { UpgradeExchange } from './upgrade.ts';
 
 export function callRequest(
-  exchange: Exchange | UpgradeExchange,
+  exchange: Pick<Exchange | UpgradeExchange, 'request' | 'requestId' | 'heldBytes' | 'sink'>,
   head: RequestHead,
   routed: Routed,
   { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },

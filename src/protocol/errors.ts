@@ -26,10 +26,14 @@ export const ERRORS = {
   artifact_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The artifact was never uploaded.' },
   invocation_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no record of this invocation (any more).' },
   route_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No route of the project matches this path.' },
+  file_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The folder that the route serves has no such file.' },
   method_not_allowed: { status: 405, fault: 'caller', retry: 'no', meaning: 'The path exists, but not with this method; `Allow` lists those that do.' },
+  domain_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no such domain; `virga domains` lists those that it has.' },
   request_timeout: { status: 408, fault: 'caller', retry: 'now', meaning: 'The request, or its body, came slower than this node waits.' },
   conflict: { status: 409, fault: 'caller', retry: 'later', meaning: 'Something else changed the same thing at the same time.' },
   artifacts_missing: { status: 409, fault: 'caller', retry: 'no', meaning: 'The deployment names artifacts that were not uploaded; `detail.missing` lists them.' },
+  domain_taken: { status: 409, fault: 'caller', retry: 'no', meaning: 'The domain belongs to another project of this node.' },
+  domain_not_proven: { status: 409, fault: 'caller', retry: 'later', meaning: 'The TXT record that proves the ownership of a domain is not there (yet); `virga domains` shows it.' },
   request_too_large: { status: 413, fault: 'caller', retry: 'no', meaning: 'The body is larger than the limit that the message names.' },
   artifact_too_large: { status: 413, fault: 'caller', retry: 'no', meaning: 'The artifact is larger than the server accepts.' },
   url_too_long: { status: 414, fault: 'caller', retry: 'no', meaning: 'The URL is longer than this node accepts (`VIRGA_LIMIT_URL_BYTES`).' },
@@ -59,6 +63,7 @@ export const ERRORS = {
   unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'Virga is starting, stopping, or lacks something it needs; the message says what.' },
   sandbox_unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'No sandbox could be started on this node; the message says why.' },
   function_timeout: { status: 504, fault: 'function', retry: 'no', meaning: 'The function did not answer within its `timeout`; its instance was killed.' },
+  not_cached: { status: 504, fault: 'caller', retry: 'no', meaning: 'The request takes only an answer that the gateway has kept (`Cache-Control: only-if-cached`), and there is none.' },
   disk_full: { status: 507, fault: 'platform', retry: 'later', meaning: 'The disk with the data folder is full; nothing was changed. Free some space.' },
 } as const satisfies Record<string, Entry>;
 

@@ -5,6 +5,7 @@
 import { EGRESS_DEFAULT } from './egress.ts';
 import type { Egress } from './egress.ts';
 import type { HttpMethod } from './http-methods.ts';
+import type { Conditions } from './policies/conditions.ts';
 import type { GatewaySection, RoutePolicy } from './policies/policy.ts';
 import type { LocalTargets } from './policies/targets.ts';
 
@@ -125,6 +126,8 @@ export interface Route extends LocalTargets {
   /** null: every method. GET implies HEAD. */
   methods: HttpMethod[] | null;
   function?: string | undefined;
+  /** What a request has to have beside path and method; absent: nothing. */
+  conditions?: Conditions | undefined;
   /** What the gateway does for it beside calling the function; absent: what it does for all routes of the project. */
   policy?: RoutePolicy | undefined;
 }
@@ -135,6 +138,8 @@ export interface ProjectState {
   routes: Route[];
   /** Absent: nothing is said of it. */
   gateway?: GatewaySection | undefined;
+  /** Of routes with `static`: folder → sha256 of its artifact. Absent: there are none. */
+  folders?: Record<string, string> | undefined;
 }
 
 /** One function in a deploy request. The artifact was uploaded before. */
@@ -147,6 +152,8 @@ export interface DeployRequest {
   functions: Record<string, DeployFunction>;
   routes: Route[];
   gateway?: GatewaySection | undefined;
+  /** Of routes with `static`: folder → sha256 of its artifact, which was uploaded before. */
+  folders?: Record<string, string> | undefined;
 }
 
 export const NAME_PATTERN = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;

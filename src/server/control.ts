@@ -9,6 +9,7 @@ import { ArtifactsInUse } from '../control/artifacts-in-use.ts';
 import type { ControlLimits, ControlUrls, PlatformLog } from '../control/context.ts';
 import { createControl } from '../control/control.ts';
 import type { ControlNeeds } from '../control/control.ts';
+import { provenDomains } from '../control/domains.ts';
 import { EdgeSocket } from '../control/edge-client.ts';
 import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
@@ -24,6 +25,7 @@ import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { StartError } from './start-error.ts';
+import { txtLookup } from './txt-lookup.ts';
 
 const CONNECTIONS_MAX = 16;
 /** A list that walks too far is stopped; the answer says how to narrow it down. */
@@ -51,6 +53,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       edge,
       limits,
       egressPrivate: config.egressPrivate,
+      domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
       urls: urlsOf(config),
       log,
       now: Date.now,
@@ -91,7 +94,10 @@ async function renewalsOf(
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   return new Renewals({
     records: new CertificateRecords(records, sealing),
-    names: async () => config.acmeDomains,
+    names: async () => {
+      const own = config.acmeDomains.filter((name) => name !== 'projects');
+      return own.length === config.acmeDomains.length ? own : [...own, ...(await provenDomains(records))];
+    },
     directory: config.acmeDirectory,
     email: config.acmeEmail,
     ca: config.acmeCa === null ? undefined : await readCa(config.acmeCa),

@@ -13,15 +13,18 @@ import { AccessLog } from '../gateway/access-log/access-log.ts';
 import { LogFile } from '../gateway/access-log/log-file.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
+import { CacheStore } from '../gateway/cache/store.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { StaticFiles } from '../gateway/static/static-files.ts';
 import { ClientLimit } from '../gateway/throttle/client-limit.ts';
 import { Quotas } from '../gateway/throttle/quotas.ts';
 import { addUsage, loadUsage } from '../observe/usage-counters.ts';
-import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
+import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { Certificates } from './certificates.ts';
+import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
@@ -42,13 +45,16 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     countersMax: throttleBucketsMax,
     log,
   });
-  const feed = new ReadModelFeed({
-    connection,
-    model,
-    engine,
-    services: { quotas, limits: config.limits, httpsPort: config.httpsPort ?? 443 },
-    log,
+  const artifacts = new ArtifactFolders({
+    folder: join(config.dataFolder, 'artifacts'),
+    compiledFolder: join(config.dataFolder, 'compiled'),
+    blobs: blobsOf(config),
+    limits: config.limits,
   });
+  const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
+  const cache = new CacheStore(config.limits);
+  const services = { quotas, cache, files, limits: config.limits, httpsPort: config.httpsPort ?? 443 };
+  const feed = new ReadModelFeed({ connection, model, engine, services, log });
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
@@ -85,6 +91,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     engine,
     model,
     invokeBytesMax: config.limits.invokeBytesMax,
+    cache,
     refresh: () => feed.refresh(),
     version: (name) => loadVersion(lookups, name),
     certificates,

@@ -57,6 +57,11 @@ export class CertificateRecords implements Challenges {
     return rows;
   }
 
+  /** Of other names than these, what serves nobody any more. */
+  async forget(names: readonly string[]): Promise<void> {
+    await this.#sql.query('delete from certificates where not name = any($1) and (not_after is null or not_after < now())', [names]);
+  }
+
   /** Whether this node may work on it now. */
   async claim(name: string, seconds: number): Promise<boolean> {
     const { rowCount } = await this.#sql.query(

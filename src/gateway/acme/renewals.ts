@@ -27,7 +27,8 @@ const RENEW_AT = 2 / 3;
 /** Part of a certificate's life by which its renewal may come earlier. */
 const JITTER = 0.05;
 const CLAIM_S = 600;
-const ROUND_MS = { least: 250, most: 60_000 };
+/** Names come and go with deployments. */
+const ROUND_MS = { least: 250, most: 5_000 };
 const RETRY_MS = { first: 60_000, most: 12 * 3_600_000 };
 
 export class Renewals {
@@ -69,6 +70,7 @@ export class Renewals {
   /** Answers when the next is due, ms from now. */
   async #round(): Promise<number> {
     const names = [...new Set(await this.#options.names())].toSorted();
+    await this.#options.records.forget(names);
     const due = await this.#due(names);
     for (const { name, failures } of due) {
       if (this.#stop.signal.aborted) return 0;

@@ -16,6 +16,19 @@ interface Listed {
   items: { names: string[]; origin: string; issuer: string | null; state: string; validUntil: string | null; lastError: string | null }[];
 }
 
+const PROJECT = {
+  'virga.yaml': `
+project: shop
+gateway:
+  domains: [alpn.test, "*.alpn.test"]
+functions:
+  web:
+    source: web.mjs
+    http: [/]
+`,
+  'web.mjs': `export default { fetch: () => new Response('hello') };`,
+};
+
 let folder: string;
 let authority: Authority;
 before(async () => {
@@ -83,7 +96,9 @@ test('by tls-alpn-01 too, beside clients of HTTPS; what was got is there after a
     edgePort,
     args: ['--https-port', String(httpsPort)],
     env: {
-      VIRGA_ACME_DOMAINS: 'alpn.test',
+      // Those of projects: `*.alpn.test` cannot be had like this.
+      VIRGA_ACME_DOMAINS: 'projects',
+      VIRGA_DOMAINS_TRUSTED: 'alpn.test,*.alpn.test',
       VIRGA_ACME_DIRECTORY: acme.directory,
       VIRGA_ACME_CA: authority.file,
       VIRGA_ACME_CHALLENGE: 'tls-alpn-01',
@@ -92,6 +107,8 @@ test('by tls-alpn-01 too, beside clients of HTTPS; what was got is there after a
   let serial: string | undefined;
   {
     await using virga = await startVirga(options);
+    const deployed = await virga.deploy(PROJECT);
+    assert.equal(deployed.code, 0, deployed.stderr);
     serial = await until(() => serialOf(httpsPort, 'alpn.test', acme.root));
     assert.deepEqual(
       (await listed(virga)).map(({ names, origin, state, lastError }) => [names, origin, state, lastError]),
