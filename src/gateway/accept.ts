@@ -15,6 +15,7 @@ import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
 import { Admission } from './admit.ts';
 import { Connections } from './connections.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
+import { comesTooLate } from './last-answer.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
@@ -90,6 +91,10 @@ export class Gateway {
   }
 
   #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    if (comesTooLate(request)) {
+      request.resume();
+      return;
+    }
     if (this.#draining) response.shouldKeepAlive = false;
     this.#connections.used(response);
     // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
@@ -103,7 +108,7 @@ export class Gateway {
       request.resume();
       return;
     }
-    const routed = this.#route(request, head.host);
+    const routed = this.#route(request, head.host, head.problem);
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
       this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
@@ -116,7 +121,8 @@ export class Gateway {
       return;
     }
     if (routed.kind === 'failed') {
-      respondError(response, routed.error, { requestId, ...(routed.allow === undefined ? {} : { allow: routed.allow }) });
+      const close = head.problem !== undefined;
+      respondError(response, routed.error, { requestId, close, ...(routed.allow === undefined ? {} : { allow: routed.allow }) });
       request.resume();
       return;
     }
@@ -253,7 +259,8 @@ export class Gateway {
     exchange.call = call;
   }
 
-  #route(request: IncomingMessage, host: string): RouteResult {
+  #route(request: IncomingMessage, host: string, problem?: string): RouteResult {
+    if (problem !== undefined) return { kind: 'failed', error: new VirgaError('invalid_request', problem) };
     return route(this.#options.model, {
       method: request.method ?? 'GET',
       target: request.url ?? '/',
@@ -267,7 +274,7 @@ export class Gateway {
     const protocol = protocolOf(request);
     if (protocol === undefined || request.method === 'OPTIONS') return false;
     if (protocol.toLowerCase() === 'websocket') return true;
-    const routed = this.#route(request, request.headers.host ?? '');
+    const routed = this.#route(request, request.headers.host || 'localhost');
     return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
   }
 
@@ -277,7 +284,7 @@ export class Gateway {
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
-    const routed = this.#route(request, head.host);
+    const routed = this.#route(request, head.host, head.problem);
     const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
     const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
     if (version instanceof VirgaError) {

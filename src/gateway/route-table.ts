@@ -130,6 +130,8 @@ function find(
     if (found !== undefined) return found;
     values.pop();
   }
+  // A parameter never begins with a slash.
+  if (segment === '') return undefined;
   const greedy = takes(node.greedy, method, allow);
   if (greedy !== undefined) values.push(segments.slice(at).join('/'));
   return greedy;
