@@ -273,12 +273,18 @@ export class Gateway {
   #mayUpgrade(request: IncomingMessage): boolean {
     const protocol = protocolOf(request);
     if (protocol === undefined || request.method === 'OPTIONS') return false;
+    // Pipelined behind a request whose answer is under way: the connection cannot become another's in the middle of it.
+    if (Boolean(Reflect.get(request.socket, '_httpMessage'))) return false;
     if (protocol.toLowerCase() === 'websocket') return true;
     const routed = this.#route(request, request.headers.host || 'localhost');
     return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
+    if (comesTooLate(request)) {
+      socket.destroy();
+      return;
+    }
     this.#connections.handedOver(request.socket);
     const head = readHead(request);
     const id = newId('inv');

@@ -168,6 +168,14 @@ const upgrades: AbuseCase[] = [
   },
 ];
 
+// Found by fuzzing: it ended the edge.
+upgrades.push({
+  name: 'an upgrade that is pipelined behind a request is a request',
+  send: `${GET}\r\n${GET}Connection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n`,
+  answers: [200, 200],
+  seen: ['GET /echo', 'GET /echo'],
+});
+
 const garbage: AbuseCase[] = [
   { name: 'the preface of HTTP/2', send: 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', answers: [400] },
   { name: 'the hello of TLS', send: Buffer.from(`1603010200010001fc0303${'5a'.repeat(500)}`, 'hex'), answers: [400] },

@@ -17,11 +17,14 @@ export interface Exchange {
 
 const TIMEOUT_MS = 8_000;
 
-/** Sends the pieces one by one and reads until the other side closes; `halfClose`: this side says that no more will come. */
+/** A client that sends nonsense cannot know when its answer is there: after so long a silence it says that no more will come. */
+const SILENCE_MS = 40;
+
+/** Sends the pieces one by one and reads until the other side closes; `halfClose`: this side says that no more will come, or says so after a silence. */
 export async function exchange(
   port: number,
   pieces: readonly (string | Buffer)[],
-  options: { halfClose?: boolean | undefined } = {},
+  options: { halfClose?: boolean | 'late' | undefined } = {},
 ): Promise<Exchange> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   socket.setNoDelay(true);
@@ -32,6 +35,11 @@ export async function exchange(
     await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
   }
   if (options.halfClose === true) socket.end();
+  if (options.halfClose === 'late') {
+    const silence = setTimeout(() => socket.end(), SILENCE_MS);
+    socket.on('data', () => silence.refresh());
+    socket.on('close', () => clearTimeout(silence));
+  }
   return parse(await closed);
 }
 
