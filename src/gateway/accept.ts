@@ -2,8 +2,8 @@
 // small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
 // admit → engine.invoke → instance.run → guest.
 // Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { CallRequest } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
@@ -274,7 +274,7 @@ export class Gateway {
     const protocol = protocolOf(request);
     if (protocol === undefined || request.method === 'OPTIONS') return false;
     // Pipelined behind a request whose answer is under way: the connection cannot become another's in the middle of it.
-    if (Boolean(Reflect.get(request.socket, '_httpMessage'))) return false;
+    if (Reflect.get(request.socket, '_httpMessage') instanceof ServerResponse) return false;
     if (protocol.toLowerCase() === 'websocket') return true;
     const routed = this.#route(request, request.headers.host || 'localhost');
     return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);

@@ -15,13 +15,11 @@ export function pathSegments(path: string): string[] | string {
   if (!TO_LOOK_AT.test(path)) return segmentsOf(path);
   const shown = path.slice(0, 200);
   if (path.includes('\\')) return `the path '${shown}' has a backslash in it; write it as %5C`;
-  // oxlint-disable-next-line no-control-regex
   if (/[\0-\x20\x7f-\uffff]/.test(path)) return `the path '${shown}' has a character in it that has to be percent-encoded`;
   const segments = segmentsOf(path);
   for (const [index, raw] of segments.entries()) {
     const segment = decoded(raw);
     if (segment === undefined) return `the path '${shown}' has a malformed percent-encoding`;
-    // oxlint-disable-next-line no-control-regex
     if (/[\0-\x1f\x7f]/.test(segment)) return `the path '${shown}' has a control character encoded in it`;
     if (DOTS.test(segment)) return `the path '${shown}' has a dot segment ('.' or '..')`;
     if (segment.startsWith('/') || segment.startsWith('\\')) return `the path '${shown}' has a segment that begins with an encoded slash`;

@@ -48,8 +48,8 @@ export function unknownPlans(
 ): { route: number | undefined; plan: string }[] {
   const known = gateway?.plans ?? {};
   return [undefined, ...routes.keys()].flatMap((route) => {
-    const plan = route === undefined ? gateway?.defaults?.plan : routes[route]!.policy?.plan;
-    return plan === undefined || Object.hasOwn(known, plan) ? [] : [{ route, plan }];
+    const named = route === undefined ? gateway?.defaults?.plan : routes[route]!.policy?.plan;
+    return named === undefined || Object.hasOwn(known, named) ? [] : [{ route, plan: named }];
   });
 }
 

@@ -21,7 +21,7 @@ const statusesOf = async (pieces: (string | Buffer)[], options: { halfClose?: bo
 
 test('a request that comes byte by byte is a request', async () => {
   const body = `5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n`;
-  const bytes = [...`${POST}${CHUNKED}\r\n${body}${LAST}`];
+  const bytes = `${POST}${CHUNKED}\r\n${body}${LAST}`.split('');
   await target.seen();
   assert.deepEqual(await statusesOf(bytes), [200, 200]);
   const posts = (await target.seen()).filter(({ method }) => method === 'POST');
@@ -104,9 +104,9 @@ test('thousands of refused requests leave no memory behind', async () => {
     for (let i = 0; i < times; i++) await Promise.all(refused.flatMap((one) => [statusesOf([one]), statusesOf([one])]));
   };
   await round(100);
-  const before = memoryOf(edge!);
+  const warm = memoryOf(edge!);
   await round(300);
-  const grown = memoryOf(edge!) - before;
+  const grown = memoryOf(edge!) - warm;
   assert.ok(grown < 40, `${grown.toFixed(1)} MiB for 1,800 refused requests`);
   await target.clean();
 });

@@ -92,11 +92,11 @@ const request = fc
 
 function mutated(text: string, { at, kind, token, length, byte }: Mutation): string {
   const place = Math.floor(at * text.length);
-  const [before, behind] = [text.slice(0, place), text.slice(place)];
-  if (kind === 'insert') return before + token + behind;
-  if (kind === 'delete') return before + behind.slice(length);
-  if (kind === 'double') return before + behind.slice(0, length) + behind;
-  return before + String.fromCharCode(byte) + behind.slice(1);
+  const [front, behind] = [text.slice(0, place), text.slice(place)];
+  if (kind === 'insert') return front + token + behind;
+  if (kind === 'delete') return front + behind.slice(length);
+  if (kind === 'double') return front + behind.slice(0, length) + behind;
+  return front + String.fromCharCode(byte) + behind.slice(1);
 }
 
 /** Whom the answer is to: the caller, who sent nonsense. 499 and 5xx would be somebody else's fault; 501: that upgrade is not taken. */
