@@ -1,6 +1,7 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
 import { CorsFeature } from './cors/cors.ts';
+import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { Quotas } from './throttle/quotas.ts';
@@ -13,7 +14,13 @@ export interface GatewayServices {
 }
 
 export function gatewayFeatures({ quotas, limits }: GatewayServices): Feature[] {
-  return [new CorsFeature(), new SecurityHeadersFeature(), new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax })];
+  return [
+    new CorsFeature(),
+    new SecurityHeadersFeature(),
+    new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    // What the function sees is decided last: all others look at what the client sent.
+    new RewriteFeature(),
+  ];
 }
 
 /** The stages of a route; undefined: it has none. */

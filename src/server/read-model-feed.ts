@@ -70,8 +70,7 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
-    model.replaceAll(projects, deployment);
+    model.replaceAll(await loadProjects(this.#client, this.#compiler, model));
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

@@ -2,6 +2,8 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
+import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
 import { plan, plans } from './plans.ts';
 import { securityHeaders, securityHeadersExample } from './security-headers.ts';
@@ -13,6 +15,8 @@ const features = {
   concurrency: concurrency.optional(),
   plan: plan.optional(),
   securityHeaders: securityHeaders.optional(),
+  rewrite: rewrite.optional(),
+  response: response.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -22,6 +26,8 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
   throttle: throttleExample,
   securityHeaders: securityHeadersExample,
+  rewrite: rewriteExample,
+  response: responseExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -33,6 +39,7 @@ export type RoutePolicy = z.infer<typeof routePolicy>;
 export const gatewaySection = z
   .strictObject(
     {
+      domains: domains.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
       plans: plans.optional(),
     },
