@@ -1,7 +1,7 @@
 // One pass over the raw headers of a request: what the gateway itself needs, and what is passed on to the function.
 // Invariant: hop-by-hop headers (RFC 9110, section 7.6.1, and those that Connection names) never reach a function, and
 // X-Forwarded-* say what this gateway saw, not what a client claimed. Called once per request by accept.ts.
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import type { FlatHeaders } from '../protocol/frames.ts';
 
 export interface RequestHead {
@@ -24,8 +24,9 @@ export function readHead(request: IncomingMessage): RequestHead {
   const head: RequestHead = { host: '', contentLength: 0, traceparent: undefined, requestId: undefined, problem: undefined, headers };
   let named: string[] | undefined;
   let hosts = 0;
-  // The parser takes 0.9 and 2.0 as well, in the form of 1.1.
-  if (request.httpVersionMajor !== 1) head.problem = `HTTP/${request.httpVersion} is not spoken on this connection`;
+  // The parser of HTTP/1 takes 0.9 and 2.0 as well, in the form of 1.1; what really is HTTP/2 comes as another class.
+  if (request.httpVersionMajor !== 1 && request instanceof IncomingMessage)
+    head.problem = `HTTP/${request.httpVersion} is not spoken on this connection`;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     const value = raw[i + 1]!;

@@ -7,6 +7,8 @@ import { segmentsOf } from './route-table.ts';
 /** What most paths are free of. */
 const TO_LOOK_AT = /[%\\\0-\x20\x7f-\uffff]|\/\.{1,2}(?:\/|$)/;
 const DOTS = /(?:^|[/\\])\.{1,2}(?:[/\\]|$)/;
+/** A name of 253 characters, and a port. */
+const HOST_LENGTH_MAX = 260;
 const USUAL_HOST = /^(?!.*xn--)(?:[a-z0-9_-]+\.)*[a-z_][a-z0-9_-]*(?::\d{1,4})?$/i;
 const HOST = /^(?:[A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/;
 
@@ -30,6 +32,7 @@ export function pathSegments(path: string): string[] | string {
 
 /** Whether the Host header can be the authority of a URL: no user info, no spaces, a sound address, a port that exists. */
 export function isHost(host: string): boolean {
+  if (host.length > HOST_LENGTH_MAX) return false;
   return USUAL_HOST.test(host) || (HOST.test(host) && URL.canParse(`http://${host}/`));
 }
 
