@@ -5,14 +5,14 @@
 import { createServer, ServerResponse } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { CallRequest } from '../functions/call.ts';
+import type { Call, CallSink } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
 import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
-import { continueTrace } from '../lib/traceparent.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
 import { Admission } from './admit.ts';
+import { callRequest } from './call-request.ts';
 import { Connections } from './connections.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
 import { comesTooLate } from './last-answer.ts';
@@ -102,15 +102,9 @@ export class Gateway {
     const head = readHead(request);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
-    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
-    if (tooMany !== undefined) {
-      respondError(response, tooMany, { requestId, close: !request.complete });
-      request.resume();
-      return;
-    }
-    const routed = this.#route(request, head.host, head.problem);
+    const routed = this.#admissible(request, head);
     if (routed.kind === 'preflight') {
-      const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
+      const admission = new Admission(request, { head, routed: routed.routed, id, requestId }, this.#callBehind);
       this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
       return;
     }
@@ -133,7 +127,7 @@ export class Gateway {
       return;
     }
     if (routed.stages !== undefined) {
-      this.#admit(response, head, new Admission(request, { head, routed, id, requestId }), { routed, expectsContinue });
+      this.#admit(response, head, new Admission(request, { head, routed, id, requestId }, this.#callBehind), { routed, expectsContinue });
       return;
     }
     if (expectsContinue) response.writeContinue();
@@ -248,19 +242,36 @@ export class Gateway {
   }
 
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
-    const { request, response } = exchange;
-    if (response.destroyed) return;
+    if (exchange.response.destroyed) return;
     const call = this.#options.engine.invoke(callRequest(exchange, head, routed, { id, body, bodyEnds }));
     if (call instanceof VirgaError) {
-      respondError(response, call, { requestId: exchange.requestId, close: !request.complete, admission: exchange.admission });
-      request.resume();
+      // A stage around the call may have something in its place.
+      exchange.sink.failed(call, false);
       return;
     }
     exchange.call = call;
+    if (exchange.admission !== undefined) exchange.admission.call = call;
   }
 
-  #route(request: IncomingMessage, host: string, problem?: string): RouteResult {
-    if (problem !== undefined) return { kind: 'failed', error: new VirgaError('invalid_request', problem) };
+  /** A call for a request whose client has its answer already, or is not to wait for this one. */
+  readonly #callBehind = (admission: Admission, sink: CallSink): Call | VirgaError => {
+    const { incoming, requestId } = admission;
+    const head = { ...admission.head, headers: [...admission.headers] };
+    const routed = { ...admission.routed, target: admission.target };
+    const asked = { request: incoming, requestId, heldBytes: 0, sink };
+    return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
+  };
+
+  /** Where a request goes that is sound, and not one too many of its client. */
+  #admissible(request: IncomingMessage, { host, problem }: RequestHead): RouteResult {
+    const refusal =
+      problem === undefined
+        ? this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '')
+        : new VirgaError('invalid_request', problem);
+    return refusal === undefined ? this.#route(request, host) : { kind: 'failed', error: refusal };
+  }
+
+  #route(request: IncomingMessage, host: string): RouteResult {
     return route(this.#options.model, {
       method: request.method ?? 'GET',
       target: request.url ?? '/',
@@ -290,9 +301,8 @@ export class Gateway {
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
-    const routed = this.#route(request, head.host, head.problem);
-    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
-    const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
+    const routed = this.#admissible(request, head);
+    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();
@@ -303,7 +313,7 @@ export class Gateway {
       this.#carry({ request, socket, first, head, requestId, id, protocol }, version);
       return;
     }
-    const admission = new Admission(request, { head, routed: version, id, requestId });
+    const admission = new Admission(request, { head, routed: version, id, requestId }, this.#callBehind);
     admission.follow(socket);
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
@@ -344,54 +354,4 @@ interface UpgradeRequest {
   requestId: string;
   id: string;
   protocol: string;
-}
-
-function callRequest(
-  exchange: Exchange | UpgradeExchange,
-  head: RequestHead,
-  routed: Routed,
-  { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },
-): CallRequest {
-  const { request } = exchange;
-  const trace = continueTrace(head.traceparent);
-  const client = request.socket.remoteAddress ?? '';
-  head.headers.push(
-    'traceparent',
-    trace.traceparent,
-    'x-request-id',
-    exchange.requestId,
-    'x-forwarded-for',
-    client,
-    'x-forwarded-proto',
-    'http',
-  );
-  const method = request.method ?? 'GET';
-  return {
-    // Local targets have been answered by now.
-    version: routed.to.version!,
-    meta: {
-      kind: 'http',
-      id,
-      trace: trace.traceparent,
-      method,
-      url: `http://${head.host}${routed.target}`,
-      headers: head.headers,
-      route: routed.route,
-      params: routed.params,
-      client,
-    },
-    traceId: trace.traceId,
-    body,
-    bodyEnds,
-    trigger: 'http',
-    requestLine: requestLine(method, routed.target),
-    ...(exchange.heldBytes === 0 ? {} : { heldBytes: exchange.heldBytes }),
-    sink: exchange.sink,
-  };
-}
-
-/** Method and path for the record: no query, since that may hold what nobody should log. */
-function requestLine(method: string, target: string): string {
-  const query = target.indexOf('?');
-  return `${method} ${(query < 0 ? target : target.slice(0, query)).slice(0, 512)}`;
 }
