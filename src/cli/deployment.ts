@@ -67,7 +67,7 @@ function requestOf(manifest: Manifest, built: ReadonlyMap<string, Built>): Deplo
   const functions: DeployRequest['functions'] = {};
   for (const fn of manifest.functions) {
     const { sha256, handler } = built.get(fn.name)!;
-    functions[fn.name] = { artifact: sha256, settings: { ...fn.settings, handler } };
+    functions[fn.name] = { artifact: sha256, settings: { ...fn.settings, handler }, ...fn.traffic };
   }
   return { functions, routes: manifest.routes, ...(manifest.gateway === undefined ? {} : { gateway: manifest.gateway }) };
 }

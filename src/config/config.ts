@@ -72,6 +72,8 @@ export interface Limits {
   /** Connections of one sandbox to the network, and of all, at the same time. */
   egressConnectionsPerSandboxMax: number;
   egressConnectionsMax: number;
+  /** Copies of requests for versions that are tried (`shadow`), held or running at the same time. */
+  shadowsMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

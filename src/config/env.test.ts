@@ -62,6 +62,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
       throttleBucketsMax: 100_000,
       egressConnectionsPerSandboxMax: 256,
       egressConnectionsMax: 4_096,
+      shadowsMax: 20,
       retentionHours: 168,
     },
   });

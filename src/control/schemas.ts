@@ -26,6 +26,7 @@ import { conditions } from '../protocol/policies/conditions.ts';
 import { unknownPlans } from '../protocol/policies/plans.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
+import { live, shadow, storedTraffic } from '../protocol/policies/traffic.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -140,7 +141,7 @@ export const route = z
 export const deployRequest = z
   .strictObject({
     functions: z
-      .record(name, z.strictObject({ artifact: sha256, settings }))
+      .record(name, z.strictObject({ artifact: sha256, settings, live: live.optional(), shadow: shadow.optional() }))
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
     gateway: gatewaySection.optional(),
@@ -184,6 +185,7 @@ export const functionItem = z
     artifact: z.string(),
     createdAt: time,
     routes: z.array(z.object({ path: z.string(), methods, conditions: conditions.optional() })),
+    ...storedTraffic,
   })
   .openapi('Function') satisfies z.ZodType<FunctionItem>;
 

@@ -181,7 +181,7 @@ export class Gateway {
       return;
     }
     if (expectsContinue) response.writeContinue();
-    const changed = { ...routed, target: admission.target };
+    const changed = asAdmitted(routed, admission);
     const exchange = new Exchange(request, response, requestId, bytesMax, admission);
     if (bodyBytesMax > 0) this.#readWholeBody(exchange, head, changed, { id, admission, bytesMax });
     else if (head.contentLength === 0) this.#invoke(exchange, head, changed, id, undefined, true);
@@ -244,7 +244,9 @@ export class Gateway {
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
     const { request, response } = exchange;
     if (response.destroyed) return;
-    const call = this.#options.engine.invoke(callRequest(exchange, head, routed, { id, body, bodyEnds }));
+    const made = callRequest(exchange, head, routed, { id, body, bodyEnds });
+    exchange.admission?.calling(made);
+    const call = this.#options.engine.invoke(made);
     if (call instanceof VirgaError) {
       respondError(response, call, { requestId: exchange.requestId, close: !request.complete, admission: exchange.admission });
       request.resume();
@@ -295,7 +297,7 @@ export class Gateway {
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
       if (verdict === undefined) {
-        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target: admission.target });
+        this.#carry({ request, socket, first, head, requestId, id, protocol }, asAdmitted(version, admission));
         return;
       }
       socket.on('error', () => {});
@@ -331,6 +333,11 @@ interface UpgradeRequest {
   requestId: string;
   id: string;
   protocol: string;
+}
+
+/** As its stages have left it. */
+function asAdmitted(routed: Routed, { target, version }: Admission): Routed {
+  return { ...routed, target, to: version === undefined ? routed.to : { version } };
 }
 
 function callRequest(

@@ -6,20 +6,26 @@ import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { Quotas } from './throttle/quotas.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
+import { CanaryFeature } from './versions/canary.ts';
+import { ShadowFeature } from './versions/shadow.ts';
+import type { ShadowServices } from './versions/shadow.ts';
 
 /** What features need of the edge that they run in. */
-export interface GatewayServices {
+export interface GatewayServices extends ShadowServices {
   quotas: Quotas;
-  limits: { throttleBucketsMax: number };
+  limits: ShadowServices['limits'] & { throttleBucketsMax: number };
 }
 
-export function gatewayFeatures({ quotas, limits }: GatewayServices): Feature[] {
+export function gatewayFeatures(services: GatewayServices): Feature[] {
+  const { quotas, limits } = services;
   return [
     new CorsFeature(),
     new SecurityHeadersFeature(),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
     // What the function sees is decided last: all others look at what the client sent.
     new RewriteFeature(),
+    new CanaryFeature(),
+    new ShadowFeature(services),
   ];
 }
 
@@ -36,6 +42,7 @@ export function compileStages(features: readonly Feature[], source: RouteSource)
     preflight: having('onPreflight')[0],
     answer: having('onAnswer'),
     around: having('around'),
+    call: having('onCall'),
     end: having('onEnd'),
   };
 }

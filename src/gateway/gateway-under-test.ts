@@ -7,13 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { Engine } from '../functions/engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
 import type { GuestScript } from '../functions/testing.ts';
+import type { DeployedVersion } from '../functions/version.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
 import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
-import type { Feature } from './stage.ts';
+import type { Feature, RouteVersions } from './stage.ts';
 import { compileLocalTarget } from './targets.ts';
 
 export async function setUp(
@@ -23,7 +24,9 @@ export async function setUp(
     routes?: Route[];
     requestBytesMax?: number;
     keepAliveMs?: number;
-    features?: Feature[];
+    features?: Feature[] | ((engine: Engine) => Feature[]);
+    /** Of the function `f`, given its version 1. */
+    versions?: (live: DeployedVersion) => RouteVersions;
     /** Names of hosts to projects. */
     domains?: Record<string, string>;
     gateway?: GatewaySection;
@@ -34,12 +37,19 @@ export async function setUp(
   const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
   const model = new ReadModel();
   const version = testVersion({ concurrency: 10, ...options.settings });
+  const features = typeof options.features === 'function' ? options.features(engine) : (options.features ?? []);
   const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {} };
+    const source = {
+      project: 'p',
+      route,
+      policy: route.policy ?? {},
+      gateway: options.gateway ?? {},
+      versions: options.versions?.(version),
+    };
     const local = compileLocalTarget(route);
-    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
+    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(features, source) };
   });
-  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) };
+  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), versions: [version], routes: new RouteTable(routes) };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });

@@ -36,7 +36,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     countersMax: throttleBucketsMax,
     log,
   });
-  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, limits: config.limits }, log });
+  const feed = new ReadModelFeed({ connection, model, engine, services: { engine, quotas, limits: config.limits, log }, log });
   const gateway = new Gateway({
     engine,
     model,

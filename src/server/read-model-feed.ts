@@ -71,7 +71,7 @@ export class ReadModelFeed {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
     model.replaceAll(await loadProjects(this.#client, this.#compiler, model));
-    engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
+    engine.setCurrent([...model.projects()].flatMap((project) => project.versions));
   }
 
   /** Holds the listening connection, and makes it anew whenever it breaks. */
