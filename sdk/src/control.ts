@@ -180,8 +180,12 @@ export class VirgaControl {
   }
 
   /** Makes this the whole state of the project (which is created if need be), or changes nothing. Idempotent. */
-  deploy(project: string, request: DeployRequest, options: CallOptions & { dryRun?: boolean } = {}): Promise<DeployAnswer> {
-    const query = { dryRun: options.dryRun === true ? true : undefined };
+  deploy(
+    project: string,
+    request: DeployRequest,
+    options: CallOptions & { dryRun?: boolean; /** Only if this deployment is still the current one (0: none is). */ onto?: number } = {},
+  ): Promise<DeployAnswer> {
+    const query = { dryRun: options.dryRun === true ? true : undefined, onto: options.onto };
     return this.#transport.json({ method: 'POST', path: pathOf(project, 'deployments'), query, json: request, signal: options.signal });
   }
 

@@ -2,6 +2,7 @@
 // Invariant: concurrent deploys of one project come one after the other (row lock). An unchanged function makes no new
 // version; one that returns to earlier code and settings gets its earlier number back; an unchanged project makes no deployment.
 import { z } from '@hono/zod-openapi';
+import { VirgaError } from '../protocol/errors.ts';
 import type { DeployRequest } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { ControlContext } from './context.ts';
@@ -14,7 +15,7 @@ import { findProject, highestVersions, lockOrCreateProject, versionsByFingerprin
 import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
 import { trafficOf } from './traffic.ts';
-import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
+import { deployAnswer as answerSchema, deployRequest, name, wholeNumber } from './schemas.ts';
 
 type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
 
@@ -30,6 +31,7 @@ export function deployProject(app: ControlApp, needs: Needs): void {
       params: z.strictObject({ project: name }),
       query: z.strictObject({
         dryRun: z.enum(['true', 'false']).optional().openapi({ description: 'Only say what would change.' }),
+        onto: wholeNumber.optional().openapi({ description: 'Only if this deployment is still the current one; 0: if there is none.' }),
       }),
       body: deployRequest,
       answers: {
@@ -51,6 +53,12 @@ export function deployProject(app: ControlApp, needs: Needs): void {
 
       async function deploy(sql: Sql, created: boolean): ReturnType<typeof settle> {
         const before = await findProject(sql, project);
+        const current = before?.deployment ?? 0;
+        if (query.onto !== undefined && query.onto !== current)
+          throw new VirgaError(
+            'conflict',
+            `deployment ${current} of '${project}' is current, not ${query.onto}; look at what it changed and try again`,
+          );
         const { functions, fresh } = await versionsFor(sql, { project, before, request: body });
         const traffic = await trafficOf(sql, { project, request: body, deployed: functions });
         const next = {

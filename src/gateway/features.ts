@@ -22,9 +22,10 @@ export function gatewayFeatures(services: GatewayServices): Feature[] {
     new CorsFeature(),
     new SecurityHeadersFeature(),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    // Before anything that keeps answers: these are of one version.
+    new CanaryFeature(),
     // What the function sees is decided last: all others look at what the client sent.
     new RewriteFeature(),
-    new CanaryFeature(),
     new ShadowFeature(services),
   ];
 }

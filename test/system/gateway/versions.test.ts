@@ -77,11 +77,33 @@ test('copies go to the version that is tried, whose other answers are in its rec
   assert.match(virga.log(), /version 3 of function 'web' answers otherwise than version 1: body/);
 });
 
+test('requests move between versions without a build, unless somebody deploys meanwhile', async () => {
+  await deploy(project('four', 'live: {version: 1}'));
+  const cli = async (...args: string[]) => await virga.cli([...args, '-p', 'staged']);
+  const started = await cli('canary', 'web', '--percent', '100');
+  assert.equal(started.code, 0, started.stderr);
+  assert.match(started.stderr, /say there of 'web': live: \{version: 1, canary: \{version: 4, percent: 100, sticky: cookie\}\}/);
+  assert.deepEqual([(await ask()).body, (await ask()).version], ['four', '4']);
+  assert.equal((await cli('canary', 'web', '--percent', '0')).code, 0);
+  assert.equal((await ask()).body, 'one');
+  assert.match((await cli('promote', 'web')).stderr, /'web' has no canary; name a version with --version/);
+  assert.equal((await cli('promote', 'web', '--version', '4')).code, 0);
+  assert.deepEqual(await ask(), { body: 'four', version: null, cookie: undefined });
+  assert.match((await cli('canary', 'web', '--percent', '5')).stderr, /version 4 gets all requests of 'web' already/);
+  assert.match((await cli('canary', 'web', '--percent', '500')).stderr, /--percent is \"500\"|--percent is "500"/);
+  const stale = await fetch(`${virga.controlUrl}/v1/projects/staged/deployments?onto=1`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${virga.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ functions: {}, routes: [] }),
+  });
+  assert.equal(stale.status, 409);
+});
+
 test('versions that are not there, and shares that are none, are refused', async () => {
   const wrong = async (traffic: string) => (await virga.deploy(project('four', traffic))).stderr;
   assert.match(
     await wrong('live: {version: 9}'),
-    /functions\.web\.live\.version.* names a version that the function does not have; it has 1, 2, 3/,
+    /functions\.web\.live\.version.* names a version that the function does not have; it has 1, 2, 3, 4/,
   );
   assert.match(
     await wrong('live: {canary: {version: new, percent: 101}}'),
