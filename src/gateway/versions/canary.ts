@@ -5,10 +5,12 @@ import { hash, randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { DeployedVersion } from '../../functions/version.ts';
 import type { Sticky } from '../../protocol/policies/traffic.ts';
+import { dropHeaders } from '../flat-headers.ts';
 import type { Feature, GatewayRequest, RouteSource, Stage } from '../stage.ts';
 
 const COOKIE = 'virga-visitor';
 const VISITOR = /(?:^|;\s*)virga-visitor=([A-Za-z0-9_-]{22})(?:;|$)/;
+const OWN_HEADERS = new Set(['x-virga-version']);
 const COOKIE_MAX_AGE_S = 30 * 86_400;
 
 interface Chosen {
@@ -39,6 +41,7 @@ export class CanaryFeature implements Feature {
       onAnswer: (request, _status, headers) => {
         const choice = chosen.get(request);
         if (choice === undefined) return;
+        dropHeaders(headers, OWN_HEADERS);
         headers.push('x-virga-version', String(choice.version.version));
         if (choice.cookie !== undefined) headers.push('set-cookie', choice.cookie);
       },

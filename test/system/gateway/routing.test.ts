@@ -126,3 +126,13 @@ test('a function sees the request, and a client the answer, as the route rewrite
   });
   assert.match(forAll.stderr, /gateway\.defaults\.rewrite\.path is .*rules for all routes have no parameters/);
 });
+
+test('ten thousand routes are one deploy like any', async () => {
+  const routes = Array.from({ length: 10_000 }, (_, i) => `      - GET /api/v1/things${i}/{id}`).join('\n');
+  const deployed = await virga.deploy({
+    'virga.yaml': `project: many\nfunctions:\n  things:\n    source: notes.mjs\n    http:\n${routes}\n`,
+    'notes.mjs': PROJECT['notes.mjs'],
+  });
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.match(await (await virga.fetch('many', '/api/v1/things9999/7')).text(), /things9999\/7$/);
+});
