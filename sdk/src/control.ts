@@ -18,8 +18,9 @@ import type {
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
-import type { DeployRequest } from '../../src/protocol/settings.ts';
+import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
 import { followLines } from './follow.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
@@ -47,6 +48,7 @@ export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
 export type { HttpMethod } from '../../src/protocol/http-methods.ts';
+export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
@@ -180,12 +182,8 @@ export class VirgaControl {
   }
 
   /** Makes this the whole state of the project (which is created if need be), or changes nothing. Idempotent. */
-  deploy(
-    project: string,
-    request: DeployRequest,
-    options: CallOptions & { dryRun?: boolean; /** Only if this deployment is still the current one (0: none is). */ onto?: number } = {},
-  ): Promise<DeployAnswer> {
-    const query = { dryRun: options.dryRun === true ? true : undefined, onto: options.onto };
+  deploy(project: string, request: DeployRequest, options: CallOptions & { dryRun?: boolean } = {}): Promise<DeployAnswer> {
+    const query = { dryRun: options.dryRun === true ? true : undefined };
     return this.#transport.json({ method: 'POST', path: pathOf(project, 'deployments'), query, json: request, signal: options.signal });
   }
 
@@ -198,6 +196,16 @@ export class VirgaControl {
   rollback(project: string, options: CallOptions & { to?: number | undefined } = {}): Promise<DeployAnswer> {
     const json = options.to === undefined ? {} : { to: options.to };
     return this.#transport.json({ method: 'POST', path: pathOf(project, 'rollback'), json, signal: options.signal });
+  }
+
+  /** What the gateway keeps of the project's answers. */
+  cacheStats(project: string, options: CallOptions = {}): Promise<CacheStats> {
+    return this.#get(pathOf(project, 'cache'), options);
+  }
+
+  /** Drops kept answers: with a tag, of a path and all below it, or all. */
+  purgeCache(project: string, what: { tag?: string; path?: string } = {}, options: CallOptions = {}): Promise<CachePurged> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'cache', 'purge'), json: what, signal: options.signal });
   }
 
   /** Functions of the current deployment, by name. */
@@ -213,6 +221,16 @@ export class VirgaControl {
   /** Looks for the proof of a domain. Rejects with `domain_not_proven` while there is none. */
   verifyDomain(project: string, domain: string, options: CallOptions = {}): Promise<DomainItem> {
     return this.#transport.json({ method: 'POST', path: pathOf(project, 'domains', domain, 'verify'), json: {}, signal: options.signal });
+  }
+
+  /** Says which versions of the function get its requests, and leaves all else as it is; null: the one that was deployed last, alone. */
+  moveTraffic(
+    project: string,
+    fn: string,
+    live: NonNullable<DeployFunction['live']> | null,
+    options: CallOptions = {},
+  ): Promise<DeployAnswer> {
+    return this.#transport.json({ method: 'PUT', path: pathOf(project, 'functions', fn, 'live'), json: { live }, signal: options.signal });
   }
 
   /** Newest first. */

@@ -1,6 +1,6 @@
-// Moves the requests of one function between its versions, and leaves all else of the project as it is deployed. Invariant: what
-// somebody deployed in between is not undone: the server refuses then. Used by the commands canary and promote.
-import type { DeployAnswer, DeployRequest, FunctionItem, ProjectDetail, VirgaControl } from '../../sdk/src/control.ts';
+// Moves the requests of one function between its versions, and says how to keep it so. Used by the commands canary and promote.
+// Invariant: all else of the project stays as it is deployed.
+import type { DeployAnswer, FunctionItem, VirgaControl } from '../../sdk/src/control.ts';
 import { changesText } from './changes-text.ts';
 import { CommandError } from './failure.ts';
 import { suggestion } from './suggest.ts';
@@ -22,17 +22,7 @@ export async function moveTraffic(
       `the project '${project}' has no function '${name}'${suggestion(name, names) || `; it has ${names.join(', ') || 'none'}`}`,
     );
   }
-  const live = decide(fn);
-  return await client.deploy(project, requestOf(detail, name, live), { onto: detail.deployment ?? 0 });
-}
-
-function requestOf({ functions, routes, gateway }: ProjectDetail, name: string, live: Live | undefined): DeployRequest {
-  const all: DeployRequest['functions'] = {};
-  for (const one of functions) {
-    const { artifact, settings, shadow } = one;
-    all[one.name] = { artifact, settings, live: one.name === name ? live : one.live, shadow };
-  }
-  return { functions: all, routes, ...(gateway === undefined ? {} : { gateway }) };
+  return await client.moveTraffic(project, name, decide(fn) ?? null);
 }
 
 export function reportMoved(answer: DeployAnswer, terminal: Terminal, name: string, live: string): void {

@@ -74,6 +74,11 @@ export interface Limits {
   egressConnectionsMax: number;
   /** Copies of requests for versions that are tried (`shadow`), held or running at the same time. */
   shadowsMax: number;
+  /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
+  cacheBytesMax: number;
+  projectCacheBytesMax: number;
+  /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
+  filesBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

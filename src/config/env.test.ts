@@ -63,6 +63,9 @@ test('nothing given is a complete configuration that fits the machine', () => {
       egressConnectionsPerSandboxMax: 256,
       egressConnectionsMax: 4_096,
       shadowsMax: 20,
+      cacheBytesMax: 64 * 1024 * 1024,
+      projectCacheBytesMax: 32 * 1024 * 1024,
+      filesBytesMax: 32 * 1024 * 1024,
       retentionHours: 168,
     },
   });

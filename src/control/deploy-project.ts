@@ -2,7 +2,6 @@
 // Invariant: concurrent deploys of one project come one after the other (row lock). An unchanged function makes no new
 // version; one that returns to earlier code and settings gets its earlier number back; an unchanged project makes no deployment.
 import { z } from '@hono/zod-openapi';
-import { VirgaError } from '../protocol/errors.ts';
 import type { DeployRequest } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { ControlContext } from './context.ts';
@@ -15,7 +14,7 @@ import { findProject, highestVersions, lockOrCreateProject, versionsByFingerprin
 import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
 import { trafficOf } from './traffic.ts';
-import { deployAnswer as answerSchema, deployRequest, name, wholeNumber } from './schemas.ts';
+import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
 type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
 
@@ -31,7 +30,6 @@ export function deployProject(app: ControlApp, needs: Needs): void {
       params: z.strictObject({ project: name }),
       query: z.strictObject({
         dryRun: z.enum(['true', 'false']).optional().openapi({ description: 'Only say what would change.' }),
-        onto: wholeNumber.optional().openapi({ description: 'Only if this deployment is still the current one; 0: if there is none.' }),
       }),
       body: deployRequest,
       answers: {
@@ -53,14 +51,8 @@ export function deployProject(app: ControlApp, needs: Needs): void {
 
       async function deploy(sql: Sql, created: boolean): ReturnType<typeof settle> {
         const before = await findProject(sql, project);
-        const current = before?.deployment ?? 0;
-        if (query.onto !== undefined && query.onto !== current)
-          throw new VirgaError(
-            'conflict',
-            `deployment ${current} of '${project}' is current, not ${query.onto}; look at what it changed and try again`,
-          );
         const { functions, fresh } = await versionsFor(sql, { project, before, request: body });
-        const traffic = await trafficOf(sql, { project, request: body, deployed: functions });
+        const traffic = await trafficOf(sql, { project, functions: body.functions, deployed: functions });
         const next = {
           traffic,
           project,
@@ -71,10 +63,20 @@ export function deployProject(app: ControlApp, needs: Needs): void {
           functions,
           fresh,
         } as const;
-        return await settle(sql, { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, dryRun }, { ...needs, stats });
+        return await settle(
+          sql,
+          { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, folders: usedFolders(body), dryRun },
+          { ...needs, stats },
+        );
       }
     },
   );
+}
+
+/** Those that a route serves; undefined: there are none. */
+function usedFolders({ routes, folders = {} }: DeployRequest): Record<string, string> | undefined {
+  const served = new Set(routes.flatMap((route) => (route.static === undefined ? [] : [route.static.folder])));
+  return served.size === 0 ? undefined : Object.fromEntries(Object.entries(folders).filter(([folder]) => served.has(folder)));
 }
 
 /** The version of each function of the request: the current one, an earlier one, or one that is to be made. */

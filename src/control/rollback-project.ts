@@ -53,7 +53,11 @@ export function rollbackProject(app: ControlApp, needs: Needs): void {
           traffic: trafficByFunction(state),
           fresh: [],
         } as const;
-        return await settle(sql, { ...next, fresh: [], routes: state.routes, gateway: state.gateway, dryRun: false }, { ...needs, stats });
+        return await settle(
+          sql,
+          { ...next, fresh: [], routes: state.routes, gateway: state.gateway, folders: state.folders, dryRun: false },
+          { ...needs, stats },
+        );
       });
       const answer = await deployAnswer(settled, { ...needs, project, dryRun: false });
       return c.json(answer, answer.changed ? 201 : 200);

@@ -1,19 +1,21 @@
 // Which versions get the requests of functions, from what a deployment asks for: numbers instead of `new`, and each of them a
 // version that is there. Invariant: all problems come back together. Called by deploy-project.ts.
 import type { LiveRules, ShadowRules, Traffic } from '../protocol/policies/traffic.ts';
-import type { DeployRequest } from '../protocol/settings.ts';
+import type { DeployFunction } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 import { invalidRequest } from './problems.ts';
 import type { Problem } from './problems.ts';
 import type { StoredVersion } from './project-records.ts';
 
+type Asked = Readonly<Record<string, Pick<DeployFunction, 'live' | 'shadow'>>>;
+
 export async function trafficOf(
   sql: Sql,
-  { project, request, deployed }: { project: string; request: DeployRequest; deployed: ReadonlyMap<string, StoredVersion> },
+  { project, functions, deployed }: { project: string; functions: Asked; deployed: ReadonlyMap<string, StoredVersion> },
 ): Promise<Map<string, Traffic>> {
   const all = new Map<string, Traffic>();
   const named: { function: string; number: number; path: string }[] = [];
-  for (const [fn, { live, shadow }] of Object.entries(request.functions)) {
+  for (const [fn, { live, shadow }] of Object.entries(functions)) {
     if (live === undefined && shadow === undefined) continue;
     const own = deployed.get(fn)!.number;
     const numberOf = (version: number | 'new' | undefined, path: string): number => {

@@ -1,9 +1,12 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
+import { CacheFeature } from './cache/cache.ts';
+import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
 import { CanaryFeature } from './versions/canary.ts';
@@ -13,19 +16,23 @@ import type { ShadowServices } from './versions/shadow.ts';
 /** What features need of the edge that they run in. */
 export interface GatewayServices extends ShadowServices {
   quotas: Quotas;
+  cache: CacheStore;
+  files: StaticFiles;
   limits: ShadowServices['limits'] & { throttleBucketsMax: number };
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, limits } = services;
+  const { quotas, cache, limits } = services;
   return [
     new CorsFeature(),
     new SecurityHeadersFeature(),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
-    // Before anything that keeps answers: these are of one version.
+    // Before the cache: what that keeps is of one version.
     new CanaryFeature(),
-    // What the function sees is decided last: all others look at what the client sent.
+    // What the function sees is decided last: all others look at what the client sent. But for the cache, which holds what the
+    // function says to what it sees.
     new RewriteFeature(),
+    new CacheFeature(cache),
     new ShadowFeature(services),
   ];
 }

@@ -4,6 +4,7 @@ import type { DeployedVersion } from '../functions/version.ts';
 import { completeSettings } from '../protocol/settings.ts';
 import type { ProjectState, Route, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
+import { withFolderRoots } from './folder-roots.ts';
 import type { ReadModel, ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import type { CompiledTarget, RouteCompiler, RouteVersions } from './stage.ts';
@@ -60,8 +61,9 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
   const { gateway = {} } = state;
   const routes = state.routes.flatMap((route) => {
     const versions = route.function === undefined ? undefined : served.get(route.function);
-    const to = targetOf(route, versions, compiler);
-    const source = { project: row.project, route, policy: { ...gateway.defaults, ...route.policy }, gateway, versions };
+    const to = targetOf(route, { versions, folders: state.folders ?? {} }, compiler);
+    const policy = { ...gateway.defaults, ...route.policy };
+    const source = { project: row.project, route, policy, gateway, version: to?.version, versions, routes: state.routes };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
   return {
@@ -71,7 +73,7 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
     versions: [...served.values()].flatMap(({ live, canary, shadow }) => [
       ...new Set([live, canary?.version, shadow?.version].filter((version) => version !== undefined)),
     ]),
-    routes: new RouteTable(routes),
+    routes: new RouteTable(withFolderRoots(routes)),
   };
 }
 
@@ -93,9 +95,13 @@ function versionsOf(
 }
 
 /** undefined: nothing that this Virga could serve. */
-function targetOf(route: Route, versions: RouteVersions | undefined, compiler: RouteCompiler): CompiledTarget | undefined {
+function targetOf(
+  route: Route,
+  { versions, folders }: { versions: RouteVersions | undefined; folders: Record<string, string> },
+  compiler: RouteCompiler,
+): CompiledTarget | undefined {
   if (route.function === undefined) {
-    const local = compiler.local(route);
+    const local = compiler.local(route, folders);
     return local === undefined ? undefined : { local };
   }
   return versions === undefined ? undefined : { version: versions.live };
