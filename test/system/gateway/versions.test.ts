@@ -90,7 +90,7 @@ test('requests move between versions without a build', async () => {
   assert.equal((await cli('promote', 'web', '--version', '4')).code, 0);
   assert.deepEqual(await ask(), { body: 'four', version: null, cookie: undefined });
   assert.match((await cli('canary', 'web', '--percent', '5')).stderr, /version 4 gets all requests of 'web' already/);
-  assert.match((await cli('canary', 'web', '--percent', '500')).stderr, /--percent is \"500\"|--percent is "500"/);
+  assert.match((await cli('canary', 'web', '--percent', '500')).stderr, /--percent is "500"/);
 });
 
 test('versions that are not there, and shares that are none, are refused', async () => {
