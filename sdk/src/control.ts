@@ -21,7 +21,7 @@ import type {
 } from '../../src/protocol/control-api.ts';
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
-import type { DeployRequest } from '../../src/protocol/settings.ts';
+import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
 import { followLines } from './follow.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
@@ -229,6 +229,16 @@ export class VirgaControl {
   /** Looks for the proof of a domain. Rejects with `domain_not_proven` while there is none. */
   verifyDomain(project: string, domain: string, options: CallOptions = {}): Promise<DomainItem> {
     return this.#transport.json({ method: 'POST', path: pathOf(project, 'domains', domain, 'verify'), json: {}, signal: options.signal });
+  }
+
+  /** Says which versions of the function get its requests, and leaves all else as it is; null: the one that was deployed last, alone. */
+  moveTraffic(
+    project: string,
+    fn: string,
+    live: NonNullable<DeployFunction['live']> | null,
+    options: CallOptions = {},
+  ): Promise<DeployAnswer> {
+    return this.#transport.json({ method: 'PUT', path: pathOf(project, 'functions', fn, 'live'), json: { live }, signal: options.signal });
   }
 
   /** Newest first. */

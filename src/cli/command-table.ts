@@ -21,6 +21,18 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'diff', group: SHIP, summary: 'show what a deploy would change', load: () => import('./commands/diff.ts') },
   { name: 'export', group: SHIP, summary: 'write a project as another cloud takes it', load: () => import('./commands/export.ts') },
   { name: 'rollback', group: SHIP, summary: 'return to an earlier deployment', load: () => import('./commands/rollback.ts') },
+  {
+    name: 'canary',
+    group: SHIP,
+    summary: 'give a share of the requests of a function to another of its versions',
+    load: () => import('./commands/canary.ts'),
+  },
+  {
+    name: 'promote',
+    group: SHIP,
+    summary: 'give all requests of a function to its canary',
+    load: () => import('./commands/promote.ts'),
+  },
   { name: 'remove', group: SHIP, summary: 'remove a project with all that is in it', load: () => import('./commands/remove.ts') },
   { name: 'invoke', group: LOOK, summary: 'call a function directly and print its result', load: () => import('./commands/invoke.ts') },
   { name: 'logs', group: LOOK, summary: 'show log lines of a project or a function', load: () => import('./commands/logs.ts') },

@@ -89,7 +89,7 @@ function requestOf(manifest: Manifest, built: ReadonlyMap<string, Built>, packed
   const functions: DeployRequest['functions'] = {};
   for (const fn of manifest.functions) {
     const { sha256, handler } = built.get(fn.name)!;
-    functions[fn.name] = { artifact: sha256, settings: { ...fn.settings, handler } };
+    functions[fn.name] = { artifact: sha256, settings: { ...fn.settings, handler }, ...fn.traffic };
   }
   const folders = Object.fromEntries([...packed].map(([name, { sha256 }]) => [name, sha256]));
   return {

@@ -109,6 +109,8 @@ export interface Limits {
   /** Connections of one sandbox to the network, and of all, at the same time. */
   egressConnectionsPerSandboxMax: number;
   egressConnectionsMax: number;
+  /** Copies of requests for versions that are tried (`shadow`), held or running at the same time. */
+  shadowsMax: number;
   /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
   cacheBytesMax: number;
   projectCacheBytesMax: number;

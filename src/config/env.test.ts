@@ -85,6 +85,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
       throttleBucketsMax: 100_000,
       egressConnectionsPerSandboxMax: 256,
       egressConnectionsMax: 4_096,
+      shadowsMax: 20,
       cacheBytesMax: 64 * 1024 * 1024,
       projectCacheBytesMax: 32 * 1024 * 1024,
       filesBytesMax: 32 * 1024 * 1024,
@@ -213,4 +214,16 @@ test('start has a flag for each setting that says it has one', () => {
 test('docs/reference/configuration.md is current (write it with: virga reference configuration)', async () => {
   const file = join(import.meta.dirname, '../../docs/reference/configuration.md');
   assert.equal(await readFile(file, 'utf8'), configurationReference());
+});
+
+test('domains that need no proof are read as names, with or without what stands for those below them', () => {
+  const { config } = readConfig(
+    {},
+    { VIRGA_DOMAINS_TRUSTED: '*.Corp.example.com, lan,.home', VIRGA_DOMAIN_RESOLVERS: '192.0.2.53' },
+    LAPTOP,
+  );
+  assert.deepEqual([config.domainsTrusted, config.domainResolvers], [['corp.example.com', 'lan', 'home'], ['192.0.2.53']]);
+  assert.deepEqual(problemsOf({}, { VIRGA_DOMAINS_TRUSTED: 'lan,a b' }), [
+    "VIRGA_DOMAINS_TRUSTED is 'lan,a b': 'a b' is no domain; give some like corp.example.com,lan",
+  ]);
 });

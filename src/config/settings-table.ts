@@ -313,6 +313,12 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'connections', min: 1, max: 1_000_000 },
     'Connections of all instances to the network at the same time.',
   ),
+  shadowsMax: limit(
+    'SHADOWS',
+    20,
+    { unit: 'calls', min: 0, max: 10_000 },
+    'Copies of requests for versions that are tried (`shadow`), held or running at the same time; more are dropped.',
+  ),
   cacheBytesMax: limit(
     'CACHE_BYTES',
     64 * MIB,

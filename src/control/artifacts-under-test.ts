@@ -144,6 +144,26 @@ export function artifactCases(start: StartControl): void {
       }
     });
 
+    test('housekeeping keeps the versions that get requests beside the deployed one', async () => {
+      const deploy = async (text: string, traffic: object): Promise<void> => {
+        const json = request(await control.upload(text));
+        const functions = { hello: { ...json.functions['hello'], ...traffic } };
+        const { status } = await control.call('POST', '/v1/projects/staged/deployments', { json: { ...json, functions } });
+        assert.equal(status, 201);
+      };
+      await deploy('staged one', {});
+      await deploy('staged two', {});
+      // Of these so many are kept that no other names the first two.
+      const traffic = { live: { version: 1 }, shadow: { version: 2, percent: 1 } };
+      for (const text of ['three', 'four', 'five']) await deploy(`staged ${text}`, traffic);
+      await sweep(control.needs, new AbortController().signal);
+      const { body } = await control.call('GET', '/v1/projects/staged/functions/hello/versions');
+      assert.deepEqual(
+        body.items.map(({ number, current }: { number: number; current: boolean }) => `${number} ${current}`),
+        ['5 false', '4 false', '3 false', '2 false', '1 true'],
+      );
+    });
+
     test('housekeeping removes what nothing needs and keeps what a kept deployment or an upload needs', async () => {
       const deploy = async (text: string): Promise<string> => {
         const artifact = await control.upload(text);

@@ -3,14 +3,18 @@
 import type { Change } from '../protocol/control-api.ts';
 import { egressText } from '../protocol/egress.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
+import type { Traffic } from '../protocol/policies/traffic.ts';
 import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
 import { targetText } from '../protocol/route-text.ts';
 import { canonicalJson } from './fingerprint.ts';
 import { routeName } from './routes.ts';
+import { trafficText } from './traffic.ts';
 
 export interface Side {
   functions: Map<string, { number: number; artifact: string; settings: VersionSettings }>;
+  /** Of functions that say which of their versions get their requests. */
+  traffic?: ReadonlyMap<string, Traffic>;
   routes: Route[];
   gateway?: GatewaySection | undefined;
   folders?: Record<string, string> | undefined;
@@ -34,17 +38,32 @@ function functionChanges(before: Side, after: Side): Change[] {
     const old = before.functions.get(name);
     const now = after.functions.get(name);
     if (now === undefined) return { kind: 'function', name, change: 'remove', detail: [] };
-    if (old === undefined) return { kind: 'function', name, change: 'create', detail: summaryOf(now), version: now.number };
-    if (old.number === now.number) return { kind: 'function', name, change: 'none', detail: [], version: now.number };
+    if (old === undefined)
+      return {
+        kind: 'function',
+        name,
+        change: 'create',
+        detail: [...summaryOf(now), ...trafficChanges(undefined, after.traffic?.get(name))],
+        version: now.number,
+      };
+    const traffic = trafficChanges(before.traffic?.get(name), after.traffic?.get(name));
+    if (old.number === now.number && traffic.length === 0)
+      return { kind: 'function', name, change: 'none', detail: [], version: now.number };
     const detail = old.artifact === now.artifact ? [] : [`code ${short(old.artifact)} → ${short(now.artifact)}`];
     return {
       kind: 'function',
       name,
       change: 'update',
-      detail: [...detail, ...settingChanges(old.settings, now.settings)],
+      detail: [...detail, ...settingChanges(old.settings, now.settings), ...traffic],
       version: now.number,
     };
   });
+}
+
+function trafficChanges(before: Traffic | undefined, after: Traffic | undefined): string[] {
+  const [was, is] = [trafficText(before ?? {}), trafficText(after ?? {})];
+  if (was === is) return [];
+  return [is === '' ? 'the deployed version gets all requests' : is];
 }
 
 function routeChanges(before: readonly Route[], after: readonly Route[]): Change[] {

@@ -19,6 +19,7 @@ import { listProjects } from './list-projects.ts';
 import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
+import { moveTraffic } from './move-traffic.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
 import { purgeCache } from './purge-cache.ts';
 import { readCache } from './read-cache.ts';
@@ -85,6 +86,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
   purgeCache(app, needs);
   listFunctions(app, needs);
   listVersions(app, needs);
+  moveTraffic(app, needs);
   listDomains(app, needs);
   verifyDomain(app, needs);
   invokeFunction(app, needs);

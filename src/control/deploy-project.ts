@@ -13,6 +13,7 @@ import { invalidRequest } from './problems.ts';
 import { findProject, highestVersions, lockOrCreateProject, versionsByFingerprint } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
+import { trafficOf } from './traffic.ts';
 import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
 type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
@@ -51,7 +52,9 @@ export function deployProject(app: ControlApp, needs: Needs): void {
       async function deploy(sql: Sql, created: boolean): ReturnType<typeof settle> {
         const before = await findProject(sql, project);
         const { functions, fresh } = await versionsFor(sql, { project, before, request: body });
+        const traffic = await trafficOf(sql, { project, functions: body.functions, deployed: functions });
         const next = {
+          traffic,
           project,
           kind: 'deploy',
           createdBy: principal.tokenName,

@@ -77,7 +77,8 @@ async function removeUnusedVersions({ records, limits, now }: Needs): Promise<nu
         `delete from versions v where v.project = $1 and v.created_at < to_timestamp($2)
             and v.number < (select max(number) from versions m where m.project = v.project and m.function = v.function)
             and not exists (select 1 from deployments d where d.project = v.project
-                              and (d.state -> 'functions' -> v.function ->> 'version')::int = v.number)`,
+                              and exists (select 1 from jsonb_path_query(d.state -> 'functions' -> v.function, 'lax $.**.version') as named
+                                           where named = to_jsonb(v.number)))`,
         [project.name, (now() - limits.artifactGraceMs) / 1_000],
       );
       return rowCount ?? 0;

@@ -43,7 +43,8 @@ export function listVersions(app: ControlApp, { records }: Pick<ControlContext, 
         [params.project, params.function, numberKey(page.after) ?? null, page.limit + 1],
       );
       if (rows.length === 0 && page.after === undefined) throw functionNotFound(params.project, params.function);
-      const current = project.state.functions[params.function]?.version;
+      const state = project.state.functions[params.function];
+      const current = state?.live?.version ?? state?.version;
       const items = rows.map((row) => ({
         number: row.number,
         current: row.number === current,

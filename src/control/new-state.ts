@@ -4,14 +4,15 @@
 import type { Change, DeployAnswer } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
-import type { Route } from '../protocol/settings.ts';
+import type { Traffic } from '../protocol/policies/traffic.ts';
+import type { ProjectState, Route } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import type { Sql } from '../store/records/records.ts';
 import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
 import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
 import { checkEnforcement, refuseRedirect } from './enforcement.ts';
-import { insertDeployment, insertVersions } from './project-records.ts';
+import { insertDeployment, insertVersions, trafficIn } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 
 export interface NewState {
@@ -22,6 +23,8 @@ export interface NewState {
   before: StoredProject | undefined;
   created: boolean;
   functions: Map<string, StoredVersion>;
+  /** Of functions that say which of their versions get their requests. */
+  traffic: ReadonlyMap<string, Traffic>;
   /** Those of `functions` that are not stored yet. */
   fresh: StoredVersion[];
   routes: Route[];
@@ -51,6 +54,7 @@ export async function settle(
 ): Promise<Settled> {
   const before = {
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
+    traffic: trafficByFunction(next.before?.state),
     routes: next.before?.state.routes ?? [],
     gateway: next.before?.state.gateway,
     folders: next.before?.state.folders,
@@ -69,12 +73,20 @@ export async function settle(
     return [unheld, unproven].filter((text) => text !== undefined).join('; ') || undefined;
   };
   if (next.gateway?.https === 'redirect' && !urls.https) refuseRedirect(next.project);
-  const changes = changesBetween(before, { functions: next.functions, routes: next.routes, gateway: next.gateway, folders: next.folders });
+  const changes = changesBetween(before, {
+    functions: next.functions,
+    traffic: next.traffic,
+    routes: next.routes,
+    gateway: next.gateway,
+    folders: next.folders,
+  });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);
   if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning: await warning() };
   await insertVersions(sql, next.project, next.fresh);
-  const functions = Object.fromEntries([...next.functions].map(([name, version]) => [name, { version: version.number }]));
+  const functions = Object.fromEntries(
+    [...next.functions].map(([name, version]) => [name, { version: version.number, ...next.traffic.get(name) }]),
+  );
   const state = {
     functions,
     routes: next.routes,
@@ -84,6 +96,10 @@ export async function settle(
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
   await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });
   return { deployment, changes, changed, warning: await warning() };
+}
+
+export function trafficByFunction(state: ProjectState | undefined): Map<string, Traffic> {
+  return new Map(Object.entries(state?.functions ?? {}).map(([name, one]) => [name, trafficIn(one)]));
 }
 
 /**

@@ -2,6 +2,7 @@
 // and reads after taking it, in a statement of its own: a statement that waited for the lock still sees what was before.
 import type { FunctionItem } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import type { Traffic } from '../protocol/policies/traffic.ts';
 import { completeSettings } from '../protocol/settings.ts';
 import type { ProjectState, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
@@ -155,10 +156,17 @@ export function functionItems(project: StoredProject): FunctionItem[] {
       settings: version.settings,
       artifact: version.artifact,
       createdAt: version.createdAt,
+      ...trafficIn(project.state.functions[version.function]),
       routes: project.state.routes
         .filter((route) => route.function === version.function)
         .map(({ path, methods, conditions }) => ({ path, methods, ...(conditions === undefined ? {} : { conditions }) })),
     }));
+}
+
+/** Without the number of the deployed version. */
+export function trafficIn(state: Traffic | undefined): Traffic {
+  const { live, shadow } = state ?? {};
+  return { ...(live === undefined ? {} : { live }), ...(shadow === undefined ? {} : { shadow }) };
 }
 
 export function versionOf(row: VersionRow): StoredVersion {

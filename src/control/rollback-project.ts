@@ -6,7 +6,7 @@ import { VirgaError } from '../protocol/errors.ts';
 import type { ProjectState } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { ControlContext } from './context.ts';
-import { deployAnswer, settle } from './new-state.ts';
+import { deployAnswer, settle, trafficByFunction } from './new-state.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
 import { lockProject, requireProject, versionsOf } from './project-records.ts';
@@ -43,7 +43,16 @@ export function rollbackProject(app: ControlApp, needs: Needs): void {
         const before = await requireProject(sql, project);
         const state = await stateToReturnTo(sql, before, body.to);
         const functions = await versionsOf(sql, project, state);
-        const next = { project, kind: 'rollback', createdBy: principal.tokenName, before, created: false, functions, fresh: [] } as const;
+        const next = {
+          project,
+          kind: 'rollback',
+          createdBy: principal.tokenName,
+          before,
+          created: false,
+          functions,
+          traffic: trafficByFunction(state),
+          fresh: [],
+        } as const;
         return await settle(
           sql,
           { ...next, fresh: [], routes: state.routes, gateway: state.gateway, folders: state.folders, dryRun: false },

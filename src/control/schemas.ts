@@ -27,6 +27,7 @@ import { unknownPlans } from '../protocol/policies/plans.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
 import { staticFolder } from '../protocol/policies/static.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
+import { live, shadow, storedTraffic } from '../protocol/policies/traffic.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -142,7 +143,7 @@ export const route = z
 export const deployRequest = z
   .strictObject({
     functions: z
-      .record(name, z.strictObject({ artifact: sha256, settings }))
+      .record(name, z.strictObject({ artifact: sha256, settings, live: live.optional(), shadow: shadow.optional() }))
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
     gateway: gatewaySection.optional(),
@@ -190,6 +191,7 @@ export const functionItem = z
     artifact: z.string(),
     createdAt: time,
     routes: z.array(z.object({ path: z.string(), methods, conditions: conditions.optional() })),
+    ...storedTraffic,
   })
   .openapi('Function') satisfies z.ZodType<FunctionItem>;
 

@@ -24,6 +24,10 @@ export class Admission {
     this.#limits = limits;
   }
 
+  get calls(): number {
+    return this.#calls;
+  }
+
   /** One more call of `bytes` waits from now on, unless that is refused. */
   join(version: DeployedVersion, project: ProjectLoad, bytes: number, own: { bytes: number; retryAfterS: number }): VirgaError | undefined {
     const refusal = this.#refusal(version, project, bytes, own.bytes);

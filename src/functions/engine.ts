@@ -106,6 +106,11 @@ export class Engine {
     return this.#inFlight;
   }
 
+  /** Calls that wait for an instance, of all versions. */
+  get waiting(): number {
+    return this.#admission.calls;
+  }
+
   /** Runs a call. The answer goes to request.sink; a call that is refused at once is returned as the error and leaves no record. */
   invoke(request: CallRequest): Call | VirgaError {
     const call = new Call(request, performance.now(), Date.now());

@@ -215,7 +215,7 @@ export class Gateway {
       return;
     }
     if (expectsContinue) response.writeContinue();
-    const changed = { ...routed, target: admission.target };
+    const changed = asAdmitted(routed, admission);
     const exchange = new Exchange(request, response, requestId, bytesMax, admission);
     if (bodyBytesMax > 0) this.#readWholeBody(exchange, head, changed, { id, admission, bytesMax });
     else if (head.contentLength === 0) this.#invoke(exchange, head, changed, id, undefined, true);
@@ -277,7 +277,9 @@ export class Gateway {
 
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
     if (exchange.response.destroyed) return;
-    const call = this.#options.engine.invoke(callRequest(exchange, head, routed, { id, body, bodyEnds }));
+    const made = callRequest(exchange, head, routed, { id, body, bodyEnds });
+    exchange.admission?.calling(made);
+    const call = this.#options.engine.invoke(made);
     if (call instanceof VirgaError) {
       // A stage around the call may have something in its place.
       exchange.sink.failed(call, false);
@@ -291,7 +293,7 @@ export class Gateway {
   readonly #callBehind = (admission: Admission, sink: CallSink): Call | VirgaError => {
     const { incoming, requestId } = admission;
     const head = { ...admission.head, headers: [...admission.headers] };
-    const routed = { ...admission.routed, target: admission.target };
+    const routed = asAdmitted(admission.routed, admission);
     const asked = { request: incoming, requestId, heldBytes: 0, sink };
     return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
   };
@@ -355,7 +357,7 @@ export class Gateway {
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
       if (verdict === undefined) {
-        this.#carry(asked, { ...version, target: admission.target });
+        this.#carry(asked, asAdmitted(version, admission));
         return;
       }
       socket.on('error', () => {});
@@ -394,4 +396,9 @@ interface UpgradeRequest {
   id: string;
   protocol: string;
   entry: UpgradeEntry | undefined;
+}
+
+/** As its stages have left it. */
+function asAdmitted(routed: Routed, { target, version }: Admission): Routed {
+  return { ...routed, target, to: version === undefined ? routed.to : { version } };
 }

@@ -3,7 +3,8 @@
 // Invariant: synchronous as long as every stage is; whatever stage began with a request hears of its end, once.
 import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
-import type { Call, CallSink } from '../functions/call.ts';
+import type { Call, CallRequest, CallSink } from '../functions/call.ts';
+import type { DeployedVersion } from '../functions/version.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
@@ -29,6 +30,7 @@ export class Admission implements GatewayRequest {
   readonly asked: string;
   target: string;
   readonly headers: FlatHeaders;
+  version: DeployedVersion | undefined;
   principal: Principal | undefined;
   call: Call | undefined;
   readonly head: RequestHead;
@@ -58,6 +60,7 @@ export class Admission implements GatewayRequest {
     this.asked = routed.target;
     this.target = routed.target;
     this.headers = head.headers;
+    this.version = routed.to.version;
     this.head = head;
     this.routed = routed;
     this.#callBehind = callBehind;
@@ -124,6 +127,11 @@ export class Admission implements GatewayRequest {
   /** The head of an answer is about to leave. */
   answered(status: number, headers: FlatHeaders): void {
     for (const stage of this.#stages.answer) stage.onAnswer!(this, status, headers);
+  }
+
+  /** `call` is about to be made. */
+  calling(call: CallRequest): void {
+    for (const stage of this.#stages.call) call.sink = stage.onCall!(this, call) ?? call.sink;
   }
 
   around(sink: CallSink): StageSink {

@@ -10,27 +10,34 @@ import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
+import { CanaryFeature } from './versions/canary.ts';
+import { ShadowFeature } from './versions/shadow.ts';
+import type { ShadowServices } from './versions/shadow.ts';
 
 /** What features need of the edge that they run in. */
-export interface GatewayServices {
+export interface GatewayServices extends ShadowServices {
   quotas: Quotas;
   cache: CacheStore;
   files: StaticFiles;
-  limits: { throttleBucketsMax: number };
+  limits: ShadowServices['limits'] & { throttleBucketsMax: number };
   /** Port of HTTPS, as clients see it. */
   httpsPort: number;
 }
 
-export function gatewayFeatures({ quotas, cache, limits, httpsPort }: GatewayServices): Feature[] {
+export function gatewayFeatures(services: GatewayServices): Feature[] {
+  const { quotas, cache, limits, httpsPort } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new CorsFeature(),
     new SecurityHeadersFeature(),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    // Before the cache: what that keeps is of one version.
+    new CanaryFeature(),
     // What the function sees is decided last: all others look at what the client sent. But for the cache, which holds what the
     // function says to what it sees.
     new RewriteFeature(),
     new CacheFeature(cache),
+    new ShadowFeature(services),
   ];
 }
 
@@ -47,6 +54,7 @@ export function compileStages(features: readonly Feature[], source: RouteSource)
     preflight: having('onPreflight')[0],
     answer: having('onAnswer'),
     around: having('around'),
+    call: having('onCall'),
     end: having('onEnd'),
   };
 }

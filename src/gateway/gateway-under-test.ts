@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { Engine } from '../functions/engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
 import type { GuestScript } from '../functions/testing.ts';
+import type { DeployedVersion } from '../functions/version.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
@@ -16,7 +17,7 @@ import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import { withFolderRoots } from './folder-roots.ts';
 import { StaticFiles } from './static/static-files.ts';
-import type { Feature } from './stage.ts';
+import type { Feature, RouteVersions } from './stage.ts';
 import { compileLocalTarget } from './targets.ts';
 
 export async function setUp(
@@ -27,7 +28,9 @@ export async function setUp(
     requestBytesMax?: number;
     keepAliveMs?: number;
     front?: Partial<GatewayOptions>;
-    features?: Feature[];
+    features?: Feature[] | ((engine: Engine) => Feature[]);
+    /** Of the function `f`, given its version 1. */
+    versions?: (live: DeployedVersion) => RouteVersions;
     /** Names of hosts to projects. */
     domains?: Record<string, string>;
     gateway?: GatewaySection;
@@ -41,15 +44,18 @@ export async function setUp(
   const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
   const model = new ReadModel();
   const version = testVersion({ concurrency: 10, ...options.settings });
+  const features = typeof options.features === 'function' ? options.features(engine) : (options.features ?? []);
   const written = options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }];
   const { folders = {}, filesBytesMax = 1_000_000 } = options;
   const files = new StaticFiles({ folderOf: (place) => Promise.resolve(place), bytesMax: filesBytesMax });
   const routes = written.map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {}, version, routes: written };
+    const versions = options.versions?.(version);
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {}, version, versions, routes: written };
     const local = compileLocalTarget(route, { files, folders });
-    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
+    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(features, source) };
   });
-  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(withFolderRoots(routes)) };
+  const table = new RouteTable(withFolderRoots(routes));
+  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), versions: [version], routes: table };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({

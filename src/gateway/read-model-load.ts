@@ -7,7 +7,7 @@ import type { Sql } from '../store/records/records.ts';
 import { withFolderRoots } from './folder-roots.ts';
 import type { ReadModel, ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
-import type { CompiledTarget, RouteCompiler } from './stage.ts';
+import type { CompiledTarget, RouteCompiler, RouteVersions } from './stage.ts';
 
 interface Row {
   project: string;
@@ -35,7 +35,8 @@ export async function loadProjects(sql: Sql, compiler: RouteCompiler, known: Rea
               (select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings,
                                                    'createdAt', extract(epoch from v.created_at) * 1000))
                  from jsonb_each(d.state->'functions') f
-                 join versions v on v.project = p.name and v.function = f.key and v.number = (f.value->>'version')::integer) end as versions
+                cross join lateral (select distinct named::int as number from jsonb_path_query(f.value, 'lax $.**.version') named) named
+                 join versions v on v.project = p.name and v.function = f.key and v.number = named.number) end as versions
        from projects p join deployments d on d.id = p.current_deployment`,
     [[...known.projects()].map((project) => project.deployment)],
   );
@@ -48,39 +49,62 @@ export async function loadProjects(sql: Sql, compiler: RouteCompiler, known: Rea
 }
 
 function compile(row: Row, state: ProjectState, compiler: RouteCompiler): ServedProject {
-  const functions = new Map<string, DeployedVersion>();
-  for (const v of row.versions ?? []) {
-    functions.set(v.function, {
-      project: row.project,
-      function: v.function,
-      version: v.number,
-      artifact: v.artifact,
-      settings: completeSettings(v.settings),
-      createdAt: v.createdAt,
-    });
+  const stored = new Map<string, DeployedVersion>();
+  for (const { settings, number, ...v } of row.versions ?? []) {
+    stored.set(`${v.function}@${number}`, { ...v, project: row.project, version: number, settings: completeSettings(settings) });
+  }
+  const served = new Map<string, RouteVersions>();
+  for (const [fn, one] of Object.entries(state.functions)) {
+    const versions = versionsOf(one, (number) => stored.get(`${fn}@${number}`));
+    if (versions !== undefined) served.set(fn, versions);
   }
   const { gateway = {} } = state;
   const routes = state.routes.flatMap((route) => {
-    const to = targetOf(route, { functions, folders: state.folders ?? {} }, compiler);
+    const versions = route.function === undefined ? undefined : served.get(route.function);
+    const to = targetOf(route, { versions, folders: state.folders ?? {} }, compiler);
     const policy = { ...gateway.defaults, ...route.policy };
-    const source = { project: row.project, route, policy, gateway, version: to?.version, routes: state.routes };
+    const source = { project: row.project, route, policy, gateway, version: to?.version, versions, routes: state.routes };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
-  return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(withFolderRoots(routes)) };
+  return {
+    name: row.project,
+    deployment: Number(row.deployment),
+    functions: new Map([...served].map(([fn, { live }]) => [fn, live])),
+    versions: [...served.values()].flatMap(({ live, canary, shadow }) => [
+      ...new Set([live, canary?.version, shadow?.version].filter((version) => version !== undefined)),
+    ]),
+    routes: new RouteTable(withFolderRoots(routes)),
+  };
+}
+
+/** undefined: the version that gets the requests is gone. */
+function versionsOf(
+  { version, live, shadow }: ProjectState['functions'][string],
+  find: (number: number) => DeployedVersion | undefined,
+): RouteVersions | undefined {
+  const main = find(live?.version ?? version);
+  if (main === undefined) return undefined;
+  const tried = live?.canary === undefined ? undefined : find(live.canary.version);
+  const copied = shadow === undefined ? undefined : find(shadow.version);
+  return {
+    pinned: live !== undefined,
+    live: main,
+    canary: tried === undefined || tried === main ? undefined : { ...live!.canary!, version: tried },
+    shadow: copied === undefined ? undefined : { percent: shadow!.percent, headers: shadow!.headers, version: copied },
+  };
 }
 
 /** undefined: nothing that this Virga could serve. */
 function targetOf(
   route: Route,
-  { functions, folders }: { functions: ReadonlyMap<string, DeployedVersion>; folders: Record<string, string> },
+  { versions, folders }: { versions: RouteVersions | undefined; folders: Record<string, string> },
   compiler: RouteCompiler,
 ): CompiledTarget | undefined {
   if (route.function === undefined) {
     const local = compiler.local(route, folders);
     return local === undefined ? undefined : { local };
   }
-  const version = functions.get(route.function);
-  return version === undefined ? undefined : { version };
+  return versions === undefined ? undefined : { version: versions.live };
 }
 
 /** A version that need not be current: for direct invocations that name one. */

@@ -8,7 +8,10 @@ import type { RouteTable } from './route-table.ts';
 export interface ServedProject {
   name: string;
   deployment: number;
+  /** The one that gets the requests of each, or most of them. */
   functions: Map<string, DeployedVersion>;
+  /** All that may be called by routes. */
+  versions: DeployedVersion[];
   routes: RouteTable;
 }
 

@@ -148,3 +148,23 @@ test('a preflight is for the route that asks for the headers that it announces',
   assert.equal(to('content-type, X-Version'), 'two');
   assert.equal(to('content-type'), 'plain');
 });
+
+test('the conditions of other paths are not looked at, however many there are', () => {
+  let looked = 0;
+  const headers = new Proxy<Asked['headers']>(
+    {},
+    {
+      get: () => {
+        looked++;
+        return undefined;
+      },
+    },
+  );
+  const routes = Array.from({ length: 1_000 }, (_, i) => ({
+    route: { path: `/r${i % 500}/{id}`, methods: null, function: 'f', conditions: { headers: { [`x-${i}`]: true as const } } },
+    to: { version: testVersion() },
+  }));
+  assert.equal(new RouteTable(routes).match('GET', ['r7', '1'], askedOf('/r7/1', headers)).kind, 'none');
+  // Two routes have this path; it is asked once for one to take, once for the methods that others take.
+  assert.equal(looked, 4);
+});

@@ -3,12 +3,13 @@
 // Invariant: a stage never writes to the client; it returns what is to be answered, and the gateway writes it.
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { Call, CallSink } from '../functions/call.ts';
+import type { Call, CallRequest, CallSink } from '../functions/call.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
 import type { GatewaySection, RoutePolicy } from '../protocol/policies/policy.ts';
+import type { Sticky } from '../protocol/policies/traffic.ts';
 import type { Route } from '../protocol/settings.ts';
 
 /** One request on its way through the stages of its route. */
@@ -35,6 +36,8 @@ export interface GatewayRequest {
   target: string;
   /** Flat, names in lower case: what the function will see; a stage may change it. */
   readonly headers: FlatHeaders;
+  /** Of the function that is called; a stage may choose another. Absent: the target is local. */
+  version: DeployedVersion | undefined;
   /** Set by the stage that found out who calls. */
   principal: Principal | undefined;
   /** The call that was made for it. */
@@ -89,6 +92,8 @@ export interface Stage {
   onAnswer?(request: GatewayRequest, status: number, headers: FlatHeaders): void;
   /** The call is about to be made; what is returned hears its answer instead of `sink`, and passes it on. */
   around?(request: GatewayRequest, sink: CallSink): StageSink;
+  /** This call is about to be made, its body with it if that is small; what is returned hears the answer first, and passes it on. */
+  onCall?(request: GatewayRequest, call: CallRequest): CallSink | undefined;
   /** The exchange is over, however it ended. Called once for each request whose onHead of this stage was called. */
   onEnd?(request: GatewayRequest): void;
 }
@@ -102,11 +107,21 @@ export interface Stages {
   preflight: Stage | undefined;
   answer: Stage[];
   around: Stage[];
+  call: Stage[];
   end: Stage[];
 }
 
 /** Of a route that no feature has anything to do for, but whose target looks at the request as stages do. */
-export const NO_STAGES: Stages = { head: [], body: [], bodyBytesMax: 0, preflight: undefined, answer: [], around: [], end: [] };
+export const NO_STAGES: Stages = { head: [], body: [], bodyBytesMax: 0, preflight: undefined, answer: [], around: [], call: [], end: [] };
+
+/** The versions of a function that get requests. */
+export interface RouteVersions {
+  /** Whether that was said, or is so because it was deployed last. */
+  pinned: boolean;
+  live: DeployedVersion;
+  canary: { version: DeployedVersion; percent: number; sticky: Sticky } | undefined;
+  shadow: { version: DeployedVersion; percent: number; headers: readonly string[] | undefined } | undefined;
+}
 
 export interface RouteSource {
   project: string;
@@ -114,8 +129,9 @@ export interface RouteSource {
   /** The route's own and the project's, merged. */
   policy: RoutePolicy;
   gateway: GatewaySection;
-  /** Of the route's function. */
+  /** Of the route's function: the one that gets its requests, or most of them. Absent: the target is local. */
   version: DeployedVersion | undefined;
+  versions?: RouteVersions | undefined;
   /** All routes of the project. */
   routes: readonly Route[];
 }

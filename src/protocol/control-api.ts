@@ -4,6 +4,7 @@
 import type { ErrorCode } from './errors.ts';
 import type { InvocationRecord, LogLine } from './invocation.ts';
 import type { GatewaySection } from './policies/policy.ts';
+import type { Traffic } from './policies/traffic.ts';
 import type { Route, VersionSettings } from './settings.ts';
 import type { EdgeStats } from './stats.ts';
 
@@ -91,9 +92,9 @@ export interface DomainItem {
   record: { name: string; value: string };
 }
 
-export interface FunctionItem {
+export interface FunctionItem extends Traffic {
   name: string;
-  /** The one that is served. */
+  /** The one that was deployed last: it is served, unless `live` says otherwise. */
   version: number;
   runtime: VersionSettings['runtime'];
   settings: VersionSettings;

@@ -8,6 +8,7 @@ import type { HttpMethod } from './http-methods.ts';
 import type { Conditions } from './policies/conditions.ts';
 import type { GatewaySection, RoutePolicy } from './policies/policy.ts';
 import type { LocalTargets } from './policies/targets.ts';
+import type { LiveRules, ShadowRules, Traffic } from './policies/traffic.ts';
 
 /** What a sandbox boots. */
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
@@ -134,7 +135,8 @@ export interface Route extends LocalTargets {
 
 /** What one deployment makes current, whole. */
 export interface ProjectState {
-  functions: Record<string, { version: number }>;
+  /** `version`: the deployed one, which gets the requests unless `live` says otherwise. */
+  functions: Record<string, { version: number } & Traffic>;
   routes: Route[];
   /** Absent: nothing is said of it. */
   gateway?: GatewaySection | undefined;
@@ -146,6 +148,8 @@ export interface ProjectState {
 export interface DeployFunction {
   artifact: string;
   settings: VersionSettings;
+  live?: LiveRules | undefined;
+  shadow?: ShadowRules | undefined;
 }
 
 export interface DeployRequest {

@@ -53,7 +53,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
-  const services = { quotas, cache, files, limits: config.limits, httpsPort: config.httpsPort ?? 443 };
+  const services = { engine, quotas, cache, files, limits: config.limits, log, httpsPort: config.httpsPort ?? 443 };
   const feed = new ReadModelFeed({ connection, model, engine, services, log });
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   const certificates = new Certificates({

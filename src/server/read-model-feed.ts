@@ -80,7 +80,7 @@ export class ReadModelFeed {
     const anew = new Set(loaded.projects.filter((project) => model.project(project.name) !== project).map(({ name }) => name));
     model.replaceAll(loaded);
     for (const feature of this.#features) feature.compiled?.({ all, anew });
-    engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
+    engine.setCurrent([...model.projects()].flatMap((project) => project.versions));
   }
 
   /** Holds the listening connection, and makes it anew whenever it breaks. */

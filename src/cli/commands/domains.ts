@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { DomainItem } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
-import { CommandError } from '../failure.ts';
+import { UsageError } from '../failure.ts';
 import { agoText } from '../phrases.ts';
 import { projectOf } from '../project.ts';
 import { connect } from '../server.ts';
@@ -23,9 +23,9 @@ export const command: CommandDefinition<{ project?: string }> = {
       terminal.result(proven, () => `${terminal.paint('green', proven.name)} is served by ${proven.project}`);
       return;
     }
-    if (action === 'verify') throw new CommandError('name the domain: `virga domains verify shop.example.com`');
+    if (action === 'verify') throw new UsageError('name the domain: `virga domains verify shop.example.com`');
     if (action !== 'list' || domain !== undefined)
-      throw new CommandError(`'${domain ?? action}' is not expected; say \`virga domains\` or \`virga domains verify DOMAIN\``);
+      throw new UsageError(`'${domain ?? action}' is not expected; say \`virga domains\` or \`virga domains verify DOMAIN\``);
     const project = await projectOf(client, options.project);
     const domains = await client.domains(project);
     if (domains.length === 0) terminal.note(`The project '${project}' has no domains; gateway.domains in virga.yaml lists them.`);

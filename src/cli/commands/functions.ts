@@ -1,5 +1,6 @@
 // `virga functions`: the functions of a project as they are served now.
 import type { Command } from 'commander';
+import type { FunctionItem } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
 import { routeText } from '../manifest/routes.ts';
 import { durationText, sizeText } from '../../lib/units.ts';
@@ -25,7 +26,7 @@ export const command: CommandDefinition<{ project?: string }> = {
         const scale = `${instances.min}–${instances.max}${concurrency === 1 ? '' : ` × ${concurrency}`}`;
         return [
           fn.name,
-          String(fn.version),
+          versionText(fn),
           fn.runtime,
           sizeText(memoryMiB),
           durationText(timeoutMs),
@@ -40,3 +41,13 @@ export const command: CommandDefinition<{ project?: string }> = {
     });
   },
 };
+
+/** Which versions get the requests, e.g. `7 + 10 % 8`. */
+function versionText({ version, live, shadow }: FunctionItem): string {
+  const { canary } = live ?? {};
+  return [
+    String(live?.version ?? version),
+    ...(canary === undefined ? [] : [`+ ${canary.percent} % ${canary.version}`]),
+    ...(shadow === undefined ? [] : [`(copies of ${shadow.percent} % ${shadow.version})`]),
+  ].join(' ');
+}

@@ -16,7 +16,8 @@ export const command: CommandDefinition<{ project?: string }> = {
     const project = await projectOf(client, options.project);
     const { routes, gateway = {} } = await client.project(project);
     const common = Object.keys(gateway.defaults ?? {});
-    const items = routes.map(({ policy, ...route }) => ({
+    const sorted = routes.toSorted((a, b) => (a.path === b.path ? 0 : a.path < b.path ? -1 : 1));
+    const items = sorted.map(({ policy, ...route }) => ({
       ...route,
       target: targetText(route),
       rules: [...new Set([...common, ...Object.keys(policy ?? {})])].sort(),

@@ -18,7 +18,11 @@ export function eventProperties(
   { routes: all, functions }: Pick<Manifest, 'routes' | 'functions'>,
   { report, streams }: { report: FunctionReport; streams: boolean },
 ): FunctionEvents {
-  const routes = all.filter((route) => route.function === fn.name);
+  reportTraffic(fn, report);
+  const own = all.filter((route) => route.function === fn.name);
+  for (const route of own) reportRules(route, report);
+  // Such a route would take at AWS what it does not take here.
+  const routes = own.filter((route) => route.conditions === undefined);
   if (routes.length === 0) return { properties: {}, kind: undefined, count: 0 };
   const { httpEvent } = fn.settings;
   if (httpEvent === 'function-url') return urlOf(routes, { report, streams });
@@ -40,6 +44,23 @@ export function eventProperties(
   }
   if (streams) report.changed('http', 'a streamed answer', 'API Gateway has no streaming for this: use httpEvent: function-url');
   return { properties: { Events: events }, kind: type, count: number };
+}
+
+function reportTraffic({ traffic: { live, shadow } }: ManifestFunction, report: FunctionReport): void {
+  if (live !== undefined)
+    report.left('live', 'versions', 'what is exported is the code as it is here; at AWS an alias with a routing configuration');
+  if (shadow !== undefined) report.left('shadow', 'copies of requests', 'AWS has none');
+}
+
+function reportRules(route: Route, report: FunctionReport): void {
+  if (route.conditions !== undefined)
+    report.left('http', `route ${routeText(route)}`, 'API Gateway knows path and method alone; look at the rest in the code');
+  else if (route.policy !== undefined)
+    report.left(
+      'http',
+      `rules of route ${routeText(route)}: ${Object.keys(route.policy).join(', ')}`,
+      'say them to API Gateway in its own words',
+    );
 }
 
 /** API Gateway answers HEAD only where it is told to; GET comes first, as what HEAD belongs to. */

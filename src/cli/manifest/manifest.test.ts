@@ -66,6 +66,7 @@ functions:
     include: [],
     external: [],
     layers: [],
+    traffic: {},
     settings: {
       runtime: 'nodejs26',
       form: 'native',

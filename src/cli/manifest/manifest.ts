@@ -7,7 +7,7 @@ import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import type { GatewaySection } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
-import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
+import type { DeployFunction, FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
@@ -34,6 +34,8 @@ export interface ManifestFunction {
   external: string[];
   /** Folders and archives, relative to the folder of the manifest. */
   layers: string[];
+  /** Which of its versions get its requests, as written. */
+  traffic: Pick<DeployFunction, 'live' | 'shadow'>;
 }
 
 export interface Manifest {
@@ -210,6 +212,7 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
       },
       include: [...(defaults.include ?? []), ...(fn.include ?? [])],
       external: [...new Set([...(defaults.external ?? []), ...(fn.external ?? [])])],
+      traffic: { ...(fn.live === undefined ? {} : { live: fn.live }), ...(fn.shadow === undefined ? {} : { shadow: fn.shadow }) },
       layers: [...new Set([...(defaults.layers ?? []), ...(fn.layers ?? [])].map(plainPath))],
     };
   });

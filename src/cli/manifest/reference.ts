@@ -4,6 +4,7 @@ import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
 import { conditionsExample } from '../../protocol/policies/conditions.ts';
 import { plansExample } from '../../protocol/policies/plans.ts';
 import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
+import { trafficExample } from '../../protocol/policies/traffic.ts';
 import { TARGET_EXAMPLES, TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
@@ -69,6 +70,14 @@ export function manifestReference(): string {
     keys(root),
     '## A function\n',
     keys(fn),
+    '## Versions of a function\n',
+    `${trafficExample}\n`,
+    '`live`:\n',
+    keys(fn.properties!['live']!),
+    '`canary` of `live`:\n',
+    keys(fn.properties!['live']!.properties!['canary']!),
+    '`shadow`:\n',
+    keys(fn.properties!['shadow']!),
     '## A window of instances\n',
     'A time when more than `instances.min` are kept ready, e.g. five from 8 to 18 on working days:\n',
     '    instances: {min: 2, max: 20, windows: [{cron: "0 8 * * 1-5", for: 10h, min: 5, timezone: Europe/Madrid}]}\n',

@@ -8,6 +8,7 @@ import { HTTP_METHODS } from '../../protocol/http-methods.ts';
 import { conditionShape } from '../../protocol/policies/conditions.ts';
 import { gatewaySection, policyShape } from '../../protocol/policies/policy.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../../protocol/policies/targets.ts';
+import { live, shadow } from '../../protocol/policies/traffic.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from '../../lib/units.ts';
@@ -284,6 +285,8 @@ export const functionSchema = z
         })
         .optional()
         .describe('Routes that call the function. Without any it can only be invoked directly.'),
+      live: live.optional(),
+      shadow: shadow.optional(),
       ...settings,
     },
     { error: 'the settings of a function, at least its `source`' },

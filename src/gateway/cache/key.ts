@@ -37,6 +37,7 @@ export function keyOf(request: GatewayRequest, rules: CompiledRules): string {
   if (rules.query !== undefined) request.target = withParameters(request.target, rules.query);
   const secure = 'encrypted' in request.incoming.socket;
   let key = `${secure ? 's' : ''}${request.host.toLowerCase()}${NEXT}${request.target}`;
+  if (request.version !== undefined) key += `${NEXT}${request.version.version}`;
   if (rewritten) key += `${NEXT}${request.asked.split('?', 1)[0]}`;
   for (const name of rules.headers) key += NEXT + (request.header(name) ?? MISSING);
   if (request.incoming.headers.cookie !== undefined) onlyCookies(request, rules.cookies);

@@ -40,11 +40,18 @@ export const policyShape = features;
 export const routePolicy = z.strictObject(features, { error: 'rules of the gateway, such as {cors: …}' });
 export type RoutePolicy = z.infer<typeof routePolicy>;
 
+/** Paths of all routes differ. */
+function noParameters({ rewrite: rules }: RoutePolicy, context: z.RefinementCtx): void {
+  if (rules?.path === undefined || !/[{}]/.test(rules.path)) return;
+  const message = 'rules for all routes have no parameters; say it at the route';
+  context.addIssue({ code: 'custom', path: ['rewrite', 'path'], message, params: { rule: true } });
+}
+
 export const gatewaySection = z
   .strictObject(
     {
       domains: domains.optional(),
-      defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      defaults: routePolicy.superRefine(noParameters).optional().describe('Rules for all routes that do not say otherwise, key by key.'),
       plans: plans.optional(),
       https: https.optional(),
       hsts: hsts.optional(),

@@ -120,4 +120,19 @@ test('a function sees the request, and a client the answer, as the route rewrite
   assert.match(await wrong('rewrite: {setHeaders: {x-a: "a\\r\\nb"}'), /setHeaders\.x-a is .*expected a text of printable ASCII/);
   assert.match(await wrong('rewrite: {setHeaders: {content-length: "1"}'), /content-length is Virga's to say/);
   assert.match(await wrong('rewrite: {path: "notes"'), /expected a path such as \/v2\/\{rest\}/);
+  const forAll = await virga.deploy({
+    ...PROJECT,
+    'virga.yaml': PROJECT['virga.yaml'].replace('defaults:', 'defaults:\n    rewrite: {path: "/{id}"}'),
+  });
+  assert.match(forAll.stderr, /gateway\.defaults\.rewrite\.path is .*rules for all routes have no parameters/);
+});
+
+test('ten thousand routes are one deploy like any', async () => {
+  const routes = Array.from({ length: 10_000 }, (_, i) => `      - GET /api/v1/things${i}/{id}`).join('\n');
+  const deployed = await virga.deploy({
+    'virga.yaml': `project: many\nfunctions:\n  things:\n    source: notes.mjs\n    http:\n${routes}\n`,
+    'notes.mjs': PROJECT['notes.mjs'],
+  });
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.match(await (await virga.fetch('many', '/api/v1/things9999/7')).text(), /things9999\/7$/);
 });
