@@ -2,9 +2,13 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { addresses, addressesExample } from './addresses.ts';
+import { auth, authExample, authSection } from './auth.ts';
 import { cors, corsExample } from './cors.ts';
 
 const features = {
+  ip: addresses.optional(),
+  auth: auth.optional(),
   cors: cors.optional(),
 };
 
@@ -12,6 +16,8 @@ export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
 export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+  ip: addressesExample,
+  auth: authExample,
   cors: corsExample,
 };
 
@@ -24,6 +30,7 @@ export type RoutePolicy = z.infer<typeof routePolicy>;
 export const gatewaySection = z
   .strictObject(
     {
+      auth: authSection.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },

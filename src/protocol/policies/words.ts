@@ -2,6 +2,7 @@
 // "expected …". Used by the other files of this folder.
 import { z } from 'zod';
 import { DURATION_PATTERN, durationMs, durationText } from '../../lib/units.ts';
+import { NAME_PATTERN, NAME_RULE } from '../settings.ts';
 
 /** Limits in ms; what is stored is what was written, e.g. `5m`. */
 export function duration(limit: { min: number; max: number }): z.ZodString {
@@ -15,3 +16,19 @@ export function duration(limit: { min: number; max: number }): z.ZodString {
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
 export const headerName = z.string({ error: 'a name of a header' }).regex(TOKEN, { error: 'a name of a header, such as x-tenant' });
+
+const FROM = /^(?:bearer|header:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}|cookie:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}|query:[A-Za-z0-9_.~-]{1,256})$/;
+const fromError = 'a place in the request: bearer (of Authorization), header:x-token, cookie:sid or query:token';
+/** Where in a request something stands; parsed at the edge by gateway/auth/places.ts. */
+export const place = z.string({ error: fromError }).regex(FROM, { error: fromError });
+
+const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+export const SECRET_NAME_RULE = 'letters, digits and _, at most 64, not beginning with a digit';
+export const secretName = z
+  .string({ error: `the name of a secret: ${SECRET_NAME_RULE}` })
+  .regex(SECRET_NAME, { error: `the name of a secret: ${SECRET_NAME_RULE}` });
+
+/** Of names that a project declares. */
+export const declaredName = z
+  .string({ error: `a name: ${NAME_RULE}` })
+  .regex(NAME_PATTERN, { error: `a name: ${NAME_RULE}` });
