@@ -25,6 +25,7 @@ const ADAPTERS = [
   'launcher client',
   'blobs adapters',
   'artifacts',
+  'sealing',
   'records',
 ];
 
@@ -53,6 +54,7 @@ export const ROOMS: Room[] = [
   },
   { name: 'sandbox parts', files: ['src/sandbox/**'], may: ['port: sandbox', ...CONTRACTS] },
   { name: 'blobs adapters', files: ['src/store/blobs/**'], may: ['port: blobs', ...CONTRACTS] },
+  { name: 'sealing', files: ['src/store/sealing.ts'], may: [] },
   { name: 'artifacts', files: ['src/store/*.ts'], may: ['port: blobs', ...CONTRACTS], npm: ['tar-stream'] },
   { name: 'records', files: ['src/store/records/**'], may: ['port: records', ...CONTRACTS], npm: ['pg'] },
 
@@ -72,7 +74,7 @@ export const ROOMS: Room[] = [
   {
     name: 'control',
     files: ['src/control/**'],
-    may: [...PORTS, 'artifacts', 'observe', ...CONTRACTS],
+    may: [...PORTS, 'artifacts', 'sealing', 'observe', ...CONTRACTS],
     npm: ['hono', '@hono/node-server', '@hono/zod-openapi', 'zod', 'pg'],
   },
 
