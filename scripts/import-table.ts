@@ -70,7 +70,7 @@ export const ROOMS: Room[] = [
     files: ['src/gateway/{read-model,read-model-load,route-table,stage}.ts'],
     may: ['port: records', 'functions', ...CONTRACTS],
   },
-  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS] },
+  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS], npm: ['jose'] },
   {
     name: 'control',
     files: ['src/control/**'],

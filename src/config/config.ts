@@ -19,6 +19,8 @@ export interface Config {
   ociRuntime: string;
   /** Ranges that are not public, which functions may name in their egress all the same. */
   egressPrivate: string[];
+  /** Ranges that are not public, from which the edge fetches the keys of issuers of tokens all the same. */
+  issuersPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
   limits: Limits;
@@ -64,6 +66,10 @@ export interface Limits {
   /** Connections of one sandbox to the network, and of all, at the same time. */
   egressConnectionsPerSandboxMax: number;
   egressConnectionsMax: number;
+  /** API keys of all projects. */
+  apiKeysMax: number;
+  /** Entries of each memory of callers in the edge: verified tokens, answers of authorizers, signatures of webhooks. */
+  callersRemembered: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

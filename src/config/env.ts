@@ -60,6 +60,7 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     controlPort: read(table.controlPort),
     log: read(table.log),
     egressPrivate: read(table.egressPrivate),
+    issuersPrivate: read(table.issuersPrivate),
     egressResolvers: read(table.egressResolvers),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),

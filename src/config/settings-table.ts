@@ -121,6 +121,14 @@ export const NODE_SETTINGS: NodeSettings = {
     defaultText: 'none',
     parse: ranges,
   },
+  issuersPrivate: {
+    variable: 'VIRGA_ISSUERS_PRIVATE',
+    meaning:
+      'Ranges that are not public, from which the keys of issuers of tokens (`jwt` in virga.yaml) are fetched all the same, e.g. `127.0.0.1` for an issuer on this machine. Those of VIRGA_EGRESS_PRIVATE are open as well.',
+    default: () => [],
+    defaultText: 'none',
+    parse: addressRanges,
+  },
   egressResolvers: {
     variable: 'VIRGA_EGRESS_RESOLVERS',
     meaning: 'DNS servers that names are resolved by for functions, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
@@ -255,6 +263,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'connections', min: 1, max: 1_000_000 },
     'Connections of all instances to the network at the same time.',
   ),
+  apiKeysMax: limit(
+    'API_KEYS',
+    100_000,
+    { unit: 'keys', min: 1, max: 10_000_000 },
+    'API keys of all projects; the edge holds them in memory, about 500 bytes each.',
+  ),
+  callersRemembered: limit(
+    'CALLERS_REMEMBERED',
+    20_000,
+    { unit: 'entries', min: 100, max: 10_000_000 },
+    'Verified tokens, answers of authorizers and signatures of webhooks that the edge remembers, of each; the oldest make room.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,
@@ -308,6 +328,17 @@ function ranges(text: string): Parsed<string[]> {
     return typeof rule === 'string' || rule.kind !== 'range' || rule.port !== null;
   });
   return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 10.0.5.0/24,192.168.1.7` };
+}
+
+/** Loopback among them, which functions can never be given. */
+function addressRanges(text: string): Parsed<string[]> {
+  const items = text.split(',').map((item) => item.trim());
+  const wrong = items.find((item) => {
+    const [address = '', bits, ...more] = item.split('/');
+    const most = isIP(address) === 6 ? 128 : 32;
+    return isIP(address) === 0 || more.length > 0 || (bits !== undefined && (!/^\d{1,3}$/.test(bits) || Number(bits) > most));
+  });
+  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 127.0.0.1,10.0.5.0/24` };
 }
 
 function resolvers(text: string): Parsed<string[]> {

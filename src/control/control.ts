@@ -6,6 +6,7 @@ import { newId } from '../lib/ids.ts';
 import { ERRORS, errorBody, VirgaError } from '../protocol/errors.ts';
 import type { ArtifactsInUse } from './artifacts-in-use.ts';
 import type { ControlContext } from './context.ts';
+import { createKey } from './create-key.ts';
 import { deployProject } from './deploy-project.ts';
 import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
@@ -13,8 +14,10 @@ import { invokeFunction } from './invoke-function.ts';
 import { listDeployments } from './list-deployments.ts';
 import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
+import { listKeys } from './list-keys.ts';
 import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
+import { listSecrets } from './list-secrets.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
@@ -25,7 +28,11 @@ import { readProject } from './read-project.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
 import { removeProject } from './remove-project.ts';
+import { removeSecret } from './remove-secret.ts';
+import { revokeKey } from './revoke-key.ts';
 import { rollbackProject } from './rollback-project.ts';
+import { rotateKey } from './rotate-key.ts';
+import { setSecret } from './set-secret.ts';
 import { authenticate } from './tokens.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
@@ -81,6 +88,13 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listInvocations(app, needs);
   readInvocation(app, needs);
   listLogs(app, needs);
+  listKeys(app, needs);
+  createKey(app, needs);
+  rotateKey(app, needs);
+  revokeKey(app, needs);
+  listSecrets(app, needs);
+  setSecret(app, needs);
+  removeSecret(app, needs);
   return app;
 }
 

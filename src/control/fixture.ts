@@ -12,6 +12,7 @@ import type pg from 'pg';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
+import { Sealing } from '../store/sealing.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
 import type { TestDatabase } from '../store/records/testing.ts';
@@ -83,6 +84,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: { control: 'http://127.0.0.1:0', edge: 'http://127.0.0.1:8080', project: (name) => `http://${name}.localhost:8080/` },
     log,
@@ -148,6 +150,7 @@ const LIMITS: ControlLimits = {
   deploymentsKept: 100,
   artifactGraceMs: 3_600_000,
   retentionHours: 24,
+  apiKeysMax: 20,
 };
 
 export interface TestEdge {
@@ -169,6 +172,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
     if (edge.silent) return void incoming.socket.destroy();
     if (asked.pathname === '/stats') return void response.end(JSON.stringify(edge.stats));
     if (asked.pathname === '/invoke') return void edge.onInvoke(incoming, response, asked);
+    if (asked.pathname === '/access') return void response.writeHead(204).end();
     edge.synced.push(Number(asked.searchParams.get('deployment')));
     if (edge.syncFailure === null) return void response.writeHead(204).end();
     response.writeHead(edge.syncFailure.status).end(JSON.stringify({ error: { message: edge.syncFailure.message } }));

@@ -16,6 +16,7 @@ import { Admission } from './admit.ts';
 import { Connections } from './connections.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
 import type { ReadModel } from './read-model.ts';
+import { hasPrincipal, principalJson } from './principal-words.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { respondError, respondLocally } from './respond.ts';
@@ -166,7 +167,7 @@ export class Gateway {
       return;
     }
     if (expectsContinue) response.writeContinue();
-    const changed = { ...routed, target: admission.target };
+    const changed = { ...routed, target: admission.target, principal: admission.principal };
     const exchange = new Exchange(request, response, requestId, bytesMax, admission);
     if (bodyBytesMax > 0) this.#readWholeBody(exchange, head, changed, { id, admission, bytesMax });
     else if (head.contentLength === 0) this.#invoke(exchange, head, changed, id, undefined, true);
@@ -197,11 +198,13 @@ export class Gateway {
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
       const go = (verdict: Verdict): void => {
         if (response.destroyed) return;
+        // It may have taken the body to find out who calls.
+        const known = { ...routed, principal: admission.principal };
         if (verdict !== undefined) this.#conclude(admission, response, verdict);
-        else if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, routed, id, body, true);
+        else if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, known, id, body, true);
         else {
           exchange.collected = body;
-          this.#invoke(exchange, head, routed, id, undefined, false);
+          this.#invoke(exchange, head, known, id, undefined, false);
         }
       };
       const verdict = admission.bodyVerdict(body);
@@ -279,7 +282,8 @@ export class Gateway {
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
       if (verdict === undefined) {
-        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target: admission.target });
+        const { target, principal } = admission;
+        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target, principal });
         return;
       }
       socket.on('error', () => {});
@@ -288,7 +292,11 @@ export class Gateway {
       this.#conclude(admission, response, verdict);
       socket.resume();
     };
-    const verdict = admission.headVerdict();
+    // Such a request has no body, and a stage that goes by the body has to see that.
+    const noBody = (verdict: Verdict): Verdict | Promise<Verdict> =>
+      verdict === undefined && admission.bodyBytesMax > 0 ? admission.bodyVerdict(Buffer.alloc(0)) : verdict;
+    const begun = admission.headVerdict();
+    const verdict = begun instanceof Promise ? begun.then(noBody) : noBody(begun);
     if (verdict instanceof Promise) void verdict.then(go);
     else go(verdict);
   }
@@ -336,9 +344,13 @@ function callRequest(
     'x-forwarded-proto',
     'http',
   );
+  const { principal, version } = routed;
+  const principalText = principal === undefined ? undefined : principalJson(principal);
+  if (principalText !== undefined && !hasPrincipal(version.settings))
+    head.headers.push('x-virga-principal', Buffer.from(principalText).toString('base64url'));
   const method = request.method ?? 'GET';
   return {
-    version: routed.version,
+    version,
     meta: {
       kind: 'http',
       id,
@@ -349,6 +361,7 @@ function callRequest(
       route: routed.route,
       params: routed.params,
       client,
+      ...(principalText === undefined ? {} : { principal: principalText }),
     },
     traceId: trace.traceId,
     body,

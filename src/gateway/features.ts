@@ -1,10 +1,17 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
+import { AddressFeature } from './addresses/addresses.ts';
+import { AuthFeature } from './auth/auth.ts';
+import { AuthServices } from './auth/services.ts';
+import type { NodeServices } from './auth/services.ts';
 import { CorsFeature } from './cors/cors.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 
-export function gatewayFeatures(): Feature[] {
-  return [new CorsFeature()];
+/** What the features need of the node. */
+export type GatewayServices = NodeServices;
+
+export function gatewayFeatures(services: GatewayServices): Feature[] {
+  return [new AddressFeature(), new CorsFeature(), new AuthFeature(new AuthServices(services))];
 }
 
 /** The stages of a route; undefined: it has none. */

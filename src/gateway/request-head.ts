@@ -49,6 +49,8 @@ export function readHead(request: IncomingMessage): RequestHead {
       case 'x-forwarded-host':
       case 'x-forwarded-port':
       case 'x-real-ip':
+      // Ours to say, whoever calls.
+      case 'x-virga-principal':
         continue;
       case 'traceparent':
         head.traceparent = value;

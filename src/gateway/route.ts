@@ -2,6 +2,7 @@
 // Invariant: asks only the read model in memory. Called by accept.ts once per request.
 import type { DeployedVersion } from '../functions/version.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import type { Principal } from '../protocol/principal.ts';
 import type { ReadModel } from './read-model.ts';
 import { segmentsOf } from './route-table.ts';
 import type { Stages } from './stage.ts';
@@ -15,6 +16,8 @@ export interface Routed {
   params: Record<string, string>;
   /** Path and query as the function sees them: without the `/@<project>` prefix. */
   target: string;
+  /** Who calls, where a stage found it out. */
+  principal?: Principal | undefined;
 }
 
 /** A preflight of a browser: `routed` is where the request to come would go. */

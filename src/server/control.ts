@@ -17,6 +17,7 @@ import { ensureOperatorToken } from '../control/tokens.ts';
 import { blobsOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
+import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 
@@ -44,6 +45,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
         limits: config.limits,
       }),
       edge,
+      sealing: new Sealing(await loadNodeKey(config.dataFolder)),
       limits,
       egressPrivate: config.egressPrivate,
       urls: urlsOf(config),
@@ -89,6 +91,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     deploymentsKept: 100,
     artifactGraceMs: 24 * 3_600_000,
     retentionHours: limits.retentionHours,
+    apiKeysMax: limits.apiKeysMax,
   };
 }
 

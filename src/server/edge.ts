@@ -9,10 +9,16 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
+import { KeyRing } from '../gateway/auth/key-ring.ts';
+import { SecretRing } from '../gateway/auth/secret-ring.ts';
+import { gatewayFeatures } from '../gateway/features.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
+import { loadNodeKey, Sealing } from '../store/sealing.ts';
+import { AccessFeed } from './access-feed.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
@@ -25,7 +31,20 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
   const connection = connectionOf(config);
-  const feed = new ReadModelFeed({ connection, model, engine, log });
+  const keys = new KeyRing();
+  const secrets = new SecretRing();
+  const sealing = new Sealing(await loadNodeKey(config.dataFolder));
+  const access = new AccessFeed({ keys, secrets, sealing, keysMax: config.limits.apiKeysMax, log });
+  const features = gatewayFeatures({
+    keys,
+    secrets,
+    engine,
+    versionOf: (project, fn) => model.project(project)?.functions.get(fn),
+    fetchIssuer: issuerFetch([...config.issuersPrivate, ...config.egressPrivate]),
+    now: Date.now,
+    remembered: config.limits.callersRemembered,
+  });
+  const feed = new ReadModelFeed({ connection, model, engine, features, access, log });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
   const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
@@ -34,6 +53,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     model,
     invokeBytesMax: config.limits.invokeBytesMax,
     refresh: () => feed.refresh(),
+    refreshAccess: (project) => feed.refreshAccess(project),
     version: (name) => loadVersion(lookups, name),
     stats: (): EdgeStats => ({
       pid: process.pid,
@@ -48,6 +68,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     }),
   });
   await feed.start();
+  access.start(lookups);
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -62,6 +83,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       privateServer.close();
       privateServer.closeAllConnections();
       await feed.close();
+      await access.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });
       await sandboxes.close();

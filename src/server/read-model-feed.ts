@@ -5,23 +5,28 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
-import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import { compileStages } from '../gateway/features.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
+import type { Feature } from '../gateway/stage.ts';
+import type { AccessFeed } from './access-feed.ts';
 import type { PlatformLog } from './platform-log.ts';
 
 export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
+  features: readonly Feature[];
+  access: AccessFeed;
   log: PlatformLog;
 }
 
 const CHANNEL = 'virga_deployments';
+/** Its payload names the project whose keys or secrets changed. */
+const ACCESS_CHANNEL = 'virga_access';
 const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features = gatewayFeatures();
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -51,6 +56,14 @@ export class ReadModelFeed {
     return this.#again;
   }
 
+  /** Reads the keys of a project, and the secrets, anew. Rejects while Postgres is away. */
+  async refreshAccess(project: string): Promise<void> {
+    const client = this.#client;
+    if (client === undefined) throw new Error('Postgres is away');
+    // One connection answers in order, so a later reading is never overtaken by an earlier one.
+    await Promise.all([this.#options.access.loadKeys(client, project), this.#options.access.loadSecrets(client)]);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#client?.end().catch(() => {});
@@ -62,9 +75,11 @@ export class ReadModelFeed {
   }
 
   async #loadNow(): Promise<void> {
-    const { model, engine } = this.#options;
+    const { model, engine, features, access } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(this.#features, source));
+    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(features, source));
+    // Before the routes that need them.
+    await access.loadSecrets(this.#client);
     model.replaceAll(projects, deployment);
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
@@ -79,12 +94,13 @@ export class ReadModelFeed {
       try {
         await client.connect();
         this.#client = client;
-        client.on('notification', () => {
-          this.refresh().catch((error: unknown) =>
-            this.#options.log('warn', 'the read model could not be refreshed', { error: String(error) }),
-          );
+        client.on('notification', ({ channel, payload = '' }) => {
+          const refreshed = channel === ACCESS_CHANNEL ? this.refreshAccess(payload) : this.refresh();
+          refreshed.catch((error: unknown) => this.#options.log('warn', 'the read model could not be refreshed', { error: String(error) }));
         });
         await client.query(`listen ${CHANNEL}`);
+        await client.query(`listen ${ACCESS_CHANNEL}`);
+        await this.#options.access.loadKeys(client);
         await this.refresh();
         onFirst();
         await lost.promise;

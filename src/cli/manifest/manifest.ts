@@ -5,6 +5,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
+import { authenticatorNames, referenceProblem, referencesOfAuth, referencesOfGateway } from '../../protocol/policies/auth-references.ts';
+import type { AuthReference } from '../../protocol/policies/auth-references.ts';
 import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
@@ -123,6 +125,15 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   problems.push(...layersProblems(defaults['layers'], ['defaults', 'layers'], { document, folder }));
   const seen = new Map<string, { path: Path; owner: string }>();
   let routes = 0;
+  const known = { authenticator: authenticatorNames(root.gateway), function: names, secret: undefined };
+  const check = (references: AuthReference[]): void => {
+    for (const reference of references) {
+      const wrong = referenceProblem(reference, known);
+      const message = `${pathText(reference.path)} is ${JSON.stringify(reference.name)}: ${wrong}`;
+      if (wrong !== undefined) problems.push({ ...document.placeOfValue(reference.path), message });
+    }
+  };
+  check(referencesOfGateway(root.gateway, ['gateway']));
   for (const name of names.slice(0, FUNCTIONS_MAX)) {
     const fn = mapping(functions[name]);
     const at: Path = ['functions', name];
@@ -140,6 +151,8 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     problems.push(
       ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
     );
+    const written = Array.isArray(fn['http']) ? fn['http'] : [];
+    for (const [i, one] of written.entries()) check(referencesOfAuth(mapping(one)['auth'], ['functions', name, 'http', i, 'auth']));
     for (const { path, route } of routesOf(fn['http'], [...at, 'http'])) {
       if (++routes > ROUTES_MAX) break;
       // GET takes HEAD too; a route for every method yields to one that names the method.

@@ -6,7 +6,9 @@ const LIST_MAX = 1_000;
 const rangeError = 'an address or a range, such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32';
 
 const range = z.string({ error: rangeError }).refine(isRange, { error: rangeError });
-const list = z.array(range, { error: 'a list of addresses and ranges' }).max(LIST_MAX, { error: `at most ${LIST_MAX} addresses and ranges` });
+const list = z
+  .array(range, { error: 'a list of addresses and ranges' })
+  .max(LIST_MAX, { error: `at most ${LIST_MAX} addresses and ranges` });
 
 const rules = z.strictObject(
   {

@@ -3,11 +3,12 @@
 import { z } from 'zod';
 import { AUTHENTICATOR_WAYS, authenticator, authenticatorShape, requirements } from './authenticators.ts';
 import { declaredName } from './words.ts';
+import { NO_AUTH_WORD } from '../auth-words.ts';
 
 const NAMES_MAX = 100;
 const BRANCHES_MAX = 20;
 /** The word for no authentication at all, so that a route can differ from the defaults. */
-export const NO_AUTH = 'none';
+export const NO_AUTH = NO_AUTH_WORD;
 
 const named = z.string({ error: 'the name of an authenticator of gateway.auth' });
 const used = { use: declaredName.optional().describe('Name of an authenticator of `gateway.auth`.'), ...requirements };
@@ -39,9 +40,13 @@ export const auth = z
 export type Auth = z.infer<typeof auth>;
 
 export const authSection = z
-  .record(declaredName.refine((name) => name !== NO_AUTH, { error: `another name: \`${NO_AUTH}\` stands for no authentication` }), authenticator, {
-    error: 'authenticators by name, such as {users: {jwt: …}}',
-  })
+  .record(
+    declaredName.refine((name) => name !== NO_AUTH, { error: `another name: \`${NO_AUTH}\` stands for no authentication` }),
+    authenticator,
+    {
+      error: 'authenticators by name, such as {users: {jwt: …}}',
+    },
+  )
   .refine((section) => Object.keys(section).length <= NAMES_MAX, { error: `at most ${NAMES_MAX} authenticators` })
   .describe('Authenticators by name, for `auth` of routes.');
 export type AuthSection = z.infer<typeof authSection>;

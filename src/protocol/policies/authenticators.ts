@@ -25,7 +25,9 @@ export const requirements = {
   claims: z
     .record(
       z.string().min(1).max(200),
-      z.union([plain, z.array(plain, { error: 'a list of values' }).min(1).max(LIST_MAX)], { error: 'a value, or a list of those that do' }),
+      z.union([plain, z.array(plain, { error: 'a list of values' }).min(1).max(LIST_MAX)], {
+        error: 'a value, or a list of those that do',
+      }),
       { error: 'claims and their values, such as {tenant: acme}' },
     )
     .refine((claims) => Object.keys(claims).length <= CLAIMS_MAX, { error: `at most ${CLAIMS_MAX} claims` })
@@ -44,7 +46,21 @@ const keys = z
   )
   .describe('API keys of the project: `virga keys create` makes one.');
 
-const JWT_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'HS256', 'HS384', 'HS512'] as const;
+const JWT_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'HS256',
+  'HS384',
+  'HS512',
+] as const;
 const algorithmError = `an algorithm: ${JWT_ALGORITHMS.join(', ')}`;
 const issuerError = 'an issuer: what tokens have as `iss`, such as https://login.example.com/';
 const audienceError = 'an audience (what tokens have as `aud`), a list of those that do, or false for any';
@@ -60,16 +76,27 @@ const keyText = z.union(
 const jwt = z
   .strictObject(
     {
-      issuer: z.string({ error: issuerError }).min(1, { error: issuerError }).max(500, { error: issuerError }).describe('What `iss` must be.'),
+      issuer: z
+        .string({ error: issuerError })
+        .min(1, { error: issuerError })
+        .max(500, { error: issuerError })
+        .describe('What `iss` must be.'),
       audience: z
         .union([audience, z.array(audience).min(1).max(LIST_MAX), z.literal(false)], { error: audienceError })
-        .describe('What `aud` must be or hold, or a list of those that do. `false`: any; then tokens that were made for others pass as well.'),
+        .describe(
+          'What `aud` must be or hold, or a list of those that do. `false`: any; then tokens that were made for others pass as well.',
+        ),
       jwks: z
         .string({ error: urlError })
         .regex(HTTP_URL, { error: urlError })
         .optional()
         .describe("URL of the issuer's keys. Without `jwks`, `keys` and `secret` it is found by OpenID discovery at the issuer."),
-      keys: z.array(keyText, { error: 'a list of public keys' }).min(1).max(20).optional().describe("The issuer's public keys: JWKs or PEM."),
+      keys: z
+        .array(keyText, { error: 'a list of public keys' })
+        .min(1)
+        .max(20)
+        .optional()
+        .describe("The issuer's public keys: JWKs or PEM."),
       secret: z
         .union([secretName, z.array(secretName).min(1).max(3)], { error: 'the name of a secret' })
         .optional()
@@ -88,12 +115,19 @@ const jwt = z
   )
   .superRefine((value, context) => {
     const ways = (['jwks', 'keys', 'secret'] as const).filter((key) => value[key] !== undefined);
-    const issue = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message, params: { rule: true } });
+    const issue = (path: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [path], message, params: { rule: true } });
     if (ways.length > 1) issue(ways[1]!, `the keys are given twice, by ${ways.join(' and ')}; keep one`);
-    if (ways.length === 0 && !HTTP_URL.test(value.issuer)) issue('issuer', 'no URL, so its keys cannot be discovered; add jwks, keys or secret');
+    if (ways.length === 0 && !HTTP_URL.test(value.issuer))
+      issue('issuer', 'no URL, so its keys cannot be discovered; add jwks, keys or secret');
     for (const algorithm of value.algorithms ?? []) {
       if (algorithm.startsWith('HS') === (value.secret !== undefined)) continue;
-      issue('algorithms', algorithm.startsWith('HS') ? `${algorithm} is for a shared \`secret\`, not for public keys` : `${algorithm} is for public keys, not for a shared \`secret\``);
+      issue(
+        'algorithms',
+        algorithm.startsWith('HS')
+          ? `${algorithm} is for a shared \`secret\`, not for public keys`
+          : `${algorithm} is for public keys, not for a shared \`secret\``,
+      );
     }
   })
   .describe('JSON Web Tokens of an issuer.');
@@ -125,9 +159,16 @@ const webhook = z
         .enum(['sha1', 'sha256', 'sha384', 'sha512'], { error: 'sha1, sha256, sha384 or sha512' })
         .optional()
         .describe('`generic`: the hash of the HMAC. Without it sha256.'),
-      encoding: z.enum(['hex', 'base64', 'base64url'], { error: 'hex, base64 or base64url' }).optional().describe('`generic`: without it hex.'),
+      encoding: z
+        .enum(['hex', 'base64', 'base64url'], { error: 'hex, base64 or base64url' })
+        .optional()
+        .describe('`generic`: without it hex.'),
       prefix: z.string().min(1).max(50).optional().describe('`generic`: what stands before the signature, e.g. `sha256=`.'),
-      timestamp: headerName.optional().describe('`generic`: header with the time of the request, in Unix seconds or ms, or as ISO 8601. It must be signed: see `content`.'),
+      timestamp: headerName
+        .optional()
+        .describe(
+          '`generic`: header with the time of the request, in Unix seconds or ms, or as ISO 8601. It must be signed: see `content`.',
+        ),
       id: headerName.optional().describe('`generic`: header with the id of the delivery. It must be signed: see `content`.'),
       content: z
         .string()
@@ -140,16 +181,21 @@ const webhook = z
     { error: 'a webhook such as {sender: github, secret: GITHUB_SECRET}' },
   )
   .superRefine((value, context) => {
-    const issue = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message, params: { rule: true } });
+    const issue = (path: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [path], message, params: { rule: true } });
     if (value.sender !== 'generic') {
-      for (const field of SIGNATURE_FIELDS) if (value[field] !== undefined) issue(field, `it is for \`sender: generic\`; ${value.sender} says it itself`);
+      for (const field of SIGNATURE_FIELDS)
+        if (value[field] !== undefined) issue(field, `it is for \`sender: generic\`; ${value.sender} says it itself`);
       return;
     }
     if (value.header === undefined) issue('sender', 'generic needs the `header` that carries the signature');
     const content = value.content ?? '{body}';
     for (const part of ['timestamp', 'id'] as const) {
       if ((value[part] !== undefined) !== content.includes(`{${part}}`))
-        issue(value[part] === undefined ? 'content' : part, `\`${part}\` and {${part}} in \`content\` need each other: what is not signed proves nothing`);
+        issue(
+          value[part] === undefined ? 'content' : part,
+          `\`${part}\` and {${part}} in \`content\` need each other: what is not signed proves nothing`,
+        );
     }
   })
   .describe('Requests signed with a shared secret over their body (HMAC), as senders of webhooks do.');
@@ -163,13 +209,17 @@ const authorizer = z
         .min(1)
         .max(10, { error: 'at most 10 places' })
         .optional()
-        .describe('What tells callers apart: without all of these 401, and answers are kept for their values. Without it [header:authorization].'),
+        .describe(
+          'What tells callers apart: without all of these 401, and answers are kept for their values. Without it [header:authorization].',
+        ),
       headers: z
         .array(headerName, { error: 'a list of names of headers' })
         .max(LIST_MAX)
         .optional()
         .describe('Headers that the function sees beside the identity. An answer that depends on them must not be kept: set `cache: 0s`.'),
-      cache: duration({ min: 0, max: 3_600_000 }).optional().describe('How long an answer is kept; the function may say less (`ttl`). Without it 5m.'),
+      cache: duration({ min: 0, max: 3_600_000 })
+        .optional()
+        .describe('How long an answer is kept; the function may say less (`ttl`). Without it 5m.'),
       keptFor: z
         .enum(['route', 'project'], { error: 'route or project' })
         .optional()
@@ -188,7 +238,10 @@ export const authenticator = z
   .superRefine((value, context) => {
     const given = AUTHENTICATOR_WAYS.filter((way) => value[way] !== undefined);
     if (given.length === 1) return;
-    const message = given.length === 0 ? `one of ${AUTHENTICATOR_WAYS.join(', ')} is needed` : `${given.join(' and ')} are two authenticators; give each a name`;
+    const message =
+      given.length === 0
+        ? `one of ${AUTHENTICATOR_WAYS.join(', ')} is needed`
+        : `${given.join(' and ')} are two authenticators; give each a name`;
     context.addIssue({ code: 'custom', path: [], message, params: { rule: true } });
   });
 

@@ -29,6 +29,4 @@ export const secretName = z
   .regex(SECRET_NAME, { error: `the name of a secret: ${SECRET_NAME_RULE}` });
 
 /** Of names that a project declares. */
-export const declaredName = z
-  .string({ error: `a name: ${NAME_RULE}` })
-  .regex(NAME_PATTERN, { error: `a name: ${NAME_RULE}` });
+export const declaredName = z.string({ error: `a name: ${NAME_RULE}` }).regex(NAME_PATTERN, { error: `a name: ${NAME_RULE}` });
