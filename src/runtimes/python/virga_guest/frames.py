@@ -63,6 +63,8 @@ def split_meta(payload):
         meta["kind"] = "http"
         meta["params"] = json.loads(fields[7]) if fields[7] else {}
         meta["headers"] = fields[10:]
+        if not meta["principal"]:
+            del meta["principal"]
     else:
         raise ProtocolError("a meta of %d fields that is no request's" % len(fields))
     return meta, payload[end:]
