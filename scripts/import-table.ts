@@ -119,7 +119,7 @@ export const ROOMS: Room[] = [
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
   { name: 'console', files: ['console/**'], may: ['sdk'] },
   { name: 'examples', files: ['examples/**'], may: ['sdk'], npm: ['hono', 'sharp'] },
-  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['fast-check', 'ws', 'yazl'] },
+  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['fast-check', 'jose', 'ws', 'yazl'] },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
   { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
 ];

@@ -68,7 +68,7 @@ const audience = z.string().min(1).max(500);
 const keyText = z.union(
   [
     z.string().regex(/^-----BEGIN (?:PUBLIC KEY|CERTIFICATE)-----[\s\S]+-----END (?:PUBLIC KEY|CERTIFICATE)-----\s*$/),
-    z.looseObject({ kty: z.enum(['RSA', 'EC', 'OKP']), d: z.undefined().optional() }),
+    z.looseObject({ kty: z.enum(['RSA', 'EC', 'OKP']) }).refine((key) => key['d'] === undefined),
   ],
   { error: 'a public key: a JWK such as {kty: EC, crv: P-256, x: …, y: …}, or PEM with BEGIN PUBLIC KEY or BEGIN CERTIFICATE' },
 );
