@@ -108,7 +108,7 @@ export class FunctionAuthenticator implements Authenticator {
     const { function: fn } = version;
     if (sink.error !== undefined) {
       // How code of AWS Lambda says 401.
-      if (sink.error.code === 'function_error' && /(?:^|: )Unauthorized$/.test(sink.error.message))
+      if (sink.error.code === 'function_error' && sink.error.cause === 'Error: Unauthorized')
         return { kind: 'unknown', scheme: this.#scheme, reason: 'the caller is not known' };
       return failed(`the authorizer's function '${fn}' failed: ${sink.error.code}; \`virga logs ${fn}\` tells more`);
     }
