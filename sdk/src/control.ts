@@ -20,6 +20,7 @@ import type {
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
@@ -49,6 +50,7 @@ export type {
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
@@ -82,6 +84,12 @@ export interface InvocationFilter {
   since?: string | undefined;
   /** `ok`, `failed` (everything else) or a code of the error table. */
   outcome?: Outcome | 'failed' | undefined;
+}
+
+export interface UsageFilter {
+  /** Id of an API key, or a whole subject such as `ip:203.0.113.7`. */
+  key?: string | undefined;
+  plan?: string | undefined;
 }
 
 export interface LogFilter {
@@ -232,6 +240,11 @@ export class VirgaControl {
 
   invocation(project: string, id: string, options: CallOptions = {}): Promise<InvocationDetail> {
     return this.#get(pathOf(project, 'invocations', id), options);
+  }
+
+  /** What principals have used of their plans in this day or month. */
+  usage(project: string, filter: UsageFilter = {}, options: CallOptions = {}): Listing<UsageItem> {
+    return this.#list(pathOf(project, 'usage'), { key: filter.key, plan: filter.plan }, options);
   }
 
   /** Oldest first. */

@@ -52,6 +52,10 @@ export interface Limits {
   projectQueueCallsMax: number;
   projectQueueBytesMax: number;
   functionQueueBytesMax: number;
+  /** Requests a second of one client address at the edge; 0: as many as come. */
+  clientRequestsPerSMax: number;
+  /** Token buckets, and counters of usage plans, that the edge keeps in memory. */
+  throttleBucketsMax: number;
   /** Calls of one project that run at the same time; more wait. */
   projectConcurrencyMax: number;
   /** A sandbox that has not said hello, or code that has not loaded, after this many ms is given up. */

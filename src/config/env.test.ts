@@ -56,6 +56,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       projectQueueCallsMax: 2_500,
       projectQueueBytesMax: 33_554_432,
       projectConcurrencyMax: 1_000,
+      clientRequestsPerSMax: 0,
+      throttleBucketsMax: 100_000,
       egressConnectionsPerSandboxMax: 256,
       egressConnectionsMax: 4_096,
       retentionHours: 168,

@@ -226,6 +226,21 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'calls', min: 1, max: 1_000_000 },
     'Calls of one project that run at the same time; more wait.',
   ),
+  clientRequestsPerSMax: {
+    ...limit(
+      'CLIENT_REQUESTS_PER_SECOND',
+      0,
+      { unit: 'requests', min: 0, max: 1_000_000 },
+      'Requests a second of one client address (of IPv6 its /64) at the edge, in bursts of twice as many; further ones are answered 429. 0: as many as come.',
+    ),
+    defaultText: '0 (no limit)',
+  },
+  throttleBucketsMax: limit(
+    'THROTTLE_BUCKETS',
+    100_000,
+    { unit: 'buckets', min: 100, max: 10_000_000 },
+    'Token buckets of `throttle` that the edge keeps, and as many counters of usage plans; beyond it those go that remember least. About 200 bytes each.',
+  ),
   bootTimeoutMs: limit(
     'BOOT_TIMEOUT_MS',
     10_000,

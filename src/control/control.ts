@@ -18,6 +18,7 @@ import { listKeys } from './list-keys.ts';
 import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
 import { listSecrets } from './list-secrets.ts';
+import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
@@ -95,6 +96,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listSecrets(app, needs);
   setSecret(app, needs);
   removeSecret(app, needs);
+  listUsage(app, needs);
   return app;
 }
 

@@ -3,15 +3,28 @@
 import { AddressFeature } from './addresses/addresses.ts';
 import { AuthFeature } from './auth/auth.ts';
 import { AuthServices } from './auth/services.ts';
-import type { NodeServices } from './auth/services.ts';
+import type { CallerServices } from './auth/services.ts';
 import { CorsFeature } from './cors/cors.ts';
+import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { Quotas } from './throttle/quotas.ts';
+import { ThrottleFeature } from './throttle/throttle.ts';
 
-/** What the features need of the node. */
-export type GatewayServices = NodeServices;
+/** What features need of the edge that they run in. */
+export interface GatewayServices {
+  quotas: Quotas;
+  callers: CallerServices;
+  limits: { throttleBucketsMax: number };
+}
 
-export function gatewayFeatures(services: GatewayServices): Feature[] {
-  return [new AddressFeature(), new CorsFeature(), new AuthFeature(new AuthServices(services))];
+export function gatewayFeatures({ quotas, callers, limits }: GatewayServices): Feature[] {
+  return [
+    new AddressFeature(),
+    new CorsFeature(),
+    new SecurityHeadersFeature(),
+    new AuthFeature(new AuthServices(callers)),
+    new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+  ];
 }
 
 /** The stages of a route; undefined: it has none. */

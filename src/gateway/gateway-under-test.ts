@@ -7,12 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { Engine } from '../functions/engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
 import type { GuestScript } from '../functions/testing.ts';
+import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
 import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import type { Feature } from './stage.ts';
+import { compileLocalTarget } from './targets.ts';
 
 export async function setUp(
   script: GuestScript,
@@ -22,6 +24,7 @@ export async function setUp(
     requestBytesMax?: number;
     keepAliveMs?: number;
     features?: Feature[];
+    gateway?: GatewaySection;
   } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
@@ -30,8 +33,9 @@ export async function setUp(
   const model = new ReadModel();
   const version = testVersion({ concurrency: 10, ...options.settings });
   const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {} };
-    return { route, version, stages: compileStages(options.features ?? [], source) };
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {} };
+    const local = compileLocalTarget(route);
+    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
   });
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;

@@ -64,7 +64,7 @@ export interface FunctionItem {
   artifact: string;
   /** When this version was made. */
   createdAt: string;
-  routes: Omit<Route, 'function'>[];
+  routes: Pick<Route, 'path' | 'methods'>[];
 }
 
 export interface VersionItem {
@@ -112,6 +112,19 @@ export interface DeploymentItem {
   /** Function name to version. */
   functions: Record<string, number>;
   routes: number;
+}
+
+/** What a principal has used of its plan in the day or month that is. Some seconds old: the edge writes it in batches. */
+export interface UsageItem {
+  /** What it was counted by and its id, e.g. `key:k_4f2a`, `jwt:alice`, `ip:203.0.113.7`. */
+  subject: string;
+  plan: string;
+  /** `2026-11-21` or `2026-11`, UTC. */
+  period: string;
+  used: number;
+  /** null: the plan has no such quota (any more). */
+  limit: number | null;
+  resetsAt: string;
 }
 
 export interface ArtifactAnswer {

@@ -43,6 +43,13 @@ export const ERRORS = {
   build_failed: { status: 422, fault: 'caller', retry: 'no', meaning: 'The function could not be built on the client.' },
   too_many: { status: 422, fault: 'caller', retry: 'no', meaning: 'There are as many of these as may be; the message names the limit.' },
   function_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'More calls of the function come than it can serve, or its queue is full; `Retry-After` says when to try again.' },
+  rate_limited: {
+    status: 429,
+    fault: 'caller',
+    retry: 'later',
+    meaning: 'A `throttle` or `concurrency` of the route, of the plan or of the node is used up; the message says which, `detail.policies` names it as `RateLimit-Policy` does, `Retry-After` says when to try again.',
+  },
+  quota_exceeded: { status: 429, fault: 'caller', retry: 'later', meaning: 'The quota of the usage plan is used up for this day or month (UTC); `Retry-After` says when the next one begins.' },
   project_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'As many calls of the project wait as may; `Retry-After` says when to try again.' },
   client_closed_request: { status: 499, fault: 'caller', retry: 'no', meaning: 'The client left before the answer was complete.' },
   internal: { status: 500, fault: 'platform', retry: 'later', meaning: 'A fault of Virga itself; the platform log has it under the request id.' },

@@ -12,9 +12,11 @@ import { Gateway } from '../gateway/accept.ts';
 import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
 import { KeyRing } from '../gateway/auth/key-ring.ts';
 import { SecretRing } from '../gateway/auth/secret-ring.ts';
-import { gatewayFeatures } from '../gateway/features.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { ClientLimit } from '../gateway/throttle/client-limit.ts';
+import { Quotas } from '../gateway/throttle/quotas.ts';
+import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
@@ -35,19 +37,32 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const secrets = new SecretRing();
   const sealing = new Sealing(await loadNodeKey(config.dataFolder));
   const access = new AccessFeed({ keys, secrets, sealing, keysMax: config.limits.apiKeysMax, log });
-  const features = gatewayFeatures({
+  const callers = {
     keys,
     secrets,
     engine,
-    versionOf: (project, fn) => model.project(project)?.functions.get(fn),
+    versionOf: (project: string, fn: string) => model.project(project)?.functions.get(fn),
     fetchIssuer: issuerFetch([...config.issuersPrivate, ...config.egressPrivate]),
     now: Date.now,
     remembered: config.limits.callersRemembered,
-  });
-  const feed = new ReadModelFeed({ connection, model, engine, features, access, log });
+  };
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
-  const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
+  const { clientRequestsPerSMax, throttleBucketsMax, requestBytesMax } = config.limits;
+  const quotas = new Quotas({
+    store: { load: (periods, countersMax) => loadUsage(lookups, periods, countersMax), add: (counters) => addUsage(lookups, counters) },
+    countersMax: throttleBucketsMax,
+    log,
+  });
+  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, callers, limits: config.limits }, access, log });
+  const gateway = new Gateway({
+    engine,
+    model,
+    requestBytesMax,
+    ...(clientRequestsPerSMax === 0
+      ? {}
+      : { clientLimit: new ClientLimit({ requestsPerS: clientRequestsPerSMax, bucketsMax: throttleBucketsMax }) }),
+  });
   const privateServer = createEdgePrivate({
     engine,
     model,
@@ -69,6 +84,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   await feed.start();
   access.start(lookups);
+  // Without what was used before, a restart would give every plan its whole quota again.
+  await quotas.load();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -82,6 +99,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       gateway.close();
       privateServer.close();
       privateServer.closeAllConnections();
+      await quotas.close(2_000);
       await feed.close();
       await access.close();
       await engine.close();

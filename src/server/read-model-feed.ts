@@ -5,9 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
-import { compileStages } from '../gateway/features.ts';
+import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import type { GatewayServices } from '../gateway/features.ts';
+import type { RouteCompiler } from '../gateway/stage.ts';
+import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
-import type { Feature } from '../gateway/stage.ts';
 import type { AccessFeed } from './access-feed.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -15,7 +17,7 @@ export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
-  features: readonly Feature[];
+  services: GatewayServices;
   access: AccessFeed;
   log: PlatformLog;
 }
@@ -27,6 +29,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
+  readonly #compiler: RouteCompiler;
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -34,6 +37,8 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    const features = gatewayFeatures(options.services);
+    this.#compiler = { stages: (source) => compileStages(features, source), local: compileLocalTarget };
   }
 
   /** Resolves when the model has been read once. */
@@ -75,9 +80,9 @@ export class ReadModelFeed {
   }
 
   async #loadNow(): Promise<void> {
-    const { model, engine, features, access } = this.#options;
+    const { model, engine, access } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(features, source));
+    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
     // Before the routes that need them.
     await access.loadSecrets(this.#client);
     model.replaceAll(projects, deployment);

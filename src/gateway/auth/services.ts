@@ -11,7 +11,7 @@ import type { KeySet } from './jwt/key-set.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { SecretRing } from './secret-ring.ts';
 
-export interface NodeServices {
+export interface CallerServices {
   keys: KeyRing;
   secrets: SecretRing;
   engine: Pick<Engine, 'invoke'>;
@@ -34,7 +34,7 @@ export interface VerifiedToken {
 }
 
 export class AuthServices {
-  readonly node: NodeServices;
+  readonly node: CallerServices;
   /** By the hash of the token and of the rules. */
   readonly tokens: BoundedMap<string, VerifiedToken>;
   /** Signatures that have passed, until when they are remembered. */
@@ -45,7 +45,7 @@ export class AuthServices {
   /** By where they come from: they outlive a deployment. */
   readonly keySets = new BoundedMap<string, KeySet>(1_000);
 
-  constructor(node: NodeServices) {
+  constructor(node: CallerServices) {
     this.node = node;
     this.tokens = new BoundedMap(node.remembered);
     this.signatures = new BoundedMap(node.remembered);

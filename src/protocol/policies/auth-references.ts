@@ -4,7 +4,7 @@
 import { closestWord } from '../../lib/closest-word.ts';
 import { NO_AUTH } from './auth.ts';
 
-type Path = (string | number)[];
+type Path = readonly PropertyKey[];
 
 export interface AuthReference {
   kind: 'authenticator' | 'function' | 'secret';

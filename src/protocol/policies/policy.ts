@@ -5,20 +5,29 @@ import { z } from 'zod';
 import { addresses, addressesExample } from './addresses.ts';
 import { auth, authExample, authSection } from './auth.ts';
 import { cors, corsExample } from './cors.ts';
+import { plan, plans } from './plans.ts';
+import { securityHeaders, securityHeadersExample } from './security-headers.ts';
+import { concurrency, throttle, throttleExample } from './throttle.ts';
 
 const features = {
   ip: addresses.optional(),
   auth: auth.optional(),
   cors: cors.optional(),
+  throttle: throttle.optional(),
+  concurrency: concurrency.optional(),
+  plan: plan.optional(),
+  securityHeaders: securityHeaders.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
-export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   ip: addressesExample,
   auth: authExample,
   cors: corsExample,
+  throttle: throttleExample,
+  securityHeaders: securityHeadersExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -32,6 +41,7 @@ export const gatewaySection = z
     {
       auth: authSection.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      plans: plans.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )

@@ -62,7 +62,12 @@ test('frames written by TypeScript are read by Python, wherever the stream is cu
     params: { 漢: 'a\0b' },
     client: '::1',
   };
-  const known: RequestMeta = { ...http, headers: [], params: {}, principal: JSON.stringify({ kind: 'jwt', id: 'ü', claims: { nul: '\0' } }) };
+  const known: RequestMeta = {
+    ...http,
+    headers: [],
+    params: {},
+    principal: JSON.stringify({ kind: 'jwt', id: 'ü', claims: { nul: '\0' } }),
+  };
   const large = Buffer.alloc(FRAME_PAYLOAD_MAX, 'abc');
   const input = Buffer.concat([
     encodeJsonFrame(FrameType.INIT, { env: { A: 'é' } }),
