@@ -83,11 +83,11 @@ export const command: CommandDefinition<Options> = {
 
 async function create({ client, project, terminal, options }: Asked): Promise<void> {
   const { name, scopes, plan, expires, routes } = options;
-  const list = scopes
+  const given = scopes
     ?.split(',')
     .map((scope) => scope.trim())
     .filter((scope) => scope !== '');
-  show(await client.createKey(project, { name, scopes: list, plan, expires, routes }), terminal);
+  show(await client.createKey(project, { name, scopes: given, plan, expires, routes }), terminal);
 }
 
 async function rotate({ client, project, terminal, options }: Asked, id: string): Promise<void> {

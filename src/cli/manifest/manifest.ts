@@ -5,7 +5,6 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
-import { authenticatorNames, referenceProblem, referencesOfAuth, referencesOfGateway } from '../../protocol/policies/auth-references.ts';
 import { unknownPlans } from '../../protocol/policies/plans.ts';
 import type { Plans } from '../../protocol/policies/plans.ts';
 import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
@@ -14,6 +13,7 @@ import { unknownParameter } from '../../protocol/policies/redirect.ts';
 import { TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
+import { authProblems } from './auth.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
@@ -198,25 +198,6 @@ function planProblems(routes: readonly PlacedRoute[], gateway: Record<string, un
     return [
       { ...document.placeOfValue(at), message: `${pathText(at)} is ${JSON.stringify(plan)}, which is no plan of gateway.plans${hint}` },
     ];
-  });
-}
-
-/** Authenticators and functions that `auth` names and that are not there. Which secrets there are the server alone knows. */
-function authProblems(
-  routes: readonly PlacedRoute[],
-  { gateway, functions }: { gateway: unknown; functions: string[] },
-  document: ManifestDocument,
-): Problem[] {
-  const known = { authenticator: authenticatorNames(gateway), function: functions, secret: undefined };
-  const references = [
-    ...referencesOfGateway(gateway, ['gateway']),
-    ...routes.flatMap(({ path, route }) => referencesOfAuth(route.policy?.auth, [...path.slice(0, -1), 'auth'])),
-  ];
-  return references.flatMap((reference) => {
-    const wrong = referenceProblem(reference, known);
-    if (wrong === undefined) return [];
-    const message = `${pathText(reference.path)} is ${JSON.stringify(reference.name)}: ${wrong}`;
-    return [{ ...document.placeOfValue(reference.path), message }];
   });
 }
 

@@ -37,17 +37,11 @@ export class AuthFeature implements Feature {
   #expression(auth: Auth | AuthBranch, source: RouteSource): Expression {
     if (typeof auth === 'string') return this.#named(auth, source);
     const requirement = requirementOf(auth);
-    if (auth.use !== undefined) return this.#named(auth.use, source, requirement);
-    if (auth.any !== undefined)
-      return new AnyOf(
-        auth.any.map((one) => this.#expression(one, source)),
-        requirement,
-      );
-    if (auth.all !== undefined)
-      return new AllOf(
-        auth.all.map((one) => this.#expression(one, source)),
-        requirement,
-      );
+    const { use, any, all } = auth as { use?: string; any?: AuthBranch[]; all?: AuthBranch[] };
+    const joined = (branches: AuthBranch[]): Expression[] => branches.map((one) => this.#expression(one, source));
+    if (use !== undefined) return this.#named(use, source, requirement);
+    if (any !== undefined) return new AnyOf(joined(any), requirement);
+    if (all !== undefined) return new AllOf(joined(all), requirement);
     return this.#use(auth as AuthenticatorRules, source, requirement);
   }
 

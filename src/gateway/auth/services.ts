@@ -19,7 +19,7 @@ export interface CallerServices {
   versionOf(project: string, fn: string): DeployedVersion | undefined;
   fetchIssuer: IssuerFetch;
   /** Unix ms. */
-  now(): number;
+  now: () => number;
   /** Entries of each memory of callers. */
   remembered: number;
 }

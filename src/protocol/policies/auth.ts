@@ -1,7 +1,7 @@
 // `auth` of a route: who may call it. An authenticator by the name that gateway.auth gives it, one written in place, or several
 // of those names joined by any-of and all-of. Enforced by gateway/auth/; the names are checked by auth-references.ts.
 import { z } from 'zod';
-import { AUTHENTICATOR_WAYS, authenticator, authenticatorShape, requirements } from './authenticators.ts';
+import { AUTHENTICATOR_WAYS, authenticator, authenticatorShape, nestedRequirements, requirements } from './authenticators.ts';
 import { declaredName } from './words.ts';
 import { NO_AUTH_WORD } from '../auth-words.ts';
 
@@ -11,31 +11,39 @@ const BRANCHES_MAX = 20;
 export const NO_AUTH = NO_AUTH_WORD;
 
 const named = z.string({ error: 'the name of an authenticator of gateway.auth' });
-const used = { use: declaredName.optional().describe('Name of an authenticator of `gateway.auth`.'), ...requirements };
+const leafError = 'a name of gateway.auth, or {use: name, scopes: […]}';
+const leaf = z.union([named, z.strictObject({ use: declaredName, ...nestedRequirements }, { error: leafError })], { error: leafError });
+// Any-of all-of and all-of any-of can say whatever deeper nesting could, and people can read it.
+const inAny = joinable('all');
+const inAll = joinable('any');
 
-interface Joined {
-  use?: string | undefined;
-  any?: AuthBranch[] | undefined;
-  all?: AuthBranch[] | undefined;
-  scopes?: string[] | undefined;
-  claims?: Record<string, string | number | boolean | (string | number | boolean)[]> | undefined;
-}
-export type AuthBranch = string | Joined;
-
-const leaf: z.ZodType<AuthBranch, AuthBranch> = z.union([named, oneOf(z.strictObject(used, { error: 'an authenticator' }), ['use'])], {
-  error: 'a name of gateway.auth, or {use: name, scopes: […]}',
-});
-const pair = joins(leaf, 'a name of gateway.auth, {use: name}, {any: […]} or {all: […]}');
-const triple = joins(pair, 'a name of gateway.auth, {use: name}, {any: […]} or {all: […]}');
+/** One of several that are joined. */
+export type AuthBranch = z.infer<typeof leaf> | z.infer<typeof inAny> | z.infer<typeof inAll>;
 
 const WAYS = ['use', 'any', 'all', ...AUTHENTICATOR_WAYS];
 const error = 'none, a name of gateway.auth, an authenticator such as {keys: {}}, {any: […]} or {all: […]}';
-const written = oneOf(z.strictObject({ ...used, any: branches(triple), all: branches(triple), ...authenticatorShape }, { error }), WAYS);
+const written = oneOf(
+  z.strictObject(
+    {
+      use: declaredName.optional().describe('Name of an authenticator of `gateway.auth`.'),
+      any: listOf(inAny)
+        .optional()
+        .describe('Names, of which one has to know the caller; the first that does counts. `{all: […]}` may be one of them.'),
+      all: listOf(inAll)
+        .optional()
+        .describe('Names, all of which have to know the caller; the first is who calls. `{any: […]}` may be one of them.'),
+      ...requirements,
+      ...authenticatorShape,
+    },
+    { error },
+  ),
+  WAYS,
+);
 
 export const auth = z
   .union([named, written], { error })
   .describe(
-    'Who may call: `none`, the name of an authenticator of `gateway.auth`, an authenticator in place, or several names as `{any: […]}` or `{all: […]}` (at most 3 deep), each with `scopes` and `claims` that the caller must have. Who is not known gets 401, who is known and lacks something 403.',
+    'Who may call: `none`, the name of an authenticator of `gateway.auth`, an authenticator in place, or several names as `{any: […]}` or `{all: […]}`, each with `scopes` and `claims` that the caller must have. Who is not known gets 401, who is known and lacks something 403.',
   );
 export type Auth = z.infer<typeof auth>;
 
@@ -49,7 +57,6 @@ export const authSection = z
   )
   .refine((section) => Object.keys(section).length <= NAMES_MAX, { error: `at most ${NAMES_MAX} authenticators` })
   .describe('Authenticators by name, for `auth` of routes.');
-export type AuthSection = z.infer<typeof authSection>;
 
 export const authExample = `Partners with a key or users with a token; one route needs a scope, one is for everybody:
 
@@ -69,17 +76,20 @@ export const authExample = `Partners with a key or users with a token; one route
           - path: /health
             auth: none`;
 
-function branches(branch: z.ZodType<AuthBranch, AuthBranch>) {
+function listOf<T extends z.ZodType>(branch: T): z.ZodArray<T> {
   return z
     .array(branch, { error: 'a list of authenticators' })
     .min(1, { error: 'a list of authenticators' })
-    .max(BRANCHES_MAX, { error: `at most ${BRANCHES_MAX} authenticators` })
-    .optional();
+    .max(BRANCHES_MAX, { error: `at most ${BRANCHES_MAX} authenticators` });
 }
 
-function joins(branch: z.ZodType<AuthBranch, AuthBranch>, text: string): z.ZodType<AuthBranch, AuthBranch> {
-  const shape = { ...used, any: branches(branch), all: branches(branch) };
-  return z.union([named, oneOf(z.strictObject(shape, { error: text }), ['use', 'any', 'all'])], { error: text });
+/** What may stand in a list: a name, or a list of the other kind. */
+function joinable<K extends 'any' | 'all'>(other: K) {
+  const text = `a name of gateway.auth, {use: name} or {${other}: […]}`;
+  const shape = { use: declaredName.optional(), [other]: listOf(leaf).optional(), ...nestedRequirements } as {
+    use: z.ZodOptional<typeof declaredName>;
+  } & { [P in K]: z.ZodOptional<z.ZodArray<typeof leaf>> } & typeof nestedRequirements;
+  return z.union([named, oneOf(z.strictObject(shape, { error: text }), ['use', other])], { error: text });
 }
 
 function oneOf<S extends z.ZodObject>(schema: S, keys: readonly string[]): S {

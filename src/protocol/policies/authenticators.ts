@@ -13,28 +13,30 @@ const scope = z
   .string({ error: 'a scope such as notes:read' })
   .regex(SCOPE, { error: 'a scope such as notes:read, without spaces and quotes' });
 const places = z.array(place, { error: 'a list of places such as [bearer, cookie:sid]' }).min(1).max(5, { error: 'at most 5 places' });
-const plain = z.union([z.string().max(500), z.number(), z.boolean()], { error: 'a text, a number, true or false' });
+const plain = [z.string().max(500), z.number(), z.boolean()] as const;
 
-/** What a known principal must have beside being known. */
-export const requirements = {
+/** What a known principal must have beside being known; where several are joined without the descriptions. */
+export const nestedRequirements = {
   scopes: z
     .array(scope, { error: 'a list of scopes' })
     .max(LIST_MAX, { error: `at most ${LIST_MAX} scopes` })
-    .optional()
-    .describe('Scopes that the caller must have, all of them; without them 403.'),
+    .optional(),
   claims: z
     .record(
-      z.string().min(1).max(200),
-      z.union([plain, z.array(plain, { error: 'a list of values' }).min(1).max(LIST_MAX)], {
-        error: 'a value, or a list of those that do',
-      }),
-      { error: 'claims and their values, such as {tenant: acme}' },
+      z.string(),
+      z.union([...plain, z.array(z.union(plain)).min(1).max(LIST_MAX)], { error: 'a value, or a list of those that do' }),
+      {
+        error: 'claims and their values, such as {tenant: acme}',
+      },
     )
     .refine((claims) => Object.keys(claims).length <= CLAIMS_MAX, { error: `at most ${CLAIMS_MAX} claims` })
-    .optional()
-    .describe(
-      'Claims that the caller must have, each with this value or one of these (a claim that is a list: that holds one); `realm.roles` is a key inside a key.',
-    ),
+    .optional(),
+};
+export const requirements = {
+  scopes: nestedRequirements.scopes.describe('Scopes that the caller must have, all of them; without them 403.'),
+  claims: nestedRequirements.claims.describe(
+    'Claims that the caller must have, each with this value or one of these (a claim that is a list: that holds one); `realm.roles` is a key inside a key.',
+  ),
 };
 
 const keys = z

@@ -125,12 +125,12 @@ test('many who wait for one answer make one call', async () => {
 });
 
 test('without the identity there is no call and a 401', async () => {
-  const before = (await ask('/uncached', 'count')).body.claims.calls;
+  const earlier = (await ask('/uncached', 'count')).body.claims.calls;
   const none = await ask('/ours/1');
   assert.deepEqual([none.status, none.challenge], [401, 'Bearer realm="doors"']);
   const half = await ask('/session?token=t');
   assert.deepEqual([half.status, half.challenge], [401, 'Credentials realm="doors", cookie="sid"']);
-  assert.equal((await ask('/uncached', 'count')).body.claims.calls, before + 1);
+  assert.equal((await ask('/uncached', 'count')).body.claims.calls, earlier + 1);
   assert.equal((await ask('/session?token=t', undefined, { cookie: 'sid=s' })).status, 200);
 });
 

@@ -70,7 +70,11 @@ async function post(path: string, body: string | Buffer, headers: Record<string,
   return { status: answer.status, challenge: answer.headers.get('www-authenticate'), text: await answer.text() };
 }
 
-function hmac(content: string, encoding: 'hex' | 'base64' = 'hex', { algorithm = 'sha256', key = SECRET as string | Buffer } = {}): string {
+function hmac(
+  content: string,
+  encoding: 'hex' | 'base64' = 'hex',
+  { algorithm = 'sha256', key = SECRET }: { algorithm?: string; key?: string | Buffer } = {},
+): string {
   return createHmac(algorithm, key).update(content).digest(encoding);
 }
 

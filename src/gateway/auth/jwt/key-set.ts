@@ -6,6 +6,7 @@
 // A token with a key id that is not there makes it fetch again, at most every 30 s: that is how rotation is noticed. Invariant:
 // one fetch at a time, for whoever waits; `generation` changes when a key has gone, so that tokens that it verified are verified
 // anew. Outlives deployments: kept by services.ts. Used by jwt.ts.
+import { createPublicKey } from 'node:crypto';
 import type { CryptoKey, JWK, JWSHeaderParameters } from 'jose';
 import type { IssuerFetch } from './issuer-fetch.ts';
 
@@ -83,12 +84,12 @@ export class KeySet {
   async #load(): Promise<void> {
     const { now, inline, fetch } = this.#options;
     this.#triedAt = now();
-    const keys = inline === undefined ? keysOf(await fetch(await this.#url())) : await Promise.all(inline.map(inlineKey));
+    const keys = inline === undefined ? keysOf(await fetch(await this.#url())) : inline.map(inlineKey);
     const usable = keys.filter(
       ({ kty, use, d }) => (kty === 'RSA' || kty === 'EC' || kty === 'OKP') && (use ?? 'sig') === 'sig' && d === undefined,
     );
     if (usable.length === 0) throw new Error('it has no key for signatures');
-    const thumbs = new Set(usable.map((jwk) => JSON.stringify(Object.entries(jwk).toSorted())));
+    const thumbs = new Set(usable.map((jwk) => canonical(jwk)));
     if ([...this.#thumbs].some((thumb) => !thumbs.has(thumb))) this.generation++;
     this.#thumbs = thumbs;
     this.#keys = usable.slice(0, KEYS_MAX).map((jwk) => ({ jwk, imported: new Map() }));
@@ -116,16 +117,19 @@ export class KeySet {
   }
 }
 
+function canonical(jwk: JWK): string {
+  return JSON.stringify(Object.entries(jwk).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 function keysOf(document: unknown): JWK[] {
   const { keys } = (document ?? {}) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('it answered with something that is no set of keys');
   return keys.filter((key): key is JWK => typeof key === 'object' && key !== null);
 }
 
-async function inlineKey(key: string | Record<string, unknown>): Promise<JWK> {
-  if (typeof key !== 'string') return key as unknown as JWK;
-  const { createPublicKey } = await import('node:crypto');
-  return createPublicKey(key).export({ format: 'jwk' }) as JWK;
+function inlineKey(key: string | Record<string, unknown>): JWK {
+  if (typeof key !== 'string') return key as JWK;
+  return createPublicKey(key).export({ format: 'jwk' });
 }
 
 const CURVES: Record<string, string> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
@@ -141,7 +145,7 @@ async function imported({ jwk, imported: known }: HeldJwk, alg: string): Promise
   let key = known.get(alg);
   if (key === undefined) {
     const { importJWK } = await import('jose');
-    key = importJWK({ ...jwk, alg, ext: true } as JWK, alg);
+    key = importJWK({ ...jwk, alg, ext: true }, alg);
     known.set(alg, key);
   }
   return await key;

@@ -25,7 +25,7 @@ export interface Scheme {
   /** What is signed, by the head; undefined: a part is missing or is not of its form. */
   read(request: GatewayRequest): Signed | undefined;
   /** The bytes of the secret. */
-  key(secret: Buffer): Buffer;
+  key: (secret: Buffer) => Buffer;
 }
 
 const SIGNATURES_MAX = 10;
