@@ -7,6 +7,7 @@ import type {
   ArtifactAnswer,
   DeployAnswer,
   DeploymentItem,
+  DomainItem,
   FunctionItem,
   InvocationDetail,
   InvokeAnswer,
@@ -36,6 +37,7 @@ export type {
   Change,
   DeployAnswer,
   DeploymentItem,
+  DomainItem,
   FunctionItem,
   InvocationDetail,
   InvokeAnswer,
@@ -209,6 +211,16 @@ export class VirgaControl {
   /** Functions of the current deployment, by name. */
   functions(project: string, options: CallOptions = {}): Listing<FunctionItem> {
     return this.#list(pathOf(project, 'functions'), {}, options);
+  }
+
+  /** By name. */
+  async domains(project: string, options: CallOptions = {}): Promise<DomainItem[]> {
+    return (await this.#get<{ items: DomainItem[] }>(pathOf(project, 'domains'), options)).items;
+  }
+
+  /** Looks for the proof of a domain. Rejects with `domain_not_proven` while there is none. */
+  verifyDomain(project: string, domain: string, options: CallOptions = {}): Promise<DomainItem> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'domains', domain, 'verify'), json: {}, signal: options.signal });
   }
 
   /** Newest first. */

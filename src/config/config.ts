@@ -23,6 +23,10 @@ export interface Config {
   issuersPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
+  /** Suffixes of domains that projects are served at without a proof of ownership. */
+  domainsTrusted: string[];
+  /** Asked for the proofs of domains; null: those of /etc/resolv.conf. */
+  domainResolvers: string[] | null;
   limits: Limits;
 }
 

@@ -31,6 +31,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
     log: 'people',
     egressPrivate: [],
     egressResolvers: null,
+    domainsTrusted: [],
+    domainResolvers: null,
     postgresUrl: null,
     sandboxDriver: 'auto',
     ociRuntime: 'auto',

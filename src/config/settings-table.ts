@@ -136,6 +136,21 @@ export const NODE_SETTINGS: NodeSettings = {
     defaultText: 'those of /etc/resolv.conf',
     parse: resolvers,
   },
+  domainsTrusted: {
+    variable: 'VIRGA_DOMAINS_TRUSTED',
+    meaning:
+      'Domains that projects may be served at without a proof of ownership, with all below them, e.g. `corp.example.com,lan`: for private networks. `.localhost`, `.test` and `.internal` need none.',
+    default: () => [],
+    defaultText: 'none',
+    parse: suffixes,
+  },
+  domainResolvers: {
+    variable: 'VIRGA_DOMAIN_RESOLVERS',
+    meaning: 'DNS servers that are asked for the proofs of domains, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
+    default: () => null,
+    defaultText: 'those of /etc/resolv.conf',
+    parse: resolvers,
+  },
   log: {
     variable: 'VIRGA_LOG',
     flag: 'log',
@@ -354,6 +369,17 @@ function addressRanges(text: string): Parsed<string[]> {
     return isIP(address) === 0 || more.length > 0 || (bits !== undefined && (!/^\d{1,3}$/.test(bits) || Number(bits) > most));
   });
   return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 127.0.0.1,10.0.5.0/24` };
+}
+
+function suffixes(text: string): Parsed<string[]> {
+  const items = text.split(',').map((item) =>
+    item
+      .trim()
+      .toLowerCase()
+      .replace(/^\*?\./, ''),
+  );
+  const wrong = items.find((item) => !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(item));
+  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no domain; give some like corp.example.com,lan` };
 }
 
 function resolvers(text: string): Parsed<string[]> {

@@ -15,6 +15,7 @@ export interface ControlContext {
   limits: ControlLimits;
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
+  domains: DomainProofs;
   urls: ControlUrls;
   log: PlatformLog;
   /** Unix ms. */
@@ -50,6 +51,13 @@ export interface ControlLimits {
   retentionHours: number;
   /** API keys of all projects. */
   apiKeysMax: number;
+}
+
+export interface DomainProofs {
+  /** Suffixes of names that need none. */
+  trusted: readonly string[];
+  /** The TXT records of a name; none: an empty list. */
+  lookUp(name: string): Promise<string[]>;
 }
 
 export interface ControlUrls {

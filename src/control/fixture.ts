@@ -32,6 +32,8 @@ export interface TestControl extends AsyncDisposable {
   records: Records;
   needs: ControlNeeds;
   edge: TestEdge;
+  /** TXT records by name, for the proofs of domains. */
+  texts: Map<string, string[]>;
   log: string[];
   /** For pg, past the records port. */
   connection: pg.ClientConfig;
@@ -67,6 +69,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const folder = await mkdtemp(join(tmpdir(), 'virga-control-'));
   const { database } = options;
   const records = database.records;
+  const texts = new Map<string, string[]>();
   const lines: string[] = [];
   const log: ControlNeeds['log'] = (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`);
   const edge = await startEdge(join(folder, 'edge.sock'));
@@ -77,6 +80,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     records,
     blobs,
     egressPrivate: [],
+    domains: { trusted: [], lookUp: (name) => Promise.resolve(texts.get(name) ?? []) },
     artifactFolders: new ArtifactFolders({
       folder: join(folder, 'artifacts'),
       compiledFolder: join(folder, 'compiled'),
@@ -119,6 +123,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     connection: database.connection,
     needs,
     edge,
+    texts,
     log: lines,
     call,
     async upload(text) {

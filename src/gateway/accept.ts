@@ -261,7 +261,7 @@ export class Gateway {
       method: request.method ?? 'GET',
       target: request.url ?? '/',
       host,
-      toCome: request.headers['access-control-request-method'],
+      headers: request.headers,
     });
   }
 

@@ -5,6 +5,7 @@ import { AuthFeature } from './auth/auth.ts';
 import { AuthServices } from './auth/services.ts';
 import type { CallerServices } from './auth/services.ts';
 import { CorsFeature } from './cors/cors.ts';
+import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { Quotas } from './throttle/quotas.ts';
@@ -24,6 +25,8 @@ export function gatewayFeatures({ quotas, callers, limits }: GatewayServices): F
     new SecurityHeadersFeature(),
     new AuthFeature(new AuthServices(callers)),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    // What the function sees is decided last: all others look at what the client sent.
+    new RewriteFeature(),
   ];
 }
 

@@ -24,6 +24,8 @@ export async function setUp(
     requestBytesMax?: number;
     keepAliveMs?: number;
     features?: Feature[];
+    /** Names of hosts to projects. */
+    domains?: Record<string, string>;
     gateway?: GatewaySection;
   } = {},
 ) {
@@ -37,7 +39,8 @@ export async function setUp(
     const local = compileLocalTarget(route);
     return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
   });
-  model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
+  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) };
+  model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
   gateway.server.listen(0, '127.0.0.1');

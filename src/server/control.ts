@@ -20,6 +20,7 @@ import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
+import { txtLookup } from './txt-lookup.ts';
 
 const CONNECTIONS_MAX = 16;
 /** A list that walks too far is stopped; the answer says how to narrow it down. */
@@ -48,6 +49,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       sealing: new Sealing(await loadNodeKey(config.dataFolder)),
       limits,
       egressPrivate: config.egressPrivate,
+      domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
       urls: urlsOf(config),
       log,
       now: Date.now,

@@ -82,10 +82,10 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine, access } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
+    const loaded = await loadProjects(this.#client, this.#compiler, model);
     // Before the routes that need them.
     await access.loadSecrets(this.#client);
-    model.replaceAll(projects, deployment);
+    model.replaceAll(loaded);
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

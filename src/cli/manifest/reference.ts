@@ -1,6 +1,7 @@
 // docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
 // `virga reference manifest` prints it; a test holds the file to it.
 import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
+import { conditionsExample } from '../../protocol/policies/conditions.ts';
 import { plansExample } from '../../protocol/policies/plans.ts';
 import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import { TARGET_EXAMPLES, TARGET_KEYS } from '../../protocol/policies/targets.ts';
@@ -75,6 +76,8 @@ export function manifestReference(): string {
     '## A route\n',
     'In short form a text: a path, or methods and a path. In long form:\n',
     keys(route),
+    '## Conditions of a route\n',
+    `${conditionsExample}\n`,
     ...policies(route),
     '## The gateway\n',
     'What holds for the whole project:\n',

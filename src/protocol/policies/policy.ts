@@ -4,6 +4,8 @@
 import { z } from 'zod';
 import { addresses, addressesExample } from './addresses.ts';
 import { auth, authExample, authSection } from './auth.ts';
+import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
+import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
 import { plan, plans } from './plans.ts';
 import { securityHeaders, securityHeadersExample } from './security-headers.ts';
@@ -17,6 +19,8 @@ const features = {
   concurrency: concurrency.optional(),
   plan: plan.optional(),
   securityHeaders: securityHeaders.optional(),
+  rewrite: rewrite.optional(),
+  response: response.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -28,6 +32,8 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
   throttle: throttleExample,
   securityHeaders: securityHeadersExample,
+  rewrite: rewriteExample,
+  response: responseExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -40,6 +46,7 @@ export const gatewaySection = z
   .strictObject(
     {
       auth: authSection.optional(),
+      domains: domains.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
       plans: plans.optional(),
     },
