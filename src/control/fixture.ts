@@ -161,6 +161,8 @@ const LIMITS: ControlLimits = {
 export interface TestEdge {
   /** Deployments that were asked for, in order. */
   synced: number[];
+  /** Projects whose keys and secrets it was told to read anew. */
+  accessed: string[];
   stats: EdgeStats;
   /** Drops every connection. */
   silent: boolean;
@@ -177,7 +179,10 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
     if (edge.silent) return void incoming.socket.destroy();
     if (asked.pathname === '/stats') return void response.end(JSON.stringify(edge.stats));
     if (asked.pathname === '/invoke') return void edge.onInvoke(incoming, response, asked);
-    if (asked.pathname === '/access') return void response.writeHead(204).end();
+    if (asked.pathname === '/access') {
+      edge.accessed.push(asked.searchParams.get('project') ?? '');
+      return void response.writeHead(204).end();
+    }
     edge.synced.push(Number(asked.searchParams.get('deployment')));
     if (edge.syncFailure === null) return void response.writeHead(204).end();
     response.writeHead(edge.syncFailure.status).end(JSON.stringify({ error: { message: edge.syncFailure.message } }));
@@ -194,6 +199,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
   };
   const edge: TestEdge = {
     synced: [],
+    accessed: [],
     silent: false,
     syncFailure: null,
     stats: {

@@ -7,6 +7,7 @@ import { accessChanged, accessSeen } from './access.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
+import { invalidRequest } from './problems.ts';
 import { lockOrCreateProject } from './project-records.ts';
 import { name } from './schemas.ts';
 import { secretContext, secretItem, secretItemOf } from './secrets.ts';
@@ -27,18 +28,16 @@ export function setSecret(app: ControlApp, needs: Pick<ControlContext, 'records'
       summary: 'Store a secret',
       description: 'For authenticators of the gateway, which name it. The value never comes back.',
       params: z.strictObject({ project: name, secret: secretName }),
+      // Checked below: what a schema refuses is quoted in the answer.
       body: z
-        .strictObject({
-          value: z
-            .string()
-            .min(1)
-            .refine((text) => Buffer.byteLength(text) <= VALUE_BYTES_MAX, `must have at most ${VALUE_BYTES_MAX} bytes`),
-        })
+        .strictObject({ value: z.unknown().openapi({ type: 'string', description: `At least 1 and at most ${VALUE_BYTES_MAX} bytes.` }) })
         .openapi('SecretRequest'),
       answers: { 200: { description: 'It is stored.', schema: answer } },
       errors: ['too_many', 'conflict'],
     },
     async ({ params: { project, secret }, body: { value }, principal }, c) => {
+      if (typeof value !== 'string' || value === '' || Buffer.byteLength(value) > VALUE_BYTES_MAX)
+        throw invalidRequest([{ path: 'value', message: `must be a text of at least 1 and at most ${VALUE_BYTES_MAX} bytes` }]);
       const sealed = needs.sealing.seal(Buffer.from(value), secretContext(project, secret));
       const row = await needs.records.transaction(async (sql) => {
         await lockOrCreateProject(sql, project);
