@@ -10,7 +10,7 @@ import type { Principal } from '../../../protocol/principal.ts';
 
 export interface AuthorizerAnswer {
   /** `arn`: of the method and path that is called. */
-  allows(arn: string): boolean;
+  allows: (arn: string) => boolean;
   principal: Principal;
   /** A denial means that nobody is known. */
   unknown: boolean;

@@ -128,7 +128,7 @@ function keysOf(document: unknown): JWK[] {
 }
 
 function inlineKey(key: string | Record<string, unknown>): JWK {
-  if (typeof key !== 'string') return key as JWK;
+  if (typeof key !== 'string') return key;
   return createPublicKey(key).export({ format: 'jwk' });
 }
 
