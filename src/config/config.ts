@@ -78,6 +78,11 @@ export interface Limits {
   apiKeysMax: number;
   /** Entries of each memory of callers in the edge: verified tokens, answers of authorizers, signatures of webhooks. */
   callersRemembered: number;
+  /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
+  cacheBytesMax: number;
+  projectCacheBytesMax: number;
+  /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
+  filesBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

@@ -305,6 +305,24 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'entries', min: 100, max: 10_000_000 },
     'Verified tokens, answers of authorizers and signatures of webhooks that the edge remembers, of each; the oldest make room.',
   ),
+  cacheBytesMax: limit(
+    'CACHE_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Answers that the gateway keeps (`cache` of a route), in the memory of the edge; 0 keeps none.',
+  ),
+  projectCacheBytesMax: limit(
+    'PROJECT_CACHE_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Answers that the gateway keeps of one project.',
+  ),
+  filesBytesMax: limit(
+    'FILES_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

@@ -4,10 +4,13 @@ import { AddressFeature } from './addresses/addresses.ts';
 import { AuthFeature } from './auth/auth.ts';
 import { AuthServices } from './auth/services.ts';
 import type { CallerServices } from './auth/services.ts';
+import { CacheFeature } from './cache/cache.ts';
+import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
 
@@ -15,18 +18,22 @@ import { ThrottleFeature } from './throttle/throttle.ts';
 export interface GatewayServices {
   quotas: Quotas;
   callers: CallerServices;
+  cache: CacheStore;
+  files: StaticFiles;
   limits: { throttleBucketsMax: number };
 }
 
-export function gatewayFeatures({ quotas, callers, limits }: GatewayServices): Feature[] {
+export function gatewayFeatures({ quotas, callers, cache, limits }: GatewayServices): Feature[] {
   return [
     new AddressFeature(),
     new CorsFeature(),
     new SecurityHeadersFeature(),
     new AuthFeature(new AuthServices(callers)),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
-    // What the function sees is decided last: all others look at what the client sent.
+    // What the function sees is decided last: all others look at what the client sent. But for the cache, which holds what the
+    // function says to what it sees.
     new RewriteFeature(),
+    new CacheFeature(cache),
   ];
 }
 

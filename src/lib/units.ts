@@ -21,6 +21,14 @@ export function sizeMiB(text: string): number | undefined {
   return amount === undefined ? undefined : Math.round(Number(amount) * SIZE_MIB[unit!]!);
 }
 
+const BYTES: Record<string, number> = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 };
+
+/** `'1 MiB'` → 1048576, `'512 KiB'` → 524288; undefined when it is not a size. */
+export function bytesIn(text: string): number | undefined {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)$/.exec(text) ?? [];
+  return amount === undefined ? undefined : Math.round(Number(amount) * BYTES[unit!]!);
+}
+
 /** `'600/m'` → 600 in each 60000 ms; undefined when it is not a rate. */
 export function rateOf(text: string): { count: number; perMs: number } | undefined {
   const [, count, unit] = RATE_PATTERN.exec(text) ?? [];

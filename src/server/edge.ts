@@ -12,15 +12,18 @@ import { Gateway } from '../gateway/accept.ts';
 import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
 import { KeyRing } from '../gateway/auth/key-ring.ts';
 import { SecretRing } from '../gateway/auth/secret-ring.ts';
+import { CacheStore } from '../gateway/cache/store.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { StaticFiles } from '../gateway/static/static-files.ts';
 import { ClientLimit } from '../gateway/throttle/client-limit.ts';
 import { Quotas } from '../gateway/throttle/quotas.ts';
 import { addUsage, loadUsage } from '../observe/usage-counters.ts';
-import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
+import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { AccessFeed } from './access-feed.ts';
+import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
@@ -54,7 +57,16 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     countersMax: throttleBucketsMax,
     log,
   });
-  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, callers, limits: config.limits }, access, log });
+  const artifacts = new ArtifactFolders({
+    folder: join(config.dataFolder, 'artifacts'),
+    compiledFolder: join(config.dataFolder, 'compiled'),
+    blobs: blobsOf(config),
+    limits: config.limits,
+  });
+  const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
+  const cache = new CacheStore(config.limits);
+  const services = { quotas, callers, cache, files, limits: config.limits };
+  const feed = new ReadModelFeed({ connection, model, engine, services, access, log });
   const gateway = new Gateway({
     engine,
     model,
@@ -67,6 +79,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     engine,
     model,
     invokeBytesMax: config.limits.invokeBytesMax,
+    cache,
     refresh: () => feed.refresh(),
     refreshAccess: (project) => feed.refreshAccess(project),
     version: (name) => loadVersion(lookups, name),

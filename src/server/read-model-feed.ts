@@ -7,7 +7,7 @@ import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
 import type { GatewayServices } from '../gateway/features.ts';
-import type { RouteCompiler } from '../gateway/stage.ts';
+import type { Feature, RouteCompiler } from '../gateway/stage.ts';
 import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { AccessFeed } from './access-feed.ts';
@@ -29,6 +29,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
+  readonly #features: Feature[];
   readonly #compiler: RouteCompiler;
   #client: pg.Client | undefined;
   #closed = false;
@@ -38,7 +39,11 @@ export class ReadModelFeed {
   constructor(options: FeedOptions) {
     this.#options = options;
     const features = gatewayFeatures(options.services);
-    this.#compiler = { stages: (source) => compileStages(features, source), local: compileLocalTarget };
+    this.#features = features;
+    this.#compiler = {
+      stages: (source) => compileStages(features, source),
+      local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
+    };
   }
 
   /** Resolves when the model has been read once. */
@@ -85,7 +90,10 @@ export class ReadModelFeed {
     const loaded = await loadProjects(this.#client, this.#compiler, model);
     // Before the routes that need them.
     await access.loadSecrets(this.#client);
+    const all = new Set(loaded.projects.map(({ name }) => name));
+    const anew = new Set(loaded.projects.filter((project) => model.project(project.name) !== project).map(({ name }) => name));
     model.replaceAll(loaded);
+    for (const feature of this.#features) feature.compiled?.({ all, anew });
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { addresses, addressesExample } from './addresses.ts';
 import { auth, authExample, authSection } from './auth.ts';
+import { cache, cacheExample } from './cache.ts';
 import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
 import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
@@ -19,6 +20,7 @@ const features = {
   concurrency: concurrency.optional(),
   plan: plan.optional(),
   securityHeaders: securityHeaders.optional(),
+  cache: cache.optional(),
   rewrite: rewrite.optional(),
   response: response.optional(),
 };
@@ -32,6 +34,7 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
   throttle: throttleExample,
   securityHeaders: securityHeadersExample,
+  cache: cacheExample,
   rewrite: rewriteExample,
   response: responseExample,
 };
