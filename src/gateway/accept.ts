@@ -16,7 +16,7 @@ import { Admission } from './admit.ts';
 import { Connections } from './connections.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
 import type { ReadModel } from './read-model.ts';
-import { hasPrincipal, principalJson } from './principal-words.ts';
+import { hasPrincipal, principalHeader, principalJson } from './principal-words.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { respondError, respondLocally } from './respond.ts';
@@ -373,8 +373,7 @@ function callRequest(
   // Local targets have been answered by now.
   const version = routed.to.version!;
   const principalText = principal === undefined ? undefined : principalJson(principal);
-  if (principalText !== undefined && !hasPrincipal(version.settings))
-    head.headers.push('x-virga-principal', Buffer.from(principalText).toString('base64url'));
+  if (principal !== undefined && !hasPrincipal(version.settings)) head.headers.push('x-virga-principal', principalHeader(principal));
   const method = request.method ?? 'GET';
   return {
     version,

@@ -6,11 +6,25 @@ import { isBooted } from '../protocol/settings.ts';
 import type { VersionSettings } from '../protocol/settings.ts';
 
 const written = new WeakMap<Principal, string>();
+const headers = new WeakMap<Principal, string>();
+/** Programs take heads of 8 or 16 KiB in all. */
+const HEADER_JSON_MAX = 4_096;
 
 export function principalJson(principal: Principal): string {
   let text = written.get(principal);
   if (text === undefined) written.set(principal, (text = JSON.stringify(principal)));
   return text;
+}
+
+/** Without the claims where they are too many for a header; `claims: null` says so. */
+export function principalHeader(principal: Principal): string {
+  let header = headers.get(principal);
+  if (header === undefined) {
+    const whole = principalJson(principal);
+    const text = whole.length <= HEADER_JSON_MAX ? whole : JSON.stringify({ ...principal, claims: null });
+    headers.set(principal, (header = Buffer.from(text).toString('base64url')));
+  }
+  return header;
 }
 
 /** Whether the function has another way to it than the header. */

@@ -11,6 +11,7 @@ import { Flag, FrameType, encodeMetaFrame } from '../../protocol/frames.ts';
 import type { HttpRequestMeta } from '../../protocol/frames.ts';
 import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
 import { setUp } from '../gateway-under-test.ts';
+import { principalHeader } from '../principal-words.ts';
 import { AuthFeature } from './auth.ts';
 import { BEARER } from './authenticator.ts';
 import { KeyRing } from './key-ring.ts';
@@ -83,6 +84,12 @@ test('code without another way gets the principal as a header, and never one tha
   await using native = await edgeWith({ keys: {} });
   const { principal } = JSON.parse((await native.get('/x', { headers: { 'x-api-key': KEY } })).body.toString()) as { principal: string };
   assert.equal((JSON.parse(principal) as { id: string }).id, 'vk_abcdefghij');
+});
+
+test('claims that are too many for a header are left out, and that is said', () => {
+  const principal = { kind: 'jwt' as const, id: 'ada', scopes: ['read'], claims: { long: 'x'.repeat(5_000) } };
+  const told = JSON.parse(Buffer.from(principalHeader(principal), 'base64url').toString()) as unknown;
+  assert.deepEqual(told, { kind: 'jwt', id: 'ada', scopes: ['read'], claims: null });
 });
 
 test('a connection that asks for another protocol is asked who it is as well, and has no body that could be signed', async () => {

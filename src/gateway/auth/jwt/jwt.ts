@@ -96,7 +96,7 @@ export class JwtAuthenticator implements Authenticator {
       for (const [at, candidate] of candidates.entries()) {
         try {
           const { payload } = await jwtVerify(token, candidate, options);
-          const finding: Known = { kind: 'known', scheme: this.#scheme, principal: principalOf(payload) };
+          const finding: Known = { kind: 'known', scheme: this.#scheme, principal: principalOf(payload, `unnamed-${key.slice(-43, -31)}`) };
           tokens.set(key, { finding, until: payload.exp! * 1_000 + this.#skewMs, generation });
           return finding;
         } catch (error) {
@@ -132,9 +132,10 @@ export class JwtAuthenticator implements Authenticator {
   }
 }
 
-function principalOf(payload: JWTPayload): Known['principal'] {
+/** Two tokens that name nobody are two callers. */
+function principalOf(payload: JWTPayload, fallbackId: string): Known['principal'] {
   const { sub, scope, scp } = payload as { sub?: unknown; scope?: unknown; scp?: unknown };
-  return { kind: 'jwt', id: typeof sub === 'string' ? sub : '', scopes: scopesOf(scope ?? scp), claims: payload };
+  return { kind: 'jwt', id: typeof sub === 'string' && sub !== '' ? sub : fallbackId, scopes: scopesOf(scope ?? scp), claims: payload };
 }
 
 /** `scope` (RFC 8693, section 4.2) is a text with spaces; `scp` of some issuers a list. */
