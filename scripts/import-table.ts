@@ -70,7 +70,10 @@ export const ROOMS: Room[] = [
     files: ['src/gateway/{read-model,read-model-load,route-table,conditions,folder-roots,host-name,stage}.ts'],
     may: ['port: records', 'functions', ...CONTRACTS],
   },
-  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS], npm: ['jose'] },
+  { name: 'tls', files: ['src/gateway/tls/**'], may: CONTRACTS },
+  // Runs in the control role, but for the answers to challenges.
+  { name: 'acme', files: ['src/gateway/acme/**'], may: ['port: records', 'sealing', 'tls', ...CONTRACTS], npm: ['jose'] },
+  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', 'tls', ...CONTRACTS], npm: ['jose'] },
   {
     name: 'control',
     files: ['src/control/**'],
@@ -92,6 +95,8 @@ export const ROOMS: Room[] = [
       'functions',
       'read model',
       'gateway',
+      'tls',
+      'acme',
       'control',
       'profiles',
       'runtimes',

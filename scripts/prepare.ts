@@ -33,6 +33,8 @@ const NEEDS: Need[] = [
   { package: 'make', why: 'the same', isThere: () => find('make') !== null, onlyFor: 'test' },
   { package: 'xz-utils', why: 'which unpacks its sources', isThere: () => find('xz') !== null, onlyFor: 'test' },
   { package: 'curl', why: 'a client that the tests did not write themselves', isThere: () => find('curl') !== null, onlyFor: 'test' },
+  { package: 'openssl', why: 'which makes the certificates of tests', isThere: () => find('openssl') !== null, onlyFor: 'test' },
+  { package: 'pebble', why: 'an ACME server that certificates are got from', isThere: () => find('pebble') !== null, onlyFor: 'test' },
   {
     package: 'python3-flask',
     why: "Flask, with which Python's web apps and Google's functions are tested",

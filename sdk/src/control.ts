@@ -5,6 +5,7 @@
 //   for await (const project of virga.projects()) console.log(project.name, project.url);
 import type {
   ArtifactAnswer,
+  CertificatesAnswer,
   DeployAnswer,
   DeploymentItem,
   DomainItem,
@@ -35,6 +36,8 @@ import type { UploadOptions } from './upload.ts';
 
 export type {
   ArtifactAnswer,
+  CertificateItem,
+  CertificatesAnswer,
   Change,
   DeployAnswer,
   DeploymentItem,
@@ -146,6 +149,11 @@ export class VirgaControl {
 
   status(options: CallOptions = {}): Promise<NodeStatus> {
     return this.#get('/v1/status', options);
+  }
+
+  /** What HTTPS is served with, from files and by ACME. */
+  certificates(options: CallOptions = {}): Promise<CertificatesAnswer> {
+    return this.#get('/v1/certificates', options);
   }
 
   /** The OpenAPI 3.1 description of this very API. */

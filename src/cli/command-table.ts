@@ -43,6 +43,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'usage', group: LOOK, summary: 'show what keys have used of their plans', load: () => import('./commands/usage.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   {
+    name: 'certificates',
+    group: LOOK,
+    summary: 'list the certificates of HTTPS and what is wrong with them',
+    load: () => import('./commands/certificates.ts'),
+  },
+  {
     name: 'doctor',
     group: LOOK,
     summary: 'attack the walls of this machine from inside a sandbox, and tell what holds',

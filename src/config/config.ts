@@ -12,6 +12,28 @@ export interface Config {
   controlHost: string;
   controlPort: number;
   log: 'people' | 'json';
+  /** HTTPS and HTTP/2; null: none. */
+  httpsPort: number | null;
+  /** Plain requests are sent on to HTTPS, whatever their project says. */
+  httpsRedirect: boolean;
+  /** Folder of certificates and keys; absolute. */
+  tlsCertificates: string | null;
+  /** Names to get certificates for by ACME (RFC 8555), `projects`: the domains of projects too; where, under whose address, and how it is proved. */
+  acmeDomains: string[];
+  acmeDirectory: string;
+  acmeEmail: string | null;
+  /** File with the root certificate of a private ACME server. */
+  acmeCa: string | null;
+  acmeChallenge: 'http-01' | 'tls-alpn-01';
+  /** Base64 of the 32 bytes that secrets at rest are sealed under; null: the file `secret-key` of the data folder. */
+  secretKey: string | null;
+  /** Whose word on who the client is counts: addresses and ranges, or how many proxies stand before this node. */
+  trustedProxies: string[] | number;
+  /** Connections begin with a PROXY header. */
+  proxyProtocol: boolean;
+  accessLog: 'off' | 'json' | 'common';
+  /** Absolute, or `-` for stdout; null: `access.log` in the data folder. */
+  accessLogFile: string | null;
   /** Set: use this server instead of the embedded one. */
   postgresUrl: string | null;
   sandboxDriver: 'auto' | 'bubblewrap' | 'oci' | 'process';
@@ -33,6 +55,21 @@ export interface Config {
 export interface Limits {
   /** Request bodies at the edge, bytes. */
   requestBytesMax: number;
+  /** Head of a request: bytes in all, number of headers, bytes of the URL, and ms that it may take to arrive. */
+  headBytesMax: number;
+  headersMax: number;
+  urlBytesMax: number;
+  headTimeoutMs: number;
+  /** A client that moves fewer bytes a second than this, over so many ms, while it owes a body or an answer waits for it, is cut off. */
+  slowClientMs: number;
+  slowClientBytesPerSecond: number;
+  /** Connections of clients to this node, and of one address. */
+  connectionsMax: number;
+  clientConnectionsMax: number;
+  /** Requests under way on one HTTP/2 connection. */
+  streamsPerConnectionMax: number;
+  /** Size at which the access log begins a new file. */
+  accessLogBytesMax: number;
   /** Payload and result of a direct invocation, bytes. */
   invokeBytesMax: number;
   /** One artifact as uploaded, bytes. */

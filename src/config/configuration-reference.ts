@@ -1,7 +1,7 @@
 // docs/reference/configuration.md and the flags of `virga start`, both printed from settings-table.ts, so that neither can
 // say anything else than what is parsed. Called by the CLI (start, reference); a test holds the file to it.
 import { LIMIT_SETTINGS, NODE_SETTINGS } from './settings-table.ts';
-import type { Machine, Setting } from './settings-table.ts';
+import type { Machine, Setting } from './setting.ts';
 
 /** For defaults that need no machine to be known. */
 const ANY_MACHINE: Machine = { cores: 1, memoryMiB: 1024, folder: '/' };

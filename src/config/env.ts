@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { closestWord } from '../lib/closest-word.ts';
 import type { Config, Limits } from './config.ts';
 import { LIMIT_SETTINGS, NODE_SETTINGS } from './settings-table.ts';
-import type { Machine, Setting } from './settings-table.ts';
+import type { Machine, Setting } from './setting.ts';
 
 /** Wrong settings, worded for the person who gave them. The CLI prints the message and exits 2. */
 export class ConfigurationError extends Error {
@@ -59,6 +59,19 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     controlHost: read(table.controlHost),
     controlPort: read(table.controlPort),
     log: read(table.log),
+    httpsPort: read(table.httpsPort),
+    httpsRedirect: read(table.httpsRedirect),
+    tlsCertificates: read(table.tlsCertificates),
+    acmeDomains: read(table.acmeDomains),
+    acmeDirectory: read(table.acmeDirectory),
+    acmeEmail: read(table.acmeEmail),
+    acmeCa: read(table.acmeCa),
+    acmeChallenge: read(table.acmeChallenge),
+    secretKey: read(table.secretKey),
+    trustedProxies: read(table.trustedProxies),
+    proxyProtocol: read(table.proxyProtocol),
+    accessLog: read(table.accessLog),
+    accessLogFile: read(table.accessLogFile),
     egressPrivate: read(table.egressPrivate),
     issuersPrivate: read(table.issuersPrivate),
     egressResolvers: read(table.egressResolvers),
@@ -76,6 +89,17 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     problems.push(
       `the edge and the control API cannot share port ${config.edgePort} (${sources.join(' and ')}): choose another for one of them, with --edge-port or --control-port`,
     );
+  }
+  if (config.httpsPort !== null && [config.edgePort, config.controlPort].includes(config.httpsPort)) {
+    problems.push(
+      `HTTPS cannot share port ${config.httpsPort} with the edge or the control API: choose another with --https-port (VIRGA_HTTPS_PORT)`,
+    );
+  }
+  if (
+    config.proxyProtocol &&
+    (config.trustedProxies === 0 || (Array.isArray(config.trustedProxies) && config.trustedProxies.length === 0))
+  ) {
+    problems.push('VIRGA_PROXY_PROTOCOL is true, but nobody is trusted to speak it: name the load balancers in VIRGA_TRUSTED_PROXIES');
   }
   if (problems.length > 0) throw new ConfigurationError(problems);
   return { config, warnings: [...unknownVariables(env), ...strangeLimits(config, machine)] };

@@ -3,34 +3,11 @@
 // Invariant: the types make it complete: a field of Config or Limits without a row does not compile.
 import { isIP } from 'node:net';
 import { basename, isAbsolute, resolve } from 'node:path';
-import { parseEgressEntry } from '../protocol/egress.ts';
 import type { Config, Limits } from './config.ts';
-
-/** What defaults depend on. */
-export interface Machine {
-  cores: number;
-  memoryMiB: number;
-  /** The current folder, absolute. */
-  folder: string;
-}
-
-export type Parsed<T> = { value: T } | { problem: string };
-
-export interface Setting<T> {
-  variable: string;
-  /** Of `virga start`, without the dashes. */
-  flag?: string;
-  /** Name of the flag's value in the help. */
-  placeholder?: string;
-  meaning: string;
-  default(machine: Machine): T;
-  /** For the reference, where the default depends on the machine. */
-  defaultText?: string;
-  /** `problem` says what a value has to be, for the end of "VIRGA_X is '…': ". */
-  parse(text: string, machine: Machine): Parsed<T>;
-  /** The value is a secret, or holds one. */
-  secret?: true;
-}
+import { GATEWAY_SETTINGS } from './gateway-settings.ts';
+import { NETWORK_SETTINGS } from './network-settings.ts';
+import { oneOf, port, wholeNumber } from './setting.ts';
+import type { Parsed, Setting } from './setting.ts';
 
 export type NodeSettings = { [K in Exclude<keyof Config, 'runFolder' | 'limits'>]: Setting<Config[K]> };
 export type LimitSettings = { [K in keyof Limits]: Setting<number> };
@@ -97,6 +74,7 @@ export const NODE_SETTINGS: NodeSettings = {
           };
     },
   },
+  ...GATEWAY_SETTINGS,
   sandboxDriver: {
     variable: 'VIRGA_SANDBOX',
     flag: 'sandbox',
@@ -113,44 +91,7 @@ export const NODE_SETTINGS: NodeSettings = {
     default: () => 'auto',
     parse: ociRuntime,
   },
-  egressPrivate: {
-    variable: 'VIRGA_EGRESS_PRIVATE',
-    meaning:
-      'Private ranges that functions may reach when their `egress` names them, e.g. `10.0.5.0/24,192.168.1.7`. Functions with `egress: internet` never do.',
-    default: () => [],
-    defaultText: 'none',
-    parse: ranges,
-  },
-  issuersPrivate: {
-    variable: 'VIRGA_ISSUERS_PRIVATE',
-    meaning:
-      'Ranges that are not public, from which the keys of issuers of tokens (`jwt` in virga.yaml) are fetched all the same, e.g. `127.0.0.1` for an issuer on this machine. Those of VIRGA_EGRESS_PRIVATE are open as well.',
-    default: () => [],
-    defaultText: 'none',
-    parse: addressRanges,
-  },
-  egressResolvers: {
-    variable: 'VIRGA_EGRESS_RESOLVERS',
-    meaning: 'DNS servers that names are resolved by for functions, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
-    default: () => null,
-    defaultText: 'those of /etc/resolv.conf',
-    parse: resolvers,
-  },
-  domainsTrusted: {
-    variable: 'VIRGA_DOMAINS_TRUSTED',
-    meaning:
-      'Domains that projects may be served at without a proof of ownership, with all below them, e.g. `corp.example.com,lan`: for private networks. `.localhost`, `.test` and `.internal` need none.',
-    default: () => [],
-    defaultText: 'none',
-    parse: suffixes,
-  },
-  domainResolvers: {
-    variable: 'VIRGA_DOMAIN_RESOLVERS',
-    meaning: 'DNS servers that are asked for the proofs of domains, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
-    default: () => null,
-    defaultText: 'those of /etc/resolv.conf',
-    parse: resolvers,
-  },
+  ...NETWORK_SETTINGS,
   log: {
     variable: 'VIRGA_LOG',
     flag: 'log',
@@ -164,6 +105,56 @@ export const NODE_SETTINGS: NodeSettings = {
 export const LIMIT_SETTINGS: LimitSettings = {
   requestBytesMax: limit('REQUEST_BYTES', GIB, { unit: 'bytes', min: KIB, max: 1024 * GIB }, 'Body of one request to a function.'),
   // The payload and the result are held in memory, so this one stays small.
+  headBytesMax: limit(
+    'HEAD_BYTES',
+    32 * KIB,
+    { unit: 'bytes', min: 2 * KIB, max: MIB },
+    'The head of a request: its URL and headers; more is answered 431.',
+  ),
+  headersMax: limit('HEADERS', 128, { unit: 'headers', min: 8, max: 2_000 }, 'Headers of a request; more are answered 431.'),
+  urlBytesMax: limit('URL_BYTES', 8 * KIB, { unit: 'bytes', min: 128, max: MIB }, 'The URL of a request; a longer one is answered 414.'),
+  headTimeoutMs: limit(
+    'HEAD_TIMEOUT_MS',
+    30_000,
+    { unit: 'ms', min: 100, max: HOUR_MS },
+    'A client whose request (or TLS handshake, or PROXY header) has not arrived after this long is cut off.',
+  ),
+  slowClientMs: limit(
+    'SLOW_CLIENT_MS',
+    30_000,
+    { unit: 'ms', min: 200, max: HOUR_MS },
+    'A client that is slower than the next limit for this long, with a body that it owes or an answer that it does not take, is cut off.',
+  ),
+  slowClientBytesPerSecond: limit(
+    'SLOW_CLIENT_BYTES_PER_SECOND',
+    256,
+    { unit: 'bytes', min: 0, max: MIB },
+    'What a client is to send or take a second. 0: as slow as it likes.',
+  ),
+  connectionsMax: limit(
+    'CONNECTIONS',
+    50_000,
+    { unit: 'connections', min: 1, max: 10_000_000 },
+    'Connections of clients to this node; further ones are closed.',
+  ),
+  clientConnectionsMax: limit(
+    'CLIENT_CONNECTIONS',
+    1_000,
+    { unit: 'connections', min: 1, max: 10_000_000 },
+    'Connections from one address, this machine itself and trusted proxies aside; further ones are closed.',
+  ),
+  streamsPerConnectionMax: limit(
+    'STREAMS',
+    100,
+    { unit: 'requests', min: 1, max: 10_000 },
+    'Requests under way on one HTTP/2 connection; more wait at the client.',
+  ),
+  accessLogBytesMax: limit(
+    'ACCESS_LOG_BYTES',
+    100 * MIB,
+    { unit: 'bytes', min: 4 * KIB, max: 64 * GIB },
+    'Size of the access log at which a new file is begun; the last five are kept.',
+  ),
   invokeBytesMax: limit(
     'INVOKE_BYTES',
     6 * MIB,
@@ -346,15 +337,6 @@ function quantity(bytes: number): string {
   return bytes >= GIB ? `${bytes / GIB} GiB` : bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
 }
 
-function port(text: string): Parsed<number> {
-  return wholeNumber(text, { min: 1, max: 65_535, what: 'a port, a whole number' });
-}
-
-function wholeNumber(text: string, { min, max, what }: { min: number; max: number; what: string }): Parsed<number> {
-  const value = Number(text);
-  return /^\d{1,16}$/.test(text) && value >= min && value <= max ? { value } : { problem: `give ${what} from ${min} to ${max}` };
-}
-
 function host(text: string): Parsed<string> {
   const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
   // Four numbers that are no address would pass for a name.
@@ -367,48 +349,4 @@ function ociRuntime(text: string): Parsed<string> {
   const named = text === 'auto' || names.includes(text);
   if (named || (isAbsolute(text) && names.some((name) => basename(text).startsWith(name)))) return { value: text };
   return { problem: `give auto, ${names.join(', ')}, or the absolute path of a program whose name begins with one of these` };
-}
-
-function ranges(text: string): Parsed<string[]> {
-  const items = text.split(',').map((item) => item.trim());
-  const wrong = items.find((item) => {
-    const rule = parseEgressEntry(item);
-    return typeof rule === 'string' || rule.kind !== 'range' || rule.port !== null;
-  });
-  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 10.0.5.0/24,192.168.1.7` };
-}
-
-/** Loopback among them, which functions can never be given. */
-function addressRanges(text: string): Parsed<string[]> {
-  const items = text.split(',').map((item) => item.trim());
-  const wrong = items.find((item) => {
-    const [address = '', bits, ...more] = item.split('/');
-    const most = isIP(address) === 6 ? 128 : 32;
-    return isIP(address) === 0 || more.length > 0 || (bits !== undefined && (!/^\d{1,3}$/.test(bits) || Number(bits) > most));
-  });
-  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 127.0.0.1,10.0.5.0/24` };
-}
-
-function suffixes(text: string): Parsed<string[]> {
-  const items = text.split(',').map((item) =>
-    item
-      .trim()
-      .toLowerCase()
-      .replace(/^\*?\./, ''),
-  );
-  const wrong = items.find((item) => !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(item));
-  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no domain; give some like corp.example.com,lan` };
-}
-
-function resolvers(text: string): Parsed<string[]> {
-  const items = text.split(',').map((item) => item.trim());
-  const sound = (item: string): boolean => isIP(item) !== 0 || /^\d+(\.\d+){3}:\d+$|^\[[0-9a-f:.]+\](:\d+)?$/i.test(item);
-  return items.every(sound) ? { value: items } : { problem: 'give addresses like 192.0.2.53 or [2001:db8::53]:5353, with commas between' };
-}
-
-function oneOf<T extends string>(...words: T[]): (text: string) => Parsed<T> {
-  return (text) => {
-    const value = words.find((word) => word === text);
-    return value === undefined ? { problem: `give one of ${words.join(', ')}` } : { value };
-  };
 }

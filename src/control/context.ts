@@ -1,7 +1,7 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
-import type { EdgeStats } from '../protocol/stats.ts';
+import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
 import type { Sealing } from '../store/sealing.ts';
@@ -67,6 +67,8 @@ export interface ControlUrls {
   edge: string;
   /** e.g. `http://tour.localhost:8080/`. */
   project(name: string): string;
+  /** Whether projects can be reached by HTTPS, of this node or of a proxy before it. */
+  https: boolean;
 }
 
 /** The edge's private server (edge.sock); edge-client.ts implements it. */
@@ -77,6 +79,8 @@ export interface EdgeClient {
   syncAccess(project: string): Promise<void>;
   /** undefined while the edge does not answer. */
   stats(): Promise<EdgeStats | undefined>;
+  /** undefined while the edge does not answer. */
+  certificates(): Promise<CertificateStats | undefined>;
   invoke(call: EdgeInvocation): Promise<EdgeAnswer>;
   cacheStats(project: string): Promise<CacheStats>;
   /** Drops answers that the gateway has kept. */

@@ -11,6 +11,7 @@ import { deployProject } from './deploy-project.ts';
 import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
 import { invokeFunction } from './invoke-function.ts';
+import { listCertificates } from './list-certificates.ts';
 import { listDeployments } from './list-deployments.ts';
 import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
@@ -78,6 +79,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
   readHealth(app);
   readOpenApi(app);
   readStatus(app, needs);
+  listCertificates(app, needs);
   listProjects(app, needs);
   readProject(app, needs);
   removeProject(app, needs);

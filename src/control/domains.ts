@@ -64,6 +64,14 @@ export async function domainsOf(sql: Sql, project: string): Promise<DomainItem[]
   return rows.map(itemOf);
 }
 
+/** Of all projects: whole names, wildcards aside. */
+export async function provenDomains(sql: Sql): Promise<string[]> {
+  const { rows } = await sql.query<{ name: string }>(
+    `select name from domains where claimed and proof is not null and name not like '*%' order by name`,
+  );
+  return rows.map(({ name }) => name);
+}
+
 /** For a deploy's answer; undefined: all are served. */
 export function unprovenWarning(domains: readonly DomainItem[]): string | undefined {
   const waiting = domains.filter(({ served }) => !served);

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { VirgaError } from '../protocol/errors.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
-import type { EdgeStats } from '../protocol/stats.ts';
+import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 import type { EdgeAnswer, EdgeClient, EdgeInvocation } from './context.ts';
 
 /** The edge gives up after 5 s by itself. */
@@ -58,6 +58,20 @@ export class EdgeSocket implements EdgeClient {
     } catch {
       return undefined;
     }
+  }
+
+  async certificates(): Promise<CertificateStats | undefined> {
+    try {
+      const answer = await this.#ask({ method: 'GET', path: '/certificates', timeoutMs: STATS_TIMEOUT_MS, maxBytes: STATS_BYTES_MAX });
+      return answer.status === 200 ? (JSON.parse(answer.body.toString('utf8')) as CertificateStats) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The edge reads its certificates anew; one that is away reads them when it starts. */
+  async refreshCertificates(): Promise<void> {
+    await this.#ask({ method: 'POST', path: '/certificates', timeoutMs: SYNC_TIMEOUT_MS, maxBytes: 64 * 1024 }).catch(() => {});
   }
 
   async invoke(call: EdgeInvocation): Promise<EdgeAnswer> {

@@ -127,6 +127,14 @@ function privateOf(fn: string, { egress }: VersionSettings, opened: readonly str
   });
 }
 
+/** Clients would be sent to where nobody answers. */
+export function refuseRedirect(project: string): never {
+  throw new VirgaError(
+    'setting_not_enforceable',
+    `project '${project}' asks for gateway.https redirect, but this node serves no HTTPS: start it with --https-port, or name the proxy that does in VIRGA_TRUSTED_PROXIES; or leave the setting out`,
+  );
+}
+
 function refuse(refused: Refused[]): void {
   const first = refused[0];
   if (first === undefined) return;

@@ -90,7 +90,12 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     edge: socket,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
-    urls: { control: 'http://127.0.0.1:0', edge: 'http://127.0.0.1:8080', project: (name) => `http://${name}.localhost:8080/` },
+    urls: {
+      control: 'http://127.0.0.1:0',
+      edge: 'http://127.0.0.1:8080',
+      project: (name) => `http://${name}.localhost:8080/`,
+      https: false,
+    },
     log,
     now: Date.now,
     identity: { node: 'test', version: '0.0.0', startedAt: Date.now() },

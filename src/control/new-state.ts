@@ -10,7 +10,7 @@ import type { Sql } from '../store/records/records.ts';
 import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
 import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
-import { checkEnforcement } from './enforcement.ts';
+import { checkEnforcement, refuseRedirect } from './enforcement.ts';
 import { insertDeployment, insertVersions } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 
@@ -44,9 +44,10 @@ export async function settle(
     blobs,
     limits,
     egressPrivate,
+    urls,
     domains,
     stats,
-  }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate' | 'domains'> & { stats: EdgeStats | undefined },
+  }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate' | 'urls' | 'domains'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
   const before = {
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
@@ -67,6 +68,7 @@ export async function settle(
     const unproven = names.length === 0 ? undefined : unprovenWarning(await domainsOf(sql, next.project));
     return [unheld, unproven].filter((text) => text !== undefined).join('; ') || undefined;
   };
+  if (next.gateway?.https === 'redirect' && !urls.https) refuseRedirect(next.project);
   const changes = changesBetween(before, { functions: next.functions, routes: next.routes, gateway: next.gateway, folders: next.folders });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);

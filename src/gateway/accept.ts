@@ -2,24 +2,26 @@
 // small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
 // admit → engine.invoke → instance.run → guest.
 // Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Call, CallRequest, CallSink } from '../functions/call.ts';
+import type { Call, CallSink } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
 import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
-import { continueTrace } from '../lib/traceparent.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
+import type { AccessLog, UpgradeEntry } from './access-log/access-log.ts';
 import { Admission } from './admit.ts';
-import { Connections } from './connections.ts';
+import { callRequest } from './call-request.ts';
+import { headTooLarge } from './doors/http-servers.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
+import { Front } from './front.ts';
+import type { FrontOptions } from './front.ts';
 import type { ReadModel } from './read-model.ts';
-import { hasPrincipal, principalHeader, principalJson } from './principal-words.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
-import { respondError, respondLocally } from './respond.ts';
+import { respondError, respondLocally, respondRedirect } from './respond.ts';
 import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
 import { isRefusal } from './stage.ts';
@@ -27,84 +29,95 @@ import type { Verdict } from './stage.ts';
 import type { ClientLimit } from './throttle/client-limit.ts';
 import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
 
-export interface GatewayOptions {
+export interface GatewayOptions extends FrontOptions {
   engine: Engine;
   model: ReadModel;
   requestBytesMax: number;
+  /** What is to be answered to an ACME server that asks for this token (http-01); undefined: the request is one like others. */
+  httpChallenge?: (token: string) => Promise<string | undefined>;
+  /** Plain requests are sent on to HTTPS, on this port. */
+  redirectToPort?: number;
+  accessLog?: AccessLog;
   /** Of the node, for each client address; absent: none. */
   clientLimit?: ClientLimit;
-  /** Idle connections are closed after this long, ms. */
-  keepAliveMs?: number;
 }
 
-/** Time for a client to send the head of a request, ms. */
-const HEADERS_TIMEOUT_MS = 30_000;
-/** How long an idle connection is kept, ms: longer than the usual 60 s of proxies in front, so that they close first. */
-const KEEP_ALIVE_MS = 65_000;
+const CHALLENGE_PATH = '/.well-known/acme-challenge/';
 
 export class Gateway {
-  readonly server: Server;
   readonly #options: GatewayOptions;
-  readonly #connections: Connections;
-  readonly #keepAliveMs: number;
+  readonly #front: Front;
   readonly #upgrades = new Set<UpgradeExchange>();
   #draining = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    // requestTimeout 0: an upload may take as long as it takes; the function's own timeout bounds it.
-    // keepAliveTimeout 0: connections.ts closes the idle ones. A request without a body is spared the stream of one.
-    this.server = createServer(
-      {
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: 0,
-        keepAliveTimeout: 0,
-        optimizeEmptyRequests: true,
-        shouldUpgradeCallback: (request) => this.#mayUpgrade(request),
-      },
-      (request, response) => this.#accept(request, response, false),
-    );
-    this.#keepAliveMs = options.keepAliveMs ?? KEEP_ALIVE_MS;
-    this.#connections = new Connections(this.#keepAliveMs);
-    this.server.on('connection', (socket) => this.#connections.add(socket));
-    this.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => this.#accept(request, response, true));
-    this.server.on('upgrade', (request, socket, first) => this.#upgrade(request, socket, first));
+    this.#front = new Front(options, {
+      accept: (request, response, expectsContinue) => this.#accept(request, response, expectsContinue),
+      upgrade: (request, socket, first) => this.#upgrade(request, socket, first),
+      mayUpgrade: (request) => this.#mayUpgrade(request),
+    });
+  }
+
+  /** The plain door. */
+  get server(): Server {
+    return this.#front.plain;
+  }
+
+  /** HTTPS; undefined: there is none. */
+  get secure(): Server | undefined {
+    return this.#front.secure;
   }
 
   /** No new connections; answers from now on close theirs. Calls in flight go on. */
   drain(): void {
     this.#draining = true;
-    this.server.close();
-    this.server.closeIdleConnections();
+    this.#front.drain();
     for (const upgrade of this.#upgrades) upgrade.drain(stoppingError());
   }
 
   /** Resolves when every connection is closed, at the latest after `timeoutMs`. */
   async flushed(timeoutMs: number): Promise<void> {
-    await this.#connections.none(timeoutMs);
+    await this.#front.flushed(timeoutMs);
   }
 
   close(): void {
-    this.#connections.close();
-    this.server.closeAllConnections();
+    this.#front.close();
     for (const upgrade of this.#upgrades) upgrade.close();
   }
 
-  #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+  /** `isAsked`: it was looked whether this is a challenge, and it is none. */
+  #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, isAsked = false): void {
     if (this.#draining) response.shouldKeepAlive = false;
-    this.#connections.used(response);
-    // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
-    Reflect.set(response, '_keepAliveTimeout', this.#keepAliveMs);
-    const head = readHead(request);
+    this.#front.used(request, response);
+    const head = readHead(request, this.#front.proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
-    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
+    const { httpChallenge, redirectToPort, clientLimit } = this.#options;
+    if (httpChallenge !== undefined && request.url?.startsWith(CHALLENGE_PATH) === true && !isAsked) {
+      void this.#answerChallenge(request, response, { httpChallenge, expectsContinue });
+      return;
+    }
+    const entry = this.#options.accessLog?.begin(request, response, head, requestId);
+    const excess = headTooLarge(request, this.#front.limits);
+    if (excess !== undefined) {
+      respondError(response, excess, { requestId, close: true });
+      request.resume();
+      return;
+    }
+    if (redirectToPort !== undefined && head.scheme === 'http') {
+      respondRedirect(response, { host: head.host, port: redirectToPort, target: request.url ?? '/' }, requestId);
+      request.resume();
+      return;
+    }
+    const tooMany = clientLimit?.refusal(head.client);
     if (tooMany !== undefined) {
       respondError(response, tooMany, { requestId, close: !request.complete });
       request.resume();
       return;
     }
     const routed = this.#route(request, head.host);
+    if (entry !== undefined) entry.routed = routed;
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId }, this.#callBehind);
       this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
@@ -128,7 +141,9 @@ export class Gateway {
       return;
     }
     if (routed.stages !== undefined) {
-      this.#admit(response, head, new Admission(request, { head, routed, id, requestId }, this.#callBehind), { routed, expectsContinue });
+      const admission = new Admission(request, { head, routed, id, requestId }, this.#callBehind);
+      if (entry !== undefined) entry.admission = admission;
+      this.#admit(response, head, admission, { routed, expectsContinue });
       return;
     }
     if (expectsContinue) response.writeContinue();
@@ -136,6 +151,23 @@ export class Gateway {
     if (head.contentLength === 0) this.#invoke(exchange, head, routed, id, undefined, true);
     else if (head.contentLength !== undefined && head.contentLength <= BODY_CHUNK_MAX) this.#readSmallBody(exchange, head, routed, id);
     else this.#invoke(exchange, head, routed, id, undefined, false);
+  }
+
+  /** https://www.rfc-editor.org/rfc/rfc8555#section-8.3 */
+  async #answerChallenge(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { httpChallenge, expectsContinue }: { httpChallenge: (token: string) => Promise<string | undefined>; expectsContinue: boolean },
+  ): Promise<void> {
+    const proof = await httpChallenge(request.url!.slice(CHALLENGE_PATH.length));
+    if (response.destroyed) return;
+    if (proof === undefined) {
+      this.#accept(request, response, expectsContinue, true);
+      return;
+    }
+    response.writeHead(200, ['content-type', 'application/octet-stream', 'content-length', String(proof.length)]);
+    response.end(proof);
+    request.resume();
   }
 
   /** A small body is read before an instance is taken: a slow client then holds none, and it rides in the first frame. */
@@ -260,7 +292,7 @@ export class Gateway {
   readonly #callBehind = (admission: Admission, sink: CallSink): Call | VirgaError => {
     const { incoming, requestId } = admission;
     const head = { ...admission.head, headers: [...admission.headers] };
-    const routed = { ...admission.routed, target: admission.target };
+    const routed = { ...admission.routed, target: admission.target, principal: admission.principal };
     const asked = { request: incoming, requestId, heldBytes: 0, sink };
     return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
   };
@@ -284,35 +316,42 @@ export class Gateway {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
-    this.#connections.handedOver(request.socket);
-    const head = readHead(request);
+    this.#front.handedOver(request.socket);
+    const head = readHead(request, this.#front.proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
     const routed = this.#route(request, head.host);
-    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
+    const entry = this.#options.accessLog?.beginUpgrade(request, socket, head, requestId);
+    if (entry !== undefined) entry.routed = routed;
+    const tooMany = this.#options.clientLimit?.refusal(head.client);
     const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();
-      respondError(responseOn(request, socket), version, { requestId, close: true });
+      const response = responseOn(request, socket);
+      if (entry !== undefined) entry.status = () => response.statusCode;
+      respondError(response, version, { requestId, close: true });
       return;
     }
+    const asked = { request, socket, first, head, requestId, id, protocol, entry };
     if (version.stages === undefined) {
-      this.#carry({ request, socket, first, head, requestId, id, protocol }, version);
+      this.#carry(asked, version);
       return;
     }
     const admission = new Admission(request, { head, routed: version, id, requestId }, this.#callBehind);
+    if (entry !== undefined) entry.admission = admission;
     admission.follow(socket);
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
       if (verdict === undefined) {
         const { target, principal } = admission;
-        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target, principal });
+        this.#carry(asked, { ...version, target, principal });
         return;
       }
       socket.on('error', () => {});
       const response = responseOn(request, socket);
+      if (entry !== undefined) entry.status = () => response.statusCode;
       response.shouldKeepAlive = false;
       this.#conclude(admission, response, verdict);
       socket.resume();
@@ -326,9 +365,10 @@ export class Gateway {
     else go(verdict);
   }
 
-  #carry({ request, socket, first, head, requestId, id, protocol }: UpgradeRequest, version: Routed): void {
+  #carry({ request, socket, first, head, requestId, id, protocol, entry }: UpgradeRequest, version: Routed): void {
     head.headers.push('connection', 'Upgrade', 'upgrade', protocol);
     const exchange = new UpgradeExchange(request, socket, first, requestId);
+    if (entry !== undefined) entry.status = () => exchange.status;
     this.#upgrades.add(exchange);
     socket.on('close', () => this.#upgrades.delete(exchange));
     const call = this.#options.engine.invoke({
@@ -348,59 +388,5 @@ interface UpgradeRequest {
   requestId: string;
   id: string;
   protocol: string;
-}
-
-function callRequest(
-  exchange: Pick<Exchange | UpgradeExchange, 'request' | 'requestId' | 'heldBytes' | 'sink'>,
-  head: RequestHead,
-  routed: Routed,
-  { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },
-): CallRequest {
-  const { request } = exchange;
-  const trace = continueTrace(head.traceparent);
-  const client = request.socket.remoteAddress ?? '';
-  head.headers.push(
-    'traceparent',
-    trace.traceparent,
-    'x-request-id',
-    exchange.requestId,
-    'x-forwarded-for',
-    client,
-    'x-forwarded-proto',
-    'http',
-  );
-  const { principal } = routed;
-  // Local targets have been answered by now.
-  const version = routed.to.version!;
-  const principalText = principal === undefined ? undefined : principalJson(principal);
-  if (principal !== undefined && !hasPrincipal(version.settings)) head.headers.push('x-virga-principal', principalHeader(principal));
-  const method = request.method ?? 'GET';
-  return {
-    version,
-    meta: {
-      kind: 'http',
-      id,
-      trace: trace.traceparent,
-      method,
-      url: `http://${head.host}${routed.target}`,
-      headers: head.headers,
-      route: routed.route,
-      params: routed.params,
-      client,
-      ...(principalText === undefined ? {} : { principal: principalText }),
-    },
-    traceId: trace.traceId,
-    body,
-    bodyEnds,
-    trigger: 'http',
-    requestLine: requestLine(method, routed.target),
-    ...(exchange.heldBytes === 0 ? {} : { heldBytes: exchange.heldBytes }),
-    sink: exchange.sink,
-  };
-}
-
-/** Method and path for the record: no query, since that may hold what nobody should log. */
-function requestLine(method: string, target: string): string {
-  const query = target.indexOf('?');
-  return `${method} ${(query < 0 ? target : target.slice(0, query)).slice(0, 512)}`;
+  entry: UpgradeEntry | undefined;
 }

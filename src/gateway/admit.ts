@@ -22,6 +22,7 @@ export class Admission implements GatewayRequest {
   readonly method: string;
   readonly host: string;
   readonly client: string;
+  readonly scheme: 'http' | 'https';
   readonly route: string;
   readonly params: Record<string, string>;
   readonly prefix: string;
@@ -49,7 +50,8 @@ export class Admission implements GatewayRequest {
     this.requestId = requestId;
     this.method = incoming.method ?? 'GET';
     this.host = head.host;
-    this.client = incoming.socket.remoteAddress ?? '';
+    this.client = head.client;
+    this.scheme = head.scheme;
     this.route = routed.route;
     this.params = routed.params;
     this.prefix = routed.prefix;

@@ -39,7 +39,8 @@ export class Exchange implements CallSink {
     this.admission = admission;
     this.sink = admission?.around(this) ?? this;
     response.on('close', () => {
-      if (!response.writableFinished) this.#clientLeft();
+      // Finished, but not by the call's answer: the gateway gave up waiting for the client.
+      if (!response.writableFinished || !this.#over) this.#clientLeft();
     });
   }
 

@@ -7,6 +7,7 @@ import type { CallerServices } from './auth/services.ts';
 import { CacheFeature } from './cache/cache.ts';
 import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
+import { HttpsFeature } from './https/https.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
@@ -21,10 +22,13 @@ export interface GatewayServices {
   cache: CacheStore;
   files: StaticFiles;
   limits: { throttleBucketsMax: number };
+  /** Port of HTTPS, as clients see it. */
+  httpsPort: number;
 }
 
-export function gatewayFeatures({ quotas, callers, cache, limits }: GatewayServices): Feature[] {
+export function gatewayFeatures({ quotas, callers, cache, limits, httpsPort }: GatewayServices): Feature[] {
   return [
+    new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
     new CorsFeature(),
     new SecurityHeadersFeature(),

@@ -10,6 +10,7 @@ import type { GuestScript } from '../functions/testing.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
+import type { GatewayOptions } from './accept.ts';
 import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
@@ -25,6 +26,7 @@ export async function setUp(
     routes?: Route[];
     requestBytesMax?: number;
     keepAliveMs?: number;
+    front?: Partial<GatewayOptions>;
     features?: Feature[];
     /** Names of hosts to projects. */
     domains?: Record<string, string>;
@@ -50,7 +52,13 @@ export async function setUp(
   const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(withFolderRoots(routes)) };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
-  const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
+  const gateway = new Gateway({
+    engine,
+    model,
+    requestBytesMax,
+    ...options.front,
+    limits: { ...options.front?.limits, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) },
+  });
   gateway.server.listen(0, '127.0.0.1');
   await once(gateway.server, 'listening');
   const { port } = gateway.server.address() as AddressInfo;

@@ -1,11 +1,16 @@
 // One pass over the raw headers of a request: what the gateway itself needs, and what is passed on to the function.
 // Invariant: hop-by-hop headers (RFC 9110, section 7.6.1, and those that Connection names) never reach a function, and
-// X-Forwarded-* say what this gateway saw, not what a client claimed. Called once per request by accept.ts.
+// X-Forwarded-* say what this gateway saw, or trusted proxies did, not what a client claimed. Called once per request by accept.ts.
 import type { IncomingMessage } from 'node:http';
 import type { FlatHeaders } from '../protocol/frames.ts';
+import { peerOf, streamOf } from './doors/peer.ts';
+import type { ForwardedLines, TrustedProxies } from './doors/trusted-proxies.ts';
 
 export interface RequestHead {
   host: string;
+  /** Address of the client, and how it asked: as this node sees it, or as trusted proxies say. */
+  client: string;
+  scheme: 'http' | 'https';
   /** Declared length of the body; undefined when it is chunked; 0 when there is none. */
   contentLength: number | undefined;
   traceparent: string | undefined;
@@ -16,11 +21,17 @@ export interface RequestHead {
 
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
 
-export function readHead(request: IncomingMessage): RequestHead {
+export function readHead(request: IncomingMessage, proxies: TrustedProxies): RequestHead {
   const raw = request.rawHeaders;
   const headers: FlatHeaders = [];
-  const head: RequestHead = { host: '', contentLength: 0, traceparent: undefined, requestId: undefined, headers };
+  const { address, scheme, trusted } = peerOf(request);
+  const head: RequestHead = { host: '', client: address, scheme, contentLength: 0, traceparent: undefined, requestId: undefined, headers };
   let named: string[] | undefined;
+  let forwarded: ForwardedLines | undefined;
+  let cookies: string | undefined;
+  const isHttp2 = request.httpVersionMajor === 2;
+  // RFC 9113, section 8.1.1: a body need not say its length there.
+  if (isHttp2 && !streamOf(request).endAfterHeaders) head.contentLength = undefined;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     const value = raw[i + 1]!;
@@ -43,10 +54,22 @@ export function readHead(request: IncomingMessage): RequestHead {
       case 'trailer':
       case 'upgrade':
       case 'expect':
+      case ':method':
+      case ':path':
+      case ':scheme':
+        continue;
       case 'forwarded':
+        if (trusted) (forwarded ??= {}).forwarded = joined(forwarded.forwarded, value);
+        continue;
       case 'x-forwarded-for':
+        if (trusted) (forwarded ??= {}).for = joined(forwarded.for, value);
+        continue;
       case 'x-forwarded-proto':
+        if (trusted) (forwarded ??= {}).proto = joined(forwarded.proto, value);
+        continue;
       case 'x-forwarded-host':
+        if (trusted) (forwarded ??= {}).host = joined(forwarded.host, value);
+        continue;
       case 'x-forwarded-port':
       case 'x-real-ip':
       // Ours to say, whoever calls.
@@ -58,9 +81,20 @@ export function readHead(request: IncomingMessage): RequestHead {
       case 'x-request-id':
         if (REQUEST_ID.test(value)) head.requestId = value;
         continue;
+      case ':authority':
+        head.host = value;
+        headers.push('host', value);
+        continue;
       case 'host':
+        // The authority of HTTP/2 is above it (RFC 9113, section 8.3.1).
+        if (isHttp2 && head.host !== '') continue;
         head.host = value;
         break;
+      case 'cookie':
+        if (!isHttp2) break;
+        // Comes in pieces (RFC 9113, section 8.2.3).
+        cookies = cookies === undefined ? value : `${cookies}; ${value}`;
+        continue;
       case 'content-length':
         head.contentLength = Number(value);
         break;
@@ -68,7 +102,24 @@ export function readHead(request: IncomingMessage): RequestHead {
     headers.push(name, value);
   }
   if (named !== undefined) dropNamed(headers, named);
+  if (cookies !== undefined) headers.push('cookie', cookies);
+  if (forwarded !== undefined) believe(head, forwarded, proxies);
   return head;
+}
+
+function joined(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`;
+}
+
+/** What trusted proxies say takes the place of what this node sees, which is the last of them. */
+function believe(head: RequestHead, lines: ForwardedLines, proxies: TrustedProxies): void {
+  const { client, scheme, host } = proxies.resolve(head.client, lines);
+  if (client !== undefined) head.client = client;
+  if (scheme !== undefined) head.scheme = scheme;
+  if (host === undefined) return;
+  head.host = host;
+  const { headers } = head;
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === 'host') headers[i + 1] = host;
 }
 
 /** Removes what `Connection` names; it can never take the body's framing or the host away. */

@@ -1,14 +1,16 @@
 // What the gateway itself puts on an answer: error bodies, the receipt in Server-Timing, ids, and the rules for headers
 // that come from a function. Called by exchange.ts, upgrade.ts and accept.ts.
 import type { ServerResponse } from 'node:http';
+import { constants } from 'node:http2';
 import { pipeline } from 'node:stream';
 import type { Call } from '../functions/call.ts';
 import { receiptOf } from '../functions/record.ts';
 import { decimalMs } from '../lib/decimal-ms.ts';
-import { ERRORS, errorBody } from '../protocol/errors.ts';
-import type { VirgaError } from '../protocol/errors.ts';
+import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
+
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Admission } from './admit.ts';
+import { streamOf } from './doors/peer.ts';
 import { headerIn } from './flat-headers.ts';
 import type { LocalAnswer } from './stage.ts';
 
@@ -105,9 +107,38 @@ export function respondError(
     headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
   if (options.headers !== undefined) headers.push(...options.headers);
   options.admission?.answered(error.status, headers);
-  if (options.close === true) headers.push('connection', 'close');
+  if (options.close === true) closeAfter(response, headers);
   response.writeHead(error.status, headers);
   endWith(response, body);
+}
+
+/** The same request by HTTPS; the method and the body stay (308). */
+export function respondRedirect(response: ServerResponse, to: { host: string; port: number; target: string }, requestId: string): void {
+  const location = secureUrl(to);
+  if (location === undefined) {
+    respondError(response, new VirgaError('invalid_request', `the Host header '${to.host.slice(0, 200)}' is not a host`), { requestId });
+    return;
+  }
+  const headers: FlatHeaders = ['location', location, 'content-length', '0', 'x-request-id', requestId];
+  response.writeHead(308, headers);
+  response.end();
+}
+
+/** undefined: the host is none, or the target no path. */
+export function secureUrl({ host, port, target }: { host: string; port: number; target: string }): string | undefined {
+  const name = /^([A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/.exec(host)?.[1];
+  // Of a target in absolute form the rest is what counts.
+  const path = /^(?:https?:\/\/[^/?#]*)?(\/.*)$/i.exec(target)?.[1];
+  return name === undefined || path === undefined ? undefined : `https://${name}${port === 443 ? '' : `:${port}`}${path}`;
+}
+
+/** What is still to come of the request is not wanted: the connection ends with the answer, of HTTP/2 only the stream. */
+function closeAfter(response: ServerResponse, headers: FlatHeaders): void {
+  if (response.req.httpVersionMajor !== 2) headers.push('connection', 'close');
+  else {
+    const stream = streamOf(response.req);
+    response.on('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+  }
 }
 
 /** An answer that no function was called for. A stream that breaks off breaks the connection off: half an answer must not look whole. */

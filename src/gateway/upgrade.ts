@@ -84,6 +84,11 @@ export class UpgradeExchange implements CallSink {
     socket.on('end', () => this.#onEnd());
   }
 
+  /** What it was answered with, 101 if it carries; 499: the client left before. */
+  get status(): number {
+    return this.#response.headersSent ? this.#response.statusCode : 499;
+  }
+
   /** Nothing more of it: the node stops. */
   drain(error: VirgaError): void {
     if (this.#state !== 'carrying' && this.#state !== 'asked') return;

@@ -35,6 +35,29 @@ export interface NodeStatus {
   functions: number;
 }
 
+/** A certificate that HTTPS is served with, or that a name waits for. */
+export interface CertificateItem {
+  names: string[];
+  origin: 'file' | 'acme';
+  /** Its file in VIRGA_TLS_CERTIFICATES; null: by ACME. */
+  file: string | null;
+  issuer: string | null;
+  validFrom: string | null;
+  validUntil: string | null;
+  /** none: not yet had. */
+  state: 'valid' | 'expired' | 'early' | 'none';
+  /** When the next one is asked for, by ACME. */
+  renewedAt: string | null;
+  /** Why the last try failed. */
+  lastError: string | null;
+}
+
+export interface CertificatesAnswer {
+  items: CertificateItem[];
+  /** Whole sentences about files that cannot be used, or not for long. */
+  problems: string[];
+}
+
 export interface ProjectItem {
   name: string;
   createdAt: string;

@@ -48,6 +48,22 @@ export interface DriverStats {
   };
 }
 
+/** Certificates that the edge has at hand. */
+export interface CertificateStats {
+  held: {
+    names: string[];
+    origin: 'file' | 'acme';
+    /** The file, or the name that it was asked for. */
+    label: string;
+    issuer: string;
+    /** Unix ms. */
+    notBefore: number;
+    notAfter: number;
+  }[];
+  /** Whole sentences. */
+  problems: string[];
+}
+
 export interface EdgeStats {
   pid: number;
   uptimeS: number;

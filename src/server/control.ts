@@ -9,17 +9,22 @@ import { ArtifactsInUse } from '../control/artifacts-in-use.ts';
 import type { ControlLimits, ControlUrls, PlatformLog } from '../control/context.ts';
 import { createControl } from '../control/control.ts';
 import type { ControlNeeds } from '../control/control.ts';
+import { provenDomains } from '../control/domains.ts';
 import { EdgeSocket } from '../control/edge-client.ts';
 import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
+import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
+import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
+import { Renewals } from '../gateway/acme/renewals.ts';
 import { blobsOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
+import { StartError } from './start-error.ts';
 import { txtLookup } from './txt-lookup.ts';
 
 const CONNECTIONS_MAX = 16;
@@ -46,7 +51,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
         limits: config.limits,
       }),
       edge,
-      sealing: new Sealing(await loadNodeKey(config.dataFolder)),
+      sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
       domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
@@ -66,9 +71,11 @@ export async function runControl(config: Config): Promise<RunningRole> {
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    const renewals = await renewalsOf(config, { records, edge, log });
+    renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping()]);
+        await Promise.all([served.close(), stopSweeping(), renewals?.close()]);
         edge.close();
         await records[Symbol.asyncDispose]();
       },
@@ -77,6 +84,35 @@ export async function runControl(config: Config): Promise<RunningRole> {
     edge.close();
     await records[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+async function renewalsOf(
+  config: Config,
+  { records, edge, log }: { records: PostgresRecords; edge: EdgeSocket; log: PlatformLog },
+): Promise<Renewals | undefined> {
+  if (config.acmeDomains.length === 0) return undefined;
+  const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
+  return new Renewals({
+    records: new CertificateRecords(records, sealing),
+    names: async () => {
+      const own = config.acmeDomains.filter((name) => name !== 'projects');
+      return own.length === config.acmeDomains.length ? own : [...own, ...(await provenDomains(records))];
+    },
+    directory: config.acmeDirectory,
+    email: config.acmeEmail,
+    ca: config.acmeCa === null ? undefined : await readCa(config.acmeCa),
+    challenge: config.acmeChallenge,
+    onIssued: () => edge.refreshCertificates(),
+    log,
+  });
+}
+
+async function readCa(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new StartError(`the file ${file} (VIRGA_ACME_CA) cannot be read: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
   }
 }
 
@@ -105,6 +141,7 @@ function urlsOf(config: Config): ControlUrls {
     control: urlOf(config.controlHost, config.controlPort),
     edge: urlOf(config.edgeHost, config.edgePort),
     project: (name) => `http://${name}.localhost:${config.edgePort}/`,
+    https: config.httpsPort !== null || new TrustedProxies(config.trustedProxies).any,
   };
 }
 

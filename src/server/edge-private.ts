@@ -15,7 +15,7 @@ import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
 import type { CachePurged } from '../protocol/cache-stats.ts';
 import type { InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
 import type { LogLine } from '../protocol/invocation.ts';
-import type { EdgeStats } from '../protocol/stats.ts';
+import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 
 export interface EdgePrivateOptions {
   engine: Engine;
@@ -23,6 +23,7 @@ export interface EdgePrivateOptions {
   invokeBytesMax: number;
   cache: CacheStore;
   stats: () => EdgeStats;
+  certificates: { stats(): CertificateStats; refresh(): Promise<void> };
   /** Brings the read model up to date with the records. */
   refresh: () => Promise<void>;
   /** Brings what callers of a project are verified by up to date. */
@@ -48,6 +49,13 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
   switch (`${request.method ?? ''} ${url.pathname}`) {
     case 'GET /stats':
       return send(response, 200, options.stats());
+    case 'GET /certificates':
+      return send(response, 200, options.certificates.stats());
+    case 'POST /certificates':
+      await options.certificates.refresh();
+      response.writeHead(204);
+      response.end();
+      return;
     case 'POST /sync':
       return sync(options, Number(url.searchParams.get('deployment') ?? 0), response);
     case 'POST /access':

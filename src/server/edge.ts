@@ -12,6 +12,10 @@ import { Gateway } from '../gateway/accept.ts';
 import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
 import { KeyRing } from '../gateway/auth/key-ring.ts';
 import { SecretRing } from '../gateway/auth/secret-ring.ts';
+import { AccessLog } from '../gateway/access-log/access-log.ts';
+import { LogFile } from '../gateway/access-log/log-file.ts';
+import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
+import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { CacheStore } from '../gateway/cache/store.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
@@ -23,6 +27,7 @@ import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embe
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { AccessFeed } from './access-feed.ts';
+import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
@@ -38,7 +43,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const connection = connectionOf(config);
   const keys = new KeyRing();
   const secrets = new SecretRing();
-  const sealing = new Sealing(await loadNodeKey(config.dataFolder));
+  const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   const access = new AccessFeed({ keys, secrets, sealing, keysMax: config.limits.apiKeysMax, log });
   const callers = {
     keys,
@@ -65,8 +70,20 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
-  const services = { quotas, callers, cache, files, limits: config.limits };
+  const services = { quotas, callers, cache, files, limits: config.limits, httpsPort: config.httpsPort ?? 443 };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, log });
+  const certificates = new Certificates({
+    folder: config.httpsPort === null ? null : config.tlsCertificates,
+    awaited: config.acmeDomains.length > 0,
+    records: new CertificateRecords(lookups, sealing),
+    log,
+  });
+  const byAcme = config.acmeDomains.length > 0;
+  const logFile = new LogFile({
+    path: config.accessLogFile ?? join(config.dataFolder, 'access.log'),
+    bytesMax: config.limits.accessLogBytesMax,
+    onTrouble: (message, fields) => log('warn', message, fields),
+  });
   const gateway = new Gateway({
     engine,
     model,
@@ -74,6 +91,17 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     ...(clientRequestsPerSMax === 0
       ? {}
       : { clientLimit: new ClientLimit({ requestsPerS: clientRequestsPerSMax, bucketsMax: throttleBucketsMax }) }),
+    limits: config.limits,
+    proxies: new TrustedProxies(config.trustedProxies),
+    proxyProtocol: config.proxyProtocol,
+    ...(config.accessLog === 'off' ? {} : { accessLog: new AccessLog(config.accessLog, (line) => logFile.add(line)) }),
+    ...(config.httpsRedirect ? { redirectToPort: config.httpsPort ?? 443 } : {}),
+    ...(byAcme ? { httpChallenge: (token) => certificates.httpChallenge(token) } : {}),
+    ...(config.httpsPort === null
+      ? {}
+      : {
+          tls: { identities: certificates.identities, ...(byAcme ? { challenge: (name: string) => certificates.tlsChallenge(name) } : {}) },
+        }),
   });
   const privateServer = createEdgePrivate({
     engine,
@@ -83,6 +111,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     refresh: () => feed.refresh(),
     refreshAccess: (project) => feed.refreshAccess(project),
     version: (name) => loadVersion(lookups, name),
+    certificates,
     stats: (): EdgeStats => ({
       pid: process.pid,
       uptimeS: process.uptime(),
@@ -97,12 +126,15 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   await feed.start();
   access.start(lookups);
+  if (config.httpsPort !== null) await certificates.start();
   // Without what was used before, a restart would give every plan its whole quota again.
   await quotas.load();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
   await listening(gateway.server, () => gateway.server.listen(config.edgePort, config.edgeHost));
+  const { secure } = gateway;
+  if (secure !== undefined) await listening(secure, () => secure.listen(config.httpsPort!, config.edgeHost));
   return {
     close: async () => {
       gateway.drain();
@@ -110,6 +142,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
       gateway.close();
+      certificates.close();
+      await logFile.close();
       privateServer.close();
       privateServer.closeAllConnections();
       await quotas.close(2_000);

@@ -194,6 +194,9 @@ async function checkPorts(config: Config): Promise<void> {
     { host: config.edgeHost, port: config.edgePort, name: 'edge', flag: '--edge-port', variable: 'VIRGA_EDGE_PORT' },
     { host: config.controlHost, port: config.controlPort, name: 'control', flag: '--control-port', variable: 'VIRGA_CONTROL_PORT' },
   ];
+  if (config.httpsPort !== null) {
+    ports.push({ host: config.edgeHost, port: config.httpsPort, name: 'HTTPS', flag: '--https-port', variable: 'VIRGA_HTTPS_PORT' });
+  }
   const problems: string[] = [];
   for (const { host, port, name, flag, variable } of ports) {
     const server = createServer();

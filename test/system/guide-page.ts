@@ -17,6 +17,7 @@ const COMMAND_TIMEOUT_MS = 60_000;
 const PRINTED_WITHIN_MS = 5_000;
 /** Addresses of a Virga that was started as the pages say. */
 const EDGE_URL = 'http://localhost:8080';
+const SECURE_URL = 'https://localhost:8443';
 
 interface Block {
   language: string;
@@ -24,6 +25,13 @@ interface Block {
   remark: string;
   text: string;
   line: number;
+}
+
+/** HTTPS of that Virga. */
+export interface SecureDoor {
+  port: number;
+  /** Its folder of certificates. */
+  certificates: string;
 }
 
 export interface Page {
@@ -50,10 +58,15 @@ function blocksOf(markdown: string): Block[] {
 }
 
 /** In a folder of its own, where the packages of this repository are what `npm install` would have brought. */
-export async function runPage({ name, blocks }: Page, virga: Virga): Promise<void> {
+export async function runPage({ name, blocks }: Page, virga: Virga, secure: SecureDoor): Promise<void> {
   const folder = await realpath(await temporaryFolder('virga-guide-'));
   const environment = cleanEnvironment();
-  const env = { ...environment, PATH: `${join(ROOT, 'bin')}:${environment['PATH'] ?? ''}`, VIRGA_DATA: virga.dataFolder };
+  const env = {
+    ...environment,
+    PATH: `${join(ROOT, 'bin')}:${environment['PATH'] ?? ''}`,
+    VIRGA_DATA: virga.dataFolder,
+    VIRGA_TLS_CERTIFICATES: secure.certificates,
+  };
   const { port } = new URL(virga.edgeUrl);
   let before = { commands: '', cwd: folder, printed: '' };
   let cwd = folder;
@@ -64,13 +77,15 @@ export async function runPage({ name, blocks }: Page, virga: Virga): Promise<voi
       if (language === 'sh') {
         if (remark === 'in another terminal' || remark === 'by hand') continue;
         assert.ok(remark === '' || remark === 'fails', `${place}: 'sh ${remark}' is not known`);
-        const commands = text.replaceAll(EDGE_URL, virga.edgeUrl);
+        const commands = text.replaceAll(EDGE_URL, virga.edgeUrl).replaceAll(SECURE_URL, `https://localhost:${secure.port}`);
         const ended = await bash(commands, { cwd, env });
         assert.equal(ended.code !== 0, remark === 'fails', `${place} exited ${ended.code}:\n${ended.printed}`);
         before = { commands, cwd, printed: ended.printed };
         cwd = ended.cwd;
       } else if (language === 'text') {
-        const pattern = patternOf(text.replaceAll('localhost:8080', `localhost:${port}`));
+        const pattern = patternOf(
+          text.replaceAll('localhost:8080', `localhost:${port}`).replaceAll('localhost:8443', `localhost:${secure.port}`),
+        );
         const first = before.printed;
         const untilMs = performance.now() + PRINTED_WITHIN_MS;
         while (!pattern.test(before.printed) && performance.now() < untilMs)

@@ -1,24 +1,29 @@
 // The pages of docs/guide that can be run, each as it is written (guide-page.ts), one after the other on one Virga. Each
 // has projects of its own names.
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runnablePages, runPage } from './guide-page.ts';
-import { ROOT, startVirga } from './virga.ts';
+import type { SecureDoor } from './guide-page.ts';
+import { freePort, ROOT, startVirga, temporaryFolder } from './virga.ts';
 import type { Virga } from './virga.ts';
 
 const pages = await runnablePages();
 
 describe('the guides do what they say', () => {
   let virga: Virga;
+  let secure: SecureDoor;
 
   before(async () => {
-    virga = await startVirga();
+    secure = { port: await freePort(), certificates: await temporaryFolder('virga-certificates-') };
+    const env = { VIRGA_TLS_CERTIFICATES: secure.certificates };
+    virga = await startVirga({ args: ['--https-port', String(secure.port)], env });
   });
 
   after(async () => {
     await virga[Symbol.asyncDispose]();
+    await rm(secure.certificates, { recursive: true, force: true });
   });
 
   test('the first function and every migration are among them', async () => {
@@ -28,5 +33,5 @@ describe('the guides do what they say', () => {
     for (const name of names) assert.ok(run.includes(name), `${name} is not run, or has hardly a block`);
   });
 
-  for (const page of pages) test(page.name, () => runPage(page, virga));
+  for (const page of pages) test(page.name, () => runPage(page, virga, secure));
 });

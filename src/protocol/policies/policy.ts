@@ -8,6 +8,7 @@ import { cache, cacheExample } from './cache.ts';
 import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
 import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
+import { hsts, https } from './https.ts';
 import { plan, plans } from './plans.ts';
 import { securityHeaders, securityHeadersExample } from './security-headers.ts';
 import { concurrency, throttle, throttleExample } from './throttle.ts';
@@ -52,6 +53,8 @@ export const gatewaySection = z
       domains: domains.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
       plans: plans.optional(),
+      https: https.optional(),
+      hsts: hsts.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )

@@ -1,0 +1,63 @@
+// What the engine is asked to run for a request: the function sees the client, the scheme and the host as the gateway found them.
+// Called by accept.ts once for each call.
+import type { CallRequest } from '../functions/call.ts';
+import { continueTrace } from '../lib/traceparent.ts';
+import type { Exchange } from './exchange.ts';
+import { hasPrincipal, principalHeader, principalJson } from './principal-words.ts';
+import type { RequestHead } from './request-head.ts';
+import type { Routed } from './route.ts';
+import type { UpgradeExchange } from './upgrade.ts';
+
+export function callRequest(
+  exchange: Pick<Exchange | UpgradeExchange, 'request' | 'requestId' | 'heldBytes' | 'sink'>,
+  head: RequestHead,
+  routed: Routed,
+  { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },
+): CallRequest {
+  const { client, scheme } = head;
+  const trace = continueTrace(head.traceparent);
+  head.headers.push(
+    'traceparent',
+    trace.traceparent,
+    'x-request-id',
+    exchange.requestId,
+    'x-forwarded-for',
+    client,
+    'x-forwarded-proto',
+    scheme,
+  );
+  const { principal } = routed;
+  // Local targets have been answered by now.
+  const version = routed.to.version!;
+  const principalText = principal === undefined ? undefined : principalJson(principal);
+  if (principal !== undefined && !hasPrincipal(version.settings)) head.headers.push('x-virga-principal', principalHeader(principal));
+  const method = exchange.request.method ?? 'GET';
+  return {
+    version,
+    meta: {
+      kind: 'http',
+      id,
+      trace: trace.traceparent,
+      method,
+      url: `${scheme}://${head.host}${routed.target}`,
+      headers: head.headers,
+      route: routed.route,
+      params: routed.params,
+      client,
+      ...(principalText === undefined ? {} : { principal: principalText }),
+    },
+    traceId: trace.traceId,
+    body,
+    bodyEnds,
+    trigger: 'http',
+    requestLine: requestLine(method, routed.target),
+    ...(exchange.heldBytes === 0 ? {} : { heldBytes: exchange.heldBytes }),
+    sink: exchange.sink,
+  };
+}
+
+/** Method and path for the record: no query, since that may hold what nobody should log. */
+function requestLine(method: string, target: string): string {
+  const query = target.indexOf('?');
+  return `${method} ${(query < 0 ? target : target.slice(0, query)).slice(0, 512)}`;
+}
