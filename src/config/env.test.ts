@@ -30,6 +30,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
     controlPort: 8081,
     log: 'people',
     egressPrivate: [],
+    issuersPrivate: [],
     egressResolvers: null,
     domainsTrusted: [],
     domainResolvers: null,
@@ -65,6 +66,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       cacheBytesMax: 64 * 1024 * 1024,
       projectCacheBytesMax: 32 * 1024 * 1024,
       filesBytesMax: 32 * 1024 * 1024,
+      apiKeysMax: 100_000,
+      callersRemembered: 20_000,
       retentionHours: 168,
     },
   });

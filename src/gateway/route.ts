@@ -123,7 +123,8 @@ export function route(
   }
 }
 
-function projectOfHost(host: string): string | undefined {
+/** e.g. `shop.localhost:8080`. */
+export function projectOfHost(host: string): string | undefined {
   return PROJECT_HOST.exec(hostName(host))?.[1];
 }
 

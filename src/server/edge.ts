@@ -9,6 +9,7 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { AskingHosts } from '../gateway/auth/certificate/asking-hosts.ts';
 import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
 import { KeyRing } from '../gateway/auth/key-ring.ts';
 import { SecretRing } from '../gateway/auth/secret-ring.ts';
@@ -45,7 +46,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const secrets = new SecretRing();
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   const access = new AccessFeed({ keys, secrets, sealing, keysMax: config.limits.apiKeysMax, log });
+  const asking = new AskingHosts(model);
   const callers = {
+    asking,
     keys,
     secrets,
     engine,
@@ -100,7 +103,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     ...(config.httpsPort === null
       ? {}
       : {
-          tls: { identities: certificates.identities, ...(byAcme ? { challenge: (name: string) => certificates.tlsChallenge(name) } : {}) },
+          tls: {
+            identities: certificates.identities,
+            asking,
+            ...(byAcme ? { challenge: (name: string) => certificates.tlsChallenge(name) } : {}),
+          },
         }),
   });
   const privateServer = createEdgePrivate({

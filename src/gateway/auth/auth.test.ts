@@ -44,6 +44,7 @@ async function edgeWith(auth: RoutePolicy['auth'], gateway: GatewaySection = {},
   const services = new AuthServices({
     keys,
     secrets,
+    asking: { add: () => {}, compiled: () => {} },
     engine: { invoke: () => assert.fail('no function is asked') },
     versionOf: () => undefined,
     fetchIssuer: () => Promise.reject(new Error('there is no network')),

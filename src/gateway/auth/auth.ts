@@ -9,6 +9,7 @@ import type { Feature, GatewayRequest, RouteSource, Stage, Verdict } from '../st
 import { refusalOf } from './authenticator.ts';
 import type { Authenticator } from './authenticator.ts';
 import { FunctionAuthenticator } from './authorizer/authorizer.ts';
+import { CertificateAuthenticator } from './certificate/certificate.ts';
 import { AllOf, AnyOf, Use } from './expression.ts';
 import type { Expression, Outcome } from './expression.ts';
 import { JwtAuthenticator } from './jwt/jwt.ts';
@@ -34,6 +35,10 @@ export class AuthFeature implements Feature {
     return new BodyAuthStage(expression, source.project, { bodyBytesMax: Math.max(...readers), forgetful });
   }
 
+  compiled(projects: { all: ReadonlySet<string>; anew: ReadonlySet<string> }): void {
+    this.#services.node.asking.compiled(projects);
+  }
+
   #expression(auth: Auth | AuthBranch, source: RouteSource): Expression {
     if (typeof auth === 'string') return this.#named(auth, source);
     const requirement = requirementOf(auth);
@@ -53,9 +58,13 @@ export class AuthFeature implements Feature {
   }
 
   #use(rules: AuthenticatorRules, source: RouteSource, requirement: ReturnType<typeof requirementOf>): Expression {
-    const { keys, jwt, webhook, authorizer } = rules;
+    const { certificate, keys, jwt, webhook, authorizer } = rules;
     const { project } = source;
     const services = this.#services;
+    if (certificate !== undefined) {
+      services.node.asking.add(project);
+      return new Use(new CertificateAuthenticator(certificate, services.node.now), [requirement]);
+    }
     if (keys !== undefined) return new Use(new KeyAuthenticator(keys, project, services), [requirement]);
     if (jwt !== undefined) return new Use(new JwtAuthenticator(jwt, project, services), [requirementOf(jwt), requirement]);
     if (webhook !== undefined) return new Use(new WebhookAuthenticator(webhook, project, services), [requirement]);

@@ -85,6 +85,7 @@ function wanted(unknown: readonly Unknown[]): string {
     if (header !== undefined) return `the header ${header}`;
     if (cookie !== undefined) return `the cookie ${cookie}`;
     if (query !== undefined) return `the query parameter ${query}`;
+    if (scheme.name === 'Certificate') return 'a certificate of the client (mutual TLS)';
     return `a token, as \`Authorization: ${scheme.name} …\``;
   });
   return [...new Set(places)].join(', or ');

@@ -5,6 +5,7 @@ import type { Engine } from '../../functions/engine.ts';
 import type { DeployedVersion } from '../../functions/version.ts';
 import { BoundedMap } from '../../lib/bounded-map.ts';
 import type { Finding, Known } from './authenticator.ts';
+import type { AskingHosts } from './certificate/asking-hosts.ts';
 import type { AuthorizerAnswer } from './authorizer/answer.ts';
 import type { IssuerFetch } from './jwt/issuer-fetch.ts';
 import type { KeySet } from './jwt/key-set.ts';
@@ -14,6 +15,8 @@ import type { SecretRing } from './secret-ring.ts';
 export interface CallerServices {
   keys: KeyRing;
   secrets: SecretRing;
+  /** Hosts that ask for certificates. */
+  asking: Pick<AskingHosts, 'add' | 'compiled'>;
   engine: Pick<Engine, 'invoke'>;
   /** The current version of a function. */
   versionOf(project: string, fn: string): DeployedVersion | undefined;

@@ -1,5 +1,6 @@
 // The ways in which the gateway finds out who calls, as written under `gateway.auth` or beside a route. Secrets stand here
 // by name alone. Invariant: exactly one way in each authenticator. Enforced by gateway/auth/, a file or folder each.
+import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { declaredName, duration, headerName, place, secretName } from './words.ts';
 
@@ -231,7 +232,37 @@ const authorizer = z
   )
   .describe('A function of the project that decides who may call.');
 
-const ways = { keys: keys.optional(), jwt: jwt.optional(), webhook: webhook.optional(), authorizer: authorizer.optional() };
+const authorityError = 'certificates of authorities in PEM: -----BEGIN CERTIFICATE-----…';
+const certificate = z
+  .strictObject(
+    {
+      ca: z
+        .string({ error: authorityError })
+        .max(64 * 1024, { error: authorityError })
+        .refine(isCertificates, { error: authorityError })
+        .describe(
+          'Certificates (PEM) of the authorities that sign those of clients, directly: give the one that signs, not the root above it.',
+        ),
+      subjects: z
+        .array(z.string().min(3).max(500), { error: 'a list of subjects' })
+        .min(1, { error: 'a list of subjects' })
+        .max(1_000, { error: 'at most 1000 subjects' })
+        .optional()
+        .describe(
+          'Whose certificates are taken; without it all that are signed: `CN=robot`, `O=Acme Ltd`, `DNS:a.example.com`, `URI:spiffe://…`.',
+        ),
+    },
+    { error: 'an authority such as {ca: "-----BEGIN CERTIFICATE-----…"}' },
+  )
+  .describe('Certificates of clients (mutual TLS), at the hosts of the project over HTTPS. Only these hosts ask for them.');
+
+const ways = {
+  certificate: certificate.optional(),
+  keys: keys.optional(),
+  jwt: jwt.optional(),
+  webhook: webhook.optional(),
+  authorizer: authorizer.optional(),
+};
 export const AUTHENTICATOR_WAYS = Object.keys(ways) as (keyof typeof ways)[];
 export const authenticatorShape = ways;
 
@@ -250,6 +281,16 @@ export const authenticator = z
 export type Authenticator = z.infer<typeof authenticator>;
 export type Requirements = { [K in keyof typeof requirements]?: z.infer<(typeof requirements)[K]> };
 export type KeyRules = z.infer<typeof keys>;
+export type CertificateRules = z.infer<typeof certificate>;
 export type JwtRules = z.infer<typeof jwt>;
 export type WebhookRules = z.infer<typeof webhook>;
 export type AuthorizerRules = z.infer<typeof authorizer>;
+
+function isCertificates(text: string): boolean {
+  const found = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+  try {
+    return found.length > 0 && found.every((pem) => new X509Certificate(pem).ca);
+  } catch {
+    return false;
+  }
+}
