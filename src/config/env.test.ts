@@ -29,6 +29,19 @@ test('nothing given is a complete configuration that fits the machine', () => {
     controlHost: '127.0.0.1',
     controlPort: 8081,
     log: 'people',
+    httpsPort: null,
+    httpsRedirect: false,
+    tlsCertificates: null,
+    acmeDomains: [],
+    acmeDirectory: 'https://acme-v02.api.letsencrypt.org/directory',
+    acmeEmail: null,
+    acmeCa: null,
+    acmeChallenge: 'http-01',
+    secretKey: null,
+    trustedProxies: [],
+    proxyProtocol: false,
+    accessLog: 'off',
+    accessLogFile: null,
     egressPrivate: [],
     issuersPrivate: [],
     egressResolvers: null,
@@ -39,6 +52,16 @@ test('nothing given is a complete configuration that fits the machine', () => {
     ociRuntime: 'auto',
     limits: {
       requestBytesMax: 1_073_741_824,
+      headBytesMax: 32_768,
+      headersMax: 128,
+      urlBytesMax: 8_192,
+      headTimeoutMs: 30_000,
+      slowClientMs: 30_000,
+      slowClientBytesPerSecond: 256,
+      connectionsMax: 50_000,
+      clientConnectionsMax: 1_000,
+      streamsPerConnectionMax: 100,
+      accessLogBytesMax: 104_857_600,
       invokeBytesMax: 6_291_456,
       artifactBytesMax: 268_435_456,
       artifactUnpackedBytesMax: 1_073_741_824,
@@ -153,10 +176,40 @@ test('the run folder moves to a short path before a socket in it would exceed wh
   assert.match(runFolderOf(`/${'ü'.repeat(45)}`), /^\/tmp\/virga-/);
 });
 
+test('settings of the front door that cannot be are told together, and a secret is not shown', () => {
+  const problems = problemsOf(
+    {},
+    {
+      VIRGA_HTTPS_PORT: '8080',
+      VIRGA_TRUSTED_PROXIES: '10.0.0.0/40',
+      VIRGA_PROXY_PROTOCOL: 'true',
+      VIRGA_ACME_DOMAINS: 'shop.example,*.shop.example',
+      VIRGA_ACME_DIRECTORY: 'http://acme.example/',
+      VIRGA_SECRET_KEY: 'short-secret',
+      VIRGA_ACCESS_LOG: 'xml',
+    },
+  );
+  const expected = [
+    /VIRGA_ACME_DOMAINS .*'\*\.shop\.example' is no name of a host/,
+    /VIRGA_ACME_DIRECTORY .*https:/,
+    /VIRGA_SECRET_KEY is no base64 of 32 bytes/,
+    /VIRGA_TRUSTED_PROXIES .*'10\.0\.0\.0\/40' is no address or range/,
+    /VIRGA_ACCESS_LOG .*json, common/,
+    /HTTPS cannot share port 8080/,
+    /VIRGA_PROXY_PROTOCOL is true, but nobody is trusted/,
+  ];
+  for (const pattern of expected)
+    assert.ok(
+      problems.some((problem) => pattern.test(problem)),
+      `${pattern}: ${problems.join('\n')}`,
+    );
+  assert.ok(!problems.some((problem) => problem.includes('short-secret')));
+});
+
 test('start has a flag for each setting that says it has one', () => {
   assert.deepEqual(
     startFlags().map(({ flags }) => flags),
-    ['--data <folder>', '--edge-port <port>', '--control-port <port>', '--sandbox <driver>', '--log <format>'],
+    ['--data <folder>', '--edge-port <port>', '--control-port <port>', '--https-port <port>', '--sandbox <driver>', '--log <format>'],
   );
 });
 

@@ -4,7 +4,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import { peerOf, streamOf } from './doors/peer.ts';
-import type { ForwardedLines, TrustedProxies } from './doors/trusted-proxies.ts';
+import type { ForwardedLines } from './doors/forwarded.ts';
+import type { TrustedProxies } from './doors/trusted-proxies.ts';
 
 export interface RequestHead {
   host: string;

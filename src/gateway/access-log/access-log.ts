@@ -98,13 +98,13 @@ function countBody(response: ServerResponse, version: number): () => number {
       : chunk instanceof Uint8Array
         ? chunk.length
         : 0;
-  const counted = <A extends unknown[], R>(method: (...given: A) => R) =>
-    function (this: ServerResponse, ...given: A): R {
+  // What a response is asked to send, before it is sent. That of HTTP/2 ends by way of write.
+  for (const name of version === 2 ? (['write'] as const) : (['write', 'end'] as const)) {
+    const send = response[name].bind(response) as (...given: unknown[]) => never;
+    response[name] = (...given: unknown[]): never => {
       bytes += sizeOf(given[0], given[1]);
-      return method.apply(this, given);
+      return send(...given);
     };
-  response.write = counted(response.write as (...given: unknown[]) => boolean) as typeof response.write;
-  // That of HTTP/2 goes through write.
-  if (version !== 2) response.end = counted(response.end as (...given: unknown[]) => ServerResponse) as typeof response.end;
+  }
   return () => bytes;
 }

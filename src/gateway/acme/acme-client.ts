@@ -92,7 +92,7 @@ export class AcmeClient {
     const done = await this.#until<Order>(orderUrl, ({ status }) => status === 'valid' || status === 'invalid', `the order for ${name}`);
     if (done.certificate === undefined) throw new AcmeError(`the order for ${name} failed: ${problemText(done.error)}`);
     const { text: chain } = await this.#post(done.certificate);
-    return { chain, key: key.export({ type: 'pkcs8', format: 'pem' }) as string };
+    return { chain, key: key.export({ type: 'pkcs8', format: 'pem' }) };
   }
 
   async #authorize(url: string, name: string, kind: ChallengeKind, challenges: Challenges): Promise<void> {

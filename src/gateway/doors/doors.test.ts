@@ -69,14 +69,14 @@ async function textOf(stream: ClientHttp2Stream): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function answer(guest: Guest, stream: number, head: ResponseMeta, body = '', end = true): void {
+function sendAnswer(guest: Guest, stream: number, head: ResponseMeta, body = '', end = true): void {
   guest.send(encodeMetaFrame(FrameType.RESPONSE, head, Buffer.from(body), { flags: end ? Flag.END : 0, stream, arg: 0 }));
 }
 
 const echo: GuestScript = {
   onRequest: (guest, stream, meta, body) => {
     const { kind: _, ...rest } = meta as HttpRequestMeta;
-    answer(
+    sendAnswer(
       guest,
       stream,
       { status: 200, headers: ['content-type', 'application/json'] },
@@ -121,7 +121,7 @@ test('headers of a connection and several of one name leave HTTP/2 as they must;
     onRequest: (guest, stream, meta) => {
       const bad = (meta as HttpRequestMeta).url.endsWith('/bad');
       const value = bad ? 'a\nb' : 'b';
-      answer(
+      sendAnswer(
         guest,
         stream,
         { status: 200, headers: ['x-first', '1', 'x-a', value, 'connection', 'x', 'Set-Cookie', 'a=1', 'set-cookie', 'b=2'] },
@@ -144,7 +144,7 @@ test('an answer that breaks off is broken off in HTTP/2 too, and a stream that i
   await using edge = await secure({
     onRequest: (guest, stream) => {
       guests.push(guest);
-      answer(guest, stream, { status: 200, headers: [] }, 'half', false);
+      sendAnswer(guest, stream, { status: 200, headers: [] }, 'half', false);
     },
     onFrame: (_guest, frame) => {
       if (frame.type === FrameType.CANCEL) cancelled.resolve();

@@ -1,7 +1,14 @@
 // What proxies write about a request: X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239), as a list of hops, the
 // client's first. Pure. What cannot be read is left out of its hop, never guessed. Called by trusted-proxies.ts.
 import { isIP } from 'node:net';
-import type { ForwardedLines } from './trusted-proxies.ts';
+
+/** The lines of a request that proxies write, each joined with commas. */
+export interface ForwardedLines {
+  forwarded?: string;
+  for?: string;
+  proto?: string;
+  host?: string;
+}
 
 interface Hop {
   client: string | undefined;

@@ -97,8 +97,9 @@ function refuse(error: Error & { code?: string; rawPacket?: Buffer }, socket: Du
   }
   // An answer under way must not be mixed with another.
   const { _httpMessage: message } = socket as { _httpMessage?: { headersSent: boolean; finished: boolean } };
-  if (message?.headersSent === true && !message.finished) {
-    socket.destroy();
+  if (message?.headersSent === true) {
+    if (message.finished) socket.end();
+    else socket.destroy();
     return;
   }
   const failure = failureOf(error, limits);

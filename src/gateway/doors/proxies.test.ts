@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { readProxyHeader } from './proxy-header.ts';
+import type { ForwardedLines } from './forwarded.ts';
 import { TrustedProxies } from './trusted-proxies.ts';
-import type { ForwardedLines } from './trusted-proxies.ts';
 
 const inside = new TrustedProxies(['10.0.0.0/8', '192.0.2.1', '2001:db8:1::/48']);
 
@@ -58,7 +58,7 @@ test('PROXY headers of both versions say the client and how long they are', () =
   assert.deepEqual(readProxyHeader(Buffer.from('PROXY UNKNOWN a b c\r\n')), { kind: 'header', bytes: 21, client: undefined });
   const v4 = Buffer.from(`${SIGNATURE}2111000fc63364070a00000112670 1bb030000`.replaceAll(' ', ''), 'hex');
   assert.deepEqual(readProxyHeader(v4), { kind: 'header', bytes: 31, client: '198.51.100.7' });
-  const v6 = Buffer.from(`${SIGNATURE}21210024${'20010db8'}${'0'.repeat(22)}07${'0'.repeat(40)}`, 'hex');
+  const v6 = Buffer.from(`${SIGNATURE}2121002420010db8${'0'.repeat(22)}07${'0'.repeat(40)}`, 'hex');
   assert.deepEqual(readProxyHeader(v6), { kind: 'header', bytes: 52, client: '2001:db8::7' });
   assert.deepEqual(readProxyHeader(Buffer.from(`${SIGNATURE}20000000`, 'hex')), { kind: 'header', bytes: 16, client: undefined });
   for (const whole of [line.subarray(0, 43), v4, v6])

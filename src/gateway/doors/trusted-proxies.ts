@@ -3,20 +3,13 @@
 // connection (trusts) and, for trusted ones, once for each request (resolve).
 import { BlockList, isIP } from 'node:net';
 import { fromForwarded, fromXForwarded } from './forwarded.ts';
+import type { ForwardedLines } from './forwarded.ts';
 
 /** What trusted proxies said of a request; undefined: nothing, or nothing of use. */
 export interface Said {
   client: string | undefined;
   scheme: 'http' | 'https' | undefined;
   host: string | undefined;
-}
-
-/** The lines of a request that proxies write, each joined with commas. */
-export interface ForwardedLines {
-  forwarded?: string;
-  for?: string;
-  proto?: string;
-  host?: string;
 }
 
 export class TrustedProxies {

@@ -126,7 +126,7 @@ test('in the Combined Log Format, in files of a bounded size', async () => {
   await using _ = virga;
   const file = join(folder, 'web.log');
   for (let round = 0; round < 3; round++) {
-    const asked = Array.from({ length: 30 }, (_, i) =>
+    const asked = Array.from({ length: 30 }, (_one, i) =>
       fetch(`${virga.edgeUrl}/@none/${round}/${i}?key=k`, { headers: { 'user-agent': 'me "x"' } }),
     );
     await Promise.all(asked.map(async (answer) => await (await answer).text()));

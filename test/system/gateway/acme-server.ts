@@ -58,7 +58,7 @@ export async function startAcmeServer(options: {
   };
   try {
     await Promise.all([pebble.says(/Listening on: 127\.0\.0\.1:\d+\s[\s\S]*ACME directory/), dns.says(/Starting management server/i)]);
-    const root = await fetchText(`https://localhost:${managementPort}/roots/0`, authority.pem);
+    const root = await fetchFirst(`https://localhost:${managementPort}/roots/0`, authority.pem);
     const leadElsewhere = async (name: string): Promise<void> => {
       const body = JSON.stringify({ host: `${name}.`, addresses: ['127.0.0.2'] });
       const { status } = await fetch(`http://127.0.0.1:${dnsManagementPort}/add-a`, { method: 'POST', body });
@@ -104,6 +104,17 @@ async function end(child: ChildProcess): Promise<void> {
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
   await ended;
+}
+
+/** It says that it listens a moment before it does. */
+async function fetchFirst(url: string, ca: string): Promise<string> {
+  for (;;) {
+    try {
+      return await fetchText(url, ca);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') throw error;
+    }
+  }
 }
 
 async function fetchText(url: string, ca: string): Promise<string> {
