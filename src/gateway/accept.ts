@@ -2,7 +2,8 @@
 // small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
 // admit → engine.invoke → instance.run → guest.
 // Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Call, CallSink } from '../functions/call.ts';
@@ -18,6 +19,7 @@ import { headTooLarge } from './doors/http-servers.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
 import { Front } from './front.ts';
 import type { FrontOptions } from './front.ts';
+import { comesTooLate } from './last-answer.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
@@ -88,12 +90,16 @@ export class Gateway {
 
   /** `isAsked`: it was looked whether this is a challenge, and it is none. */
   #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, isAsked = false): void {
+    if (comesTooLate(request)) {
+      request.resume();
+      return;
+    }
     if (this.#draining) response.shouldKeepAlive = false;
     this.#front.used(request, response);
     const head = readHead(request, this.#front.proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
-    const { httpChallenge, redirectToPort, clientLimit } = this.#options;
+    const { httpChallenge, redirectToPort } = this.#options;
     if (httpChallenge !== undefined && request.url?.startsWith(CHALLENGE_PATH) === true && !isAsked) {
       void this.#answerChallenge(request, response, { httpChallenge, expectsContinue });
       return;
@@ -110,13 +116,7 @@ export class Gateway {
       request.resume();
       return;
     }
-    const tooMany = clientLimit?.refusal(head.client);
-    if (tooMany !== undefined) {
-      respondError(response, tooMany, { requestId, close: !request.complete });
-      request.resume();
-      return;
-    }
-    const routed = this.#route(request, head.host);
+    const routed = this.#admissible(request, head);
     if (entry !== undefined) entry.routed = routed;
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId }, this.#callBehind);
@@ -130,7 +130,8 @@ export class Gateway {
       return;
     }
     if (routed.kind === 'failed') {
-      respondError(response, routed.error, { requestId, ...(routed.allow === undefined ? {} : { allow: routed.allow }) });
+      const close = head.problem !== undefined;
+      respondError(response, routed.error, { requestId, close, ...(routed.allow === undefined ? {} : { allow: routed.allow }) });
       request.resume();
       return;
     }
@@ -297,6 +298,12 @@ export class Gateway {
     return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
   };
 
+  /** Where a request goes that is sound, and not one too many of its client. */
+  #admissible(request: IncomingMessage, { host, client, problem }: RequestHead): RouteResult {
+    const refusal = problem === undefined ? this.#options.clientLimit?.refusal(client) : new VirgaError('invalid_request', problem);
+    return refusal === undefined ? this.#route(request, host) : { kind: 'failed', error: refusal };
+  }
+
   #route(request: IncomingMessage, host: string): RouteResult {
     return route(this.#options.model, {
       method: request.method ?? 'GET',
@@ -310,22 +317,27 @@ export class Gateway {
   #mayUpgrade(request: IncomingMessage): boolean {
     const protocol = protocolOf(request);
     if (protocol === undefined || request.method === 'OPTIONS') return false;
+    // Pipelined behind a request whose answer is under way: the connection cannot become another's in the middle of it.
+    if (Reflect.get(request.socket, '_httpMessage') instanceof ServerResponse) return false;
     if (protocol.toLowerCase() === 'websocket') return true;
-    const routed = this.#route(request, request.headers.host ?? '');
+    const routed = this.#route(request, request.headers.host || 'localhost');
     return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
+    if (comesTooLate(request)) {
+      socket.destroy();
+      return;
+    }
     this.#front.handedOver(request.socket);
     const head = readHead(request, this.#front.proxies);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
-    const routed = this.#route(request, head.host);
+    const routed = this.#admissible(request, head);
     const entry = this.#options.accessLog?.beginUpgrade(request, socket, head, requestId);
     if (entry !== undefined) entry.routed = routed;
-    const tooMany = this.#options.clientLimit?.refusal(head.client);
-    const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
+    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();

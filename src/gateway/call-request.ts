@@ -1,5 +1,5 @@
-// What the engine is asked to run for a request: the function sees the client, the scheme and the host as the gateway found them.
-// Called by accept.ts once for each call.
+// What the engine is asked to run for a request. Called by accept.ts once for each call.
+// Invariant: X-Forwarded-* say what this gateway saw, or trusted proxies did; the record of a call has no query.
 import type { CallRequest } from '../functions/call.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import type { Exchange } from './exchange.ts';

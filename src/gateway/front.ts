@@ -14,7 +14,7 @@ import { greet, proxyDoor, tlsDoor } from './doors/doors.ts';
 import type { DoorOptions, TlsDoorOptions } from './doors/doors.ts';
 import { http1Server, http2Server } from './doors/http-servers.ts';
 import type { Accept, HttpLimits } from './doors/http-servers.ts';
-import { peerOn, setPeer } from './doors/peer.ts';
+import { isHttp2, peerOn, setPeer } from './doors/peer.ts';
 import { TrustedProxies } from './doors/trusted-proxies.ts';
 import { respondError } from './respond.ts';
 
@@ -84,7 +84,7 @@ export class Front {
 
   /** A request came. */
   used(request: IncomingMessage, response: ServerResponse): void {
-    if (request.httpVersionMajor === 2) return;
+    if (isHttp2(request)) return;
     this.#connections.used(response);
     // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
     Reflect.set(response, '_keepAliveTimeout', this.limits.keepAliveMs);

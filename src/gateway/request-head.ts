@@ -3,7 +3,7 @@
 // X-Forwarded-* say what this gateway saw, or trusted proxies did, not what a client claimed. Called once per request by accept.ts.
 import type { IncomingMessage } from 'node:http';
 import type { FlatHeaders } from '../protocol/frames.ts';
-import { peerOf, streamOf } from './doors/peer.ts';
+import { isHttp2, peerOf, streamOf } from './doors/peer.ts';
 import type { ForwardedLines } from './doors/forwarded.ts';
 import type { TrustedProxies } from './doors/trusted-proxies.ts';
 
@@ -16,6 +16,8 @@ export interface RequestHead {
   contentLength: number | undefined;
   traceparent: string | undefined;
   requestId: string | undefined;
+  /** Why it is refused: what is in front of us may have understood it differently. */
+  problem: string | undefined;
   /** To pass on, names in lower case. */
   headers: FlatHeaders;
 }
@@ -26,13 +28,25 @@ export function readHead(request: IncomingMessage, proxies: TrustedProxies): Req
   const raw = request.rawHeaders;
   const headers: FlatHeaders = [];
   const { address, scheme, trusted } = peerOf(request);
-  const head: RequestHead = { host: '', client: address, scheme, contentLength: 0, traceparent: undefined, requestId: undefined, headers };
+  const head: RequestHead = {
+    host: '',
+    client: address,
+    scheme,
+    contentLength: 0,
+    traceparent: undefined,
+    requestId: undefined,
+    problem: undefined,
+    headers,
+  };
+  let hosts = 0;
   let named: string[] | undefined;
   let forwarded: ForwardedLines | undefined;
   let cookies: string | undefined;
-  const isHttp2 = request.httpVersionMajor === 2;
+  const second = isHttp2(request);
   // RFC 9113, section 8.1.1: a body need not say its length there.
-  if (isHttp2 && !streamOf(request).endAfterHeaders) head.contentLength = undefined;
+  if (second && !streamOf(request).endAfterHeaders) head.contentLength = undefined;
+  // The parser of HTTP/1 takes 0.9 and 2.0 as well, in the form of 1.1; what really is HTTP/2 comes as another class.
+  if (!second && request.httpVersionMajor !== 1) head.problem = `HTTP/${request.httpVersion} is not spoken on this connection`;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     const value = raw[i + 1]!;
@@ -46,6 +60,10 @@ export function readHead(request: IncomingMessage, proxies: TrustedProxies): Req
         }
         continue;
       case 'transfer-encoding':
+        // The parser takes any list that ends in chunked, but undoes only that one; chunked twice is nothing at all.
+        if (value.toLowerCase() !== 'chunked' || head.contentLength === undefined)
+          head.problem = `the Transfer-Encoding '${value.slice(0, 200)}' is not served here; 'chunked', once, is`;
+        else if (request.httpVersionMinor === 0) head.problem = 'HTTP/1.0 has no Transfer-Encoding';
         head.contentLength = undefined;
         continue;
       case 'keep-alive':
@@ -88,11 +106,12 @@ export function readHead(request: IncomingMessage, proxies: TrustedProxies): Req
         continue;
       case 'host':
         // The authority of HTTP/2 is above it (RFC 9113, section 8.3.1).
-        if (isHttp2 && head.host !== '') continue;
+        if (second && head.host !== '') continue;
+        if (++hosts > 1) head.problem = 'there is more than one Host header';
         head.host = value;
         break;
       case 'cookie':
-        if (!isHttp2) break;
+        if (!second) break;
         // Comes in pieces (RFC 9113, section 8.2.3).
         cookies = cookies === undefined ? value : `${cookies}; ${value}`;
         continue;
@@ -104,6 +123,8 @@ export function readHead(request: IncomingMessage, proxies: TrustedProxies): Req
   }
   if (named !== undefined) dropNamed(headers, named);
   if (cookies !== undefined) headers.push('cookie', cookies);
+  // Of HTTP/1.0, which need not have one; a URL needs some name.
+  if (head.host === '') head.host = 'localhost';
   if (forwarded !== undefined) believe(head, forwarded, proxies);
   return head;
 }

@@ -10,8 +10,9 @@ import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
 
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Admission } from './admit.ts';
-import { streamOf } from './doors/peer.ts';
+import { isHttp2, streamOf } from './doors/peer.ts';
 import { headerIn } from './flat-headers.ts';
+import { markLast } from './last-answer.ts';
 import type { LocalAnswer } from './stage.ts';
 
 /** Larger bodies are not copied into a string. */
@@ -134,8 +135,10 @@ export function secureUrl({ host, port, target }: { host: string; port: number; 
 
 /** What is still to come of the request is not wanted: the connection ends with the answer, of HTTP/2 only the stream. */
 function closeAfter(response: ServerResponse, headers: FlatHeaders): void {
-  if (response.req.httpVersionMajor !== 2) headers.push('connection', 'close');
-  else {
+  if (!isHttp2(response.req)) {
+    headers.push('connection', 'close');
+    markLast(response);
+  } else {
     const stream = streamOf(response.req);
     response.on('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
   }

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Admission } from '../admit.ts';
-import { peerOf } from '../doors/peer.ts';
+import { isHttp2, peerOf } from '../doors/peer.ts';
 import type { RequestHead } from '../request-head.ts';
 import type { RouteResult } from '../route.ts';
 import { commonLine, jsonLine } from './log-line.ts';
@@ -38,7 +38,7 @@ export class AccessLog {
     const startedAt = performance.now();
     // Asked for now: a connection of HTTP/2 does not know it any more when it is closed.
     const { tls } = peerOf(request);
-    const bytes = countBody(response, request.httpVersionMajor);
+    const bytes = countBody(response, isHttp2(request));
     response.once('close', () => {
       const status = response.headersSent ? response.statusCode : LEFT;
       this.#write(request, { head, requestId, entry, startedAt, status, tls, bytes: bytes() });
@@ -90,7 +90,7 @@ export class AccessLog {
 }
 
 /** Of the body alone, as it is handed to the connection. */
-function countBody(response: ServerResponse, version: number): () => number {
+function countBody(response: ServerResponse, second: boolean): () => number {
   let bytes = 0;
   const sizeOf = (chunk: unknown, encoding: unknown): number =>
     typeof chunk === 'string'
@@ -99,7 +99,7 @@ function countBody(response: ServerResponse, version: number): () => number {
         ? chunk.length
         : 0;
   // What a response is asked to send, before it is sent. That of HTTP/2 ends by way of write.
-  for (const name of version === 2 ? (['write'] as const) : (['write', 'end'] as const)) {
+  for (const name of second ? (['write'] as const) : (['write', 'end'] as const)) {
     const send = response[name].bind(response) as (...given: unknown[]) => never;
     response[name] = (...given: unknown[]): never => {
       bytes += sizeOf(given[0], given[1]);

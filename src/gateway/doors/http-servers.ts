@@ -7,6 +7,7 @@ import type { Http2Server, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { newId } from '../../lib/ids.ts';
 import { ERRORS, VirgaError, errorBody } from '../../protocol/errors.ts';
+import { isHttp2 } from './peer.ts';
 
 export interface HttpLimits {
   headBytesMax: number;
@@ -140,9 +141,9 @@ function failureOf(error: Error & { code?: string; rawPacket?: Buffer }, limits:
 export function headTooLarge(request: IncomingMessage, limits: HttpLimits): VirgaError | undefined {
   if ((request.url?.length ?? 0) > limits.urlBytesMax) return urlTooLong(limits.urlBytesMax);
   const { rawHeaders } = request;
-  const isHttp2 = request.httpVersionMajor === 2;
-  if (rawHeaders.length / 2 > (isHttp2 ? limits.headersMax + 4 : limits.headersMax)) return headersTooLarge(limits);
-  if (!isHttp2) return undefined;
+  const hasPseudo = isHttp2(request);
+  if (rawHeaders.length / 2 > (hasPseudo ? limits.headersMax + 4 : limits.headersMax)) return headersTooLarge(limits);
+  if (!hasPseudo) return undefined;
   let bytes = 0;
   for (const part of rawHeaders) bytes += part.length;
   return bytes > limits.headBytesMax ? headersTooLarge(limits) : undefined;

@@ -1,7 +1,7 @@
 // What is known of a connection before its first request: who it is from and how it came. Set by doors.ts, found again on
 // each request of it, of HTTP/1.1 and HTTP/2 alike. Invariant: every connection of the gateway has one while it is open.
 import type { X509Certificate } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 
 export interface Peer {
@@ -30,8 +30,13 @@ export function peerOn(carrier: Carrier): Peer | undefined {
 }
 
 export function peerOf(request: IncomingMessage): Peer {
-  const carrier: Carrier | undefined = request.httpVersionMajor === 2 ? streamOf(request).session : request.socket;
+  const carrier: Carrier | undefined = isHttp2(request) ? streamOf(request).session : request.socket;
   return carrier?.[PEER] ?? GONE;
+}
+
+/** By its class: the parser of HTTP/1 takes `HTTP/2.0` for a version. */
+export function isHttp2(request: IncomingMessage): boolean {
+  return !(request instanceof IncomingMessage);
 }
 
 /** Of a request of HTTP/2. */
