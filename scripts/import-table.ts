@@ -72,8 +72,8 @@ export const ROOMS: Room[] = [
   },
   { name: 'tls', files: ['src/gateway/tls/**'], may: CONTRACTS },
   // Runs in the control role, but for the answers to challenges.
-  { name: 'acme', files: ['src/gateway/acme/**'], may: ['port: records', 'sealing', 'tls', ...CONTRACTS] },
-  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', 'tls', ...CONTRACTS] },
+  { name: 'acme', files: ['src/gateway/acme/**'], may: ['port: records', 'sealing', 'tls', ...CONTRACTS], npm: ['jose'] },
+  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', 'tls', ...CONTRACTS], npm: ['jose'] },
   {
     name: 'control',
     files: ['src/control/**'],
@@ -124,7 +124,7 @@ export const ROOMS: Room[] = [
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
   { name: 'console', files: ['console/**'], may: ['sdk'] },
   { name: 'examples', files: ['examples/**'], may: ['sdk'], npm: ['hono', 'sharp'] },
-  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['dns-packet', 'fast-check', 'ws', 'yazl'] },
+  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['dns-packet', 'fast-check', 'jose', 'ws', 'yazl'] },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
   { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
 ];

@@ -12,10 +12,16 @@ import type {
   FunctionItem,
   InvocationDetail,
   InvokeAnswer,
+  KeyAnswer,
+  KeyItem,
+  NewKey,
   NodeStatus,
   Page,
   ProjectDetail,
   ProjectItem,
+  RevokedKey,
+  SecretAnswer,
+  SecretItem,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
@@ -40,10 +46,16 @@ export type {
   InvocationDetail,
   InvokeAnswer,
   InvokeResult,
+  KeyAnswer,
+  KeyItem,
+  NewKey,
   NodeStatus,
   Page,
   ProjectDetail,
   ProjectItem,
+  RevokedKey,
+  SecretAnswer,
+  SecretItem,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
@@ -292,6 +304,40 @@ export class VirgaControl {
       signal: options.signal,
       reconnectMs: options.reconnectMs ?? 30_000,
     });
+  }
+
+  /** API keys that are not revoked, without their secrets. */
+  keys(project: string, options: CallOptions = {}): Listing<KeyItem> {
+    return this.#list(pathOf(project, 'keys'), {}, options);
+  }
+
+  /** The answer has the key itself, this once. */
+  createKey(project: string, key: NewKey = {}, options: CallOptions = {}): Promise<KeyAnswer> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'keys'), json: key, signal: options.signal });
+  }
+
+  /** A new secret for a key; the old one is accepted for `grace` longer (without it 24h). */
+  rotateKey(project: string, id: string, options: CallOptions & { grace?: string | undefined } = {}): Promise<KeyAnswer> {
+    const json = options.grace === undefined ? {} : { grace: options.grace };
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'keys', id, 'rotate'), json, signal: options.signal });
+  }
+
+  revokeKey(project: string, id: string, options: CallOptions = {}): Promise<RevokedKey> {
+    return this.#transport.json({ method: 'DELETE', path: pathOf(project, 'keys', id), signal: options.signal });
+  }
+
+  /** Names of the secrets; values never come back. */
+  secrets(project: string, options: CallOptions = {}): Listing<SecretItem> {
+    return this.#list(pathOf(project, 'secrets'), {}, options);
+  }
+
+  /** Stores a secret, or another value of one. The project is created if need be. */
+  setSecret(project: string, name: string, value: string, options: CallOptions = {}): Promise<SecretAnswer> {
+    return this.#transport.json({ method: 'PUT', path: pathOf(project, 'secrets', name), json: { value }, signal: options.signal });
+  }
+
+  async removeSecret(project: string, name: string, options: CallOptions = {}): Promise<void> {
+    await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {

@@ -13,6 +13,8 @@ export interface Context {
   readonly version: number;
   /** Path parameters of the route that matched, percent-decoded; empty for events. */
   readonly params: Readonly<Record<string, string>>;
+  /** Who calls, where the route asks for it (`auth` in virga.yaml). */
+  readonly principal: Principal | undefined;
   /** When the function's `timeout` ends this invocation. */
   readonly deadline: Date;
   /** Aborts when the client leaves and when the deadline passes. */
@@ -26,6 +28,19 @@ export interface Context {
   readonly awsRequestId: string;
   /** AWS Lambda's name of `remainingMs`, in whole milliseconds. */
   getRemainingTimeInMillis(): number;
+}
+
+/** Who a request was found to come from, at the gateway. */
+export interface Principal {
+  /** What told so. */
+  readonly kind: 'key' | 'jwt' | 'webhook' | 'certificate' | 'authorizer';
+  /** Of the key, the `sub` of the token, … */
+  readonly id: string;
+  /** The usage plan that it is held to. */
+  readonly plan?: string;
+  readonly scopes: readonly string[];
+  /** Whatever else is known: the claims of the token, what an authorizer gave along. */
+  readonly claims: Readonly<Record<string, unknown>>;
 }
 
 /** Writes log records of this invocation, also from code that runs outside of it. `fields` are appended as JSON. */

@@ -34,6 +34,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/promote.ts'),
   },
   { name: 'remove', group: SHIP, summary: 'remove a project with all that is in it', load: () => import('./commands/remove.ts') },
+  { name: 'keys', group: SHIP, summary: 'make, list, rotate and revoke API keys', load: () => import('./commands/keys.ts') },
+  { name: 'secrets', group: SHIP, summary: 'store, list and remove secrets', load: () => import('./commands/secrets.ts') },
   { name: 'invoke', group: LOOK, summary: 'call a function directly and print its result', load: () => import('./commands/invoke.ts') },
   { name: 'logs', group: LOOK, summary: 'show log lines of a project or a function', load: () => import('./commands/logs.ts') },
   { name: 'invocations', group: LOOK, summary: 'list the calls of a function', load: () => import('./commands/invocations.ts') },

@@ -41,6 +41,8 @@ export interface Config {
   ociRuntime: string;
   /** Ranges that are not public, which functions may name in their egress all the same. */
   egressPrivate: string[];
+  /** Ranges that are not public, from which the edge fetches the keys of issuers of tokens all the same. */
+  issuersPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
   /** Suffixes of domains that projects are served at without a proof of ownership. */
@@ -111,6 +113,10 @@ export interface Limits {
   egressConnectionsMax: number;
   /** Copies of requests for versions that are tried (`shadow`), held or running at the same time. */
   shadowsMax: number;
+  /** API keys of all projects. */
+  apiKeysMax: number;
+  /** Entries of each memory of callers in the edge: verified tokens, answers of authorizers, signatures of webhooks. */
+  callersRemembered: number;
   /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
   cacheBytesMax: number;
   projectCacheBytesMax: number;

@@ -43,6 +43,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
     accessLog: 'off',
     accessLogFile: null,
     egressPrivate: [],
+    issuersPrivate: [],
     egressResolvers: null,
     domainsTrusted: [],
     domainResolvers: null,
@@ -89,6 +90,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       cacheBytesMax: 64 * 1024 * 1024,
       projectCacheBytesMax: 32 * 1024 * 1024,
       filesBytesMax: 32 * 1024 * 1024,
+      apiKeysMax: 100_000,
+      callersRemembered: 20_000,
       retentionHours: 168,
     },
   });

@@ -73,6 +73,7 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     accessLog: read(table.accessLog),
     accessLogFile: read(table.accessLogFile),
     egressPrivate: read(table.egressPrivate),
+    issuersPrivate: read(table.issuersPrivate),
     egressResolvers: read(table.egressResolvers),
     domainsTrusted: read(table.domainsTrusted),
     domainResolvers: read(table.domainResolvers),

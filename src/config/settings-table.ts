@@ -3,9 +3,9 @@
 // Invariant: the types make it complete: a field of Config or Limits without a row does not compile.
 import { isIP } from 'node:net';
 import { basename, isAbsolute, resolve } from 'node:path';
-import { parseEgressEntry } from '../protocol/egress.ts';
 import type { Config, Limits } from './config.ts';
 import { GATEWAY_SETTINGS } from './gateway-settings.ts';
+import { NETWORK_SETTINGS } from './network-settings.ts';
 import { oneOf, port, wholeNumber } from './setting.ts';
 import type { Parsed, Setting } from './setting.ts';
 
@@ -91,36 +91,7 @@ export const NODE_SETTINGS: NodeSettings = {
     default: () => 'auto',
     parse: ociRuntime,
   },
-  egressPrivate: {
-    variable: 'VIRGA_EGRESS_PRIVATE',
-    meaning:
-      'Private ranges that functions may reach when their `egress` names them, e.g. `10.0.5.0/24,192.168.1.7`. Functions with `egress: internet` never do.',
-    default: () => [],
-    defaultText: 'none',
-    parse: ranges,
-  },
-  egressResolvers: {
-    variable: 'VIRGA_EGRESS_RESOLVERS',
-    meaning: 'DNS servers that names are resolved by for functions, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
-    default: () => null,
-    defaultText: 'those of /etc/resolv.conf',
-    parse: resolvers,
-  },
-  domainsTrusted: {
-    variable: 'VIRGA_DOMAINS_TRUSTED',
-    meaning:
-      'Domains that projects may be served at without a proof of ownership, with all below them, e.g. `corp.example.com,lan`: for private networks. `.localhost`, `.test` and `.internal` need none.',
-    default: () => [],
-    defaultText: 'none',
-    parse: suffixes,
-  },
-  domainResolvers: {
-    variable: 'VIRGA_DOMAIN_RESOLVERS',
-    meaning: 'DNS servers that are asked for the proofs of domains, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
-    default: () => null,
-    defaultText: 'those of /etc/resolv.conf',
-    parse: resolvers,
-  },
+  ...NETWORK_SETTINGS,
   log: {
     variable: 'VIRGA_LOG',
     flag: 'log',
@@ -319,6 +290,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'calls', min: 0, max: 10_000 },
     'Copies of requests for versions that are tried (`shadow`), held or running at the same time; more are dropped.',
   ),
+  apiKeysMax: limit(
+    'API_KEYS',
+    100_000,
+    { unit: 'keys', min: 1, max: 10_000_000 },
+    'API keys of all projects; the edge holds them in memory, about 500 bytes each.',
+  ),
+  callersRemembered: limit(
+    'CALLERS_REMEMBERED',
+    20_000,
+    { unit: 'entries', min: 100, max: 10_000_000 },
+    'Verified tokens, answers of authorizers and signatures of webhooks that the edge remembers, of each; the oldest make room.',
+  ),
   cacheBytesMax: limit(
     'CACHE_BYTES',
     64 * MIB,
@@ -372,30 +355,4 @@ function ociRuntime(text: string): Parsed<string> {
   const named = text === 'auto' || names.includes(text);
   if (named || (isAbsolute(text) && names.some((name) => basename(text).startsWith(name)))) return { value: text };
   return { problem: `give auto, ${names.join(', ')}, or the absolute path of a program whose name begins with one of these` };
-}
-
-function ranges(text: string): Parsed<string[]> {
-  const items = text.split(',').map((item) => item.trim());
-  const wrong = items.find((item) => {
-    const rule = parseEgressEntry(item);
-    return typeof rule === 'string' || rule.kind !== 'range' || rule.port !== null;
-  });
-  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 10.0.5.0/24,192.168.1.7` };
-}
-
-function suffixes(text: string): Parsed<string[]> {
-  const items = text.split(',').map((item) =>
-    item
-      .trim()
-      .toLowerCase()
-      .replace(/^\*?\./, ''),
-  );
-  const wrong = items.find((item) => !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(item));
-  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no domain; give some like corp.example.com,lan` };
-}
-
-function resolvers(text: string): Parsed<string[]> {
-  const items = text.split(',').map((item) => item.trim());
-  const sound = (item: string): boolean => isIP(item) !== 0 || /^\d+(\.\d+){3}:\d+$|^\[[0-9a-f:.]+\](:\d+)?$/i.test(item);
-  return items.every(sound) ? { value: items } : { problem: 'give addresses like 192.0.2.53 or [2001:db8::53]:5353, with commas between' };
 }

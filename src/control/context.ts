@@ -4,12 +4,15 @@ import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
+import type { Sealing } from '../store/sealing.ts';
 
 export interface ControlContext {
   records: Records;
   blobs: Blobs;
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
+  /** What is secret at rest is sealed with it. */
+  sealing: Sealing;
   limits: ControlLimits;
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
@@ -47,6 +50,8 @@ export interface ControlLimits {
   /** An artifact that nothing references is removed after this long, ms. */
   artifactGraceMs: number;
   retentionHours: number;
+  /** API keys of all projects. */
+  apiKeysMax: number;
 }
 
 export interface DomainProofs {
@@ -70,6 +75,8 @@ export interface ControlUrls {
 export interface EdgeClient {
   /** Resolves once the edge serves this deployment; fails with VirgaError `unavailable` when it does not within its bound. */
   sync(deployment: number): Promise<void>;
+  /** Resolves once the edge knows the API keys and secrets of this project as they are; fails like sync. */
+  syncAccess(project: string): Promise<void>;
   /** undefined while the edge does not answer. */
   stats(): Promise<EdgeStats | undefined>;
   /** undefined while the edge does not answer. */

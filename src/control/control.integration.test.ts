@@ -4,6 +4,7 @@ import { after, before } from 'node:test';
 import { DiskBlobs } from '../store/blobs/disk.ts';
 import { startTestPostgres } from '../store/records/testing.ts';
 import type { TestPostgres } from '../store/records/testing.ts';
+import { accessCases } from './access-under-test.ts';
 import { artifactCases } from './artifacts-under-test.ts';
 import { deploymentCases } from './deployments-under-test.ts';
 import { startControl } from './fixture.ts';
@@ -25,6 +26,7 @@ const start: StartControl = async (limits = {}) => await startControl({ database
 
 protocolCases(start);
 tokenCases(start);
+accessCases(start);
 artifactCases(start);
 deploymentCases(start);
 domainCases(start);

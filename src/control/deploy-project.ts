@@ -4,6 +4,7 @@
 import { z } from '@hono/zod-openapi';
 import type { DeployRequest } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
+import { authProblems } from './auth-names.ts';
 import type { ControlContext } from './context.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { deployAnswer, settle } from './new-state.ts';
@@ -13,6 +14,7 @@ import { invalidRequest } from './problems.ts';
 import { findProject, highestVersions, lockOrCreateProject, versionsByFingerprint } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
+import { secretNames } from './secrets.ts';
 import { trafficOf } from './traffic.ts';
 import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
@@ -39,7 +41,7 @@ export function deployProject(app: ControlApp, needs: Needs): void {
       errors: ['artifacts_missing', 'setting_not_enforceable', 'domain_taken', 'request_too_large', 'conflict'],
     },
     async ({ params: { project }, query, body, principal }, c) => {
-      const problems = routeProblems(body);
+      const problems = [...routeProblems(body), ...authProblems(body, await secretNames(needs.records, project))];
       if (problems.length > 0) throw invalidRequest(problems);
       const dryRun = query.dryRun === 'true';
       const stats = await needs.edge.stats();

@@ -39,7 +39,14 @@ export class EdgeSocket implements EdgeClient {
   }
 
   async sync(deployment: number): Promise<void> {
-    const path = `/sync?deployment=${deployment}`;
+    await this.#tell(`/sync?deployment=${deployment}`);
+  }
+
+  async syncAccess(project: string): Promise<void> {
+    await this.#tell(`/access?project=${encodeURIComponent(project)}`);
+  }
+
+  async #tell(path: string): Promise<void> {
     const answer = await this.#ask({ method: 'POST', path, timeoutMs: SYNC_TIMEOUT_MS, maxBytes: 64 * 1024 });
     if (answer.status !== 204) throw new VirgaError('unavailable', `the edge answered ${answer.status} ${messageOf(answer.body)}`.trim());
   }

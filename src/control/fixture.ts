@@ -12,6 +12,7 @@ import type pg from 'pg';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
+import { Sealing } from '../store/sealing.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
 import type { TestDatabase } from '../store/records/testing.ts';
@@ -87,6 +88,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
       control: 'http://127.0.0.1:0',
@@ -158,11 +160,14 @@ const LIMITS: ControlLimits = {
   deploymentsKept: 100,
   artifactGraceMs: 3_600_000,
   retentionHours: 24,
+  apiKeysMax: 20,
 };
 
 export interface TestEdge {
   /** Deployments that were asked for, in order. */
   synced: number[];
+  /** Projects whose keys and secrets it was told to read anew. */
+  accessed: string[];
   stats: EdgeStats;
   /** Drops every connection. */
   silent: boolean;
@@ -179,6 +184,10 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
     if (edge.silent) return void incoming.socket.destroy();
     if (asked.pathname === '/stats') return void response.end(JSON.stringify(edge.stats));
     if (asked.pathname === '/invoke') return void edge.onInvoke(incoming, response, asked);
+    if (asked.pathname === '/access') {
+      edge.accessed.push(asked.searchParams.get('project') ?? '');
+      return void response.writeHead(204).end();
+    }
     edge.synced.push(Number(asked.searchParams.get('deployment')));
     if (edge.syncFailure === null) return void response.writeHead(204).end();
     response.writeHead(edge.syncFailure.status).end(JSON.stringify({ error: { message: edge.syncFailure.message } }));
@@ -195,6 +204,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
   };
   const edge: TestEdge = {
     synced: [],
+    accessed: [],
     silent: false,
     syncFailure: null,
     stats: {

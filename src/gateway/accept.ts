@@ -246,11 +246,13 @@ export class Gateway {
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
       const go = (verdict: Verdict): void => {
         if (response.destroyed) return;
+        // It may have taken the body to find out who calls.
+        const known = { ...routed, principal: admission.principal };
         if (verdict !== undefined) this.#conclude(admission, response, verdict);
-        else if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, routed, id, body, true);
+        else if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, known, id, body, true);
         else {
           exchange.collected = body;
-          this.#invoke(exchange, head, routed, id, undefined, false);
+          this.#invoke(exchange, head, known, id, undefined, false);
         }
       };
       const verdict = admission.bodyVerdict(body);
@@ -367,7 +369,11 @@ export class Gateway {
       this.#conclude(admission, response, verdict);
       socket.resume();
     };
-    const verdict = admission.headVerdict();
+    // Such a request has no body, and a stage that goes by the body has to see that.
+    const noBody = (verdict: Verdict): Verdict | Promise<Verdict> =>
+      verdict === undefined && admission.bodyBytesMax > 0 ? admission.bodyVerdict(Buffer.alloc(0)) : verdict;
+    const begun = admission.headVerdict();
+    const verdict = begun instanceof Promise ? begun.then(noBody) : noBody(begun);
     if (verdict instanceof Promise) void verdict.then(go);
     else go(verdict);
   }
@@ -399,6 +405,6 @@ interface UpgradeRequest {
 }
 
 /** As its stages have left it. */
-function asAdmitted(routed: Routed, { target, version }: Admission): Routed {
-  return { ...routed, target, to: version === undefined ? routed.to : { version } };
+function asAdmitted(routed: Routed, { target, version, principal }: Admission): Routed {
+  return { ...routed, target, principal, to: version === undefined ? routed.to : { version } };
 }

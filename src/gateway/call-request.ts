@@ -3,6 +3,7 @@
 import type { CallRequest } from '../functions/call.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import type { Exchange } from './exchange.ts';
+import { hasPrincipal, principalHeader, principalJson } from './principal-words.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Routed } from './route.ts';
 import type { UpgradeExchange } from './upgrade.ts';
@@ -25,10 +26,14 @@ export function callRequest(
     'x-forwarded-proto',
     scheme,
   );
+  const { principal } = routed;
+  // Local targets have been answered by now.
+  const version = routed.to.version!;
+  const principalText = principal === undefined ? undefined : principalJson(principal);
+  if (principal !== undefined && !hasPrincipal(version.settings)) head.headers.push('x-virga-principal', principalHeader(principal));
   const method = exchange.request.method ?? 'GET';
   return {
-    // Local targets have been answered by now.
-    version: routed.to.version!,
+    version,
     meta: {
       kind: 'http',
       id,
@@ -39,6 +44,7 @@ export function callRequest(
       route: routed.route,
       params: routed.params,
       client,
+      ...(principalText === undefined ? {} : { principal: principalText }),
     },
     traceId: trace.traceId,
     body,

@@ -1,5 +1,9 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
+import { AddressFeature } from './addresses/addresses.ts';
+import { AuthFeature } from './auth/auth.ts';
+import { AuthServices } from './auth/services.ts';
+import type { CallerServices } from './auth/services.ts';
 import { CacheFeature } from './cache/cache.ts';
 import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
@@ -17,6 +21,7 @@ import type { ShadowServices } from './versions/shadow.ts';
 /** What features need of the edge that they run in. */
 export interface GatewayServices extends ShadowServices {
   quotas: Quotas;
+  callers: CallerServices;
   cache: CacheStore;
   files: StaticFiles;
   limits: ShadowServices['limits'] & { throttleBucketsMax: number };
@@ -25,11 +30,13 @@ export interface GatewayServices extends ShadowServices {
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, cache, limits, httpsPort } = services;
+  const { quotas, callers, cache, limits, httpsPort } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
+    new AddressFeature(),
     new CorsFeature(),
     new SecurityHeadersFeature(),
+    new AuthFeature(new AuthServices(callers)),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
     // Before the cache: what that keeps is of one version.
     new CanaryFeature(),

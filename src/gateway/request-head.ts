@@ -91,6 +91,8 @@ export function readHead(request: IncomingMessage, proxies: TrustedProxies): Req
         continue;
       case 'x-forwarded-port':
       case 'x-real-ip':
+      // Ours to say, whoever calls.
+      case 'x-virga-principal':
         continue;
       case 'traceparent':
         head.traceparent = value;

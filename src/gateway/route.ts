@@ -2,6 +2,7 @@
 // Invariant: asks only the read model in memory. Called by accept.ts once per request.
 import type { IncomingHttpHeaders } from 'node:http';
 import { VirgaError } from '../protocol/errors.ts';
+import type { Principal } from '../protocol/principal.ts';
 import type { Asked } from './conditions.ts';
 import { hostName } from './host-name.ts';
 import type { ReadModel } from './read-model.ts';
@@ -20,6 +21,8 @@ export interface Routed {
   prefix: string;
   /** Path and query as the function sees them: without the `/@<project>` prefix. */
   target: string;
+  /** Who calls, where a stage found it out. */
+  principal?: Principal | undefined;
 }
 
 /** A preflight of a browser: `routed` is where the request to come would go. */
@@ -122,7 +125,8 @@ export function route(
   }
 }
 
-function projectOfHost(host: string): string | undefined {
+/** e.g. `shop.localhost:8080`. */
+export function projectOfHost(host: string): string | undefined {
   return PROJECT_HOST.exec(hostName(host))?.[1];
 }
 

@@ -189,3 +189,52 @@ export interface InvocationDetail {
   logs: LogLine[];
   logsCut: boolean;
 }
+
+/** An API key of a project, without its secret. */
+export interface KeyItem {
+  /** What the key begins with, e.g. `vk_4f8h2m6qj0`. */
+  id: string;
+  name: string;
+  scopes: string[];
+  /** The usage plan that it is held to; null: none. */
+  plan: string | null;
+  /** Which routes it may call, e.g. `GET /notes/{id}`; null: all. */
+  routes: string[] | null;
+  createdAt: string;
+  rotatedAt: string | null;
+  /** Until when the secret before the last rotation is accepted as well; null: it is not. */
+  previousUntil: string | null;
+  expiresAt: string | null;
+  /** To the minute; null: never. */
+  lastUsedAt: string | null;
+}
+
+export interface NewKey {
+  name?: string | undefined;
+  scopes?: string[] | undefined;
+  plan?: string | undefined;
+  routes?: string[] | undefined;
+  /** How long it is accepted, e.g. `90d`; absent: until it is revoked. */
+  expires?: string | undefined;
+}
+
+/** The one answer that has the key itself. */
+export interface KeyAnswer extends KeyItem {
+  key: string;
+  warning?: string;
+}
+
+export interface RevokedKey {
+  id: string;
+  warning?: string;
+}
+
+export interface SecretItem {
+  name: string;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface SecretAnswer extends SecretItem {
+  warning?: string;
+}

@@ -106,6 +106,7 @@ describe('frames', () => {
           route: '/',
           params,
           client: '::1',
+          ...(headers.length % 2 === 0 ? {} : { principal: JSON.stringify({ kind: 'jwt', id: url, scopes: headers, claims: params }) }),
         };
         const encoded = encodeMetaFrame(FrameType.REQUEST, meta, bytes, { flags: Flag.END, stream: 1, arg: 5000 });
         const [only] = read([encoded]);

@@ -144,6 +144,8 @@ export interface HttpRequestMeta {
   params: Record<string, string>;
   /** Address of the client, e.g. `127.0.0.1`. */
   client: string;
+  /** Who calls, where the gateway found it out: a `Principal` as JSON, which is read by whoever wants it. */
+  principal?: string;
 }
 
 export interface EventRequestMeta {
@@ -199,7 +201,7 @@ export function encodeJsonFrame(type: FrameType, value: unknown, options: { flag
  * fields stand between NUL characters, which none of them may hold (HTTP allows none; a field that has one makes the count of
  * fields wrong, which the peer refuses):
  *
- *   h, id, trace, method, url, route, client, params (JSON, or nothing), count of header fields, name, value, …
+ *   h, id, trace, method, url, route, client, params (JSON, or nothing), principal (JSON, or nothing), count of header fields, name, value, …
  *   e, id, trace, trigger, contentType, clientContext (or nothing)
  *   r, status, count of header fields, name, value, …
  *
@@ -232,9 +234,10 @@ export function decodeMeta<M extends RequestMeta | ResponseMeta>(payload: Buffer
 }
 
 const SEPARATOR = '\0';
-const REQUEST_FIELDS = 9;
+const REQUEST_FIELDS = 10;
 const EVENT_FIELDS = 6;
 const RESPONSE_FIELDS = 3;
+type RequestFields = [string, string, string, string, string, string, string, string, string];
 const NO_PARAMS: Record<string, string> = Object.freeze({});
 
 function requestText(meta: RequestMeta): string {
@@ -244,7 +247,7 @@ function requestText(meta: RequestMeta): string {
     params = JSON.stringify(meta.params);
     break;
   }
-  const fixed = `h\0${meta.id}\0${meta.trace}\0${meta.method}\0${meta.url}\0${meta.route}\0${meta.client}\0${params}`;
+  const fixed = `h\0${meta.id}\0${meta.trace}\0${meta.method}\0${meta.url}\0${meta.route}\0${meta.client}\0${params}\0${meta.principal ?? ''}`;
   return withHeaders(fixed, meta.headers);
 }
 
@@ -261,10 +264,12 @@ function withHeaders(fixed: string, headers: FlatHeaders): string {
 function metaOf(fields: string[]): RequestMeta | ResponseMeta {
   switch (fields[0]) {
     case 'h': {
-      const [, id, trace, method, url, route, client, params] = fields as [string, string, string, string, string, string, string, string];
       const headers = headersOf(fields, REQUEST_FIELDS);
+      const [, id, trace, method, url, route, client, params, principal] = fields as RequestFields;
       const parsed = params === '' ? NO_PARAMS : (JSON.parse(params) as Record<string, string>);
-      return { kind: 'http', id, trace, method, url, headers, route, params: parsed, client };
+      const meta: HttpRequestMeta = { kind: 'http', id, trace, method, url, headers, route, params: parsed, client };
+      if (principal !== '') meta.principal = principal;
+      return meta;
     }
     case 'e': {
       if (fields.length !== EVENT_FIELDS) throw new RangeError(`an event's meta of ${fields.length} fields`);

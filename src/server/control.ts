@@ -51,6 +51,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
         limits: config.limits,
       }),
       edge,
+      sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
       domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
@@ -128,6 +129,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     deploymentsKept: 100,
     artifactGraceMs: 24 * 3_600_000,
     retentionHours: limits.retentionHours,
+    apiKeysMax: limits.apiKeysMax,
   };
 }
 

@@ -26,6 +26,8 @@ export interface EdgePrivateOptions {
   certificates: { stats(): CertificateStats; refresh(): Promise<void> };
   /** Brings the read model up to date with the records. */
   refresh: () => Promise<void>;
+  /** Brings what callers of a project are verified by up to date. */
+  refreshAccess: (project: string) => Promise<void>;
   /** A version that is not current. */
   version: (name: { project: string; function: string; version: number }) => Promise<DeployedVersion | undefined>;
 }
@@ -56,6 +58,8 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
       return;
     case 'POST /sync':
       return sync(options, Number(url.searchParams.get('deployment') ?? 0), response);
+    case 'POST /access':
+      return access(options, url.searchParams.get('project') ?? '', response);
     case 'GET /cache':
       return send(response, 200, options.cache.stats(url.searchParams.get('project') ?? ''));
     case 'POST /cache/purge':
@@ -72,15 +76,28 @@ function purge(cache: CacheStore, query: URLSearchParams): CachePurged {
   return cache.purge(query.get('project') ?? '', { ...(below !== null && { below }), ...(tag !== null && { tag }) });
 }
 
-async function sync(options: EdgePrivateOptions, deployment: number, response: ServerResponse): Promise<void> {
-  const timeout = Promise.withResolvers<'late'>();
-  const timer = setTimeout(() => timeout.resolve('late'), SYNC_TIMEOUT_MS);
-  const outcome = await Promise.race([options.refresh().then(() => 'done' as const), timeout.promise]).finally(() => clearTimeout(timer));
-  if (outcome === 'late' || options.model.deployment < deployment) {
-    throw new VirgaError('unavailable', `the edge has not seen deployment ${deployment} within ${SYNC_TIMEOUT_MS} ms`);
-  }
+async function access(options: EdgePrivateOptions, project: string, response: ServerResponse): Promise<void> {
+  await withinTime(options.refreshAccess(project), `the keys and secrets of '${project}'`);
   response.writeHead(204);
   response.end();
+}
+
+async function sync(options: EdgePrivateOptions, deployment: number, response: ServerResponse): Promise<void> {
+  const what = `deployment ${deployment}`;
+  await withinTime(options.refresh(), what);
+  if (options.model.deployment < deployment) throw notSeen(what);
+  response.writeHead(204);
+  response.end();
+}
+
+async function withinTime(done: Promise<void>, what: string): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(() => late.reject(notSeen(what)), SYNC_TIMEOUT_MS);
+  await Promise.race([done, late.promise]).finally(() => clearTimeout(timer));
+}
+
+function notSeen(what: string): VirgaError {
+  return new VirgaError('unavailable', `the edge has not seen ${what} within ${SYNC_TIMEOUT_MS} ms`);
 }
 
 async function invoke(

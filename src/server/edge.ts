@@ -9,6 +9,10 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { AskingHosts } from '../gateway/auth/certificate/asking-hosts.ts';
+import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
+import { KeyRing } from '../gateway/auth/key-ring.ts';
+import { SecretRing } from '../gateway/auth/secret-ring.ts';
 import { AccessLog } from '../gateway/access-log/access-log.ts';
 import { LogFile } from '../gateway/access-log/log-file.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
@@ -23,6 +27,7 @@ import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
+import { AccessFeed } from './access-feed.ts';
 import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
@@ -37,6 +42,21 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
   const connection = connectionOf(config);
+  const keys = new KeyRing();
+  const secrets = new SecretRing();
+  const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
+  const access = new AccessFeed({ keys, secrets, sealing, keysMax: config.limits.apiKeysMax, log });
+  const asking = new AskingHosts(model);
+  const callers = {
+    asking,
+    keys,
+    secrets,
+    engine,
+    versionOf: (project: string, fn: string) => model.project(project)?.functions.get(fn),
+    fetchIssuer: issuerFetch([...config.issuersPrivate, ...config.egressPrivate]),
+    now: Date.now,
+    remembered: config.limits.callersRemembered,
+  };
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
   const { clientRequestsPerSMax, throttleBucketsMax, requestBytesMax } = config.limits;
@@ -53,9 +73,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
-  const services = { engine, quotas, cache, files, limits: config.limits, log, httpsPort: config.httpsPort ?? 443 };
-  const feed = new ReadModelFeed({ connection, model, engine, services, log });
-  const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
+  const services = { engine, quotas, callers, cache, files, limits: config.limits, log, httpsPort: config.httpsPort ?? 443 };
+  const feed = new ReadModelFeed({ connection, model, engine, services, access, log });
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
     awaited: config.acmeDomains.length > 0,
@@ -84,7 +103,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     ...(config.httpsPort === null
       ? {}
       : {
-          tls: { identities: certificates.identities, ...(byAcme ? { challenge: (name: string) => certificates.tlsChallenge(name) } : {}) },
+          tls: {
+            identities: certificates.identities,
+            asking,
+            ...(byAcme ? { challenge: (name: string) => certificates.tlsChallenge(name) } : {}),
+          },
         }),
   });
   const privateServer = createEdgePrivate({
@@ -93,6 +116,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     invokeBytesMax: config.limits.invokeBytesMax,
     cache,
     refresh: () => feed.refresh(),
+    refreshAccess: (project) => feed.refreshAccess(project),
     version: (name) => loadVersion(lookups, name),
     certificates,
     stats: (): EdgeStats => ({
@@ -108,6 +132,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     }),
   });
   await feed.start();
+  access.start(lookups);
   if (config.httpsPort !== null) await certificates.start();
   // Without what was used before, a restart would give every plan its whole quota again.
   await quotas.load();
@@ -130,6 +155,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       privateServer.closeAllConnections();
       await quotas.close(2_000);
       await feed.close();
+      await access.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });
       await sandboxes.close();

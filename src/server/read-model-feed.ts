@@ -10,6 +10,7 @@ import type { GatewayServices } from '../gateway/features.ts';
 import type { Feature, RouteCompiler } from '../gateway/stage.ts';
 import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
+import type { AccessFeed } from './access-feed.ts';
 import type { PlatformLog } from './platform-log.ts';
 
 export interface FeedOptions {
@@ -17,10 +18,13 @@ export interface FeedOptions {
   model: ReadModel;
   engine: Engine;
   services: GatewayServices;
+  access: AccessFeed;
   log: PlatformLog;
 }
 
 const CHANNEL = 'virga_deployments';
+/** Its payload names the project whose keys or secrets changed. */
+const ACCESS_CHANNEL = 'virga_access';
 const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
@@ -62,6 +66,14 @@ export class ReadModelFeed {
     return this.#again;
   }
 
+  /** Reads the keys of a project, and the secrets, anew. Rejects while Postgres is away. */
+  async refreshAccess(project: string): Promise<void> {
+    const client = this.#client;
+    if (client === undefined) throw new Error('Postgres is away');
+    // One connection answers in order, so a later reading is never overtaken by an earlier one.
+    await Promise.all([this.#options.access.loadKeys(client, project), this.#options.access.loadSecrets(client)]);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#client?.end().catch(() => {});
@@ -73,9 +85,11 @@ export class ReadModelFeed {
   }
 
   async #loadNow(): Promise<void> {
-    const { model, engine } = this.#options;
+    const { model, engine, access } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
     const loaded = await loadProjects(this.#client, this.#compiler, model);
+    // Before the routes that need them.
+    await access.loadSecrets(this.#client);
     const all = new Set(loaded.projects.map(({ name }) => name));
     const anew = new Set(loaded.projects.filter((project) => model.project(project.name) !== project).map(({ name }) => name));
     model.replaceAll(loaded);
@@ -93,12 +107,13 @@ export class ReadModelFeed {
       try {
         await client.connect();
         this.#client = client;
-        client.on('notification', () => {
-          this.refresh().catch((error: unknown) =>
-            this.#options.log('warn', 'the read model could not be refreshed', { error: String(error) }),
-          );
+        client.on('notification', ({ channel, payload = '' }) => {
+          const refreshed = channel === ACCESS_CHANNEL ? this.refreshAccess(payload) : this.refresh();
+          refreshed.catch((error: unknown) => this.#options.log('warn', 'the read model could not be refreshed', { error: String(error) }));
         });
         await client.query(`listen ${CHANNEL}`);
+        await client.query(`listen ${ACCESS_CHANNEL}`);
+        await this.#options.access.loadKeys(client);
         await this.refresh();
         onFirst();
         await lost.promise;

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { VirgaControl } from '../../../sdk/src/control.ts';
 import type { CommandContext, CommandDefinition } from '../command.ts';
 import { UsageError } from '../failure.ts';
+import { askHidden } from '../hidden-input.ts';
 import { storeLogin } from '../logins.ts';
 import { checkedUrl } from '../server.ts';
 
@@ -36,26 +37,5 @@ async function tokenOf({ settings, input }: CommandContext, option: string | und
   if (option !== undefined) return option;
   if (settings.token !== undefined) return settings.token;
   if (!input.isTTY) throw new UsageError('there is no token: give --token, or - and the token on standard input, or set VIRGA_TOKEN');
-  return await askHidden(input, 'Token: ');
-}
-
-/** Reads a line from the terminal without showing it. */
-async function askHidden(input: NodeJS.ReadStream, question: string): Promise<string> {
-  process.stderr.write(question);
-  input.setRawMode(true);
-  let text = '';
-  try {
-    for await (const chunk of input.setEncoding('utf8') as AsyncIterable<string>) {
-      for (const character of chunk) {
-        if (character === '\r' || character === '\n' || character === '\u0004') return text;
-        if (character === '\u0003') throw new UsageError('no token was given');
-        text = character === '\u007f' ? text.slice(0, -1) : text + character;
-      }
-    }
-    return text;
-  } finally {
-    input.setRawMode(false);
-    input.pause();
-    process.stderr.write('\n');
-  }
+  return await askHidden(input, 'token');
 }

@@ -8,6 +8,7 @@ import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import type { GatewaySection } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { DeployFunction, FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
+import { authProblems } from './auth.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
@@ -147,6 +148,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   }
   routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
   problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
+  problems.push(...authProblems(routes, { gateway: root.gateway, functions: names }, document));
   problems.push(...staticProblems(routes, { document, folder }));
   return problems;
 }

@@ -88,6 +88,7 @@ export function manifestReference(): string {
     '## Conditions of a route\n',
     `${conditionsExample}\n`,
     ...policies(route),
+    ...authenticators(root.properties!['gateway']!.properties!['auth']!.additionalProperties as Schema),
     '## The gateway\n',
     'What holds for the whole project:\n',
     keys(root.properties!['gateway']!),
@@ -119,6 +120,15 @@ function targets(route: Schema): string[] {
     keys({ properties: own }),
     ...TARGET_KEYS.flatMap((name) => [`## \`${name}\` of a route\n`, `${TARGET_EXAMPLES[name]}\n`, keys(objectOf(own[name]!)!)]),
   ];
+}
+
+/** A section for each way to find out who calls. */
+function authenticators(one: Schema): string[] {
+  return Object.entries(one.properties ?? {}).flatMap(([way, schema]) => [
+    `## \`${way}\` of an authenticator\n`,
+    `${schema.description}\n`,
+    keys(schema),
+  ]);
 }
 
 function objectOf(schema: Schema): Schema | undefined {

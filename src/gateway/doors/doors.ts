@@ -5,7 +5,9 @@
 //                       └─ TLS ─(SNI, ALPN)─┬─ http/1.1, none ─▶ HTTP/1.1
 //                                           ├─ h2 ─────────────▶ HTTP/2
 //                                           └─ acme-tls/1 ─────▶ a certificate that answers a challenge, no more
+// Of TLS there are two servers: the second asks clients for certificates of their own, for hosts that want them.
 // Invariant: a connection has its Peer before a server sees it. Made by accept.ts.
+import { constants } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
@@ -33,6 +35,8 @@ export interface TlsDoorOptions {
   identities: Identities;
   /** What shows an ACME server that a name is ours (tls-alpn-01); undefined: nothing is asked of it now. */
   challenge?: (name: string) => Promise<SecureContext | undefined>;
+  /** Which hosts ask their clients for certificates. */
+  asking?: { readonly any: boolean; has(host: string): boolean };
 }
 
 const TICKET_KEYS_MS = 12 * 3_600_000;
@@ -78,25 +82,35 @@ export function proxyDoor(scheme: Peer['scheme'], options: DoorOptions, enter: (
 }
 
 /** A listener for TLS. `enter` hears of each connection whose handshake is over. */
-export function tlsDoor(options: DoorOptions, { identities, challenge }: TlsDoorOptions, enter: (socket: TLSSocket) => void): Server {
-  const tls = createTlsServer(
-    {
-      ...TLS_OPTIONS,
-      ...identities.fallback,
-      ticketKeys: identities.ticketKeys,
-      ALPNProtocols: ['h2', 'http/1.1'],
-      handshakeTimeout: options.timeoutMs,
-      SNICallback: (name, answer) => answer(null, identities.contextFor(name)),
-    },
-    (socket) => {
-      const peer = peerOn(Reflect.get(socket, '_parent') as Socket)!;
-      setPeer(socket, { ...peer, tls: socket.getProtocol() ?? undefined });
-      enter(socket);
-    },
-  );
+export function tlsDoor(
+  options: DoorOptions,
+  { identities, challenge, asking }: TlsDoorOptions,
+  enter: (socket: TLSSocket) => void,
+): Server {
+  const common = {
+    ALPNProtocols: ['h2', 'http/1.1'],
+    handshakeTimeout: options.timeoutMs,
+    SNICallback: (name: string, answer: (error: Error | null, context?: SecureContext) => void) =>
+      answer(null, identities.contextFor(name)),
+  };
+  const shaken = (socket: TLSSocket): void => {
+    const peer = peerOn(Reflect.get(socket, '_parent') as Socket)!;
+    const certificate = socket.getPeerX509Certificate();
+    setPeer(socket, { ...peer, tls: socket.getProtocol() ?? undefined, ...(certificate === undefined ? {} : { certificate }) });
+    enter(socket);
+  };
+  const tls = createTlsServer({ ...TLS_OPTIONS, ...identities.fallback, ticketKeys: identities.ticketKeys, ...common }, shaken);
   tls.on('tlsClientError', (_error, socket) => socket.destroy());
+  // Who signed a certificate is looked at for each route (auth/certificate/). No session is resumed: each connection proves its key.
+  const secureOptions = TLS_OPTIONS.secureOptions | constants.SSL_OP_NO_TICKET;
+  const asks = createTlsServer(
+    { ...TLS_OPTIONS, ...identities.fallback, secureOptions, ...common, requestCert: true, rejectUnauthorized: false },
+    shaken,
+  );
+  asks.on('tlsClientError', (_error, socket) => socket.destroy());
   identities.onChange = () => {
     tls.setSecureContext({ ...TLS_OPTIONS, ...identities.fallback, ticketKeys: identities.ticketKeys });
+    asks.setSecureContext({ ...TLS_OPTIONS, ...identities.fallback, secureOptions });
   };
   const rotation = setInterval(() => {
     identities.rotateTicketKeys();
@@ -105,18 +119,19 @@ export function tlsDoor(options: DoorOptions, { identities, challenge }: TlsDoor
   rotation.unref();
 
   const shake = (socket: Socket): void => {
-    if (challenge === undefined) {
+    if (challenge === undefined && asking?.any !== true) {
       tls.emit('connection', socket);
       return;
     }
-    let isChallenge = false;
+    let to: Server = tls;
     const look = (bytes: Buffer): number | 'more' | 'malformed' => {
       const hello = helloOf(bytes);
       if (typeof hello === 'string') return hello;
-      isChallenge = hello.includes('acme-tls/1');
+      if (challenge !== undefined && hello.protocols.includes('acme-tls/1')) to = answers;
+      else if (hello.name !== undefined && asking?.has(hello.name) === true) to = asks;
       return 0;
     };
-    readFirst(socket, options.timeoutMs, look, () => (isChallenge ? answers.emit('connection', socket) : tls.emit('connection', socket)));
+    readFirst(socket, options.timeoutMs, look, () => to.emit('connection', socket));
   };
   const answers = createTlsServer(
     {

@@ -1,5 +1,6 @@
 // What is known of a connection before its first request: who it is from and how it came. Set by doors.ts, found again on
 // each request of it, of HTTP/1.1 and HTTP/2 alike. Invariant: every connection of the gateway has one while it is open.
+import type { X509Certificate } from 'node:crypto';
 import { IncomingMessage } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 
@@ -11,6 +12,8 @@ export interface Peer {
   trusted: boolean;
   /** e.g. `TLSv1.3`. */
   tls: string | undefined;
+  /** The client's own, where its host asks for one (auth/certificate/): its key is proven, and nothing else of it. */
+  certificate?: X509Certificate;
 }
 
 /** Of a connection of HTTP/2 that is closed. */

@@ -2,6 +2,8 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { addresses, addressesExample } from './addresses.ts';
+import { auth, authExample, authSection } from './auth.ts';
 import { cache, cacheExample } from './cache.ts';
 import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
 import { domains } from './domains.ts';
@@ -12,6 +14,8 @@ import { securityHeaders, securityHeadersExample } from './security-headers.ts';
 import { concurrency, throttle, throttleExample } from './throttle.ts';
 
 const features = {
+  ip: addresses.optional(),
+  auth: auth.optional(),
   cors: cors.optional(),
   throttle: throttle.optional(),
   concurrency: concurrency.optional(),
@@ -26,6 +30,8 @@ export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
 export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
+  ip: addressesExample,
+  auth: authExample,
   cors: corsExample,
   throttle: throttleExample,
   securityHeaders: securityHeadersExample,
@@ -50,6 +56,7 @@ function noParameters({ rewrite: rules }: RoutePolicy, context: z.RefinementCtx)
 export const gatewaySection = z
   .strictObject(
     {
+      auth: authSection.optional(),
       domains: domains.optional(),
       defaults: routePolicy.superRefine(noParameters).optional().describe('Rules for all routes that do not say otherwise, key by key.'),
       plans: plans.optional(),

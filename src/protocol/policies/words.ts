@@ -15,3 +15,19 @@ export function duration(limit: { min: number; max: number }): z.ZodString {
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
 export const headerName = z.string({ error: 'a name of a header' }).regex(TOKEN, { error: 'a name of a header, such as x-tenant' });
+
+const FROM = /^(?:bearer|header:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}|cookie:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}|query:[A-Za-z0-9_.~-]{1,256})$/;
+const fromError = 'a place in the request: bearer (of Authorization), header:x-token, cookie:sid or query:token';
+/** Where in a request something stands; parsed at the edge by gateway/auth/places.ts. */
+export const place = z.string({ error: fromError }).regex(FROM, { error: fromError });
+
+const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+export const SECRET_NAME_RULE = 'letters, digits and _, at most 64, not beginning with a digit';
+export const secretName = z
+  .string({ error: `the name of a secret: ${SECRET_NAME_RULE}` })
+  .regex(SECRET_NAME, { error: `the name of a secret: ${SECRET_NAME_RULE}` });
+
+/** As names of functions are (NAME_PATTERN of settings.ts, which stores what this folder describes, and so is out of reach here). */
+const NAME = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
+const nameError = 'a name: lower-case letters, digits and inner hyphens, at most 40, beginning with a letter';
+export const declaredName = z.string({ error: nameError }).regex(NAME, { error: nameError });

@@ -4,6 +4,7 @@
 // be a response is a BadResponse that names the part. Called by handler-call.ts; forms/lambda shares its parts.
 import { isUtf8 } from 'node:buffer';
 import type { HttpRequestMeta } from '../../protocol/frames.ts';
+import { authorizerOf, principalOf } from './authorizer-context.ts';
 import { BadResponse } from './failure.ts';
 
 export interface GatewayResponse {
@@ -38,6 +39,7 @@ export function toEvent(
   const routeKey = facts.routeKey ?? `${meta.method} ${meta.route}`;
   const domainPrefix = url.hostname.split('.', 1)[0]!;
   const now = new Date();
+  const authorizer = authorizerOf(principalOf(meta));
   const event: Record<string, unknown> = {
     version: '2.0',
     routeKey,
@@ -47,6 +49,7 @@ export function toEvent(
     requestContext: {
       accountId: facts.accountId,
       apiId: facts.apiId ?? domainPrefix,
+      ...(authorizer === undefined ? {} : { authorizer }),
       domainName: url.hostname,
       domainPrefix,
       http: {

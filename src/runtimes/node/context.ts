@@ -30,6 +30,7 @@ export class Context {
   readonly #host: ContextHost;
   readonly #invocation: Invocation;
   #log: Record<LogLevelName, LogMethod> | undefined;
+  #principal: unknown;
 
   constructor(host: ContextHost, invocation: Invocation) {
     const { meta } = invocation;
@@ -41,6 +42,14 @@ export class Context {
     this.params = meta.kind === 'http' ? meta.params : NO_PARAMS;
     this.#host = host;
     this.#invocation = invocation;
+  }
+
+  /** Who calls, where the route asks; undefined: nobody asked. */
+  get principal(): unknown {
+    const { meta } = this.#invocation;
+    if (this.#principal === undefined && meta.kind === 'http' && meta.principal !== undefined)
+      this.#principal = JSON.parse(meta.principal) as unknown;
+    return this.#principal;
   }
 
   get deadline(): Date {

@@ -31,7 +31,7 @@ export default {
       }
       case '/context': {
         const { signal } = context;
-        return Response.json({ ...context, remaining: context.remainingMs() > 1000, lambda: [context.awsRequestId, context.getRemainingTimeInMillis() > 1000],
+        return Response.json({ ...context, principal: [context.principal, context.principal === context.principal], remaining: context.remainingMs() > 1000, lambda: [context.awsRequestId, context.getRemainingTimeInMillis() > 1000],
           deadline: context.deadline instanceof Date && context.deadline.getTime() > Date.now(), aborted: signal.aborted, env: process.env.GREETING, cwd: process.cwd() });
       }
       case '/headers': { const headers = new Headers({ 'x-latin': 'caf\\u00e9' }); headers.append('set-cookie', 'a=1; Path=/'); headers.append('set-cookie', 'b=2'); headers.append('vary', 'a'); headers.append('vary', 'b');
@@ -177,7 +177,8 @@ describe('web-style functions', { concurrency: true }, () => {
       });
 
       test('the context tells who runs, and until when', async () => {
-        const call = host.http('/context', { params: { id: '7' } });
+        const principal = { kind: 'jwt', id: 'ada', scopes: ['read'], claims: { sub: 'ada' } };
+        const call = host.http('/context', { params: { id: '7' }, principal: JSON.stringify(principal) });
         assert.deepEqual(JSON.parse((await call.ended).text), {
           invocationId: `inv_${call.stream}`,
           traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -185,6 +186,7 @@ describe('web-style functions', { concurrency: true }, () => {
           function: 'hello',
           version: 3,
           params: { id: '7' },
+          principal: [principal, true],
           remaining: true,
           lambda: [`inv_${call.stream}`, true],
           deadline: true,

@@ -62,12 +62,18 @@ test('frames written by TypeScript are read by Python, wherever the stream is cu
     params: { 漢: 'a\0b' },
     client: '::1',
   };
+  const known: RequestMeta = {
+    ...http,
+    headers: [],
+    params: {},
+    principal: JSON.stringify({ kind: 'jwt', id: 'ü', claims: { nul: '\0' } }),
+  };
   const large = Buffer.alloc(FRAME_PAYLOAD_MAX, 'abc');
   const input = Buffer.concat([
     encodeJsonFrame(FrameType.INIT, { env: { A: 'é' } }),
     encodeMetaFrame(FrameType.REQUEST, meta, Buffer.from([0, 255, 10]), { flags: 1, stream: 0xffff_fffe, arg: 0xffff_ffff }),
     encodeMetaFrame(FrameType.REQUEST, http, undefined, { flags: 1, stream: 1, arg: 1 }),
-    encodeMetaFrame(FrameType.REQUEST, { ...http, headers: [], params: {} }, undefined, { flags: 1, stream: 2, arg: 1 }),
+    encodeMetaFrame(FrameType.REQUEST, known, undefined, { flags: 1, stream: 2, arg: 1 }),
     encodeFrame(FrameType.BODY, { stream: 7, payload: large }),
     encodeFrame(FrameType.STOP, {}),
   ]);
@@ -83,7 +89,7 @@ test('frames written by TypeScript are read by Python, wherever the stream is cu
       [FrameType.INIT, 0, 0, 0, Buffer.byteLength(init), null, [...Buffer.from(init).subarray(0, 3)]],
       [FrameType.REQUEST, 1, 0xffff_fffe, 0xffff_ffff, 3, meta, [0, 255, 10]],
       [FrameType.REQUEST, 1, 1, 1, 0, http, []],
-      [FrameType.REQUEST, 1, 2, 1, 0, { ...http, headers: [], params: {} }, []],
+      [FrameType.REQUEST, 1, 2, 1, 0, known, []],
     ];
     if (readBytes === undefined)
       expected.push([FrameType.BODY, 0, 7, 0, large.length, null, [97, 98, 99]], [FrameType.STOP, 0, 0, 0, 0, null, []]);

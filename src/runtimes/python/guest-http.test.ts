@@ -64,6 +64,20 @@ test('a request arrives as an API Gateway event of payload version 2.0', async (
   assert.ok(Math.abs(timeEpoch - Date.now()) < 5_000);
 });
 
+test('a handler learns who calls, where somebody asked', async () => {
+  const code =
+    'import json\ndef handler(event, context):\n    return json.dumps([context.principal, event["requestContext"].get("authorizer")])\n';
+  await using guest = await GuestUnderTest.start({ code });
+  const principal = { kind: 'key', id: 'vk_4f8h2m6qj0', scopes: ['read'], claims: { name: 'Málaga' } };
+  const known = await guest.http({ url: 'http://t.localhost/', route: '/', principal: JSON.stringify(principal) }).outcome;
+  assert.deepEqual(JSON.parse(known.body.toString()), [
+    principal,
+    { lambda: { name: 'Málaga', principalId: 'vk_4f8h2m6qj0', scopes: 'read' } },
+  ]);
+  const nobody = await guest.http({ url: 'http://t.localhost/', route: '/' }).outcome;
+  assert.deepEqual(JSON.parse(nobody.body.toString()), [null, null]);
+});
+
 test('what a request does not have is absent from its event', async () => {
   await using guest = await GuestUnderTest.start({ code: ECHO });
   const event = await eventOf(guest, { url: 'http://[::1]:8080/@tour/', route: '/' });

@@ -182,6 +182,7 @@ export class GuestUnderTest implements AsyncDisposable {
       bodyEnds?: boolean;
       params?: Record<string, string>;
       route?: string;
+      principal?: string;
       timeoutMs?: number;
     } = {},
   ): Stream {
@@ -196,6 +197,7 @@ export class GuestUnderTest implements AsyncDisposable {
         route: request.route ?? '/',
         params: request.params ?? {},
         client: '127.0.0.1',
+        ...(request.principal === undefined ? {} : { principal: request.principal }),
       },
       request,
     );

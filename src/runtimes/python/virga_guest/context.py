@@ -57,6 +57,13 @@ class Context:
         return self._invocation.meta.get("params") or {}
 
     @property
+    def principal(self):
+        """Who calls, where the route asks (`auth` in virga.yaml): a dict with kind, id, scopes, claims and perhaps plan; else None."""
+        from .authorizer import principal_of
+
+        return principal_of(self._invocation.meta)
+
+    @property
     def trigger(self):
         """What caused the invocation: `http`, `invoke`…"""
         return self._invocation.meta.get("trigger", "http")

@@ -25,7 +25,7 @@ _READ_BYTES = 64 * 1024
 _header = struct.Struct("<IBBHII")
 _u32 = struct.Struct("<I")
 _u32_max = 0xFFFF_FFFF
-_HTTP_FIELDS = ("kind", "id", "trace", "method", "url", "route", "client", "params")
+_HTTP_FIELDS = ("kind", "id", "trace", "method", "url", "route", "client", "params", "principal")
 _EVENT_FIELDS = ("kind", "id", "trace", "trigger", "contentType", "clientContext")
 
 to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -58,11 +58,13 @@ def split_meta(payload):
         meta["kind"] = "event"
         if not meta["clientContext"]:
             del meta["clientContext"]
-    elif fields[0] == "h" and len(fields) >= 9 and fields[8] == str(len(fields) - 9):
+    elif fields[0] == "h" and len(fields) >= 10 and fields[9] == str(len(fields) - 10):
         meta = dict(zip(_HTTP_FIELDS, fields))
         meta["kind"] = "http"
         meta["params"] = json.loads(fields[7]) if fields[7] else {}
-        meta["headers"] = fields[9:]
+        meta["headers"] = fields[10:]
+        if not meta["principal"]:
+            del meta["principal"]
     else:
         raise ProtocolError("a meta of %d fields that is no request's" % len(fields))
     return meta, payload[end:]

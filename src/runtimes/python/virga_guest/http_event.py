@@ -75,6 +75,10 @@ def http_event(meta, body, account="anonymous", api=None, request_id=None, route
         "time": log_time(now),
         "timeEpoch": int(now * 1000),
     }
+    if meta.get("principal"):
+        from .authorizer import authorizer_of, principal_of
+
+        event["requestContext"]["authorizer"] = authorizer_of(principal_of(meta))
     if meta["params"]:
         event["pathParameters"] = meta["params"]
     event["isBase64Encoded"] = False

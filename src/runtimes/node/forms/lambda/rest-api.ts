@@ -7,6 +7,7 @@
 import type { HttpRequestMeta } from '../../../../protocol/frames.ts';
 import { addHeaders, bodyOf, logTime, show, statusOf, withBody } from '../../api-gateway.ts';
 import type { GatewayResponse } from '../../api-gateway.ts';
+import { principalOf, restAuthorizerOf } from '../../authorizer-context.ts';
 import { BadResponse } from '../../failure.ts';
 
 type Values = Record<string, string[]>;
@@ -60,6 +61,8 @@ export function toRestEvent(meta: HttpRequestMeta, body: Buffer, facts: RestFact
   const query = queryOf(url.searchParams);
   const now = new Date();
   const path = url.pathname;
+  const principal = principalOf(meta);
+  const apiKeyId = principal?.kind === 'key' ? principal.id : null;
   return {
     version: '1.0',
     resource: meta.route,
@@ -72,12 +75,12 @@ export function toRestEvent(meta: HttpRequestMeta, body: Buffer, facts: RestFact
     requestContext: {
       accountId: facts.accountId,
       apiId: facts.apiId,
-      authorizer: { claims: null, scopes: null },
+      authorizer: restAuthorizerOf(principal),
       domainName: url.hostname,
       domainPrefix: url.hostname.split('.', 1)[0]!,
       extendedRequestId: meta.id,
       httpMethod: meta.method,
-      identity: { ...NOBODY, sourceIp: meta.client, user: null, userAgent: lower['user-agent'] ?? null, userArn: null },
+      identity: { ...NOBODY, apiKeyId, sourceIp: meta.client, user: null, userAgent: lower['user-agent'] ?? null, userArn: null },
       path,
       protocol: 'HTTP/1.1',
       requestId: facts.requestId,

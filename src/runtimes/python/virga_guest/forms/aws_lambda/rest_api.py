@@ -7,6 +7,7 @@ Header names come in lower case from the gateway; a REST API gives those of HTTP
 
 import time
 
+from ...authorizer import principal_of, rest_authorizer_of
 from ...http_event import body_of, log_time, split_url
 
 _SPELLED = {
@@ -35,6 +36,9 @@ def rest_event(meta, body, account, api):
     route, method = meta["route"], meta["method"]
     now = time.time()
     identity = dict.fromkeys(_NOBODY)
+    principal = principal_of(meta)
+    if principal and principal["kind"] == "key":
+        identity["apiKeyId"] = principal["id"]
     identity["sourceIp"] = meta["client"]
     identity["userAgent"] = lower.get("user-agent")
     event = {
@@ -49,7 +53,7 @@ def rest_event(meta, body, account, api):
         "requestContext": {
             "accountId": account,
             "apiId": api,
-            "authorizer": {"claims": None, "scopes": None},
+            "authorizer": rest_authorizer_of(principal),
             "domainName": host,
             "domainPrefix": host.split(".")[0],
             "extendedRequestId": meta["id"],
