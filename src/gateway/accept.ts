@@ -369,11 +369,7 @@ export class Gateway {
       this.#conclude(admission, response, verdict);
       socket.resume();
     };
-    // Such a request has no body, and a stage that goes by the body has to see that.
-    const noBody = (verdict: Verdict): Verdict | Promise<Verdict> =>
-      verdict === undefined && admission.bodyBytesMax > 0 ? admission.bodyVerdict(Buffer.alloc(0)) : verdict;
-    const begun = admission.headVerdict();
-    const verdict = begun instanceof Promise ? begun.then(noBody) : noBody(begun);
+    const verdict = admission.bodilessVerdict();
     if (verdict instanceof Promise) void verdict.then(go);
     else go(verdict);
   }

@@ -96,6 +96,13 @@ export class Admission implements GatewayRequest {
     });
   }
 
+  /** Of a request that can have no body: a stage that goes by the body has to see that there is none. */
+  bodilessVerdict(): Verdict | Promise<Verdict> {
+    const noBody = (verdict: Verdict): Verdict | Promise<Verdict> => verdict ?? this.bodyVerdict(Buffer.alloc(0));
+    const begun = this.headVerdict();
+    return begun instanceof Promise ? begun.then(noBody) : noBody(begun);
+  }
+
   bodyVerdict(body: Buffer): Verdict | Promise<Verdict> {
     return this.#from(0, this.#stages.body, (stage) => stage.onBody!(this, body));
   }

@@ -196,7 +196,7 @@ test('names and rules that are not there are refused at deploy, with their place
     ['{any: [partners, users]}', /virga\.yaml:9:\d+: functions\.who\.http\[0\]\.auth\.any\[1\] is \\"users\\"/],
     ['{use: partners, scope: [a]}', /has no key 'scope'; did you mean 'scopes'/],
     ['{use: partners, any: [partners]}', /use and any say two things/],
-    ['{scopes: [a]}', /one of use, any, all, keys, jwt, webhook, authorizer is missing/],
+    ['{scopes: [a]}', /one of use, any, all, certificate, keys, jwt, webhook, authorizer is missing/],
     ['{keys: {from: [body:x]}}', /expected a place in the request: bearer/],
     ['{any: [{all: [{any: [{all: [partners]}]}]}]}', /auth\.any/],
     ['{authorizer: {function: whom}}', /the project has no function of this name; did you mean 'who'/],
