@@ -8,6 +8,9 @@
 // Of two routes with one path, the one that names the method wins over the one for every method, so these do not conflict.
 import { closestWord } from '../lib/closest-word.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
+import { unknownParameter } from '../protocol/policies/redirect.ts';
+import { TARGET_KEYS } from '../protocol/policies/targets.ts';
+import { targetText } from '../protocol/route-target.ts';
 import type { DeployRequest, Route } from '../protocol/settings.ts';
 import type { Problem } from './problems.ts';
 
@@ -22,11 +25,18 @@ export function routeProblems(request: DeployRequest): Problem[] {
     const at = `routes.${index}`;
     const wrong = pathProblem(route.path);
     if (wrong !== undefined) problems.push({ path: `${at}.path`, message: wrong, value: route.path });
-    if (!Object.hasOwn(request.functions, route.function)) {
+    if (route.function !== undefined && !Object.hasOwn(request.functions, route.function)) {
       const meant = closestWord(route.function, functions);
       const remedy = meant === undefined ? `it has ${listed(functions)}` : `did you mean '${meant}'?`;
       problems.push({ path: `${at}.function`, message: `names a function that is not in the request; ${remedy}`, value: route.function });
     }
+    const unknown = route.redirect === undefined ? undefined : unknownParameter(route.redirect.to, route.path);
+    if (unknown !== undefined)
+      problems.push({
+        path: `${at}.redirect.to`,
+        message: `names the parameter '${unknown}', which the path does not have`,
+        value: route.path,
+      });
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
     }
@@ -37,7 +47,7 @@ export function routeProblems(request: DeployRequest): Problem[] {
         const first = request.routes[other]!;
         problems.push({
           path: at,
-          message: `claims the same requests (${method}) as routes.${other}, '${first.path}' of function '${first.function}'`,
+          message: `claims the same requests (${method}) as routes.${other}, '${first.path}' (${targetText(first)})`,
           value: route.path,
         });
         break;
@@ -106,7 +116,8 @@ export function sortedRoutes(routes: readonly Route[]): Route[] {
   const sorted = routes.map((route) => ({
     path: route.path,
     methods: route.methods === null ? null : HTTP_METHODS.filter((method) => route.methods!.includes(method)),
-    function: route.function,
+    ...(route.function === undefined ? {} : { function: route.function }),
+    ...Object.fromEntries(TARGET_KEYS.flatMap((key) => (route[key] === undefined ? [] : [[key, route[key]]]))),
     ...(isEmpty(route.policy) ? {} : { policy: route.policy }),
   }));
   return sorted.sort((a, b) => (routeName(a) < routeName(b) ? -1 : 1));

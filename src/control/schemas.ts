@@ -23,6 +23,7 @@ import {
 } from '../protocol/settings.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
+import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -120,7 +121,11 @@ export const settings = z
 
 const methods = z.array(z.enum(HTTP_METHODS)).min(1).max(HTTP_METHODS.length).nullable();
 export const route = z
-  .strictObject({ path: z.string().max(1_024), methods, function: name, policy: routePolicy.optional() })
+  .strictObject({ path: z.string().max(1_024), methods, function: name.optional(), ...targetShape, policy: routePolicy.optional() })
+  .refine(
+    (one) => (['function', ...TARGET_KEYS] as const).filter((key) => one[key] !== undefined).length === 1,
+    `must have exactly one target: function or ${TARGET_RULE}`,
+  )
   .openapi('Route') satisfies z.ZodType<Route>;
 
 export const deployRequest = z

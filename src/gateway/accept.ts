@@ -157,6 +157,12 @@ export class Gateway {
       this.#conclude(admission, response, verdict);
       return;
     }
+    if (routed.to.local !== undefined) {
+      const answer = admission.answerOf(routed.to.local);
+      if (answer instanceof Promise) void answer.then((later) => this.#conclude(admission, response, later));
+      else this.#conclude(admission, response, answer);
+      return;
+    }
     const { id, requestId, bodyBytesMax } = admission;
     const bytesMax = Math.min(this.#options.requestBytesMax, bodyBytesMax || Infinity);
     if (head.contentLength !== undefined && head.contentLength > bytesMax) {
@@ -253,7 +259,7 @@ export class Gateway {
     if (protocol === undefined || request.method === 'OPTIONS') return false;
     if (protocol.toLowerCase() === 'websocket') return true;
     const routed = this.#route(request, request.headers.host ?? '');
-    return routed.kind === 'found' && takesUpgrades(routed.version.settings.runtime);
+    return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
@@ -338,7 +344,8 @@ function callRequest(
   );
   const method = request.method ?? 'GET';
   return {
-    version: routed.version,
+    // Local targets have been answered by now.
+    version: routed.to.version!,
     meta: {
       kind: 'http',
       id,

@@ -13,6 +13,7 @@ import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import type { Feature } from './stage.ts';
+import { compileLocalTarget } from './targets.ts';
 
 export async function setUp(
   script: GuestScript,
@@ -31,7 +32,8 @@ export async function setUp(
   const version = testVersion({ concurrency: 10, ...options.settings });
   const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
     const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {} };
-    return { route, version, stages: compileStages(options.features ?? [], source) };
+    const local = compileLocalTarget(route);
+    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
   });
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;

@@ -2,11 +2,11 @@
 // Invariant: one query, so one consistent snapshot. Called by server/read-model-feed.ts at start and after a notification.
 import type { DeployedVersion } from '../functions/version.ts';
 import { completeSettings } from '../protocol/settings.ts';
-import type { ProjectState, VersionSettings } from '../protocol/settings.ts';
+import type { ProjectState, Route, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
-import type { RouteSource, Stages } from './stage.ts';
+import type { CompiledTarget, RouteCompiler } from './stage.ts';
 
 interface Row {
   project: string;
@@ -16,11 +16,7 @@ interface Row {
   versions: { function: string; number: number; artifact: string; settings: VersionSettings; createdAt: number }[];
 }
 
-/** `stagesOf` makes what stands between a route and its function. */
-export async function loadProjects(
-  sql: Sql,
-  stagesOf: (source: RouteSource) => Stages | undefined,
-): Promise<{ projects: ServedProject[]; deployment: number }> {
+export async function loadProjects(sql: Sql, compiler: RouteCompiler): Promise<{ projects: ServedProject[]; deployment: number }> {
   const { rows } = await sql.query<Row>(
     `select p.name as project, d.id as deployment, d.state,
             coalesce((select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings,
@@ -31,10 +27,10 @@ export async function loadProjects(
   );
   // A project that was removed takes its deployments along: the highest id ever given out is the sequence's.
   const highest = await sql.query<{ id: string | null }>(`select max(id) as id from deployments`);
-  return { projects: rows.map((row) => compile(row, stagesOf)), deployment: Number(highest.rows[0]?.id ?? 0) };
+  return { projects: rows.map((row) => compile(row, compiler)), deployment: Number(highest.rows[0]?.id ?? 0) };
 }
 
-function compile(row: Row, stagesOf: (source: RouteSource) => Stages | undefined): ServedProject {
+function compile(row: Row, compiler: RouteCompiler): ServedProject {
   const functions = new Map<string, DeployedVersion>();
   for (const v of row.versions) {
     functions.set(v.function, {
@@ -48,11 +44,21 @@ function compile(row: Row, stagesOf: (source: RouteSource) => Stages | undefined
   }
   const { gateway = {} } = row.state;
   const routes = row.state.routes.flatMap((route) => {
-    const version = functions.get(route.function);
+    const to = targetOf(route, functions, compiler);
     const source = { project: row.project, route, policy: { ...gateway.defaults, ...route.policy }, gateway };
-    return version === undefined ? [] : [{ route, version, stages: stagesOf(source) }];
+    return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
   return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(routes) };
+}
+
+/** undefined: nothing that this Virga could serve. */
+function targetOf(route: Route, functions: ReadonlyMap<string, DeployedVersion>, compiler: RouteCompiler): CompiledTarget | undefined {
+  if (route.function === undefined) {
+    const local = compiler.local(route);
+    return local === undefined ? undefined : { local };
+  }
+  const version = functions.get(route.function);
+  return version === undefined ? undefined : { version };
 }
 
 /** A version that need not be current: for direct invocations that name one. */

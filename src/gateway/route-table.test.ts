@@ -6,7 +6,7 @@ import { RouteTable, segmentsOf } from './route-table.ts';
 
 function table(...routes: [string, Route['methods'], string][]): RouteTable {
   return new RouteTable(
-    routes.map(([path, methods, name]) => ({ route: { path, methods, function: name }, version: testVersion({}, name) })),
+    routes.map(([path, methods, name]) => ({ route: { path, methods, function: name }, to: { version: testVersion({}, name) } })),
   );
 }
 
@@ -14,7 +14,7 @@ function match(t: RouteTable, method: string, path: string): string {
   const found = t.match(method, segmentsOf(path));
   switch (found.kind) {
     case 'found':
-      return `${found.version.function} ${JSON.stringify(found.params)}`;
+      return `${found.to.version!.function} ${JSON.stringify(found.params)}`;
     case 'method_not_allowed':
     case 'options':
       return `${found.kind} ${found.allow.join(',')}`;

@@ -1,24 +1,24 @@
 // The routes of one project, compiled into a tree by path segment: matching costs the depth of the path, not the number
 // of routes. Precedence by specificity, segment by segment: a literal, then {name}, then {name+}.
 // Invariant: built once per deployment, never changed afterwards. Built by read-model feed, asked by route.ts.
-import type { DeployedVersion } from '../functions/version.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import type { Route } from '../protocol/settings.ts';
-import type { Stages } from './stage.ts';
+import { NO_STAGES } from './stage.ts';
+import type { CompiledTarget, Stages } from './stage.ts';
 
 interface Leaf {
   route: string;
   /** null: every method. */
   methods: ReadonlySet<string> | null;
-  version: DeployedVersion;
+  to: CompiledTarget;
   stages: Stages | undefined;
   params: string[];
 }
 
 export interface TableRoute {
   route: Route;
-  version: DeployedVersion;
-  /** What stands between it and the function; absent: nothing. */
+  to: CompiledTarget;
+  /** What stands between it and its target; absent: nothing. */
   stages?: Stages | undefined;
 }
 
@@ -30,7 +30,7 @@ interface Node {
 }
 
 export type RouteMatch =
-  | { kind: 'found'; version: DeployedVersion; stages: Stages | undefined; route: string; params: Record<string, string> }
+  | { kind: 'found'; to: CompiledTarget; stages: Stages | undefined; route: string; params: Record<string, string> }
   | { kind: 'method_not_allowed'; allow: string[] }
   | { kind: 'options'; allow: string[] }
   | { kind: 'none' };
@@ -51,7 +51,7 @@ export class RouteTable {
     if (found !== undefined) {
       return {
         kind: 'found',
-        version: found.version,
+        to: found.to,
         stages: found.stages,
         route: found.route,
         params: found.params.length === 0 ? NO_PARAMS : zip(found.params, values),
@@ -71,7 +71,9 @@ export class RouteTable {
     return HTTP_METHODS.filter((name) => allow.has(name));
   }
 
-  #add({ route, version, stages }: TableRoute): void {
+  #add({ route, to, stages: own }: TableRoute): void {
+    // A local target is given the request as the stages see it.
+    const stages = own ?? (to.local === undefined ? undefined : NO_STAGES);
     let node = this.#root;
     const params: string[] = [];
     const methods = route.methods === null ? null : new Set<string>(route.methods);
@@ -86,13 +88,13 @@ export class RouteTable {
       } else {
         params.push(param[1]!);
         if (param[2] === '+') {
-          node.greedy.push({ route: route.path, methods, version, stages, params });
+          node.greedy.push({ route: route.path, methods, to, stages, params });
           return;
         }
         node = node.param ??= newNode();
       }
     }
-    node.leaves.push({ route: route.path, methods, version, stages, params });
+    node.leaves.push({ route: route.path, methods, to, stages, params });
   }
 }
 

@@ -1,18 +1,20 @@
 // From a request's host and target to a version: `<project>.localhost`, or `/@<project>/…` on any host.
 // Invariant: asks only the read model in memory. Called by accept.ts once per request.
-import type { DeployedVersion } from '../functions/version.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { ReadModel } from './read-model.ts';
 import { segmentsOf } from './route-table.ts';
-import type { Stages } from './stage.ts';
+import type { CompiledTarget, Stages } from './stage.ts';
 
 export interface Routed {
   kind: 'found';
-  version: DeployedVersion;
-  /** What stands between the route and its function; undefined: nothing. */
+  project: string;
+  to: CompiledTarget;
+  /** What stands between the route and its target; undefined: nothing. */
   stages: Stages | undefined;
   route: string;
   params: Record<string, string>;
+  /** `/@<project>` where the path named the project, else empty. */
+  prefix: string;
   /** Path and query as the function sees them: without the `/@<project>` prefix. */
   target: string;
 }
@@ -50,9 +52,11 @@ export function route(
     target = absolute[1]!.startsWith('/') ? absolute[1]! : `/${absolute[1]!}`;
   }
   let projectName: string | undefined;
+  let prefix = '';
   if (target.startsWith('/@')) {
     const end = indexOfAny(target, 2);
     projectName = target.slice(2, end);
+    prefix = target.slice(0, end);
     target = target.slice(end);
     if (!target.startsWith('/')) target = `/${target}`;
   } else {
@@ -80,13 +84,13 @@ export function route(
   if (request.method === 'OPTIONS' && request.toCome !== undefined) {
     const asked = project.routes.match(request.toCome, segments);
     if (asked.kind === 'found' && asked.stages?.preflight !== undefined) {
-      return { kind: 'preflight', routed: { ...asked, target }, allow: project.routes.allowed(segments) };
+      return { kind: 'preflight', routed: { ...asked, project: project.name, prefix, target }, allow: project.routes.allowed(segments) };
     }
   }
   const match = project.routes.match(request.method, segments);
   switch (match.kind) {
     case 'found':
-      return { ...match, target };
+      return { ...match, project: project.name, prefix, target };
     case 'options':
       return match;
     case 'method_not_allowed':

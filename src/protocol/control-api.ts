@@ -64,7 +64,7 @@ export interface FunctionItem {
   artifact: string;
   /** When this version was made. */
   createdAt: string;
-  routes: Omit<Route, 'function'>[];
+  routes: Pick<Route, 'path' | 'methods'>[];
 }
 
 export interface VersionItem {

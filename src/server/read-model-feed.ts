@@ -6,6 +6,8 @@ import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import type { RouteCompiler } from '../gateway/stage.ts';
+import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -22,6 +24,10 @@ const RECONNECT_MS = 200;
 export class ReadModelFeed {
   readonly #options: FeedOptions;
   readonly #features = gatewayFeatures();
+  readonly #compiler: RouteCompiler = {
+    stages: (source) => compileStages(this.#features, source),
+    local: compileLocalTarget,
+  };
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -64,7 +70,7 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(this.#features, source));
+    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
     model.replaceAll(projects, deployment);
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }

@@ -7,6 +7,8 @@ import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
+import { unknownParameter } from '../../protocol/policies/redirect.ts';
+import { TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
@@ -121,8 +123,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   }
   const defaults = mapping(root.defaults);
   problems.push(...layersProblems(defaults['layers'], ['defaults', 'layers'], { document, folder }));
-  const seen = new Map<string, { path: Path; owner: string }>();
-  let routes = 0;
+  const routes: (PlacedRoute & { owner: string })[] = [];
   for (const name of names.slice(0, FUNCTIONS_MAX)) {
     const fn = mapping(functions[name]);
     const at: Path = ['functions', name];
@@ -140,26 +141,40 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     problems.push(
       ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
     );
-    for (const { path, route } of routesOf(fn['http'], [...at, 'http'])) {
-      if (++routes > ROUTES_MAX) break;
-      // GET takes HEAD too; a route for every method yields to one that names the method.
-      for (const method of new Set(route.methods?.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])) ?? ['*'])) {
-        const key = `${method} ${shapeOf(route.path)}`;
-        const first = seen.get(key);
-        if (first === undefined) seen.set(key, { path, owner: name });
-        else {
-          const place = document.placeOfValue(first.path);
-          const text = routeText({ path: route.path, methods: method === '*' ? null : route.methods });
-          problems.push({
-            ...document.placeOfValue(path),
-            message: `the route ${text} is already taken by '${first.owner}' in line ${place.line}`,
-          });
-          break;
-        }
+    routes.push(...routesOf(fn['http'], [...at, 'http']).map((one) => ({ ...one, owner: `'${name}'` })));
+  }
+  routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
+  problems.push(...routeProblems(routes, document));
+  return problems;
+}
+
+function routeProblems(routes: readonly (PlacedRoute & { owner: string })[], document: ManifestDocument): Problem[] {
+  if (routes.length > ROUTES_MAX) return [{ ...document.placeOfKey(['functions']), message: `there are more than ${ROUTES_MAX} routes` }];
+  const problems: Problem[] = [];
+  const seen = new Map<string, { path: Path; owner: string }>();
+  for (const { path, route, owner } of routes) {
+    const to = (route.redirect as { to?: unknown } | undefined)?.to;
+    const unknown = typeof to === 'string' ? unknownParameter(to, route.path) : undefined;
+    if (unknown !== undefined) {
+      const place = document.placeOfValue([...path.slice(0, -1), 'redirect', 'to']);
+      problems.push({ ...place, message: `'{${unknown}}' is no parameter of the path ${route.path}` });
+    }
+    // GET takes HEAD too; a route for every method yields to one that names the method.
+    for (const method of new Set(route.methods?.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])) ?? ['*'])) {
+      const key = `${method} ${shapeOf(route.path)}`;
+      const first = seen.get(key);
+      if (first === undefined) seen.set(key, { path, owner });
+      else {
+        const place = document.placeOfValue(first.path);
+        const text = routeText({ path: route.path, methods: method === '*' ? null : route.methods });
+        problems.push({
+          ...document.placeOfValue(path),
+          message: `the route ${text} is already taken by ${first.owner} in line ${place.line}`,
+        });
+        break;
       }
     }
   }
-  if (routes > ROUTES_MAX) problems.push({ ...document.placeOfKey(['functions']), message: `there are more than ${ROUTES_MAX} routes` });
   return problems;
 }
 
@@ -197,8 +212,13 @@ function instancesProblems(
   ];
 }
 
-/** The routes of a function that are sound by themselves, each with its place. */
-function routesOf(http: unknown, path: Path): { path: Path; route: Omit<Route, 'function'> }[] {
+interface PlacedRoute {
+  path: Path;
+  route: Omit<Route, 'function'>;
+}
+
+/** The routes of a function, or of the gateway, that are sound by themselves, each with its place. */
+function routesOf(http: unknown, path: Path): PlacedRoute[] {
   const list = Array.isArray(http) ? http.map((item: unknown, index) => ({ item, path: [...path, index] })) : [{ item: http, path }];
   return list.flatMap(({ item, path: at }) => {
     if (typeof item === 'string') {
@@ -208,14 +228,19 @@ function routesOf(http: unknown, path: Path): { path: Path; route: Omit<Route, '
     const { path: text, methods, ...rest } = mapping(item);
     if (typeof text !== 'string') return [];
     const sound = Array.isArray(methods) && methods.every((method) => typeof method === 'string');
-    return [{ path: [...at, 'path'], route: { path: text, methods: sound ? (methods as Route['methods']) : null, ...policyIn(rest) } }];
+    const route = { path: text, methods: sound ? (methods as Route['methods']) : null, ...picked(rest, TARGET_KEYS), ...policyIn(rest) };
+    return [{ path: [...at, 'path'], route }];
   });
 }
 
 /** Sound, since the schema has been over it when it matters. */
 function policyIn(item: Record<string, unknown>): { policy?: RoutePolicy } {
-  const entries = Object.entries(item).filter(([key]) => (POLICY_KEYS as string[]).includes(key));
-  return entries.length === 0 ? {} : { policy: Object.fromEntries(entries) };
+  const policy = picked(item, POLICY_KEYS);
+  return Object.keys(policy).length === 0 ? {} : { policy };
+}
+
+function picked(item: Record<string, unknown>, keys: readonly string[]): Record<string, never> {
+  return Object.fromEntries(Object.entries(item).filter(([key]) => keys.includes(key))) as Record<string, never>;
 }
 
 function normalise(input: ManifestInput, at: { file: string; folder: string; document: ManifestDocument }): Manifest {
@@ -249,10 +274,13 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
     };
   });
   if (problems.length > 0) throw invalid(at.file, at.document, problems);
-  const routes = Object.entries(input.functions).flatMap(([name, fn]) =>
+  const routes: Route[] = Object.entries(input.functions).flatMap(([name, fn]) =>
     routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })),
   );
-  return { project: input.project, file: at.file, folder: at.folder, functions, routes, gateway: input.gateway };
+  const { routes: others, ...gateway } = input.gateway ?? {};
+  routes.push(...routesOf(others ?? [], []).map(({ route }) => route));
+  const said = Object.keys(gateway).length > 0;
+  return { project: input.project, file: at.file, folder: at.folder, functions, routes, gateway: said ? gateway : undefined };
 }
 
 function plainPath(path: string): string {

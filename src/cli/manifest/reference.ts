@@ -2,6 +2,7 @@
 // `virga reference manifest` prints it; a test holds the file to it.
 import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
 import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
+import { TARGET_EXAMPLES, TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
 import { durationText, sizeText } from '../../lib/units.ts';
@@ -77,6 +78,9 @@ export function manifestReference(): string {
     '## The gateway\n',
     'What holds for the whole project:\n',
     keys(root.properties!['gateway']!),
+    '## A route without a function\n',
+    'In `gateway.routes`: what a route of a function has, and one target:\n',
+    ...targets(root.properties!['gateway']!.properties!['routes']!.items!),
     BUILDS,
   ].join('\n');
 }
@@ -87,6 +91,14 @@ function policies(route: Schema): string[] {
     const rules = objectOf(route.properties![name]!);
     return rules === undefined ? [] : [`## \`${name}\` of a route\n`, `${POLICY_EXAMPLES[name]}\n`, keys(rules)];
   });
+}
+
+function targets(route: Schema): string[] {
+  const own = Object.fromEntries(TARGET_KEYS.map((name) => [name, route.properties![name]!]));
+  return [
+    keys({ properties: own }),
+    ...TARGET_KEYS.flatMap((name) => [`## \`${name}\` of a route\n`, `${TARGET_EXAMPLES[name]}\n`, keys(objectOf(own[name]!)!)]),
+  ];
 }
 
 function objectOf(schema: Schema): Schema | undefined {

@@ -6,6 +6,7 @@ import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protoco
 import { FORMS, FUNCTION_RUNTIMES, HTTP_EVENTS, ISOLATIONS, NAME_PATTERN, NAME_RULE, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { HTTP_METHODS } from '../../protocol/http-methods.ts';
 import { gatewaySection, policyShape } from '../../protocol/policies/policy.ts';
+import { TARGET_KEYS, TARGET_RULE, targetShape } from '../../protocol/policies/targets.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from '../../lib/units.ts';
@@ -67,20 +68,38 @@ const shortRoute = z
   .describe('A route in short: a path, or methods and a path, e.g. `GET /notes/{id}`, `GET,PUT /notes/{id}`, `/`.');
 
 const methodsError = `a list of methods out of ${HTTP_METHODS.join(', ')}`;
+const routeShape = {
+  path,
+  methods: z
+    .array(z.enum(HTTP_METHODS, { error: `a method: ${HTTP_METHODS.join(', ')}` }), { error: methodsError })
+    .min(1, { error: methodsError })
+    .optional()
+    .describe('Methods that the route takes; without it, all. GET answers HEAD too.'),
+  ...policyShape,
+};
 const route = z
-  .strictObject(
-    {
-      path,
-      methods: z
-        .array(z.enum(HTTP_METHODS, { error: `a method: ${HTTP_METHODS.join(', ')}` }), { error: methodsError })
-        .min(1, { error: methodsError })
-        .optional()
-        .describe('Methods that the route takes; without it, all. GET answers HEAD too.'),
-      ...policyShape,
-    },
-    { error: 'a route: a path, "METHOD /path", or {path, methods}' },
-  )
+  .strictObject(routeShape, { error: 'a route: a path, "METHOD /path", or {path, methods}' })
   .describe('A route: requests with this path (and one of these methods) call the function.');
+
+const localRoute = z
+  .strictObject({ ...routeShape, ...targetShape }, { error: `a route with ${TARGET_RULE}` })
+  .superRefine((value, context) => {
+    const targets = TARGET_KEYS.filter((key) => value[key] !== undefined);
+    if (targets.length === 1) return;
+    const message = targets.length === 0 ? `it leads nowhere; give it ${TARGET_RULE}` : `it leads to ${targets.join(' and ')}; one of them`;
+    context.addIssue({ code: 'custom', message, params: { rule: true } });
+  })
+  .describe('A route that is answered without a function.');
+
+const gateway = gatewaySection
+  .extend({
+    routes: z
+      .array(localRoute, { error: 'a list of routes' })
+      .max(ROUTES_MAX, { error: `at most ${ROUTES_MAX} routes` })
+      .optional()
+      .describe('Routes that lead to something else than a function.'),
+  })
+  .describe(gatewaySection.description!);
 
 const oneRoute = z.union([shortRoute, route], { error: 'a route: a path, "METHOD /path", or {path, methods}' });
 
@@ -281,7 +300,7 @@ export const manifestSchema = z
       $schema: z.string().optional().describe('Where editors find the JSON Schema of this file.'),
       project: name.describe(`Name of the project: ${NAME_RULE}. It is served at http://<project>.localhost:8080/.`),
       defaults: defaultsSchema.optional(),
-      gateway: gatewaySection.optional(),
+      gateway: gateway.optional(),
       functions: z
         .record(name, functionSchema, { error: 'the functions by name' })
         .describe(`The functions of the project by name: ${NAME_RULE}.`),
