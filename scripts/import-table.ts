@@ -29,7 +29,7 @@ const ADAPTERS = [
 ];
 
 export const ROOMS: Room[] = [
-  { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
+  { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner', 're2js'] },
   { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
   // What may stand in virga.yaml for the gateway: one schema for the manifest, the control API and, as types, the edge.
   { name: 'policies', files: ['src/protocol/policies/**'], may: ['lib', 'protocol', 'frames'], npm: ['zod'] },

@@ -21,12 +21,17 @@ export interface Config {
   egressPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
+  /** Which routes' answers are held to their `response` schemas: those that ask for it, or all that have some. */
+  checkedResponses: 'asked' | 'all';
   limits: Limits;
 }
 
 export interface Limits {
   /** Request bodies at the edge, bytes. */
   requestBytesMax: number;
+  /** Body that is held in memory to be checked against a schema, bytes; and the steps of one check. */
+  validatedBytesMax: number;
+  validationStepsMax: number;
   /** Payload and result of a direct invocation, bytes. */
   invokeBytesMax: number;
   /** One artifact as uploaded, bytes. */

@@ -61,6 +61,7 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     log: read(table.log),
     egressPrivate: read(table.egressPrivate),
     egressResolvers: read(table.egressResolvers),
+    checkedResponses: read(table.checkedResponses),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),
     ociRuntime: read(table.ociRuntime),

@@ -128,6 +128,12 @@ export const NODE_SETTINGS: NodeSettings = {
     defaultText: 'those of /etc/resolv.conf',
     parse: resolvers,
   },
+  checkedResponses: {
+    variable: 'VIRGA_CHECKED_RESPONSES',
+    meaning: "Which routes' answers are held to their `response` schemas: `asked`, those with `validateResponses`, or `all` that have some, as `virga dev` does.",
+    default: () => 'asked',
+    parse: oneOf('asked', 'all'),
+  },
   log: {
     variable: 'VIRGA_LOG',
     flag: 'log',
@@ -140,6 +146,18 @@ export const NODE_SETTINGS: NodeSettings = {
 
 export const LIMIT_SETTINGS: LimitSettings = {
   requestBytesMax: limit('REQUEST_BYTES', GIB, { unit: 'bytes', min: KIB, max: 1024 * GIB }, 'Body of one request to a function.'),
+  validatedBytesMax: limit(
+    'VALIDATED_BYTES',
+    8 * MIB,
+    { unit: 'bytes', min: KIB, max: GIB },
+    'Body that is held in memory to be checked against the schema of its route, whatever the route allows.',
+  ),
+  validationStepsMax: limit(
+    'VALIDATION_STEPS',
+    1_000_000,
+    { unit: 'steps', min: 1_000, max: 1_000_000_000 },
+    'Work of one check against a schema, some 20 to 80 ms of the edge at most by default; a request that takes more is refused.',
+  ),
   // The payload and the result are held in memory, so this one stays small.
   invokeBytesMax: limit(
     'INVOKE_BYTES',

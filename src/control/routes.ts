@@ -9,6 +9,7 @@
 import { closestWord } from '../lib/closest-word.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import { unknownParameter } from '../protocol/policies/redirect.ts';
+import { strangeParameter } from '../protocol/policies/validate.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
 import { targetText } from '../protocol/route-target.ts';
 import type { DeployRequest, Route } from '../protocol/settings.ts';
@@ -37,6 +38,9 @@ export function routeProblems(request: DeployRequest): Problem[] {
         message: `names the parameter '${unknown}', which the path does not have`,
         value: route.path,
       });
+    const strange = strangeParameter(route.policy?.validate, route.path);
+    if (strange !== undefined)
+      problems.push({ path: `${at}.policy.validate.params`, message: `names '${strange}', which is no parameter of the path`, value: route.path });
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
     }

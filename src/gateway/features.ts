@@ -2,9 +2,16 @@
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
 import { CorsFeature } from './cors/cors.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import { ValidateFeature } from './validate/validate.ts';
+import type { ValidateOptions } from './validate/validate.ts';
 
-export function gatewayFeatures(): Feature[] {
-  return [new CorsFeature()];
+/** What features need of the edge that they run in. */
+export interface GatewayServices {
+  validate: ValidateOptions;
+}
+
+export function gatewayFeatures({ validate }: GatewayServices): Feature[] {
+  return [new CorsFeature(), new ValidateFeature(validate)];
 }
 
 /** The stages of a route; undefined: it has none. */

@@ -9,12 +9,14 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import type { GatewayServices } from '../gateway/features.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
+import type { PlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
 import type { RunningRole } from './role.ts';
 
@@ -25,7 +27,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
   const connection = connectionOf(config);
-  const feed = new ReadModelFeed({ connection, model, engine, log });
+  const feed = new ReadModelFeed({ connection, model, engine, log, services: servicesOf(config, log) });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
   const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
@@ -68,6 +70,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       await lookups.end();
     },
   };
+}
+
+function servicesOf({ checkedResponses, limits }: Config, log: PlatformLog): GatewayServices {
+  const { validatedBytesMax, validationStepsMax } = limits;
+  return { validate: { checkResponses: checkedResponses === 'all', bodyBytesMax: validatedBytesMax, stepsMax: validationStepsMax, log } };
 }
 
 async function listening(server: Server, listen: () => void): Promise<void> {

@@ -6,7 +6,8 @@ import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
-import type { RouteCompiler } from '../gateway/stage.ts';
+import type { GatewayServices } from '../gateway/features.ts';
+import type { Feature, RouteCompiler } from '../gateway/stage.ts';
 import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
@@ -16,6 +17,7 @@ export interface FeedOptions {
   model: ReadModel;
   engine: Engine;
   log: PlatformLog;
+  services: GatewayServices;
 }
 
 const CHANNEL = 'virga_deployments';
@@ -23,7 +25,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features = gatewayFeatures();
+  readonly #features: Feature[];
   readonly #compiler: RouteCompiler = {
     stages: (source) => compileStages(this.#features, source),
     local: compileLocalTarget,
@@ -35,6 +37,7 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.#features = gatewayFeatures(options.services);
   }
 
   /** Resolves when the model has been read once. */

@@ -8,16 +8,19 @@ import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
 import { unknownParameter } from '../../protocol/policies/redirect.ts';
+import { strangeParameter } from '../../protocol/policies/validate.ts';
 import { TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
+import { ProjectDocuments } from './project-documents.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
+import { followReferences } from './validate-references.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
@@ -77,8 +80,12 @@ export function parseManifest(text: string, file: string): Manifest {
     ]);
   }
   if (root === null || root === undefined) root = {};
+  const documents = new ProjectDocuments(folder);
+  const problems = followReferences(root, { document, documents });
+  // A reference that leads nowhere would be told again by the check of the schema that has it.
+  if (problems.length > 0) throw invalid(file, document, problems);
   const parsed = manifestSchema.safeParse(root);
-  const problems = parsed.success ? [] : problemsOfIssues(parsed.error.issues, document, root);
+  if (!parsed.success) problems.push(...problemsOfIssues(parsed.error.issues, document, root));
   // The checks across keys look at whatever is sound, so that they report together with the rest.
   problems.push(...crossProblems(root as Partial<ManifestInput>, document, folder));
   if (problems.length > 0 || !parsed.success) throw invalid(file, document, problems);
@@ -158,6 +165,11 @@ function routeProblems(routes: readonly (PlacedRoute & { owner: string })[], doc
     if (unknown !== undefined) {
       const place = document.placeOfValue([...path.slice(0, -1), 'redirect', 'to']);
       problems.push({ ...place, message: `'{${unknown}}' is no parameter of the path ${route.path}` });
+    }
+    const strange = strangeParameter(route.policy?.validate, route.path);
+    if (strange !== undefined) {
+      const at = [...path.slice(0, -1), 'validate', 'params', strange];
+      problems.push({ ...document.placeOfKey(at), message: `${pathText(at)}: '{${strange}}' is no parameter of the path ${route.path}` });
     }
     // GET takes HEAD too; a route for every method yields to one that names the method.
     for (const method of new Set(route.methods?.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])) ?? ['*'])) {

@@ -1,7 +1,8 @@
 // A JSON Schema (2020-12) as functions that check values. Made of closures, not of generated code, since schemas are of tenants: there is
 // nothing to inject into, compiling costs microseconds for each keyword, and every step is counted, so that no pair of schema and value
-// holds the process up. ajv (generated code) checks 2 to 4 times faster, but takes 1 to 30 ms to compile in the process that serves
-// everybody, and its work on `allOf` of `allOf` or `uniqueItems` has no bound. Invariant: the schema has passed check.ts.
+// holds the process up. ajv (generated code) checks an order of five items in 0.2 µs where this takes 4 (JSON.parse: 1), but
+// takes 8 ms to compile its schema where this takes 0.02, in the process that serves everybody, and its work on `allOf` of `allOf` or
+// on `uniqueItems` has no bound. Invariant: the schema has passed check.ts.
 import { arrayChecks } from './arrays.ts';
 import { objectChecks } from './objects.ts';
 import { combinationChecks } from './combinations.ts';

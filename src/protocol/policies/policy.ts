@@ -3,9 +3,12 @@
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
 import { cors, corsExample } from './cors.ts';
+import { openapi } from './openapi.ts';
+import { validate, validateExample } from './validate.ts';
 
 const features = {
   cors: cors.optional(),
+  validate: validate.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -13,6 +16,7 @@ export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 /** For the reference: what each looks like, in Markdown. */
 export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
   cors: corsExample,
+  validate: validateExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -25,6 +29,7 @@ export const gatewaySection = z
   .strictObject(
     {
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      openapi: openapi.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )
