@@ -22,6 +22,12 @@ export function routeProblems(request: DeployRequest): Problem[] {
   const problems: Problem[] = [];
   const functions = Object.keys(request.functions);
   const claimed = new Map<string, number>();
+  for (const key of ['serve', 'docs'] as const) {
+    const path = request.gateway?.openapi?.[key];
+    if (path === undefined) continue;
+    const taken = request.routes.find((route) => shapeOf(route.path) === shapeOf(path) && claimsOf(route).has('GET'));
+    if (taken !== undefined) problems.push({ path: `gateway.openapi.${key}`, message: `is the path of a route to ${targetText(taken)}`, value: path });
+  }
   request.routes.forEach((route, index) => {
     const at = `routes.${index}`;
     const wrong = pathProblem(route.path);

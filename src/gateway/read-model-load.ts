@@ -6,6 +6,7 @@ import type { ProjectState, Route, VersionSettings } from '../protocol/settings.
 import type { Sql } from '../store/records/records.ts';
 import type { ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
+import type { TableRoute } from './route-table.ts';
 import type { CompiledTarget, RouteCompiler } from './stage.ts';
 
 interface Row {
@@ -43,12 +44,18 @@ function compile(row: Row, compiler: RouteCompiler): ServedProject {
     });
   }
   const { gateway = {} } = row.state;
-  const routes = row.state.routes.flatMap((route) => {
+  const routes = row.state.routes.flatMap((route): TableRoute[] => {
     const to = targetOf(route, functions, compiler);
     const source = { project: row.project, route, policy: { ...gateway.defaults, ...route.policy }, gateway };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
-  return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(routes) };
+  const deployment = Number(row.deployment);
+  for (const { route, local } of compiler.own({ project: row.project, deployment, routes: row.state.routes, gateway })) {
+    // What the project says of all its routes holds for them, but not what it asks of requests to its functions.
+    const { validate: _, ...policy } = gateway.defaults ?? {};
+    routes.push({ route, to: { local }, stages: compiler.stages({ project: row.project, route, policy, gateway }) });
+  }
+  return { name: row.project, deployment, functions, routes: new RouteTable(routes) };
 }
 
 /** undefined: nothing that this Virga could serve. */

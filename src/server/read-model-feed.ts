@@ -8,7 +8,7 @@ import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
 import type { GatewayServices } from '../gateway/features.ts';
 import type { Feature, RouteCompiler } from '../gateway/stage.ts';
-import { compileLocalTarget } from '../gateway/targets.ts';
+import { compileLocalTarget, ownRoutes } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
 
@@ -29,6 +29,7 @@ export class ReadModelFeed {
   readonly #compiler: RouteCompiler = {
     stages: (source) => compileStages(this.#features, source),
     local: compileLocalTarget,
+    own: ownRoutes,
   };
   #client: pg.Client | undefined;
   #closed = false;

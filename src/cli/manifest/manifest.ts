@@ -15,6 +15,7 @@ import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
+import { documentRoutes } from './openapi-routes.ts';
 import { ProjectDocuments } from './project-documents.ts';
 import { parseShortRoute, routeText, shapeOf } from './routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
@@ -88,8 +89,12 @@ export function parseManifest(text: string, file: string): Manifest {
   if (!parsed.success) problems.push(...problemsOfIssues(parsed.error.issues, document, root));
   // The checks across keys look at whatever is sound, so that they report together with the rest.
   problems.push(...crossProblems(root as Partial<ManifestInput>, document, folder));
+  const written = Object.values(mapping(mapping(root)['functions'])).flatMap((fn) => routesOf(mapping(fn)['http'], []).map(({ route }) => route));
+  const described = documentRoutes({ root, document, documents, written });
+  problems.push(...described.problems);
   if (problems.length > 0 || !parsed.success) throw invalid(file, document, problems);
-  return normalise(parsed.data, { file, folder, document });
+  const manifest = normalise(parsed.data, { file, folder, document });
+  return { ...manifest, routes: [...manifest.routes, ...described.routes] };
 }
 
 export function manifestFile(path: string): string {
@@ -151,6 +156,10 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     routes.push(...routesOf(fn['http'], [...at, 'http']).map((one) => ({ ...one, owner: `'${name}'` })));
   }
   routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
+  const openapi = mapping(mapping(root.gateway)['openapi']);
+  for (const key of ['serve', 'docs'])
+    if (typeof openapi[key] === 'string')
+      routes.push({ path: ['gateway', 'openapi', key], route: { path: openapi[key], methods: ['GET'] }, owner: 'another' });
   problems.push(...routeProblems(routes, document));
   return problems;
 }

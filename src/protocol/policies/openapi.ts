@@ -33,4 +33,35 @@ export const openapi = z
   })
   .describe('The OpenAPI document of the project: served, and read.');
 
+const names = z.string({ error: 'a name' }).regex(/^[A-Za-z0-9_.~-]{1,100}$/, { error: 'letters, digits and _ . ~ -, at most 100' });
+
+const words = z.strictObject(
+  {
+    summary: text(300).optional().describe('What the operation does, in a line.'),
+    description: text(5_000).optional().describe('The same at length, in Markdown.'),
+    operationId: names.optional().describe('Name of the operation, for generated clients. Without it the name of the function, with method and path where it has several routes.'),
+    tags: z.array(text(100), { error: 'a list of tags' }).max(20).optional().describe('Groups that the operation stands in. Without it the name of the function.'),
+    deprecated: z.boolean({ error: 'true or false' }).optional().describe('Whether clients should stop using it.'),
+  },
+  { error: 'words such as {summary: Adds a note}' },
+);
+
+export const operation = z
+  .union([z.literal(false), words], { error: 'words such as {summary: Adds a note}, or false' })
+  .describe('What the OpenAPI document of the project says of the route; `false`: nothing.');
+
+export type OperationRules = z.infer<typeof words>;
+
+export const operationExample = `The document of the project is served, with a page to try calls on, and says of a route what it is for:
+
+    gateway:
+      openapi: {serve: /openapi.json, docs: /docs, title: Notes, version: "1.0"}
+    functions:
+      notes:
+        source: notes.ts
+        http:
+          - path: /notes
+            methods: [POST]
+            openapi: {summary: Adds a note, tags: [notes]}`;
+
 export type OpenApiRules = z.infer<typeof openapi>;

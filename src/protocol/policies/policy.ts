@@ -3,12 +3,13 @@
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
 import { cors, corsExample } from './cors.ts';
-import { openapi } from './openapi.ts';
+import { openapi, operation, operationExample } from './openapi.ts';
 import { validate, validateExample } from './validate.ts';
 
 const features = {
   cors: cors.optional(),
   validate: validate.optional(),
+  openapi: operation.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -17,6 +18,7 @@ export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
   cors: corsExample,
   validate: validateExample,
+  openapi: operationExample,
 };
 
 /** Keys of a route beside its path and methods. */
