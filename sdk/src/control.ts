@@ -7,6 +7,7 @@ import type {
   ArtifactAnswer,
   DeployAnswer,
   DeploymentItem,
+  DomainItem,
   FunctionItem,
   InvocationDetail,
   InvokeAnswer,
@@ -14,6 +15,7 @@ import type {
   Page,
   ProjectDetail,
   ProjectItem,
+  UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
@@ -29,6 +31,7 @@ export type {
   Change,
   DeployAnswer,
   DeploymentItem,
+  DomainItem,
   FunctionItem,
   InvocationDetail,
   InvokeAnswer,
@@ -37,6 +40,7 @@ export type {
   Page,
   ProjectDetail,
   ProjectItem,
+  UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
@@ -70,6 +74,12 @@ export interface InvocationFilter {
   since?: string | undefined;
   /** `ok`, `failed` (everything else) or a code of the error table. */
   outcome?: Outcome | 'failed' | undefined;
+}
+
+export interface UsageFilter {
+  /** Id of an API key, or a whole subject such as `ip:203.0.113.7`. */
+  key?: string | undefined;
+  plan?: string | undefined;
 }
 
 export interface LogFilter {
@@ -191,6 +201,16 @@ export class VirgaControl {
     return this.#list(pathOf(project, 'functions'), {}, options);
   }
 
+  /** By name. */
+  async domains(project: string, options: CallOptions = {}): Promise<DomainItem[]> {
+    return (await this.#get<{ items: DomainItem[] }>(pathOf(project, 'domains'), options)).items;
+  }
+
+  /** Looks for the proof of a domain. Rejects with `domain_not_proven` while there is none. */
+  verifyDomain(project: string, domain: string, options: CallOptions = {}): Promise<DomainItem> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'domains', domain, 'verify'), json: {}, signal: options.signal });
+  }
+
   /** Newest first. */
   versions(project: string, fn: string, options: CallOptions = {}): Listing<VersionItem> {
     return this.#list(pathOf(project, 'functions', fn, 'versions'), {}, options);
@@ -220,6 +240,11 @@ export class VirgaControl {
 
   invocation(project: string, id: string, options: CallOptions = {}): Promise<InvocationDetail> {
     return this.#get(pathOf(project, 'invocations', id), options);
+  }
+
+  /** What principals have used of their plans in this day or month. */
+  usage(project: string, filter: UsageFilter = {}, options: CallOptions = {}): Listing<UsageItem> {
+    return this.#list(pathOf(project, 'usage'), { key: filter.key, plan: filter.plan }, options);
   }
 
   /** Oldest first. */

@@ -2,7 +2,7 @@
 // rollback and dev.
 import type { Change, DeployAnswer } from '../../sdk/src/control.ts';
 import type { Route } from '../protocol/settings.ts';
-import { targetText } from '../protocol/route-target.ts';
+import { conditionsText, targetText } from '../protocol/route-text.ts';
 import { table } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
 
@@ -37,7 +37,7 @@ export function urlsText(url: string, routes: readonly Route[]): string {
   const rows = routes.map((route) => [
     `  ${route.methods === null ? 'ANY' : route.methods.join(',')}`,
     `${url.replace(/\/$/, '')}${route.path}`,
-    route.function ?? targetText(route),
+    [route.function ?? targetText(route), conditionsText(route.conditions)].filter((text) => text !== '').join(' if '),
   ]);
   return table([], rows);
 }

@@ -23,6 +23,10 @@ export interface Config {
   egressResolvers: string[] | null;
   /** Which routes' answers are held to their `response` schemas: those that ask for it, or all that have some. */
   checkedResponses: 'asked' | 'all';
+  /** Suffixes of domains that projects are served at without a proof of ownership. */
+  domainsTrusted: string[];
+  /** Asked for the proofs of domains; null: those of /etc/resolv.conf. */
+  domainResolvers: string[] | null;
   limits: Limits;
 }
 
@@ -55,6 +59,10 @@ export interface Limits {
   projectQueueCallsMax: number;
   projectQueueBytesMax: number;
   functionQueueBytesMax: number;
+  /** Requests a second of one client address at the edge; 0: as many as come. */
+  clientRequestsPerSMax: number;
+  /** Token buckets, and counters of usage plans, that the edge keeps in memory. */
+  throttleBucketsMax: number;
   /** Calls of one project that run at the same time; more wait. */
   projectConcurrencyMax: number;
   /** A sandbox that has not said hello, or code that has not loaded, after this many ms is given up. */

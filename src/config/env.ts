@@ -62,6 +62,8 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     egressPrivate: read(table.egressPrivate),
     egressResolvers: read(table.egressResolvers),
     checkedResponses: read(table.checkedResponses),
+    domainsTrusted: read(table.domainsTrusted),
+    domainResolvers: read(table.domainResolvers),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),
     ociRuntime: read(table.ociRuntime),

@@ -5,7 +5,7 @@ import { egressText } from '../protocol/egress.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
-import { targetText } from '../protocol/route-target.ts';
+import { targetText } from '../protocol/route-text.ts';
 import { canonicalJson } from './fingerprint.ts';
 import { routeName } from './routes.ts';
 

@@ -5,13 +5,14 @@
 //   /notes/{id}       one segment
 //   /files/{path+}    the rest of the path, at least one segment; only at the end
 //
-// Of two routes with one path, the one that names the method wins over the one for every method, so these do not conflict.
+// Of two routes with one path the one with more conditions wins, then the one that names the method, so these do not conflict.
 import { closestWord } from '../lib/closest-word.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
+import { ROUTES_OF_PATH_MAX } from '../protocol/policies/conditions.ts';
 import { unknownParameter } from '../protocol/policies/redirect.ts';
 import { strangeParameter } from '../protocol/policies/validate.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
-import { targetText } from '../protocol/route-target.ts';
+import { conditionsText, targetText } from '../protocol/route-text.ts';
 import type { DeployRequest, Route } from '../protocol/settings.ts';
 import type { Problem } from './problems.ts';
 
@@ -28,6 +29,7 @@ export function routeProblems(request: DeployRequest): Problem[] {
     const taken = request.routes.find((route) => shapeOf(route.path) === shapeOf(path) && claimsOf(route).has('GET'));
     if (taken !== undefined) problems.push({ path: `gateway.openapi.${key}`, message: `is the path of a route to ${targetText(taken)}`, value: path });
   }
+  const ofPaths = new Map<string, number>();
   request.routes.forEach((route, index) => {
     const at = `routes.${index}`;
     const wrong = pathProblem(route.path);
@@ -37,21 +39,31 @@ export function routeProblems(request: DeployRequest): Problem[] {
       const remedy = meant === undefined ? `it has ${listed(functions)}` : `did you mean '${meant}'?`;
       problems.push({ path: `${at}.function`, message: `names a function that is not in the request; ${remedy}`, value: route.function });
     }
-    const unknown = route.redirect === undefined ? undefined : unknownParameter(route.redirect.to, route.path);
-    if (unknown !== undefined)
-      problems.push({
-        path: `${at}.redirect.to`,
-        message: `names the parameter '${unknown}', which the path does not have`,
-        value: route.path,
-      });
+    for (const [key, text] of [
+      ['redirect.to', route.redirect?.to],
+      ['policy.rewrite.path', route.policy?.rewrite?.path],
+    ] as const) {
+      const unknown = text === undefined ? undefined : unknownParameter(text, route.path);
+      if (unknown !== undefined)
+        problems.push({
+          path: `${at}.${key}`,
+          message: `names the parameter '${unknown}', which the path does not have`,
+          value: route.path,
+        });
+    }
     const strange = strangeParameter(route.policy?.validate, route.path);
     if (strange !== undefined)
       problems.push({ path: `${at}.policy.validate.params`, message: `names '${strange}', which is no parameter of the path`, value: route.path });
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
     }
+    const shape = shapeOf(route.path);
+    const ofPath = (ofPaths.get(shape) ?? 0) + 1;
+    ofPaths.set(shape, ofPath);
+    if (ofPath === ROUTES_OF_PATH_MAX + 1)
+      problems.push({ path: at, message: `is one of more than ${ROUTES_OF_PATH_MAX} routes of one path`, value: route.path });
     for (const method of claimsOf(route)) {
-      const claim = `${method} ${shapeOf(route.path)}`;
+      const claim = `${method} ${shape} ${conditionsText(route.conditions)}`;
       const other = claimed.get(claim);
       if (other !== undefined && other !== index) {
         const first = request.routes[other]!;
@@ -123,23 +135,26 @@ function decoded(segment: string): string | undefined {
 
 /** Routes in one order, their methods too, so that the order of the manifest changes nothing. */
 export function sortedRoutes(routes: readonly Route[]): Route[] {
-  const sorted = routes.map((route) => ({
+  const sorted = routes.map((route): Route => ({
     path: route.path,
     methods: route.methods === null ? null : HTTP_METHODS.filter((method) => route.methods!.includes(method)),
     ...(route.function === undefined ? {} : { function: route.function }),
     ...Object.fromEntries(TARGET_KEYS.flatMap((key) => (route[key] === undefined ? [] : [[key, route[key]]]))),
+    ...(isEmpty(route.conditions) ? {} : { conditions: route.conditions }),
     ...(isEmpty(route.policy) ? {} : { policy: route.policy }),
   }));
-  return sorted.sort((a, b) => (routeName(a) < routeName(b) ? -1 : 1));
+  const names = new Map(sorted.map((route) => [route, routeName(route)]));
+  return sorted.sort((a, b) => (names.get(a)! < names.get(b)! ? -1 : 1));
 }
 
 function isEmpty(rules: object | undefined): boolean {
   return rules === undefined || Object.keys(rules).length === 0;
 }
 
-/** e.g. `GET,PUT /notes/{id}`; `* /` for every method. */
-export function routeName(route: Pick<Route, 'path' | 'methods'>): string {
-  return `${route.methods === null ? '*' : route.methods.join(',')} ${route.path}`;
+/** e.g. `GET,PUT /notes/{id}`; `* /` for every method; `* / (header x-version: 2)`. */
+export function routeName(route: Pick<Route, 'path' | 'methods' | 'conditions'>): string {
+  const conditions = conditionsText(route.conditions);
+  return `${route.methods === null ? '*' : route.methods.join(',')} ${route.path}${conditions === '' ? '' : ` (${conditions})`}`;
 }
 
 /** Paths that differ only in the names of their parameters, or in their encoding, match the same requests. */

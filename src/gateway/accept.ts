@@ -23,12 +23,15 @@ import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
 import { isRefusal } from './stage.ts';
 import type { Verdict } from './stage.ts';
+import type { ClientLimit } from './throttle/client-limit.ts';
 import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
 
 export interface GatewayOptions {
   engine: Engine;
   model: ReadModel;
   requestBytesMax: number;
+  /** Of the node, for each client address; absent: none. */
+  clientLimit?: ClientLimit;
   /** Idle connections are closed after this long, ms. */
   keepAliveMs?: number;
 }
@@ -94,6 +97,12 @@ export class Gateway {
     const head = readHead(request);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
+    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
+    if (tooMany !== undefined) {
+      respondError(response, tooMany, { requestId, close: !request.complete });
+      request.resume();
+      return;
+    }
     const routed = this.#route(request, head.host);
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
@@ -254,7 +263,7 @@ export class Gateway {
       method: request.method ?? 'GET',
       target: request.url ?? '/',
       host,
-      toCome: request.headers['access-control-request-method'],
+      headers: request.headers,
     });
   }
 
@@ -274,7 +283,8 @@ export class Gateway {
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
     const routed = this.#route(request, head.host);
-    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
+    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
+    const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();

@@ -1,17 +1,30 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
 import { CorsFeature } from './cors/cors.ts';
+import { RewriteFeature } from './rewrite/rewrite.ts';
+import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
+import type { Quotas } from './throttle/quotas.ts';
+import { ThrottleFeature } from './throttle/throttle.ts';
 import { ValidateFeature } from './validate/validate.ts';
 import type { ValidateOptions } from './validate/validate.ts';
 
 /** What features need of the edge that they run in. */
 export interface GatewayServices {
+  quotas: Quotas;
+  limits: { throttleBucketsMax: number };
   validate: ValidateOptions;
 }
 
-export function gatewayFeatures({ validate }: GatewayServices): Feature[] {
-  return [new CorsFeature(), new ValidateFeature(validate)];
+export function gatewayFeatures({ quotas, limits, validate }: GatewayServices): Feature[] {
+  return [
+    new CorsFeature(),
+    new SecurityHeadersFeature(),
+    new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    new ValidateFeature(validate),
+    // What the function sees is decided last: all others look at what the client sent.
+    new RewriteFeature(),
+  ];
 }
 
 /** The stages of a route; undefined: it has none. */

@@ -5,6 +5,7 @@
 import { EGRESS_DEFAULT } from './egress.ts';
 import type { Egress } from './egress.ts';
 import type { HttpMethod } from './http-methods.ts';
+import type { Conditions } from './policies/conditions.ts';
 import type { GatewaySection, RoutePolicy } from './policies/policy.ts';
 import type { LocalTargets } from './policies/targets.ts';
 
@@ -125,6 +126,8 @@ export interface Route extends LocalTargets {
   /** null: every method. GET implies HEAD. */
   methods: HttpMethod[] | null;
   function?: string | undefined;
+  /** What a request has to have beside path and method; absent: nothing. */
+  conditions?: Conditions | undefined;
   /** What the gateway does for it beside calling the function; absent: what it does for all routes of the project. */
   policy?: RoutePolicy | undefined;
 }

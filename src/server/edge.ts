@@ -12,6 +12,9 @@ import { Gateway } from '../gateway/accept.ts';
 import type { GatewayServices } from '../gateway/features.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { ClientLimit } from '../gateway/throttle/client-limit.ts';
+import { Quotas } from '../gateway/throttle/quotas.ts';
+import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { createEdgePrivate } from './edge-private.ts';
@@ -27,10 +30,23 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
   const connection = connectionOf(config);
-  const feed = new ReadModelFeed({ connection, model, engine, log, services: servicesOf(config, log) });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
-  const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
+  const { clientRequestsPerSMax, throttleBucketsMax, requestBytesMax } = config.limits;
+  const quotas = new Quotas({
+    store: { load: (periods, countersMax) => loadUsage(lookups, periods, countersMax), add: (counters) => addUsage(lookups, counters) },
+    countersMax: throttleBucketsMax,
+    log,
+  });
+  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, limits: config.limits, validate: validation(config, log) }, log });
+  const gateway = new Gateway({
+    engine,
+    model,
+    requestBytesMax,
+    ...(clientRequestsPerSMax === 0
+      ? {}
+      : { clientLimit: new ClientLimit({ requestsPerS: clientRequestsPerSMax, bucketsMax: throttleBucketsMax }) }),
+  });
   const privateServer = createEdgePrivate({
     engine,
     model,
@@ -50,6 +66,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     }),
   });
   await feed.start();
+  // Without what was used before, a restart would give every plan its whole quota again.
+  await quotas.load();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -63,6 +81,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       gateway.close();
       privateServer.close();
       privateServer.closeAllConnections();
+      await quotas.close(2_000);
       await feed.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });
@@ -72,9 +91,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   };
 }
 
-function servicesOf({ checkedResponses, limits }: Config, log: PlatformLog): GatewayServices {
+function validation({ checkedResponses, limits }: Config, log: PlatformLog): GatewayServices['validate'] {
   const { validatedBytesMax, validationStepsMax } = limits;
-  return { validate: { checkResponses: checkedResponses === 'all', bodyBytesMax: validatedBytesMax, stepsMax: validationStepsMax, log } };
+  return { checkResponses: checkedResponses === 'all', bodyBytesMax: validatedBytesMax, stepsMax: validationStepsMax, log };
 }
 
 async function listening(server: Server, listen: () => void): Promise<void> {

@@ -7,7 +7,7 @@ import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
 import type { GatewayServices } from '../gateway/features.ts';
-import type { Feature, RouteCompiler } from '../gateway/stage.ts';
+import type { RouteCompiler } from '../gateway/stage.ts';
 import { compileLocalTarget, ownRoutes } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { PlatformLog } from './platform-log.ts';
@@ -16,8 +16,8 @@ export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
-  log: PlatformLog;
   services: GatewayServices;
+  log: PlatformLog;
 }
 
 const CHANNEL = 'virga_deployments';
@@ -25,12 +25,7 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features: Feature[];
-  readonly #compiler: RouteCompiler = {
-    stages: (source) => compileStages(this.#features, source),
-    local: compileLocalTarget,
-    own: ownRoutes,
-  };
+  readonly #compiler: RouteCompiler;
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -38,7 +33,8 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    this.#features = gatewayFeatures(options.services);
+    const features = gatewayFeatures(options.services);
+    this.#compiler = { stages: (source) => compileStages(features, source), local: compileLocalTarget, own: ownRoutes };
   }
 
   /** Resolves when the model has been read once. */
@@ -74,8 +70,7 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, this.#compiler);
-    model.replaceAll(projects, deployment);
+    model.replaceAll(await loadProjects(this.#client, this.#compiler, model));
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

@@ -13,7 +13,7 @@ import type { Item } from '../import/report.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
 import { routeText } from '../manifest/routes.ts';
 import { bytesText } from '../../lib/units.ts';
-import { targetText } from '../../protocol/route-target.ts';
+import { targetText } from '../../protocol/route-text.ts';
 import { ExportReport } from './export-report.ts';
 import type { FunctionReport } from './export-report.ts';
 import { lambdaCode, whyNot } from './function-code.ts';

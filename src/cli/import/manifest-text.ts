@@ -100,7 +100,7 @@ function longRoute({ path, methods, policy, closed, at }: ImportedRoute, indent:
   const lines = blockLines([{ path, ...(methods === null ? {} : { methods }), ...policy }], '  ');
   if (closed === undefined) return lines.map((line) => `${indent}${line}`);
   const mark = anyOpen ? '  #' : '#  ';
-  return [`${indent}${mark} ${oneLine(`${closed} (${placeText(at)})`)}`, ...lines.map((line) => `${indent}${mark} ${line.slice(2)}`)];
+  return [`${indent}${mark} # ${oneLine(`${closed} (${placeText(at)})`)}`, ...lines.map((line) => `${indent}${mark} ${line.slice(2)}`)];
 }
 
 /** A value as YAML in lines; short lists and mappings on one. */

@@ -5,27 +5,25 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
-import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
-import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
-import { unknownParameter } from '../../protocol/policies/redirect.ts';
-import { strangeParameter } from '../../protocol/policies/validate.ts';
-import { TARGET_KEYS } from '../../protocol/policies/targets.ts';
+import type { GatewaySection } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
+import { mapping } from './mapping.ts';
 import { documentRoutes } from './openapi-routes.ts';
+import { planProblems, routeProblems, routesOf } from './placed-routes.ts';
+import type { OwnedRoute } from './placed-routes.ts';
 import { ProjectDocuments } from './project-documents.ts';
-import { parseShortRoute, routeText, shapeOf } from './routes.ts';
-import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
+import { FUNCTIONS_MAX, functionSchema, manifestSchema } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
 import { followReferences } from './validate-references.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
-const MANIFEST_BYTES_MAX = 1024 * 1024;
+const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface ManifestFunction {
   name: string;
@@ -135,7 +133,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   }
   const defaults = mapping(root.defaults);
   problems.push(...layersProblems(defaults['layers'], ['defaults', 'layers'], { document, folder }));
-  const routes: (PlacedRoute & { owner: string })[] = [];
+  const routes: OwnedRoute[] = [];
   for (const name of names.slice(0, FUNCTIONS_MAX)) {
     const fn = mapping(functions[name]);
     const at: Path = ['functions', name];
@@ -160,42 +158,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   for (const key of ['serve', 'docs'])
     if (typeof openapi[key] === 'string')
       routes.push({ path: ['gateway', 'openapi', key], route: { path: openapi[key], methods: ['GET'] }, owner: 'another' });
-  problems.push(...routeProblems(routes, document));
-  return problems;
-}
-
-function routeProblems(routes: readonly (PlacedRoute & { owner: string })[], document: ManifestDocument): Problem[] {
-  if (routes.length > ROUTES_MAX) return [{ ...document.placeOfKey(['functions']), message: `there are more than ${ROUTES_MAX} routes` }];
-  const problems: Problem[] = [];
-  const seen = new Map<string, { path: Path; owner: string }>();
-  for (const { path, route, owner } of routes) {
-    const to = (route.redirect as { to?: unknown } | undefined)?.to;
-    const unknown = typeof to === 'string' ? unknownParameter(to, route.path) : undefined;
-    if (unknown !== undefined) {
-      const place = document.placeOfValue([...path.slice(0, -1), 'redirect', 'to']);
-      problems.push({ ...place, message: `'{${unknown}}' is no parameter of the path ${route.path}` });
-    }
-    const strange = strangeParameter(route.policy?.validate, route.path);
-    if (strange !== undefined) {
-      const at = [...path.slice(0, -1), 'validate', 'params', strange];
-      problems.push({ ...document.placeOfKey(at), message: `${pathText(at)}: '{${strange}}' is no parameter of the path ${route.path}` });
-    }
-    // GET takes HEAD too; a route for every method yields to one that names the method.
-    for (const method of new Set(route.methods?.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])) ?? ['*'])) {
-      const key = `${method} ${shapeOf(route.path)}`;
-      const first = seen.get(key);
-      if (first === undefined) seen.set(key, { path, owner });
-      else {
-        const place = document.placeOfValue(first.path);
-        const text = routeText({ path: route.path, methods: method === '*' ? null : route.methods });
-        problems.push({
-          ...document.placeOfValue(path),
-          message: `the route ${text} is already taken by ${first.owner} in line ${place.line}`,
-        });
-        break;
-      }
-    }
-  }
+  problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
   return problems;
 }
 
@@ -231,37 +194,6 @@ function instancesProblems(
       message: `${path.join('.')}: min is ${min} and max is ${max}; expected a min that is not above max`,
     },
   ];
-}
-
-interface PlacedRoute {
-  path: Path;
-  route: Omit<Route, 'function'>;
-}
-
-/** The routes of a function, or of the gateway, that are sound by themselves, each with its place. */
-function routesOf(http: unknown, path: Path): PlacedRoute[] {
-  const list = Array.isArray(http) ? http.map((item: unknown, index) => ({ item, path: [...path, index] })) : [{ item: http, path }];
-  return list.flatMap(({ item, path: at }) => {
-    if (typeof item === 'string') {
-      const route = parseShortRoute(item);
-      return typeof route === 'string' ? [] : [{ path: at, route }];
-    }
-    const { path: text, methods, ...rest } = mapping(item);
-    if (typeof text !== 'string') return [];
-    const sound = Array.isArray(methods) && methods.every((method) => typeof method === 'string');
-    const route = { path: text, methods: sound ? (methods as Route['methods']) : null, ...picked(rest, TARGET_KEYS), ...policyIn(rest) };
-    return [{ path: [...at, 'path'], route }];
-  });
-}
-
-/** Sound, since the schema has been over it when it matters. */
-function policyIn(item: Record<string, unknown>): { policy?: RoutePolicy } {
-  const policy = picked(item, POLICY_KEYS);
-  return Object.keys(policy).length === 0 ? {} : { policy };
-}
-
-function picked(item: Record<string, unknown>, keys: readonly string[]): Record<string, never> {
-  return Object.fromEntries(Object.entries(item).filter(([key]) => keys.includes(key))) as Record<string, never>;
 }
 
 function normalise(input: ManifestInput, at: { file: string; folder: string; document: ManifestDocument }): Manifest {
@@ -369,10 +301,6 @@ function environmentOf(
     return [key, typeof value === 'string' ? value : (document.writtenAt([...path, key]) ?? String(value))];
   });
   return Object.fromEntries(entries);
-}
-
-function mapping(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
 
 /** The project named by the manifest of this folder or the nearest one above it; undefined when there is none to read. */

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
 import { FORMS, FUNCTION_RUNTIMES, HTTP_EVENTS, ISOLATIONS, NAME_PATTERN, NAME_RULE, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { HTTP_METHODS } from '../../protocol/http-methods.ts';
+import { conditionShape } from '../../protocol/policies/conditions.ts';
 import { gatewaySection, policyShape } from '../../protocol/policies/policy.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../../protocol/policies/targets.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
@@ -12,7 +13,7 @@ import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from '../../lib/units.ts';
 
 export const FUNCTIONS_MAX = 1_000;
-export const ROUTES_MAX = 5_000;
+export const ROUTES_MAX = 20_000;
 const GLOBS_MAX = 100;
 const LAYERS_MAX = 20;
 
@@ -75,6 +76,7 @@ const routeShape = {
     .min(1, { error: methodsError })
     .optional()
     .describe('Methods that the route takes; without it, all. GET answers HEAD too.'),
+  ...conditionShape,
   ...policyShape,
 };
 const route = z
@@ -277,7 +279,7 @@ export const functionSchema = z
         .optional()
         .describe('Runtimes web, bun and deno: what starts the program. Without it: by the file of `source`.'),
       http: z
-        .union([shortRoute, z.array(oneRoute, { error: 'a list of routes' }).max(1_000, { error: 'at most 1000 routes' })], {
+        .union([shortRoute, z.array(oneRoute, { error: 'a list of routes' }).max(ROUTES_MAX, { error: `at most ${ROUTES_MAX} routes` })], {
           error: 'a route such as "GET /notes/{id}", or a list of routes',
         })
         .optional()

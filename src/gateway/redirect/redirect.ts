@@ -2,6 +2,7 @@
 // Invariants: the host of the destination is the rule's, never the request's (a destination cannot come to begin with `//`);
 // no byte of a request reaches the header unencoded. Made by targets.ts.
 import type { RedirectRules } from '../../protocol/policies/redirect.ts';
+import { compileTemplate } from '../path-template.ts';
 import type { GatewayRequest, LocalAnswer, LocalTarget } from '../stage.ts';
 
 export function compileRedirect({ to, status = 302 }: RedirectRules): LocalTarget {
@@ -20,21 +21,6 @@ export function compileRedirect({ to, status = 302 }: RedirectRules): LocalTarge
       return { status, headers: ['location', `${path}${query}${fragment}`] };
     },
   };
-}
-
-/** `/new/{id}` as a function of the parameters; their slashes stay, all else is percent-encoded. */
-export function compileTemplate(text: string): (params: Record<string, string>) => string {
-  // Every second part is a name.
-  const parts = text.split(/\{([^{}+]+)\+?\}/);
-  return (params) => {
-    let out = parts[0]!;
-    for (let i = 1; i + 1 < parts.length; i += 2) out += encodedPath(params[parts[i]!] ?? '') + parts[i + 1]!;
-    return out;
-  };
-}
-
-function encodedPath(value: string): string {
-  return encodeURIComponent(value.toWellFormed()).replaceAll('%2F', '/');
 }
 
 /** What HTTP lets through in a query but no header should carry. */

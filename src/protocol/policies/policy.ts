@@ -2,22 +2,37 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
+import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
 import { openapi, operation, operationExample } from './openapi.ts';
+import { plan, plans } from './plans.ts';
+import { securityHeaders, securityHeadersExample } from './security-headers.ts';
+import { concurrency, throttle, throttleExample } from './throttle.ts';
 import { validate, validateExample } from './validate.ts';
 
 const features = {
   cors: cors.optional(),
+  throttle: throttle.optional(),
+  concurrency: concurrency.optional(),
+  plan: plan.optional(),
   validate: validate.optional(),
+  securityHeaders: securityHeaders.optional(),
+  rewrite: rewrite.optional(),
+  response: response.optional(),
   openapi: operation.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
-export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
+  throttle: throttleExample,
   validate: validateExample,
+  securityHeaders: securityHeadersExample,
+  rewrite: rewriteExample,
+  response: responseExample,
   openapi: operationExample,
 };
 
@@ -30,7 +45,9 @@ export type RoutePolicy = z.infer<typeof routePolicy>;
 export const gatewaySection = z
   .strictObject(
     {
+      domains: domains.optional(),
       defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      plans: plans.optional(),
       openapi: openapi.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },

@@ -52,16 +52,16 @@ test('a hundred reloads under load fail no request', async (t) => {
   const failures: string[] = [];
   const callers = Array.from({ length: CALLERS }, async (_, caller) => {
     for (let i = caller; !done; i = (i + 7) % ROUTES) {
-      const before = current;
+      const atFirst = current;
       try {
         const response = await fetch(`${virga.edgeUrl}/@reload/${i}`, { headers: { origin: 'https://page.example' } });
         const text = await response.text();
         const [, generation, route] = /^g-(\d+), of-(\d+)$/.exec(response.headers.get('access-control-expose-headers') ?? '') ?? [];
         calls++;
         // What was served when the call began, or one that came since; the one that is on its way counts too.
-        const isSound = Number(generation) >= before && Number(generation) <= current + 1 && Number(route) === i;
+        const isSound = Number(generation) >= atFirst && Number(generation) <= current + 1 && Number(route) === i;
         if (response.status !== 200 || text !== 'ok' || !isSound)
-          failures.push(`${response.status} ${text} ${generation} of ${before} to ${current + 1}`);
+          failures.push(`${response.status} ${text} ${generation} of ${atFirst} to ${current + 1}`);
       } catch (error) {
         failures.push(String(error));
       }
