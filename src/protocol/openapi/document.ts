@@ -65,7 +65,7 @@ export function openApiDocument({ project, version, routes, gateway }: DocumentS
   const security = new SecuritySchemes(gateway);
   const writer = new OperationWriter(routes, components, security);
   const paths: Record<string, Mapping> = {};
-  for (const route of routes) {
+  for (const route of routes.toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))) {
     const policy: RoutePolicy = { ...gateway.defaults, ...route.policy };
     if (route.function === undefined || policy.openapi === false) continue;
     const at = (paths[writer.templateOf(route.path)] ??= {});
@@ -156,7 +156,8 @@ class OperationWriter {
   }
 
   #named(location: 'query' | 'header', all: Record<string, unknown>, operationId: string): Mapping[] {
-    return Object.entries(all).map(([name, rules]) => {
+    // By name: the records that the routes are kept in know no order.
+    return Object.entries(all).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, rules]) => {
       const { required, explode } = rules as { required?: boolean; explode?: boolean };
       return {
         name,

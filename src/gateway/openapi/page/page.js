@@ -37,8 +37,10 @@
 
   /** Something that the schema may take, to begin with. */
   const exampleOf = (given, depth = 0) => {
-    const schema = resolved(given);
-    if (typeof schema !== 'object' || schema === null || depth > SCHEMA_DEPTH_MAX) return null;
+    const target = resolved(given);
+    if (typeof target !== 'object' || target === null || depth > SCHEMA_DEPTH_MAX) return null;
+    // What stands beside a reference comes first.
+    const schema = { ...target, ...given };
     for (const key of ['example', 'default', 'const']) if (schema[key] !== undefined) return schema[key];
     if (schema.examples?.length > 0) return schema.examples[0];
     if (schema.enum !== undefined) return schema.enum[0];
