@@ -117,7 +117,12 @@ export const ROOMS: Room[] = [
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
   { name: 'console', files: ['console/**'], may: ['sdk'] },
   { name: 'examples', files: ['examples/**'], may: ['sdk'], npm: ['hono', 'sharp'] },
-  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['@seriousme/openapi-schema-validator', 'dns-packet', 'fast-check', 'ws', 'yazl'] },
+  {
+    name: 'system tests',
+    files: ['test/**'],
+    may: ['sdk'],
+    npm: ['@seriousme/openapi-schema-validator', 'dns-packet', 'fast-check', 'ws', 'yazl'],
+  },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
   { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
 ];

@@ -31,6 +31,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
     log: 'people',
     egressPrivate: [],
     egressResolvers: null,
+    checkedResponses: 'asked',
     domainsTrusted: [],
     domainResolvers: null,
     postgresUrl: null,
@@ -38,6 +39,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
     ociRuntime: 'auto',
     limits: {
       requestBytesMax: 1_073_741_824,
+      validatedBytesMax: 8_388_608,
+      validationStepsMax: 1_000_000,
       invokeBytesMax: 6_291_456,
       artifactBytesMax: 268_435_456,
       artifactUnpackedBytesMax: 1_073_741_824,

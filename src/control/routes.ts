@@ -27,7 +27,8 @@ export function routeProblems(request: DeployRequest): Problem[] {
     const path = request.gateway?.openapi?.[key];
     if (path === undefined) continue;
     const taken = request.routes.find((route) => shapeOf(route.path) === shapeOf(path) && claimsOf(route).has('GET'));
-    if (taken !== undefined) problems.push({ path: `gateway.openapi.${key}`, message: `is the path of a route to ${targetText(taken)}`, value: path });
+    if (taken !== undefined)
+      problems.push({ path: `gateway.openapi.${key}`, message: `is the path of a route to ${targetText(taken)}`, value: path });
   }
   const ofPaths = new Map<string, number>();
   request.routes.forEach((route, index) => {
@@ -53,7 +54,11 @@ export function routeProblems(request: DeployRequest): Problem[] {
     }
     const strange = strangeParameter(route.policy?.validate, route.path);
     if (strange !== undefined)
-      problems.push({ path: `${at}.policy.validate.params`, message: `names '${strange}', which is no parameter of the path`, value: route.path });
+      problems.push({
+        path: `${at}.policy.validate.params`,
+        message: `names '${strange}', which is no parameter of the path`,
+        value: route.path,
+      });
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
     }

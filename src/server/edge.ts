@@ -38,7 +38,13 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     countersMax: throttleBucketsMax,
     log,
   });
-  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, limits: config.limits, validate: validation(config, log) }, log });
+  const feed = new ReadModelFeed({
+    connection,
+    model,
+    engine,
+    services: { quotas, limits: config.limits, validate: validation(config, log) },
+    log,
+  });
   const gateway = new Gateway({
     engine,
     model,

@@ -25,12 +25,21 @@ export const command: CommandDefinition<Options> = {
       .option('--stage <name>', 'the stage, or the environment, whose settings count')
       .option('--param <name=value>', 'the value of a parameter or variable; may be given several times', collected, [])
       .option('--output <file>', 'where to write; default: virga.yaml beside the file that is imported')
-      .addOption(new Option('--by <what>', 'of an OpenAPI document: a function for each tag, or for each operation').choices(['tag', 'operation']).default('tag'))
+      .addOption(
+        new Option('--by <what>', 'of an OpenAPI document: a function for each tag, or for each operation')
+          .choices(['tag', 'operation'])
+          .default('tag'),
+      )
       .option('--scaffold', 'of an OpenAPI document: make sources of functions that have none; they answer 501')
       .option('--dry-run', 'print the manifest instead of writing it, and the report to stderr')
       .option('--force', 'overwrite a virga.yaml that is there');
   },
-  examples: ['virga import serverless.yml', 'virga import . --stage prod --dry-run', 'virga import openapi.yaml --scaffold', "virga import template.yaml --json | jq '.items[]'"],
+  examples: [
+    'virga import serverless.yml',
+    'virga import . --stage prod --dry-run',
+    'virga import openapi.yaml --scaffold',
+    "virga import template.yaml --json | jq '.items[]'",
+  ],
   notes:
     'It reads serverless.yml (Serverless Framework 3 and 4), template.yaml (AWS SAM, CloudFormation), wrangler.toml and wrangler.jsonc (Cloudflare Workers), host.json (Azure Functions), service.yaml (Cloud Run) and openapi.yaml or openapi.json (OpenAPI 3.0 and 3.1). The report names each thing of the file with its line: carried over, changed and how, or not carried over and what to do about it. Values that look like secrets are never copied: their names stand in comments. The environment is not read, and no code is run.',
   async run({ terminal }, [path], options) {
@@ -57,7 +66,15 @@ export const command: CommandDefinition<Options> = {
       }
     }
     const counts = countsOf(items);
-    const answer = { file, written, ...(made.length === 0 ? {} : { scaffold: made }), ...summary, counts, items, ...(written ? {} : { manifest: text }) };
+    const answer = {
+      file,
+      written,
+      ...(made.length === 0 ? {} : { scaffold: made }),
+      ...summary,
+      counts,
+      items,
+      ...(written ? {} : { manifest: text }),
+    };
     if (!written) {
       terminal.note(reportText(items, terminal));
       return terminal.result(answer, () => text.trimEnd());

@@ -8,7 +8,8 @@ export const command: CommandDefinition = {
     cli.argument('[dir]', 'the folder with virga.yaml', '.');
   },
   examples: ['virga openapi > openapi.json', "virga openapi examples/tour | jq '.paths | keys'"],
-  notes: 'It needs no server. `info.version` is `gateway.openapi.version`, or `draft` where that is not there: a served document has the number of its deployment.',
+  notes:
+    'It needs no server. `info.version` is `gateway.openapi.version`, or `draft` where that is not there: a served document has the number of its deployment.',
   noJson: true,
   async run({ terminal }, [dir]) {
     const folder = existingFolder(dir!);

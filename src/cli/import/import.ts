@@ -50,7 +50,7 @@ export async function importProject(path: string, options: ImportOptions): Promi
     functions: functions.map((fn) => fn.name),
     absent: absent.map((fn) => fn.name),
     routes: functions.flatMap((fn) => fn.routes).filter((route) => route.closed === undefined).length,
-    scaffold: (project.scaffold ?? []).map(({ path, text: source }) => ({ path: join(files.folder, path), text: source })),
+    scaffold: (project.scaffold ?? []).map((made) => ({ ...made, path: join(files.folder, made.path) })),
     items: report.items(),
   };
 }

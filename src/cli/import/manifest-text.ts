@@ -112,7 +112,10 @@ function blockLines(value: unknown, indent: string): string[] {
     },
   });
   const text = document.toString({ lineWidth: 0, flowCollectionPadding: false });
-  return text.trimEnd().split('\n').map((line) => `${indent}${line}`);
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `${indent}${line}`);
 }
 
 /** On one line, whatever is in it; texts that YAML would read as something else are quoted. */

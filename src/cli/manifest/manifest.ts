@@ -87,7 +87,9 @@ export function parseManifest(text: string, file: string): Manifest {
   if (!parsed.success) problems.push(...problemsOfIssues(parsed.error.issues, document, root));
   // The checks across keys look at whatever is sound, so that they report together with the rest.
   problems.push(...crossProblems(root as Partial<ManifestInput>, document, folder));
-  const written = Object.values(mapping(mapping(root)['functions'])).flatMap((fn) => routesOf(mapping(fn)['http'], []).map(({ route }) => route));
+  const written = Object.values(mapping(mapping(root)['functions'])).flatMap((fn) =>
+    routesOf(mapping(fn)['http'], []).map(({ route }) => route),
+  );
   const described = documentRoutes({ root, document, documents, written });
   problems.push(...described.problems);
   if (problems.length > 0 || !parsed.success) throw invalid(file, document, problems);

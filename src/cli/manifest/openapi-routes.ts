@@ -31,7 +31,8 @@ export function documentRoutes({ root, document, documents, written }: Source): 
   if (typeof file !== 'string') return { routes: [], problems: [] };
   const problems: Problem[] = [];
   const problem = (message: string): void => {
-    if (problems.length < PROBLEMS_MAX) problems.push({ ...document.placeOfValue(AT), message: `${AT.join('.')} is ${JSON.stringify(file)}: ${message}` });
+    if (problems.length < PROBLEMS_MAX)
+      problems.push({ ...document.placeOfValue(AT), message: `${AT.join('.')} is ${JSON.stringify(file)}: ${message}` });
   };
   const path = file.replace(/^\.\//, '');
   const read = documents.read(path);
@@ -57,9 +58,17 @@ export function documentRoutes({ root, document, documents, written }: Source): 
     if (wrong !== undefined) problem(`${text}: ${wrong}`);
     const auth = operation.security === undefined ? undefined : authOf(operation.security);
     const unknown = unknownScheme(operation, gateway['auth']);
-    if (unknown !== undefined) problem(`${text} asks for the security scheme '${unknown}', which this gateway does not know; declare it as gateway.auth.${authName(unknown)}`);
+    if (unknown !== undefined)
+      problem(
+        `${text} asks for the security scheme '${unknown}', which this gateway does not know; declare it as gateway.auth.${authName(unknown)}`,
+      );
     const policy = { ...operation.policy, ...(auth === undefined ? {} : { auth }) };
-    routes.push({ path: operation.path, methods: [operation.method], function: name, ...(Object.keys(policy).length === 0 ? {} : { policy }) });
+    routes.push({
+      path: operation.path,
+      methods: [operation.method],
+      function: name,
+      ...(Object.keys(policy).length === 0 ? {} : { policy }),
+    });
   }
   const used = new Set(routes.map((route) => `${route.methods![0]} ${route.path}`));
   for (const { at, what, note, grave } of found.notes) {

@@ -55,7 +55,11 @@ class Bundle {
   copy(schema: unknown, base: Base | undefined, path: Path, trail: readonly string[]): unknown {
     if (!isObject(schema)) return schema;
     if (++this.#schemas > SCHEMAS_MAX || path.length + trail.length > DEPTH_MAX) {
-      if (this.problems.length === 0) this.problems.push({ path: [], message: `there are more than ${SCHEMAS_MAX} schemas, or they refer to each other more than ${DEPTH_MAX} deep` });
+      if (this.problems.length === 0)
+        this.problems.push({
+          path: [],
+          message: `there are more than ${SCHEMAS_MAX} schemas, or they refer to each other more than ${DEPTH_MAX} deep`,
+        });
       return true;
     }
     const inside = trail.length > 0;
@@ -66,7 +70,8 @@ class Bundle {
       else if (SCHEMA_LIST_KEYS.includes(key) && Array.isArray(value)) out[key] = value.map((one, index) => below(one, key, index));
       else if (SCHEMA_MAP_KEYS.includes(key) && isObject(value))
         out[key] = Object.fromEntries(Object.entries(value).map(([name, one]) => [name, below(one, key, name)]));
-      else if (key === '$ref' && typeof value === 'string') out[key] = this.#reference(value, base, { path: inside ? path : [...path, key], trail });
+      else if (key === '$ref' && typeof value === 'string')
+        out[key] = this.#reference(value, base, { path: inside ? path : [...path, key], trail });
       else out[key] = value;
     }
     return isThreeZero(base?.root) ? modern(out) : out;

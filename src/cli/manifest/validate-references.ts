@@ -8,7 +8,10 @@ import { bundled } from './schema-references.ts';
 type Mapping = Record<string, unknown>;
 
 /** `root` is what was read from virga.yaml, before any check. */
-export function followReferences(root: unknown, { document, documents }: { document: ManifestDocument; documents: ProjectDocuments }): Problem[] {
+export function followReferences(
+  root: unknown,
+  { document, documents }: { document: ManifestDocument; documents: ProjectDocuments },
+): Problem[] {
   const problems: Problem[] = [];
   const follow = (schema: unknown, path: Path): unknown => {
     const { schema: whole, problems: found } = bundled(schema, documents);

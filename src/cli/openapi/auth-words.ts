@@ -19,8 +19,10 @@ export function authenticatorOf(scheme: unknown): Authenticator {
     const issuer = openIdConnectUrl.replace(/\/\.well-known\/openid-configuration$/, '');
     return { written: undefined, lacks: `write jwt: {issuer: ${issuer}, audience: …}: the audience is not in the document` };
   }
-  if (type === 'http' && String(http).toLowerCase() === 'bearer') return { written: undefined, lacks: 'write jwt: {issuer: …, audience: …}: neither is in the document' };
-  if (type === 'oauth2') return { written: undefined, lacks: 'write jwt: {issuer: …, audience: …} for the tokens of its authorization server' };
+  if (type === 'http' && String(http).toLowerCase() === 'bearer')
+    return { written: undefined, lacks: 'write jwt: {issuer: …, audience: …}: neither is in the document' };
+  if (type === 'oauth2')
+    return { written: undefined, lacks: 'write jwt: {issuer: …, audience: …} for the tokens of its authorization server' };
   if (type === 'mutualTLS') return { written: undefined, lacks: 'write which client certificates are trusted' };
   return { written: undefined, lacks: `Virga has no counterpart for ${String(http ?? type)}; check who calls in the function` };
 }

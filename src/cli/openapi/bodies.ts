@@ -2,7 +2,7 @@
 import { isObject } from '../../lib/json-schema/refs.ts';
 import { isJsonType } from '../../protocol/body-rules.ts';
 import type { Base } from '../manifest/schema-references.ts';
-import type { DocumentPath, Reading } from './operations.ts';
+import type { DocumentPath, Reading } from './reading.ts';
 import { firstExample } from './parameters.ts';
 
 const STATUS = /^(?:[1-5]\d\d|[1-5]XX|default)$/;
@@ -52,9 +52,16 @@ export class Bodies {
     const [type, media] = first;
     const differing = others.filter(([, one]) => isObject(one) && JSON.stringify(one['schema']) !== JSON.stringify(media['schema']));
     for (const [other] of differing)
-      this.#reading.notes.push({ fate: 'left', at: [...at, 'content', other], what: other, note: `its schema is another than that of ${type}, which is what is checked`, grave: true });
+      this.#reading.notes.push({
+        fate: 'left',
+        at: [...at, 'content', other],
+        what: other,
+        note: `its schema is another than that of ${type}, which is what is checked`,
+        grave: true,
+      });
     const example = media['example'] ?? firstExample(media['examples']);
-    let schema = media['schema'] === undefined ? undefined : this.#reading.schema(media['schema'], base, [...at, 'content', type, 'schema']);
+    let schema =
+      media['schema'] === undefined ? undefined : this.#reading.schema(media['schema'], base, [...at, 'content', type, 'schema']);
     if (example !== undefined && isObject(schema) && schema['examples'] === undefined && schema['example'] === undefined)
       schema = { ...schema, examples: [example] };
     return { schema, example, types };

@@ -10,19 +10,8 @@ import type { ProjectDocuments } from '../manifest/project-documents.ts';
 import { bundled } from '../manifest/schema-references.ts';
 import type { Base } from '../manifest/schema-references.ts';
 import { Bodies } from './bodies.ts';
+import type { DocumentPath, Note, Reading } from './reading.ts';
 import { parameterRules } from './parameters.ts';
-
-/** Keys from the top of the document. */
-export type DocumentPath = string[];
-
-export interface Note {
-  fate: 'carried' | 'changed' | 'left';
-  at: DocumentPath;
-  what: string;
-  note: string;
-  /** Something would be checked less than the document says. */
-  grave?: true;
-}
 
 export interface Operation {
   at: DocumentPath;
@@ -53,17 +42,9 @@ export function operationsOf(base: Base, documents: ProjectDocuments): Operation
   const { root } = base;
   if (!isObject(root)) throw new Error('it is no OpenAPI document');
   if (root['swagger'] !== undefined) throw new Error('it is Swagger 2.0; convert it to OpenAPI 3 first (for example with swagger2openapi)');
-  if (!/^3\.[01]\.\d+$/.test(String(root['openapi']))) throw new Error(`openapi is ${JSON.stringify(root['openapi'] ?? null)}; expected 3.0 or 3.1`);
+  if (!/^3\.[01]\.\d+$/.test(String(root['openapi'])))
+    throw new Error(`openapi is ${JSON.stringify(root['openapi'] ?? null)}; expected 3.0 or 3.1`);
   return new OperationReader(base, documents).read(root);
-}
-
-/** What the parts of a reader share. */
-export interface Reading {
-  notes: Note[];
-  /** Follows a `$ref` of anything that is no schema. */
-  resolved(value: unknown, base: Base): { value: unknown; base: Base };
-  /** The schema with all that it refers to; undefined: it cannot be checked, which is noted. */
-  schema(schema: unknown, base: Base, at: DocumentPath): unknown;
 }
 
 class OperationReader implements Reading {
@@ -88,7 +69,13 @@ class OperationReader implements Reading {
       }
       for (const method of METHODS) {
         if (!isObject(item[method])) continue;
-        if (method === 'trace') this.notes.push({ fate: 'left', at: ['paths', path, method], what: `TRACE ${path}`, note: 'the gateway refuses this method everywhere' });
+        if (method === 'trace')
+          this.notes.push({
+            fate: 'left',
+            at: ['paths', path, method],
+            what: `TRACE ${path}`,
+            note: 'the gateway refuses this method everywhere',
+          });
         else if (operations.length < OPERATIONS_MAX) operations.push(this.#operation(root, { path, method, item, base }));
         else throw new Error(`it has more than ${OPERATIONS_MAX} operations`);
       }
@@ -114,7 +101,8 @@ class OperationReader implements Reading {
     const response = bodies.responses(operation['responses'], base);
     const validate = { ...parameters, ...(body === undefined ? {} : { body }), ...(response === undefined ? {} : { response }) };
     for (const key of ['callbacks', 'servers'])
-      if (operation[key] !== undefined) this.notes.push({ fate: 'left', at: [...at, key], what: key, note: 'Virga has no counterpart for it' });
+      if (operation[key] !== undefined)
+        this.notes.push({ fate: 'left', at: [...at, key], what: key, note: 'Virga has no counterpart for it' });
     const named = operation['x-virga-function'];
     return {
       at,
@@ -123,7 +111,10 @@ class OperationReader implements Reading {
       operationId: typeof operationId === 'string' ? operationId : undefined,
       tags: texts,
       function: typeof named === 'string' ? named : undefined,
-      policy: { ...(Object.keys(validate).length === 0 ? {} : { validate }), ...(Object.keys(words).length === 0 ? {} : { openapi: words }) },
+      policy: {
+        ...(Object.keys(validate).length === 0 ? {} : { validate }),
+        ...(Object.keys(words).length === 0 ? {} : { openapi: words }),
+      },
       security: requirements(security),
       example: bodies.example,
     };
@@ -165,6 +156,8 @@ class OperationReader implements Reading {
 /** undefined: anybody may call. */
 function requirements(security: unknown): Record<string, string[]>[] | undefined {
   if (!Array.isArray(security) || security.length === 0) return undefined;
-  const all = security.filter(isObject).map((one) => Object.fromEntries(Object.entries(one).map(([name, scopes]) => [name, [scopes].flat().map(String)])));
+  const all = security
+    .filter(isObject)
+    .map((one) => Object.fromEntries(Object.entries(one).map(([name, scopes]) => [name, [scopes].flat().map(String)])));
   return all.some((one) => Object.keys(one).length === 0) ? undefined : all;
 }

@@ -3,7 +3,7 @@
 import { isObject } from '../../lib/json-schema/refs.ts';
 import type { JsonObject } from '../../lib/json-schema/refs.ts';
 import type { Base } from '../manifest/schema-references.ts';
-import type { DocumentPath, Reading } from './operations.ts';
+import type { DocumentPath, Reading } from './reading.ts';
 
 const KEYS: Record<string, 'params' | 'query' | 'headers'> = { path: 'params', query: 'query', header: 'headers' };
 const STYLES: Record<string, string> = { path: 'simple', query: 'form', header: 'simple' };
@@ -35,7 +35,8 @@ function add(reading: Reading, rules: Rules, { written, base: near, at }: { writ
   const key = KEYS[String(where)];
   if (key === undefined) return left(what, `parameters in ${String(where)} are not checked; look at them in the function`);
   if (where === 'header' && IGNORED_HEADERS.has(name.toLowerCase())) return left(what, 'nothing to do: OpenAPI ignores it too');
-  if (style !== undefined && style !== STYLES[String(where)]) return left(what, `the style ${String(style)} is not read; check it in the function`);
+  if (style !== undefined && style !== STYLES[String(where)])
+    return left(what, `the style ${JSON.stringify(style)} is not read; check it in the function`);
   if (parameter['content'] !== undefined) return left(what, 'what is encoded within a parameter is not checked; check it in the function');
   const schema = reading.schema(parameter['schema'] ?? {}, base, [...at, 'schema']);
   if (schema === undefined) return;

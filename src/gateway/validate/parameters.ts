@@ -90,7 +90,8 @@ function typesOf(schema: unknown, root: unknown, types = new Set<string>(), left
   if (!isObject(schema)) return types;
   const { type, enum: values, const: value, $ref, allOf, anyOf, oneOf } = schema;
   for (const one of [type].flat()) if (typeof one === 'string') types.add(one);
-  if (type === undefined) for (const one of [...((values as unknown[] | undefined) ?? []), value]) if (one !== undefined) types.add(typeof one);
+  if (type === undefined)
+    for (const one of [...((values as unknown[] | undefined) ?? []), value]) if (one !== undefined) types.add(typeof one);
   if (typeof $ref === 'string' && left.references-- > 0) typesOf(valueAt(root, pointerTokens($ref) ?? ['']), root, types, left);
   for (const list of [allOf, anyOf, oneOf]) if (Array.isArray(list)) for (const one of list) typesOf(one, root, types, left);
   return types;

@@ -18,19 +18,26 @@ const OPTIONS = { checkResponses: true, bodyBytesMax: 1 << 20, stepsMax: 100_000
 
 test('JSON is read as JSON.parse reads it, whatever it is', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.json(), fc.json().map((text) => text.replace(/[\]}",:0-9]/, '')), fc.string({ unit: 'binary' })), (text) => {
-      let value: unknown;
-      let sound = text.isWellFormed();
-      try {
-        value = JSON.parse(text);
-      } catch {
-        sound = false;
-      }
-      const read = readJson(Buffer.from(text), 100);
-      assert.equal(read.problem === undefined, sound || (!text.isWellFormed() && read.problem === undefined), text);
-      if (sound && read.problem === undefined) assert.deepEqual(read.value, value);
-      if (text.isWellFormed()) assert.equal(jsonFault(text) === undefined, sound, text);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.json(),
+        fc.json().map((text) => text.replace(/[\]}",:0-9]/, '')),
+        fc.string({ unit: 'binary' }),
+      ),
+      (text) => {
+        let value: unknown;
+        let sound = text.isWellFormed();
+        try {
+          value = JSON.parse(text);
+        } catch {
+          sound = false;
+        }
+        const read = readJson(Buffer.from(text), 100);
+        assert.equal(read.problem === undefined, sound || (!text.isWellFormed() && read.problem === undefined), text);
+        if (sound && read.problem === undefined) assert.deepEqual(read.value, value);
+        if (text.isWellFormed()) assert.equal(jsonFault(text) === undefined, sound, text);
+      },
+    ),
     { numRuns: 200 },
   );
 });
@@ -67,7 +74,9 @@ test('text of parameters becomes what the schema asks for', () => {
 function answer(guest: Guest, stream: number, chunks: string[], type = 'application/json'): void {
   const [first = '', ...rest] = chunks;
   const flags = rest.length === 0 ? Flag.END : 0;
-  guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['content-type', type] }, Buffer.from(first), { flags, stream, arg: 0 }));
+  guest.send(
+    encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['content-type', type] }, Buffer.from(first), { flags, stream, arg: 0 }),
+  );
   rest.forEach((chunk, index) =>
     guest.send(encodeFrame(FrameType.BODY, { payload: Buffer.from(chunk), flags: index === rest.length - 1 ? Flag.END : 0, stream })),
   );

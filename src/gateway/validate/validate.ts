@@ -45,11 +45,14 @@ export class ValidateFeature implements Feature {
     const checks = new RequestChecks(validate, limits);
     const { response, validateResponses = checkResponses } = validate;
     const depthMax = validate.maxDepth ?? DEPTH;
-    const answers = response === undefined || !validateResponses ? undefined : { schemas: response, limits, depthMax, log, project, route: route.path };
+    const answers =
+      response === undefined || !validateResponses ? undefined : { schemas: response, limits, depthMax, log, project, route: route.path };
     const wholeBody = validate.body !== undefined || validate.maxBody !== undefined;
     if (!wholeBody && !checks.some && answers === undefined) return undefined;
     return {
-      ...(wholeBody || checks.some ? { onHead: wholeBody ? (request) => checks.typeVerdict(request) : (request) => checks.headVerdict(request) } : {}),
+      ...(wholeBody || checks.some
+        ? { onHead: wholeBody ? (request) => checks.typeVerdict(request) : (request) => checks.headVerdict(request) }
+        : {}),
       ...(wholeBody
         ? {
             bodyBytesMax: Math.min(bodyBytesMax, sizeBytes(validate.maxBody ?? '') ?? BODY_BYTES),
@@ -142,7 +145,11 @@ class RequestChecks {
   #compile(): Record<Location, ParameterCheck[]> {
     const checks = (location: Location, rules: Record<string, unknown> | undefined) =>
       Object.entries(rules ?? {}).map(([name, one]) => new ParameterCheck(location, name, one));
-    return { path: checks('path', this.#rules.params), query: checks('query', this.#rules.query), header: checks('header', this.#rules.headers) };
+    return {
+      path: checks('path', this.#rules.params),
+      query: checks('query', this.#rules.query),
+      header: checks('header', this.#rules.headers),
+    };
   }
 
   #typeProblem(request: GatewayRequest, { contentTypes }: BodyRules): Verdict {
@@ -150,8 +157,10 @@ class RequestChecks {
     if (encoding !== undefined && encoding !== 'identity') return unsupported(request, 'has a content-encoding; send it without one');
     const type = typeOf(request);
     const charset = /;\s*charset="?([^";\s]+)/i.exec(request.header('content-type') ?? '')?.[1];
-    if (type === undefined || !contentTypes.some((one) => isOf(type, one))) return unsupported(request, `must be ${contentTypes.join(' or ')}`);
-    if (charset !== undefined && isJsonType(type) && !/^(?:utf-?8|us-ascii)$/i.test(charset)) return unsupported(request, 'must be in UTF-8');
+    if (type === undefined || !contentTypes.some((one) => isOf(type, one)))
+      return unsupported(request, `must be ${contentTypes.join(' or ')}`);
+    if (charset !== undefined && isJsonType(type) && !/^(?:utf-?8|us-ascii)$/i.test(charset))
+      return unsupported(request, 'must be in UTF-8');
     return undefined;
   }
 }

@@ -1,14 +1,15 @@
 // Keywords about lists. Called by compile.ts.
-import type { Compiling } from './compile.ts';
 import type { JsonObject } from './refs.ts';
-import type { Check, Run, Seen } from './run.ts';
+import type { Check, Compiling, Run, Seen } from './run.ts';
 import { keyOf, sizeOf } from './scalars.ts';
 
 type ListCheck = (value: unknown[], run: Run, seen: Seen | undefined) => boolean;
 
 export function arrayChecks(schema: JsonObject, compiling: Compiling): Check[] {
   const checks = [lengths(schema), items(schema, compiling), contains(schema, compiling), unique(schema)];
-  return checks.flatMap((check): Check[] => (check === undefined ? [] : [(value, run, seen) => !Array.isArray(value) || check(value, run, seen)]));
+  return checks.flatMap((check): Check[] =>
+    check === undefined ? [] : [(value, run, seen) => !Array.isArray(value) || check(value, run, seen)],
+  );
 }
 
 function lengths(schema: JsonObject): ListCheck | undefined {

@@ -127,7 +127,10 @@ class SchemaCheck {
     switch (key) {
       case 'type': {
         const types = Array.isArray(value) ? (value as unknown[]) : [value];
-        return expect(types.length > 0 && types.every((type) => TYPES.includes(type as string)), `one of ${TYPES.join(', ')}, or a list of them`);
+        return expect(
+          types.length > 0 && types.every((type) => TYPES.includes(type as string)),
+          `one of ${TYPES.join(', ')}, or a list of them`,
+        );
       }
       case 'enum':
         expect(Array.isArray(value) && value.length > 0 && value.length <= ENUM_MAX, `a list of 1 to ${ENUM_MAX} values`);
@@ -160,14 +163,18 @@ class SchemaCheck {
     if (typeof value !== 'string') return this.#problem(path, `${key} is ${shown(value)}; expected a text`);
     if (key === '$id' && path.length > 1) this.#problem(path, '$id below the top would move what references mean; leave it out');
     if (key === '$schema' && !value.startsWith('https://json-schema.org/draft/2020-12/schema'))
-      this.#problem(path, `$schema is ${shown(value)}; expected https://json-schema.org/draft/2020-12/schema, the dialect that is checked here`);
+      this.#problem(
+        path,
+        `$schema is ${shown(value)}; expected https://json-schema.org/draft/2020-12/schema, the dialect that is checked here`,
+      );
   }
 
   #plain(value: unknown, path: Path, depth: number): void {
     if (!this.#count(path, depth)) return;
     if (typeof value === 'number' && !Number.isFinite(value)) return this.#problem(path, 'JSON has no such number');
     if (typeof value !== 'object' || value === null) return;
-    for (const [key, one] of Object.entries(value)) this.#plain(one, Array.isArray(value) ? [...path, Number(key)] : [...path, key], depth + 1);
+    for (const [key, one] of Object.entries(value))
+      this.#plain(one, Array.isArray(value) ? [...path, Number(key)] : [...path, key], depth + 1);
   }
 
   #pattern(source: string, path: Path): void {

@@ -1,9 +1,8 @@
 // Keywords that put schemas about the same value together: allOf, anyOf, oneOf, not, if. Invariant: what a branch looked at counts as
 // evaluated only if the branch holds. Called by compile.ts.
-import type { Compiling } from './compile.ts';
 import type { JsonObject } from './refs.ts';
 import { Seen } from './run.ts';
-import type { Check, Run } from './run.ts';
+import type { Check, Compiling, Run } from './run.ts';
 
 export function combinationChecks(schema: JsonObject, compiling: Compiling): Check[] {
   const checks: Check[] = [];
@@ -13,7 +12,9 @@ export function combinationChecks(schema: JsonObject, compiling: Compiling): Che
   if (schema['oneOf'] !== undefined) checks.push(oneOf(listed('oneOf')));
   if (schema['not'] !== undefined) {
     const refused = compiling.check(schema['not']);
-    checks.push((value, run, seen) => !run.matches(refused, value, seen === undefined ? undefined : new Seen()) || run.fail('is what it must not be'));
+    checks.push(
+      (value, run, seen) => !run.matches(refused, value, seen === undefined ? undefined : new Seen()) || run.fail('is what it must not be'),
+    );
   }
   if (schema['if'] !== undefined) checks.push(condition(schema, compiling));
   return checks;
@@ -45,7 +46,9 @@ function oneOf(branches: Check[]): Check {
     let matching = 0;
     for (const branch of branches) if (holds(branch, value, run, matching === 0 ? seen : undefined) && ++matching > 1) break;
     if (matching === 1) return true;
-    return matching === 0 ? closest(branches, value, run) : run.fail('matches more than one of the forms that it may have, of which it must match one');
+    return matching === 0
+      ? closest(branches, value, run)
+      : run.fail('matches more than one of the forms that it may have, of which it must match one');
   };
 }
 

@@ -9,7 +9,7 @@ import { combinationChecks } from './combinations.ts';
 import { isObject, pointerTokens, valueAt } from './refs.ts';
 import type { JsonObject } from './refs.ts';
 import { Run, Seen, TooMuch } from './run.ts';
-import type { Check, ValueProblem } from './run.ts';
+import type { Check, Compiling, ValueProblem } from './run.ts';
 import { scalarChecks } from './scalars.ts';
 
 export interface Limits {
@@ -31,16 +31,14 @@ export function compileSchema(schema: unknown): CompiledSchema {
         check(value, run, undefined);
       } catch (error) {
         if (!(error instanceof TooMuch)) throw error;
-        run.problems.push({ pointer: '#', message: `takes more than the ${limits.stepsMax} steps that one check may take; send less at once` });
+        run.problems.push({
+          pointer: '#',
+          message: `takes more than the ${limits.stepsMax} steps that one check may take; send less at once`,
+        });
       }
       return run.problems;
     },
   };
-}
-
-/** Gives the checks of the schemas within a schema; of each there is one, however often it is referred to. */
-export interface Compiling {
-  check(schema: unknown): Check;
 }
 
 class Compiler implements Compiling {
@@ -59,9 +57,8 @@ class Compiler implements Compiling {
     const known = this.#known.get(schema);
     if (known !== undefined) return known;
     // It may refer to itself: until it is compiled, the way to it is a detour.
-    let compiled: Check | undefined;
-    this.#known.set(schema, (value, run, seen) => compiled!(value, run, seen));
-    compiled = this.#compile(schema);
+    this.#known.set(schema, (value, run, seen) => this.#known.get(schema)!(value, run, seen));
+    const compiled = this.#compile(schema);
     this.#known.set(schema, compiled);
     return compiled;
   }

@@ -1,16 +1,17 @@
 // Keywords about objects. Invariant: only own members count, so `__proto__` and `constructor` are names like any other; the message
 // names no value. Called by compile.ts.
-import type { Compiling } from './compile.ts';
 import type { JsonObject } from './refs.ts';
 import { isObject } from './refs.ts';
-import type { Check, Run, Seen } from './run.ts';
+import type { Check, Compiling, Run, Seen } from './run.ts';
 import { patternOf } from './scalars.ts';
 
 type ObjectCheck = (value: JsonObject, run: Run, seen: Seen | undefined) => boolean;
 
 export function objectChecks(schema: JsonObject, compiling: Compiling): Check[] {
   const checks = [required(schema), members(schema, compiling), counts(schema), names(schema, compiling), dependents(schema, compiling)];
-  return checks.flatMap((check): Check[] => (check === undefined ? [] : [(value, run, seen) => !isObject(value) || check(value, run, seen)]));
+  return checks.flatMap((check): Check[] =>
+    check === undefined ? [] : [(value, run, seen) => !isObject(value) || check(value, run, seen)],
+  );
 }
 
 function required(schema: JsonObject): ObjectCheck | undefined {
@@ -73,7 +74,8 @@ function names(schema: JsonObject, compiling: Compiling): ObjectCheck | undefine
   const check = compiling.check(schema['propertyNames']);
   return (value, run) => {
     let valid = true;
-    for (const name of Object.keys(value)) if (!run.matches(check, name, undefined)) valid = run.fail('is not a name that is allowed here', name);
+    for (const name of Object.keys(value))
+      if (!run.matches(check, name, undefined)) valid = run.fail('is not a name that is allowed here', name);
     return valid;
   };
 }

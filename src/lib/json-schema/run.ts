@@ -23,6 +23,11 @@ export class Seen {
 /** Whether the value is what it should be; if it is not, the run knows why. */
 export type Check = (value: unknown, run: Run, seen: Seen | undefined) => boolean;
 
+/** Gives the checks of the schemas within a schema; of each there is one, however often it is referred to. */
+export interface Compiling {
+  check(schema: unknown): Check;
+}
+
 /** How deep checks may be in each other: a chain of references costs stack. */
 const DEPTH_MAX = 1_000;
 

@@ -22,7 +22,9 @@ export class Components {
     if (references.some((ref) => ref.startsWith('#') && !DEFINITION.test(ref))) {
       // It refers to places of itself: they move with it.
       const component = this.#free(name);
-      this.schemas[component] = withRefs(schema, (ref) => (ref === '#' || ref.startsWith('#/') ? `#/components/schemas/${component}${ref.slice(1)}` : ref));
+      this.schemas[component] = withRefs(schema, (ref) =>
+        ref === '#' || ref.startsWith('#/') ? `#/components/schemas/${component}${ref.slice(1)}` : ref,
+      );
       return { $ref: `#/components/schemas/${component}` };
     }
     const { $defs, ...rest } = schema;
@@ -57,7 +59,9 @@ const PLAIN = new Set(['const', 'enum', 'default', 'example', 'examples']);
 function refsIn(value: unknown): string[] {
   if (Array.isArray(value)) return value.flatMap(refsIn);
   if (!isMapping(value)) return [];
-  return Object.entries(value).flatMap(([key, one]) => (PLAIN.has(key) ? [] : key === '$ref' && typeof one === 'string' ? [one] : refsIn(one)));
+  return Object.entries(value).flatMap(([key, one]) =>
+    PLAIN.has(key) ? [] : key === '$ref' && typeof one === 'string' ? [one] : refsIn(one),
+  );
 }
 
 function withRefs(value: unknown, rename: (ref: string) => string): unknown {

@@ -124,7 +124,12 @@ class OperationWriter {
       'x-virga-function': route.function,
       ...(parameters.length === 0 ? {} : { parameters }),
       ...(body === undefined ? {} : { requestBody: body }),
-      responses: this.#responses(rules, { operationId, secured: security !== undefined, hasBody: body !== undefined, checked: body !== undefined || parameters.length > 0 }),
+      responses: this.#responses(rules, {
+        operationId,
+        secured: security !== undefined,
+        hasBody: body !== undefined,
+        checked: body !== undefined || parameters.length > 0,
+      }),
       ...(security === undefined ? {} : { security }),
     };
   }
@@ -157,16 +162,18 @@ class OperationWriter {
 
   #named(location: 'query' | 'header', all: Record<string, unknown>, operationId: string): Mapping[] {
     // By name: the records that the routes are kept in know no order.
-    return Object.entries(all).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, rules]) => {
-      const { required, explode } = rules as { required?: boolean; explode?: boolean };
-      return {
-        name,
-        in: location,
-        ...(required === true ? { required } : {}),
-        ...(explode === false && location === 'query' ? { explode } : {}),
-        ...this.#parameter(rules, `${operationId}-${name}`),
-      };
-    });
+    return Object.entries(all)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, rules]) => {
+        const { required, explode } = rules as { required?: boolean; explode?: boolean };
+        return {
+          name,
+          in: location,
+          ...(required === true ? { required } : {}),
+          ...(explode === false && location === 'query' ? { explode } : {}),
+          ...this.#parameter(rules, `${operationId}-${name}`),
+        };
+      });
   }
 
   #parameter(rules: unknown, name: string): Mapping {

@@ -38,7 +38,8 @@ export class SecuritySchemes {
     if (scheme === undefined) return [];
     const way = Object.keys(auth)[0]!;
     let name = way;
-    for (let number = 2; this.schemes[name] !== undefined && JSON.stringify(this.schemes[name]) !== JSON.stringify(scheme); number++) name = `${way}-${number}`;
+    for (let number = 2; this.schemes[name] !== undefined && JSON.stringify(this.schemes[name]) !== JSON.stringify(scheme); number++)
+      name = `${way}-${number}`;
     this.schemes[name] = scheme;
     return [{ [name]: [] }];
   }
@@ -59,7 +60,8 @@ function schemeOf(authenticator: unknown): Mapping | undefined {
     return { type: 'apiKey', in: 'header', name: header, description: `Signed as ${String(webhook['sender'])} does.` };
   }
   if (certificate !== undefined || mtls !== undefined) return { type: 'mutualTLS' };
-  if (authorizer !== undefined) return { type: 'apiKey', in: 'header', name: 'authorization', description: 'As a function of the project decides.' };
+  if (authorizer !== undefined)
+    return { type: 'apiKey', in: 'header', name: 'authorization', description: 'As a function of the project decides.' };
   return undefined;
 }
 

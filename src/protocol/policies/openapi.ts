@@ -6,7 +6,11 @@ const path = z
   .string({ error: 'a path such as /openapi.json' })
   .regex(/^(?:\/[A-Za-z0-9._~-]+)+$/, { error: 'a path such as /openapi.json, without parameters' })
   .max(200);
-const text = (max: number) => z.string({ error: 'a text' }).min(1).max(max, { error: `at most ${max} characters` });
+const text = (max: number) =>
+  z
+    .string({ error: 'a text' })
+    .min(1)
+    .max(max, { error: `at most ${max} characters` });
 
 export const openapi = z
   .strictObject(
@@ -18,7 +22,11 @@ export const openapi = z
         .describe(
           'A file of the project, OpenAPI 3.0 or 3.1: its operations become routes of the functions that they name by `x-virga-function`, or by an `operationId` that is the name of a function; their parameters and bodies become `validate`.',
         ),
-      serve: path.optional().describe('Where the document of the routes is served, e.g. /openapi.json. Without it nowhere. Whoever may call the path sees all routes and schemas.'),
+      serve: path
+        .optional()
+        .describe(
+          'Where the document of the routes is served, e.g. /openapi.json. Without it nowhere. Whoever may call the path sees all routes and schemas.',
+        ),
       docs: path.optional().describe('Where the page is served on which calls can be tried, e.g. /docs. Needs `serve`.'),
       title: text(200).optional().describe('Title of the document. Without it the name of the project.'),
       version: text(100).optional().describe('Version of the document. Without it the number of the deployment.'),
@@ -28,7 +36,8 @@ export const openapi = z
   )
   .superRefine((value, context) => {
     const rule = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message, params: { rule: true } });
-    if (value.docs !== undefined && value.serve === undefined) rule('docs', 'the page shows the document that is served; add serve: /openapi.json');
+    if (value.docs !== undefined && value.serve === undefined)
+      rule('docs', 'the page shows the document that is served; add serve: /openapi.json');
     if (value.docs !== undefined && value.docs === value.serve) rule('docs', 'the page and the document cannot have one path');
   })
   .describe('The OpenAPI document of the project: served, and read.');
@@ -39,8 +48,16 @@ const words = z.strictObject(
   {
     summary: text(300).optional().describe('What the operation does, in a line.'),
     description: text(5_000).optional().describe('The same at length, in Markdown.'),
-    operationId: names.optional().describe('Name of the operation, for generated clients. Without it the name of the function, with method and path where it has several routes.'),
-    tags: z.array(text(100), { error: 'a list of tags' }).max(20).optional().describe('Groups that the operation stands in. Without it the name of the function.'),
+    operationId: names
+      .optional()
+      .describe(
+        'Name of the operation, for generated clients. Without it the name of the function, with method and path where it has several routes.',
+      ),
+    tags: z
+      .array(text(100), { error: 'a list of tags' })
+      .max(20)
+      .optional()
+      .describe('Groups that the operation stands in. Without it the name of the function.'),
     deprecated: z.boolean({ error: 'true or false' }).optional().describe('Whether clients should stop using it.'),
   },
   { error: 'words such as {summary: Adds a note}' },
@@ -63,5 +80,3 @@ export const operationExample = `The document of the project is served, with a p
           - path: /notes
             methods: [POST]
             openapi: {summary: Adds a note, tags: [notes]}`;
-
-export type OpenApiRules = z.infer<typeof openapi>;

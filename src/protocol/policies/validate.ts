@@ -40,7 +40,11 @@ const body = z.unknown().superRefine((value, context) => {
     if (!sound || !contentTypes.every((type) => typeof type === 'string' && CONTENT_TYPE.test(type)))
       issues(context, [{ path: ['contentTypes'], message: 'expected a list of content types such as [application/json, image/*]' }]);
   }
-  if (inner !== undefined) issues(context, schemaProblems(inner).map(({ path, message }) => ({ path: ['schema', ...path], message })));
+  if (inner !== undefined)
+    issues(
+      context,
+      schemaProblems(inner).map(({ path, message }) => ({ path: ['schema', ...path], message })),
+    );
 });
 
 const rules = z.strictObject(
@@ -75,7 +79,9 @@ const rules = z.strictObject(
         error: 'schemas by status, such as {"200": {type: object}}',
       })
       .optional()
-      .describe('What the function answers in JSON, by status (`"200"`, `"4XX"`, `default`). Checked in `virga dev` and with `validateResponses`.'),
+      .describe(
+        'What the function answers in JSON, by status (`"200"`, `"4XX"`, `default`). Checked in `virga dev` and with `validateResponses`.',
+      ),
     validateResponses: z
       .boolean({ error: 'true or false' })
       .optional()
@@ -112,8 +118,8 @@ export const validateExample = `A note has a title and at most ten tags; the lis
               tags: {type: array, maxItems: 10, items: {type: string, pattern: "^[a-z-]+$"}}`;
 
 /** A name of `params` that the path does not have; undefined: there is none. */
-export function strangeParameter(rules: unknown, path: string): string | undefined {
-  const names = isObject(rules) && isObject(rules['params']) ? Object.keys(rules['params']) : [];
+export function strangeParameter(written: unknown, path: string): string | undefined {
+  const names = isObject(written) && isObject(written['params']) ? Object.keys(written['params']) : [];
   return names.find((name) => !path.includes(`{${name}}`) && !path.includes(`{${name}+}`));
 }
 

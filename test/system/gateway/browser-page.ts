@@ -65,7 +65,14 @@ export async function openPage(url: string, html: string): Promise<PageElement> 
   byId.get('source')!.setAttribute('href', /id="source" href="([^"]*)"/.exec(html)![1]!);
   const document = { title: '', createElement: (name: string) => new PageElement(name), getElementById: (id: string) => byId.get(id) };
   const location = new URL(url);
-  const globals = { document, location, URL, performance, encodeURIComponent, fetch: (to: string | URL, init?: RequestInit) => fetch(new URL(to, url), init) };
+  const globals = {
+    document,
+    location,
+    URL,
+    performance,
+    encodeURIComponent,
+    fetch: (to: string | URL, init?: RequestInit) => fetch(new URL(to, url), init),
+  };
   await (new Script(script).runInContext(createContext(globals)) as Promise<void>);
   return byId.get('operations')!;
 }

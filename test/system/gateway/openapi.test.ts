@@ -83,10 +83,18 @@ test('the document that is served is sound OpenAPI 3.1 and says what the gateway
     [get!['operationId'], get!['summary'], post!['operationId'], post!['deprecated'], Object.keys(post!['responses'] as object)],
     ['listBooks', 'All books', 'addBook', true, ['400', '413', '415', 'default']],
   );
-  assert.deepEqual((get!['parameters'] as object[])[0], { name: 'limit', in: 'query', description: 'How many.', schema: { type: 'integer', maximum: 100 } });
+  assert.deepEqual((get!['parameters'] as object[])[0], {
+    name: 'limit',
+    in: 'query',
+    description: 'How many.',
+    schema: { type: 'integer', maximum: 100 },
+  });
   const { schemas } = document.components;
   assert.deepEqual(Object.keys(schemas).toSorted(), ['Error', 'Problem', 'book']);
-  assert.deepEqual((schemas['book'] as { properties: object }).properties, { title: { type: 'string' }, sequel: { $ref: '#/components/schemas/book' } });
+  assert.deepEqual((schemas['book'] as { properties: object }).properties, {
+    title: { type: 'string' },
+    sequel: { $ref: '#/components/schemas/book' },
+  });
   assert.deepEqual(Object.keys(document.paths['/books/{id}']!), ['get', 'put', 'post', 'delete', 'patch']);
 });
 
@@ -103,7 +111,10 @@ test('the page asks nothing of other hosts, and may run its own script alone', a
   const answer = await virga.fetch('shelf', '/docs');
   const html = await answer.text();
   const policy = answer.headers.get('content-security-policy')!;
-  const hash = (tag: string) => createHash('sha256').update(new RegExp(`<${tag}>([\\s\\S]*)</${tag}>`).exec(html)![1]!).digest('base64');
+  const hash = (tag: string) =>
+    createHash('sha256')
+      .update(new RegExp(`<${tag}>([\\s\\S]*)</${tag}>`).exec(html)![1]!)
+      .digest('base64');
   assert.ok(policy.startsWith("default-src 'none'; "), policy);
   assert.ok(policy.includes(`script-src 'sha256-${hash('script')}';`), policy);
   assert.ok(policy.includes(`style-src 'sha256-${hash('style')}';`), policy);
@@ -115,11 +126,16 @@ test('the page asks nothing of other hosts, and may run its own script alone', a
 test('on the page a call is made of what is typed, and its answer is shown', async () => {
   const url = `${virga.edgeUrl}/@shelf/docs`;
   const page = await openPage(url, await (await fetch(url)).text());
-  const operations = page.all().filter((one) => one.name === 'summary').map((one) => one.textContent);
+  const operations = page
+    .all()
+    .filter((one) => one.name === 'summary')
+    .map((one) => one.textContent);
   assert.ok(operations.includes('GET /books All books'), operations.join());
   const operation = (title: string) => page.all().find((one) => one.name === 'details' && one.textContent.startsWith(title))!;
   const call = async (title: string, typed: Record<string, string>): Promise<string> => {
-    const form = operation(title).all().find((one) => one.name === 'form')!;
+    const form = operation(title)
+      .all()
+      .find((one) => one.name === 'form')!;
     for (const [label, text] of Object.entries(typed)) form.labelled(label).value = text;
     await form.dispatch('submit');
     return form.all().find((one) => one.getAttribute('role') === 'status')!.textContent;
@@ -134,7 +150,10 @@ test('on the page a call is made of what is typed, and its answer is shown', asy
   assert.match(await call('GET /files/{path}', { path: 'a b/c?' }), /"path": "\/files\/a%20b\/c%3F"/);
   for (const form of page.all().filter((one) => one.name === 'form'))
     for (const field of form.all().filter((one) => ['input', 'select', 'textarea'].includes(one.name)))
-      assert.ok(form.all().some((one) => one.getAttribute('for') === field.getAttribute('id')), 'a field without a label');
+      assert.ok(
+        form.all().some((one) => one.getAttribute('for') === field.getAttribute('id')),
+        'a field without a label',
+      );
 });
 
 test('operations of a document that name a function become routes of it', async () => {
@@ -156,8 +175,13 @@ paths:
     get: {operationId: dogs, responses: {default: {description: D}}}
 components: {schemas: {Cat: {type: object, required: [name]}}}
 `;
-  const manifest = 'project: cats\ngateway: {openapi: {document: api/openapi.yaml}}\nfunctions:\n  cats: {source: cats.mjs, http: GET /cats}\n';
-  const files = { 'virga.yaml': manifest, 'api/openapi.yaml': openapi, 'cats.mjs': "export default { fetch: () => new Response('meow') };" };
+  const manifest =
+    'project: cats\ngateway: {openapi: {document: api/openapi.yaml}}\nfunctions:\n  cats: {source: cats.mjs, http: GET /cats}\n';
+  const files = {
+    'virga.yaml': manifest,
+    'api/openapi.yaml': openapi,
+    'cats.mjs': "export default { fetch: () => new Response('meow') };",
+  };
   const deployed = await virga.deploy(files);
   assert.equal(deployed.code, 0, deployed.stderr);
   const status = async (path: string, init?: RequestInit) => (await virga.fetch('cats', path, init)).status;
@@ -168,9 +192,15 @@ components: {schemas: {Cat: {type: object, required: [name]}}}
   );
   assert.deepEqual([await status('/cats/7'), await status('/cats/x'), await status('/dogs')], [200, 400, 404]);
   const wrong = async (change: (text: string) => string) => (await virga.deploy({ ...files, 'api/openapi.yaml': change(openapi) })).stderr;
-  assert.match(await wrong((text) => text.replace('x-virga-function: cats', 'x-virga-function: cat')), /names the function 'cat', which is not there; did you mean 'cats'/);
+  assert.match(
+    await wrong((text) => text.replace('x-virga-function: cats', 'x-virga-function: cat')),
+    /names the function 'cat', which is not there; did you mean 'cats'/,
+  );
   assert.match(await wrong((text) => text.replace('3.1.0', '2.0')), /expected 3\.0 or 3\.1/);
-  assert.match(await wrong((text) => text.replace('operationId: cats', 'operationId: cats\n      security: [{key: []}]')), /security scheme 'key', which this gateway does not know/);
+  assert.match(
+    await wrong((text) => text.replace('operationId: cats', 'operationId: cats\n      security: [{key: []}]')),
+    /security scheme 'key', which this gateway does not know/,
+  );
   assert.match(await wrong((text) => text.replace('required: [name]', 'requiredd: [name]')), /did you mean 'required'/);
 });
 

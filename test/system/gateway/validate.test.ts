@@ -92,15 +92,23 @@ const problemsOf = async (answer: Response): Promise<Problem> => {
 const pointers = ({ errors }: Problem) => errors.map((one) => `${one.in} ${one.pointer}: ${one.message}`);
 
 test('what fits reaches the function byte for byte', async () => {
-  const body = ' { "title" : "caf\\u00e9",\n "items":[{"sku":"ABC-1234","at":"2026-01-31T09:30:00Z"}], "parent": null } '.replace(', "parent": null', '');
-  const answer = await post('/orders?limit=10&tag=a&tag=b&ids=1,2&open=true&other=1', body, 'application/json; charset=utf-8', { 'x-tenant': 'abc' });
+  const body = ' { "title" : "caf\\u00e9",\n "items":[{"sku":"ABC-1234","at":"2026-01-31T09:30:00Z"}], "parent": null } '.replace(
+    ', "parent": null',
+    '',
+  );
+  const answer = await post('/orders?limit=10&tag=a&tag=b&ids=1,2&open=true&other=1', body, 'application/json; charset=utf-8', {
+    'x-tenant': 'abc',
+  });
   assert.equal(answer.status, 200);
   assert.equal(await answer.text(), body);
 });
 
 test('everything that is wrong is told in one answer, by where it stands and not by its value', async () => {
   const body = JSON.stringify({ title: '', secret: 's3cret-value', items: [{ sku: 'nope' }, {}, { sku: 'ABC-1234', at: 'today' }] });
-  const answer = await post('/orders?limit=1000&tag=abcdef&open=maybe&ids=1,x', body, 'application/json', { 'x-tenant': 'HIDDEN', 'x-request-id': 'r-1' });
+  const answer = await post('/orders?limit=1000&tag=abcdef&open=maybe&ids=1,x', body, 'application/json', {
+    'x-tenant': 'HIDDEN',
+    'x-request-id': 'r-1',
+  });
   assert.equal(answer.status, 400);
   const text = await answer.clone().text();
   for (const value of ['s3cret-value', 'HIDDEN', 'nope']) assert.ok(!text.includes(value), value);
@@ -205,7 +213,10 @@ test('schemas that are wrong, or mean harm, are refused at deploy with their pla
     assert.equal(deployed.code, 1, validate);
     return deployed.stderr;
   };
-  assert.match(await refused('{body: {type: object, propertees: {}}}'), /virga\.yaml:7:\d+.*'propertees' is no keyword.*did you mean 'properties'/);
+  assert.match(
+    await refused('{body: {type: object, propertees: {}}}'),
+    /virga\.yaml:7:\d+.*'propertees' is no keyword.*did you mean 'properties'/,
+  );
   assert.match(await refused('{body: {type: string, pattern: "^(?=a)b$"}}'), /body\.pattern.*it looks ahead/);
   assert.match(await refused('{body: {type: string, pattern: "^(a{500}){500}$"}}'), /body\.pattern/);
   assert.match(await refused('{body: {$ref: "https://example.com/schema.json"}}'), /\$ref.*others are not fetched/);

@@ -9,7 +9,8 @@ import { ProjectDocuments } from '../../manifest/project-documents.ts';
 import { pathProblem } from '../../manifest/routes.ts';
 import { authenticatorOf, authName, authOf } from '../../openapi/auth-words.ts';
 import { operationsOf } from '../../openapi/operations.ts';
-import type { DocumentPath, Operation } from '../../openapi/operations.ts';
+import type { Operation } from '../../openapi/operations.ts';
+import type { DocumentPath } from '../../openapi/reading.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
 import { kebabName, Names } from '../project.ts';
@@ -19,10 +20,16 @@ import { placeText } from '../tree.ts';
 import type { Place, Tree } from '../tree.ts';
 import { scaffoldText } from './scaffold.ts';
 
-const SOURCES = ['functions/', 'src/', 'src/functions/', ''].flatMap((folder) => ['.ts', '.mts', '.js', '.mjs', '.py'].map((end) => [folder, end] as const));
+const SOURCES = ['functions/', 'src/', 'src/functions/', ''].flatMap((folder) =>
+  ['.ts', '.mts', '.js', '.mjs', '.py'].map((end) => [folder, end] as const),
+);
 const NOTHING = 'nothing to do: it describes, and is not needed to serve';
 
-export function readOpenApi(file: string, files: ImportFiles, { options, report }: { options: ImportOptions; report: Report }): ImportedProject {
+export function readOpenApi(
+  file: string,
+  files: ImportFiles,
+  { options, report }: { options: ImportOptions; report: Report },
+): ImportedProject {
   const tree = files.tree(file);
   const root = plain(tree);
   const at = (path: DocumentPath): Place => placeOf(tree, path);
@@ -50,13 +57,23 @@ export function readOpenApi(file: string, files: ImportFiles, { options, report 
       continue;
     }
     if (source === undefined) project.scaffold!.push({ path: `functions/${name}.mjs`, text: scaffoldText(name, file, operations) });
-    project.functions.push({ name, at: place, source: source ?? `functions/${name}.mjs`, routes, env: [], include: [], external: [], layers: [] });
+    project.functions.push({
+      name,
+      at: place,
+      source: source ?? `functions/${name}.mjs`,
+      routes,
+      env: [],
+      include: [],
+      external: [],
+      layers: [],
+    });
   }
   const used = functionsByPath(project.functions);
   for (const { fate, at: path, what, note } of found.notes) {
     const place = at(path);
     const subject = used.get(path[1] ?? '') ?? '';
-    if (fate === 'left') report.left(place, subject, `${path.slice(1, 3).reverse().join(' ').toUpperCase().split(' ')[0]} ${path[1] ?? ''}: ${what}`, note);
+    const [, where = '', method = ''] = path;
+    if (fate === 'left') report.left(place, subject, `${method.toUpperCase()} ${where}: ${what}`.trimStart(), note);
     else report.changed(place, subject, what, note);
   }
   project.gateway = gatewayOf(info, schemes);
@@ -94,9 +111,14 @@ function routeOf(operation: Operation, { name, place, schemes, report }: RouteCo
   const missing = schemes.missing(security);
   if (missing === undefined) {
     report.carried(place, name, `${text}${what}, auth`);
-    return [{ ...route, policy: { ...policy, auth: authOf(security) } as ImportedRoute['policy'] & object }];
+    return [{ ...route, policy: { ...policy, auth: authOf(security) } }];
   }
-  report.left(place, name, `route ${text}`, `it asks for ${missing}, which is not carried over: declare it, give the route \`auth\`, and take the # away`);
+  report.left(
+    place,
+    name,
+    `route ${text}`,
+    `it asks for ${missing}, which is not carried over: declare it, give the route \`auth\`, and take the # away`,
+  );
   return [{ ...route, closed: `asks for ${missing}; declare it under gateway.auth, add auth, then open it` }];
 }
 
@@ -116,7 +138,13 @@ class Schemes {
         this.#known.add(name);
         this.authenticators[authName(name)] = written;
         report.carried(place, '', `security scheme ${name} as gateway.auth.${authName(name)}`);
-      } else report.left(place, '', `security scheme ${name}`, written === undefined ? `${lacks}, as gateway.auth.${authName(name)}` : 'this Virga has no `auth`');
+      } else
+        report.left(
+          place,
+          '',
+          `security scheme ${name}`,
+          written === undefined ? `${lacks}, as gateway.auth.${authName(name)}` : 'this Virga has no `auth`',
+        );
     }
   }
 
@@ -128,22 +156,36 @@ class Schemes {
 
 function gatewayOf(info: Record<string, unknown>, { authenticators }: Schemes): Record<string, unknown> {
   const { title, version, description } = info;
-  const said = (value: unknown, max: number): string | undefined => (typeof value === 'string' && value !== '' ? value.slice(0, max) : undefined);
+  const said = (value: unknown, max: number): string | undefined =>
+    typeof value === 'string' && value !== '' ? value.slice(0, max) : undefined;
   const words = { title: said(title, 200), version: said(version, 100), description: said(description, 5_000) };
   const openapi = Object.fromEntries(Object.entries(words).filter(([, one]) => one !== undefined));
   return { ...(Object.keys(authenticators).length === 0 ? {} : { auth: authenticators }), openapi };
 }
 
 function surroundings(document: Record<string, unknown>, { report, at }: { report: Report; at: (path: DocumentPath) => Place }): void {
-  report.changed(at(['info']), '', 'info', 'is gateway.openapi; with `serve: /openapi.json` and `docs: /docs` there the document of the routes is served, with a page to try calls on');
+  report.changed(
+    at(['info']),
+    '',
+    'info',
+    'is gateway.openapi; with `serve: /openapi.json` and `docs: /docs` there the document of the routes is served, with a page to try calls on',
+  );
   const servers = Array.isArray(document['servers']) ? (document['servers'] as unknown[]) : [];
   const [server] = servers;
   const url = isObject(server) && typeof server['url'] === 'string' ? server['url'] : '/';
   const base = url.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/\/+$/, '');
   if (servers.length > 0)
-    report.left(at(['servers']), '', 'servers', base === '' || base === '.' ? NOTHING : `paths are taken without ${base}, which clients put before them; add it to the routes, or change the clients`);
+    report.left(
+      at(['servers']),
+      '',
+      'servers',
+      base === '' || base === '.'
+        ? NOTHING
+        : `paths are taken without ${base}, which clients put before them; add it to the routes, or change the clients`,
+    );
   for (const key of ['webhooks', 'externalDocs', 'tags'])
-    if (document[key] !== undefined) report.left(at([key]), '', key, key === 'webhooks' ? 'they are what others are called with; Virga has no counterpart' : NOTHING);
+    if (document[key] !== undefined)
+      report.left(at([key]), '', key, key === 'webhooks' ? 'they are what others are called with; Virga has no counterpart' : NOTHING);
 }
 
 function functionsByPath(functions: readonly ImportedFunction[]): Map<string, string> {

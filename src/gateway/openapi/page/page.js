@@ -77,15 +77,28 @@
   const credentials = new Map();
 
   const credentialsForm = () => {
-    const schemes = Object.entries(api.components?.securitySchemes ?? {}).filter(([, scheme]) => ['apiKey', 'http', 'oauth2', 'openIdConnect'].includes(scheme.type));
+    const schemes = Object.entries(api.components?.securitySchemes ?? {}).filter(([, scheme]) =>
+      ['apiKey', 'http', 'oauth2', 'openIdConnect'].includes(scheme.type),
+    );
     if (schemes.length === 0) return [];
     const fields = schemes.flatMap(([name, scheme], index) => {
       const input = element('input', { id: `credential-${index}`, type: 'password', autocomplete: 'off', spellcheck: 'false' });
       input.addEventListener('input', () => credentials.set(name, input.value));
       const where = scheme.type === 'apiKey' ? `${scheme.in} ${scheme.name}` : 'bearer token';
-      return [element('label', { for: `credential-${index}` }, `${name} (${where}) `, element('small', {}, scheme.description ?? '')), input];
+      return [
+        element('label', { for: `credential-${index}` }, `${name} (${where}) `, element('small', {}, scheme.description ?? '')),
+        input,
+      ];
     });
-    return [element('section', { 'aria-labelledby': 'credentials' }, element('h2', { id: 'credentials' }, 'Who calls'), element('p', {}, 'Kept in this page alone, until it is left.'), ...fields)];
+    return [
+      element(
+        'section',
+        { 'aria-labelledby': 'credentials' },
+        element('h2', { id: 'credentials' }, 'Who calls'),
+        element('p', {}, 'Kept in this page alone, until it is left.'),
+        ...fields,
+      ),
+    ];
   };
 
   const authorize = (security, { query, headers }) => {
@@ -120,7 +133,11 @@
     const from = performance.now();
     const answer = await fetch(url, { method: method.toUpperCase(), headers, ...(text === '' ? {} : { body: text }) });
     const answered = await answer.text();
-    const lines = [`${answer.status} ${answer.statusText} (${Math.round(performance.now() - from)} ms)`, `${method.toUpperCase()} ${url.href}`, ''];
+    const lines = [
+      `${answer.status} ${answer.statusText} (${Math.round(performance.now() - from)} ms)`,
+      `${method.toUpperCase()} ${url.href}`,
+      '',
+    ];
     for (const [name, value] of answer.headers) lines.push(`${name}: ${value}`);
     return [...lines, '', shown(answered, answer.headers.get('content-type') ?? '')].join('\n');
   };
@@ -134,7 +151,9 @@
     parameters.forEach((parameter, index) => {
       const field = `${id}-${index}`;
       const schema = resolved(parameter.schema) ?? {};
-      const hint = [parameter.in, [schema.type].flat().join(' or '), parameter.required ? 'required' : '', parameter.description].filter(Boolean).join(', ');
+      const hint = [parameter.in, [schema.type].flat().join(' or '), parameter.required ? 'required' : '', parameter.description]
+        .filter(Boolean)
+        .join(', ');
       const input = element('input', { id: field, autocomplete: 'off', ...(parameter.required ? { required: '' } : {}) });
       const example = parameter.example ?? schema.examples?.[0] ?? schema.default;
       input.value = example === undefined ? '' : String(example);
@@ -151,8 +170,19 @@
       const media = content[0][1];
       const example = media.example ?? Object.values(media.examples ?? {})[0]?.value ?? exampleOf(media.schema);
       body.value = media.schema === undefined && example === null ? '' : JSON.stringify(example, undefined, 2);
-      const schema = element('details', {}, element('summary', {}, 'Schema'), element('pre', {}, JSON.stringify(resolved(media.schema) ?? {}, undefined, 2)));
-      form.append(element('label', { for: `${id}-type` }, 'Content type'), type, element('label', { for: `${id}-body` }, 'Body'), body, schema);
+      const schema = element(
+        'details',
+        {},
+        element('summary', {}, 'Schema'),
+        element('pre', {}, JSON.stringify(resolved(media.schema) ?? {}, undefined, 2)),
+      );
+      form.append(
+        element('label', { for: `${id}-type` }, 'Content type'),
+        type,
+        element('label', { for: `${id}-body` }, 'Body'),
+        body,
+        schema,
+      );
     }
     const output = element('pre', { role: 'status', 'aria-live': 'polite', 'aria-label': 'Answer', tabindex: '0', hidden: '' });
     const button = element('button', { type: 'submit' }, 'Send');
@@ -169,7 +199,9 @@
     });
     const title = element('code', operation.deprecated ? { class: 'gone' } : {}, `${method.toUpperCase()} ${path}`);
     const about = operation.description === undefined ? [] : [element('p', {}, operation.description)];
-    const answers = Object.entries(operation.responses ?? {}).map(([status, one]) => element('li', {}, `${status}: ${resolved(one)?.description ?? ''}`));
+    const answers = Object.entries(operation.responses ?? {}).map(([status, one]) =>
+      element('li', {}, `${status}: ${resolved(one)?.description ?? ''}`),
+    );
     return element(
       'details',
       {},
@@ -195,4 +227,6 @@
   for (const [group, operations] of [...groups].sort(([a], [b]) => (a < b ? -1 : 1)))
     main.append(element('section', {}, element('h2', {}, group || 'Operations'), ...operations));
   main.setAttribute('aria-busy', 'false');
-})();
+})().catch((error) => {
+  document.getElementById('operations').textContent = `The page could not be drawn: ${error.message}`;
+});
