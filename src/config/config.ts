@@ -77,6 +77,11 @@ export interface Limits {
   /** Connections of one sandbox to the network, and of all, at the same time. */
   egressConnectionsPerSandboxMax: number;
   egressConnectionsMax: number;
+  /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
+  cacheBytesMax: number;
+  projectCacheBytesMax: number;
+  /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
+  filesBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

@@ -304,6 +304,24 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'connections', min: 1, max: 1_000_000 },
     'Connections of all instances to the network at the same time.',
   ),
+  cacheBytesMax: limit(
+    'CACHE_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Answers that the gateway keeps (`cache` of a route), in the memory of the edge; 0 keeps none.',
+  ),
+  projectCacheBytesMax: limit(
+    'PROJECT_CACHE_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Answers that the gateway keeps of one project.',
+  ),
+  filesBytesMax: limit(
+    'FILES_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

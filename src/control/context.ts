@@ -1,5 +1,6 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
@@ -70,6 +71,9 @@ export interface EdgeClient {
   /** undefined while the edge does not answer. */
   stats(): Promise<EdgeStats | undefined>;
   invoke(call: EdgeInvocation): Promise<EdgeAnswer>;
+  cacheStats(project: string): Promise<CacheStats>;
+  /** Drops answers that the gateway has kept. */
+  purgeCache(project: string, what: { path?: string | undefined; tag?: string | undefined }): Promise<CachePurged>;
 }
 
 export interface EdgeInvocation {

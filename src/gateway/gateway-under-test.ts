@@ -13,6 +13,8 @@ import { Gateway } from './accept.ts';
 import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
+import { withFolderRoots } from './folder-roots.ts';
+import { StaticFiles } from './static/static-files.ts';
 import type { Feature } from './stage.ts';
 import { compileLocalTarget } from './targets.ts';
 
@@ -27,6 +29,9 @@ export async function setUp(
     /** Names of hosts to projects. */
     domains?: Record<string, string>;
     gateway?: GatewaySection;
+    /** Folder → where its unpacked artifact is. */
+    folders?: Record<string, string>;
+    filesBytesMax?: number;
   } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
@@ -34,12 +39,15 @@ export async function setUp(
   const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
   const model = new ReadModel();
   const version = testVersion({ concurrency: 10, ...options.settings });
-  const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {} };
-    const local = compileLocalTarget(route);
+  const written = options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }];
+  const { folders = {}, filesBytesMax = 1_000_000 } = options;
+  const files = new StaticFiles({ folderOf: (place) => Promise.resolve(place), bytesMax: filesBytesMax });
+  const routes = written.map((route) => {
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {}, version, routes: written };
+    const local = compileLocalTarget(route, { files, folders });
     return { route, to: local === undefined ? { version } : { local }, stages: compileStages(options.features ?? [], source) };
   });
-  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) };
+  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(withFolderRoots(routes)) };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
@@ -51,6 +59,7 @@ export async function setUp(
     recorder,
     sandboxes,
     gateway,
+    files,
     get: (path: string, init: Parameters<typeof call>[2] = {}) => call(port, path, init),
     [Symbol.asyncDispose]: async () => {
       gateway.drain();

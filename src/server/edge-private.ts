@@ -6,11 +6,13 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Engine } from '../functions/engine.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import { CollectedAnswer } from '../gateway/collected-answer.ts';
+import type { CacheStore } from '../gateway/cache/store.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import { recordOf } from '../functions/record.ts';
 import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
+import type { CachePurged } from '../protocol/cache-stats.ts';
 import type { InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
 import type { LogLine } from '../protocol/invocation.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
@@ -19,6 +21,7 @@ export interface EdgePrivateOptions {
   engine: Engine;
   model: ReadModel;
   invokeBytesMax: number;
+  cache: CacheStore;
   stats: () => EdgeStats;
   /** Brings the read model up to date with the records. */
   refresh: () => Promise<void>;
@@ -45,11 +48,20 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
       return send(response, 200, options.stats());
     case 'POST /sync':
       return sync(options, Number(url.searchParams.get('deployment') ?? 0), response);
+    case 'GET /cache':
+      return send(response, 200, options.cache.stats(url.searchParams.get('project') ?? ''));
+    case 'POST /cache/purge':
+      return send(response, 200, purge(options.cache, url.searchParams));
     case 'POST /invoke':
       return invoke(options, url.searchParams, request, response);
     default:
       throw new VirgaError('not_found', `the edge has no ${request.method ?? ''} ${url.pathname}`);
   }
+}
+
+function purge(cache: CacheStore, query: URLSearchParams): CachePurged {
+  const [below, tag] = [query.get('path'), query.get('tag')];
+  return cache.purge(query.get('project') ?? '', { ...(below !== null && { below }), ...(tag !== null && { tag }) });
 }
 
 async function sync(options: EdgePrivateOptions, deployment: number, response: ServerResponse): Promise<void> {

@@ -19,6 +19,7 @@ import { ProjectDocuments } from './project-documents.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
+import { staticProblems } from './static-folders.ts';
 import { followReferences } from './validate-references.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
 
@@ -161,6 +162,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     if (typeof openapi[key] === 'string')
       routes.push({ path: ['gateway', 'openapi', key], route: { path: openapi[key], methods: ['GET'] }, owner: 'another' });
   problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
+  problems.push(...staticProblems(routes, { document, folder }));
   return problems;
 }
 

@@ -2,6 +2,7 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { cache, cacheExample } from './cache.ts';
 import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
 import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
@@ -18,6 +19,7 @@ const features = {
   plan: plan.optional(),
   validate: validate.optional(),
   securityHeaders: securityHeaders.optional(),
+  cache: cache.optional(),
   rewrite: rewrite.optional(),
   response: response.optional(),
   openapi: operation.optional(),
@@ -31,6 +33,7 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   throttle: throttleExample,
   validate: validateExample,
   securityHeaders: securityHeadersExample,
+  cache: cacheExample,
   rewrite: rewriteExample,
   response: responseExample,
   openapi: operationExample,
