@@ -162,17 +162,12 @@ export const NODE_SETTINGS: NodeSettings = {
 
 export const LIMIT_SETTINGS: LimitSettings = {
   requestBytesMax: limit('REQUEST_BYTES', GIB, { unit: 'bytes', min: KIB, max: 1024 * GIB }, 'Body of one request to a function.'),
-  validatedBytesMax: limit(
-    'VALIDATED_BYTES',
-    8 * MIB,
-    { unit: 'bytes', min: KIB, max: GIB },
-    'Body that is held in memory to be checked against the schema of its route, whatever the route allows.',
-  ),
+  validatedBytesMax: limit('VALIDATED_BYTES', 8 * MIB, { unit: 'bytes', min: KIB, max: GIB }, 'Body that is held in memory to be checked.'),
   validationStepsMax: limit(
     'VALIDATION_STEPS',
     1_000_000,
     { unit: 'steps', min: 1_000, max: 1_000_000_000 },
-    'Work of one check against a schema, some 20 to 80 ms of the edge at most by default; a request that takes more is refused.',
+    'Work of one check by a schema, by default some 20 to 80 ms of the edge; what takes more is refused.',
   ),
   // The payload and the result are held in memory, so this one stays small.
   invokeBytesMax: limit(
