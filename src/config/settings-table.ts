@@ -167,7 +167,7 @@ export const LIMIT_SETTINGS: LimitSettings = {
     'VALIDATION_STEPS',
     1_000_000,
     { unit: 'steps', min: 1_000, max: 1_000_000_000 },
-    'Work of one check by a schema, by default some 20 to 80 ms of the edge; what takes more is refused.',
+    'Work of one check by a schema, by default some 25 to 150 ms of the edge; what takes more is refused.',
   ),
   // The payload and the result are held in memory, so this one stays small.
   invokeBytesMax: limit(

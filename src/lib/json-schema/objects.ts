@@ -3,7 +3,7 @@
 import type { JsonObject } from './refs.ts';
 import { isObject } from './refs.ts';
 import type { Check, Compiling, Run, Seen } from './run.ts';
-import { patternOf } from './scalars.ts';
+import { PATTERN_WORK_OF_STEP, patternOf } from './scalars.ts';
 
 type ObjectCheck = (value: JsonObject, run: Run, seen: Seen | undefined) => boolean;
 
@@ -43,7 +43,7 @@ function members(schema: JsonObject, compiling: Compiling): ObjectCheck | undefi
       let met = check !== undefined;
       if (check !== undefined && !run.below(name, value[name], check)) valid = false;
       for (const one of byPattern) {
-        run.spend(1 + Math.ceil((name.length * one.pattern.cost) / 16));
+        run.spend(1 + Math.ceil((name.length * one.pattern.cost) / PATTERN_WORK_OF_STEP));
         if (!one.pattern.test(name)) continue;
         met = true;
         if (!run.below(name, value[name], one.check)) valid = false;
