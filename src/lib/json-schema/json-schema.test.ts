@@ -253,7 +253,8 @@ test('a pattern matches what it matches in ECMAScript', () => {
     fc.property(source, fc.array(text, { minLength: 3, maxLength: 8 }), (one, texts) => {
       const pattern = linearPattern(one);
       assert.ok(typeof pattern !== 'string', `${one}: ${pattern as string}`);
-      const native = new RegExp(one, 'u');
+      // Not with u: V8 of Node 26 says that /[^a]$/u does not match 😀, which it does (with v, and in Node 20).
+      const native = new RegExp(one, 'v');
       for (const each of texts) assert.equal(pattern.test(each), native.test(each), `${one} of ${JSON.stringify(each)}`);
     }),
     { numRuns: 300 },
