@@ -30,7 +30,7 @@ const ADAPTERS = [
 ];
 
 export const ROOMS: Room[] = [
-  { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner'] },
+  { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner', 're2js'] },
   { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
   // What may stand in virga.yaml for the gateway: one schema for the manifest, the control API and, as types, the edge.
   { name: 'policies', files: ['src/protocol/policies/**'], may: ['lib', 'protocol', 'frames'], npm: ['zod'] },
@@ -124,7 +124,12 @@ export const ROOMS: Room[] = [
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
   { name: 'console', files: ['console/**'], may: ['sdk'] },
   { name: 'examples', files: ['examples/**'], may: ['sdk'], npm: ['hono', 'sharp'] },
-  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['dns-packet', 'fast-check', 'jose', 'ws', 'yazl'] },
+  {
+    name: 'system tests',
+    files: ['test/**'],
+    may: ['sdk'],
+    npm: ['@seriousme/openapi-schema-validator', 'dns-packet', 'fast-check', 'jose', 'ws', 'yazl'],
+  },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
   { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
 ];
@@ -132,7 +137,7 @@ export const ROOMS: Room[] = [
 /** What a test beside its file may import over and above its room: the real things that it runs against. */
 export const TESTS_MAY = {
   rooms: ['config', ...PORTS, ...ADAPTERS, 'functions', 'read model', 'observe', 'runtimes', 'runtime catalog', 'node guest', ...CONTRACTS],
-  npm: ['aws-lambda', 'fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
+  npm: ['ajv', 'aws-lambda', 'fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
 };
 
 export interface Exception {

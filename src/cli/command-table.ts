@@ -20,6 +20,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'deploy', group: SHIP, summary: 'build a project and make it what is served', load: () => import('./commands/deploy.ts') },
   { name: 'diff', group: SHIP, summary: 'show what a deploy would change', load: () => import('./commands/diff.ts') },
   { name: 'export', group: SHIP, summary: 'write a project as another cloud takes it', load: () => import('./commands/export.ts') },
+  {
+    name: 'openapi',
+    group: SHIP,
+    summary: 'print the OpenAPI document of a project',
+    load: () => import('./commands/openapi.ts'),
+  },
   { name: 'rollback', group: SHIP, summary: 'return to an earlier deployment', load: () => import('./commands/rollback.ts') },
   {
     name: 'canary',

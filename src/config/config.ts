@@ -45,6 +45,8 @@ export interface Config {
   issuersPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
+  /** Which routes' answers are held to their `response` schemas: those that ask for it, or all that have some. */
+  checkedResponses: 'asked' | 'all';
   /** Suffixes of domains that projects are served at without a proof of ownership. */
   domainsTrusted: string[];
   /** Asked for the proofs of domains; null: those of /etc/resolv.conf. */
@@ -70,6 +72,9 @@ export interface Limits {
   streamsPerConnectionMax: number;
   /** Size at which the access log begins a new file. */
   accessLogBytesMax: number;
+  /** Body that is held in memory to be checked against a schema, bytes; and the steps of one check. */
+  validatedBytesMax: number;
+  validationStepsMax: number;
   /** Payload and result of a direct invocation, bytes. */
   invokeBytesMax: number;
   /** One artifact as uploaded, bytes. */

@@ -75,6 +75,7 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     egressPrivate: read(table.egressPrivate),
     issuersPrivate: read(table.issuersPrivate),
     egressResolvers: read(table.egressResolvers),
+    checkedResponses: read(table.checkedResponses),
     domainsTrusted: read(table.domainsTrusted),
     domainResolvers: read(table.domainResolvers),
     postgresUrl: read(table.postgresUrl),

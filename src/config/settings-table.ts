@@ -92,6 +92,13 @@ export const NODE_SETTINGS: NodeSettings = {
     parse: ociRuntime,
   },
   ...NETWORK_SETTINGS,
+  checkedResponses: {
+    variable: 'VIRGA_CHECKED_RESPONSES',
+    meaning:
+      "Which routes' answers are held to their `response` schemas: `asked`, those with `validateResponses`, or `all` that have some, as `virga dev` does.",
+    default: () => 'asked',
+    parse: oneOf('asked', 'all'),
+  },
   log: {
     variable: 'VIRGA_LOG',
     flag: 'log',
@@ -104,6 +111,13 @@ export const NODE_SETTINGS: NodeSettings = {
 
 export const LIMIT_SETTINGS: LimitSettings = {
   requestBytesMax: limit('REQUEST_BYTES', GIB, { unit: 'bytes', min: KIB, max: 1024 * GIB }, 'Body of one request to a function.'),
+  validatedBytesMax: limit('VALIDATED_BYTES', 8 * MIB, { unit: 'bytes', min: KIB, max: GIB }, 'Body that is held in memory to be checked.'),
+  validationStepsMax: limit(
+    'VALIDATION_STEPS',
+    1_000_000,
+    { unit: 'steps', min: 1_000, max: 1_000_000_000 },
+    'Work of one check by a schema, by default some 25 to 150 ms of the edge; what takes more is refused.',
+  ),
   // The payload and the result are held in memory, so this one stays small.
   headBytesMax: limit(
     'HEAD_BYTES',

@@ -11,6 +11,7 @@ import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import { ROUTES_OF_PATH_MAX } from '../protocol/policies/conditions.ts';
 import { unknownParameter } from '../protocol/policies/redirect.ts';
 import { staticPathProblem } from '../protocol/policies/static.ts';
+import { strangeParameter } from '../protocol/policies/validate.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
 import { conditionsText, targetText } from '../protocol/route-text.ts';
 import type { DeployRequest, Route } from '../protocol/settings.ts';
@@ -23,6 +24,13 @@ export function routeProblems(request: DeployRequest): Problem[] {
   const problems: Problem[] = [];
   const functions = Object.keys(request.functions);
   const claimed = new Map<string, number>();
+  for (const key of ['serve', 'docs'] as const) {
+    const path = request.gateway?.openapi?.[key];
+    if (path === undefined) continue;
+    const taken = request.routes.find((route) => shapeOf(route.path) === shapeOf(path) && claimsOf(route).has('GET'));
+    if (taken !== undefined)
+      problems.push({ path: `gateway.openapi.${key}`, message: `is the path of a route to ${targetText(taken)}`, value: path });
+  }
   const ofPaths = new Map<string, number>();
   request.routes.forEach((route, index) => {
     const at = `routes.${index}`;
@@ -45,6 +53,13 @@ export function routeProblems(request: DeployRequest): Problem[] {
           value: route.path,
         });
     }
+    const strange = strangeParameter(route.policy?.validate, route.path);
+    if (strange !== undefined)
+      problems.push({
+        path: `${at}.policy.validate.params`,
+        message: `names '${strange}', which is no parameter of the path`,
+        value: route.path,
+      });
     if (route.static !== undefined) {
       const wrongPath = staticPathProblem(route.path);
       if (wrongPath !== undefined) problems.push({ path: `${at}.path`, message: wrongPath, value: route.path });

@@ -259,6 +259,11 @@ export class Gateway {
       if (verdict instanceof Promise) void verdict.then(go);
       else go(verdict);
     };
+    // The stream of a request that has no body has ended already, in silence.
+    if (head.contentLength === 0) {
+      done();
+      return;
+    }
     request.on('data', take);
     request.on('end', done);
   }

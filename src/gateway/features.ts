@@ -14,6 +14,8 @@ import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
+import { ValidateFeature } from './validate/validate.ts';
+import type { ValidateOptions } from './validate/validate.ts';
 import { CanaryFeature } from './versions/canary.ts';
 import { ShadowFeature } from './versions/shadow.ts';
 import type { ShadowServices } from './versions/shadow.ts';
@@ -27,10 +29,11 @@ export interface GatewayServices extends ShadowServices {
   limits: ShadowServices['limits'] & { throttleBucketsMax: number };
   /** Port of HTTPS, as clients see it. */
   httpsPort: number;
+  validate: ValidateOptions;
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, callers, cache, limits, httpsPort } = services;
+  const { quotas, callers, cache, limits, httpsPort, validate } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
@@ -38,6 +41,7 @@ export function gatewayFeatures(services: GatewayServices): Feature[] {
     new SecurityHeadersFeature(),
     new AuthFeature(new AuthServices(callers)),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
+    new ValidateFeature(validate),
     // Before the cache: what that keeps is of one version.
     new CanaryFeature(),
     // What the function sees is decided last: all others look at what the client sent. But for the cache, which holds what the

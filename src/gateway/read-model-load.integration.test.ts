@@ -49,7 +49,7 @@ test('a deployment of one project compiles no route of another, and takes up its
   const load = async (): Promise<string[]> => {
     compiled.length = 0;
     const stages = ({ project, route }: RouteSource): undefined => void compiled.push(`${project} ${route.path}`);
-    model.replaceAll(await loadProjects(database.records, { stages, local: () => undefined }, model));
+    model.replaceAll(await loadProjects(database.records, { stages, local: () => undefined, own: () => [] }, model));
     return compiled.toSorted();
   };
   await deploy('one', stateOf('/a'));
@@ -73,7 +73,7 @@ test('the versions that a deployment names are all kept current, each once', asy
   const seen: RouteSource['versions'][] = [];
   const load = async (): Promise<void> => {
     const stages = ({ versions }: RouteSource): undefined => void seen.push(versions);
-    model.replaceAll(await loadProjects(database.records, { stages, local: () => undefined }, new ReadModel()));
+    model.replaceAll(await loadProjects(database.records, { stages, local: () => undefined, own: () => [] }, new ReadModel()));
   };
   const numbers = (): number[] => model.project('two')!.versions.map(({ version }) => version);
   await deploy(

@@ -7,6 +7,7 @@ import type { Sql } from '../store/records/records.ts';
 import { withFolderRoots } from './folder-roots.ts';
 import type { ReadModel, ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
+import type { TableRoute } from './route-table.ts';
 import type { CompiledTarget, RouteCompiler, RouteVersions } from './stage.ts';
 
 interface Row {
@@ -59,16 +60,23 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
     if (versions !== undefined) served.set(fn, versions);
   }
   const { gateway = {} } = state;
-  const routes = state.routes.flatMap((route) => {
+  const deployment = Number(row.deployment);
+  const routes = state.routes.flatMap((route): TableRoute[] => {
     const versions = route.function === undefined ? undefined : served.get(route.function);
     const to = targetOf(route, { versions, folders: state.folders ?? {} }, compiler);
     const policy = { ...gateway.defaults, ...route.policy };
     const source = { project: row.project, route, policy, gateway, version: to?.version, versions, routes: state.routes };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
+  for (const { route, local } of compiler.own({ project: row.project, deployment, routes: state.routes, gateway })) {
+    // What the project says of all its routes holds for them, but not what it asks of requests to its functions.
+    const { validate: _, ...policy } = gateway.defaults ?? {};
+    const source = { project: row.project, route, policy, gateway, version: undefined, versions: undefined, routes: state.routes };
+    routes.push({ route, to: { local }, stages: compiler.stages(source) });
+  }
   return {
     name: row.project,
-    deployment: Number(row.deployment),
+    deployment,
     functions: new Map([...served].map(([fn, { live }]) => [fn, live])),
     versions: [...served.values()].flatMap(({ live, canary, shadow }) => [
       ...new Set([live, canary?.version, shadow?.version].filter((version) => version !== undefined)),

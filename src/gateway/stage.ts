@@ -141,6 +141,15 @@ export interface RouteCompiler {
   stages(source: RouteSource): Stages | undefined;
   /** undefined: this Virga knows of no such target. */
   local(route: Route, folders: Record<string, string>): LocalTarget | undefined;
+  /** Routes that the gateway has for a project beside those that were deployed. */
+  own(project: OwnSource): { route: Route; local: LocalTarget }[];
+}
+
+export interface OwnSource {
+  project: string;
+  deployment: number;
+  routes: readonly Route[];
+  gateway: GatewaySection;
 }
 
 /** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */

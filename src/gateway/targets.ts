@@ -1,10 +1,11 @@
 // What routes lead to that is no function, by the key of the route. Deleting one is deleting its line here, its folder, and its
 // schema in protocol/policies. Called for each route by read-model-load.ts.
 import type { Route } from '../protocol/settings.ts';
+import { openApiRoutes } from './openapi/openapi-targets.ts';
 import { compileRedirect } from './redirect/redirect.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import { StaticTarget } from './static/static-target.ts';
-import type { LocalTarget } from './stage.ts';
+import type { LocalTarget, OwnSource } from './stage.ts';
 
 /** What targets work with. */
 export interface TargetNeeds {
@@ -21,4 +22,9 @@ export function compileLocalTarget(route: Route, { files, folders }: TargetNeeds
     return sha256 === undefined ? undefined : new StaticTarget(files.folder(sha256), route.static, route.path);
   }
   return undefined;
+}
+
+/** Routes that nobody wrote down as such: what `gateway.openapi` serves. */
+export function ownRoutes({ project, deployment, routes, gateway }: OwnSource): { route: Route; local: LocalTarget }[] {
+  return openApiRoutes({ project, version: String(deployment), routes, gateway });
 }

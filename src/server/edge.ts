@@ -18,6 +18,7 @@ import { LogFile } from '../gateway/access-log/log-file.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { CacheStore } from '../gateway/cache/store.ts';
+import type { GatewayServices } from '../gateway/features.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
 import { StaticFiles } from '../gateway/static/static-files.ts';
@@ -32,6 +33,7 @@ import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
+import type { PlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
 import type { RunningRole } from './role.ts';
 
@@ -73,7 +75,17 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
-  const services = { engine, quotas, callers, cache, files, limits: config.limits, log, httpsPort: config.httpsPort ?? 443 };
+  const services: GatewayServices = {
+    engine,
+    quotas,
+    callers,
+    cache,
+    files,
+    limits: config.limits,
+    validate: validation(config, log),
+    log,
+    httpsPort: config.httpsPort ?? 443,
+  };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, log });
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
@@ -162,6 +174,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       await lookups.end();
     },
   };
+}
+
+function validation({ checkedResponses, limits }: Config, log: PlatformLog): GatewayServices['validate'] {
+  const { validatedBytesMax, validationStepsMax } = limits;
+  return { checkResponses: checkedResponses === 'all', bodyBytesMax: validatedBytesMax, stepsMax: validationStepsMax, log };
 }
 
 async function listening(server: Server, listen: () => void): Promise<void> {

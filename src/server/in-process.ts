@@ -56,5 +56,6 @@ class InProcessRole implements SupervisedRole {
 async function run(name: RoleName, config: Config): Promise<RunningRole> {
   if (name === 'launcher') return await (await import('./launcher.ts')).runLauncher(config);
   if (name === 'control') return await (await import('./control.ts')).runControl(config);
-  return await (await import('./edge.ts')).runEdge(config);
+  // Who develops wants to know of every answer that is not what it says to be.
+  return await (await import('./edge.ts')).runEdge({ ...config, checkedResponses: 'all' });
 }

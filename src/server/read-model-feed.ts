@@ -8,7 +8,7 @@ import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
 import type { GatewayServices } from '../gateway/features.ts';
 import type { Feature, RouteCompiler } from '../gateway/stage.ts';
-import { compileLocalTarget } from '../gateway/targets.ts';
+import { compileLocalTarget, ownRoutes } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { AccessFeed } from './access-feed.ts';
 import type { PlatformLog } from './platform-log.ts';
@@ -43,6 +43,7 @@ export class ReadModelFeed {
     this.#compiler = {
       stages: (source) => compileStages(features, source),
       local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
+      own: ownRoutes,
     };
   }
 

@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { cleanEnvironment, freePort, leftovers, ROOT, temporaryFolder, writeFiles } from './virga.ts';
 
 const MANIFEST =
-  'project: live\ngateway:\n  routes:\n    - { path: "/site/{file+}", static: { folder: site } }\nfunctions:\n  hello: { source: functions/hello.ts, http: GET / }\n  other: { source: functions/other.ts, http: GET /other }\n';
+  'project: live\ngateway:\n  routes:\n    - { path: "/site/{file+}", static: { folder: site } }\nfunctions:\n  hello: { source: functions/hello.ts, http: GET / }\n  other: { source: functions/other.ts, http: GET /other }\n' +
+  '  list: { source: functions/list.ts, http: [{ path: /list, validate: { response: { default: { type: array } } } }] }\n';
 const hello = (text: string): string =>
   `import { mark } from '../lib/mark.ts';\nexport default { fetch: () => { console.log('said it'); return new Response(\`${text}\${mark}\`); } };\n`;
 
@@ -20,6 +21,7 @@ test('a change is served in under a second, a mistake leaves the old version ser
     'virga.yaml': MANIFEST,
     'functions/hello.ts': hello('one'),
     'functions/other.ts': hello('other'),
+    'functions/list.ts': 'export default { fetch: () => Response.json({ not: "a list" }) };\n',
     'lib/mark.ts': "export const mark = '.';\n",
     'site/page.html': 'first',
   });
@@ -49,6 +51,8 @@ test('a change is served in under a second, a mistake leaves the old version ser
     assert.equal(child.exitCode, null, stderr);
     assert.deepEqual([await text(), await text('/other')], ['one.', 'other.']);
     await until(() => /said it/.test(stdout), 5_000);
+    assert.match(await text('/list'), /response_not_valid.*# must be a list/);
+    await until(() => /does not fit its schema: # must be a list/.test(stderr), 5_000);
 
     await writeFile(join(folder, 'functions/hello.ts'), hello('two'));
     const ms = await until(async () => (await text()) === 'two.', 5_000);

@@ -39,7 +39,12 @@ const CLOUD_RUN: Kind = {
   names: ['service.yaml', 'service.yml'],
   load: async () => (await import('./cloud-run/cloud-run.ts')).readCloudRun,
 };
-const KINDS = [SERVERLESS, TEMPLATE, WRANGLER, AZURE, CLOUD_RUN];
+const OPENAPI: Kind = {
+  what: 'an OpenAPI document',
+  names: ['openapi.yaml', 'openapi.yml', 'openapi.json'],
+  load: async () => (await import('./openapi/openapi.ts')).readOpenApi,
+};
+const KINDS = [SERVERLESS, TEMPLATE, WRANGLER, AZURE, CLOUD_RUN, OPENAPI];
 
 /** What is code has to be run to be read, which an import does not do. */
 const CODE: Record<string, string> = {
@@ -78,6 +83,7 @@ async function named(name: string, files: ImportFiles): Promise<{ file: string; 
 /** By what is in it: files may have other names, such as serverless.api.yml. */
 function kindOf(name: string, files: ImportFiles): Kind | undefined {
   const tree = files.tree(name);
+  if (entryOf(tree, 'openapi') !== undefined || entryOf(tree, 'swagger') !== undefined) return OPENAPI;
   if (entryOf(tree, 'Resources')?.kind === 'mapping') return TEMPLATE;
   if (textOf(entryOf(tree, 'apiVersion'))?.startsWith('serving.knative.dev/')) return CLOUD_RUN;
   if (entryOf(tree, 'provider') !== undefined && entryOf(tree, 'service') !== undefined) return SERVERLESS;

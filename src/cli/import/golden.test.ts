@@ -19,6 +19,7 @@ interface Case {
   file: string;
   stage?: string;
   parameters?: Record<string, string>;
+  scaffold?: boolean;
   /** Files of the project that are only looked for; or with what is in them. */
   files: (string | [name: string, text: string])[];
 }
@@ -77,9 +78,11 @@ const CASES: Case[] = [
   },
   { folder: 'azure-v3', file: 'host.json', files: ['dist/GetTodo/index.js'] },
   { folder: 'cloud-run', file: 'service.yaml', files: ['server.js'] },
+  { folder: 'openapi-pets', file: 'openapi.yaml', files: ['functions/pets.ts'] },
+  { folder: 'openapi-pets', name: 'scaffold', file: 'openapi.yaml', scaffold: true, files: [] },
 ];
 
-for (const { folder, name, file, stage, parameters = {}, files } of CASES) {
+for (const { folder, name, file, stage, parameters = {}, scaffold = false, files } of CASES) {
   test(`${folder}/${file}${name === undefined ? '' : `, ${name}`} becomes the manifest and the report beside it`, async () => {
     const temporary = mkdtempSync(join(tmpdir(), 'virga-golden-'));
     try {
@@ -96,7 +99,12 @@ for (const { folder, name, file, stage, parameters = {}, files } of CASES) {
         stage,
         parameters: new Map(Object.entries(parameters)),
         output: undefined,
+        scaffold,
       });
+      for (const { path, text } of imported.scaffold) {
+        mkdirSync(dirname(path), { recursive: true });
+        writeFileSync(path, text);
+      }
       const streams = { out: new PassThrough(), err: new PassThrough() };
       const report = `${reportText(imported.items, new Terminal(streams))}\n`;
       const end = name === undefined ? '' : `-${name}`;

@@ -1,6 +1,7 @@
 // From a project for another cloud to a virga.yaml and a report. Invariants: what is written passes parseManifest; nothing is written
 // before everything is read. Called by commands/import.ts.
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { CommandError } from '../failure.ts';
 import { parseManifest } from '../manifest/manifest.ts';
@@ -9,7 +10,7 @@ import { detect } from './detect.ts';
 import { ImportFiles } from './files.ts';
 import type { ImportOptions } from './import-options.ts';
 import { manifestText } from './manifest-text.ts';
-import type { ImportedFunction, ImportedProject } from './project.ts';
+import type { ImportedFunction, ImportedProject, ScaffoldFile } from './project.ts';
 import { Report } from './report.ts';
 import type { Item } from './report.ts';
 
@@ -21,6 +22,8 @@ export interface Imported {
   functions: string[];
   absent: string[];
   routes: number;
+  /** To be made; with absolute paths. */
+  scaffold: ScaffoldFile[];
   items: Item[];
 }
 
@@ -38,7 +41,7 @@ export async function importProject(path: string, options: ImportOptions): Promi
   withoutConflicts(project.functions, report);
   const text = manifestText(project, file);
   // The promise of this file, kept: a manifest that would be refused is a mistake of the import, told as one.
-  parseManifest(text, output);
+  checked(text, output, project);
   const { functions, absent } = project;
   return {
     output,
@@ -47,8 +50,27 @@ export async function importProject(path: string, options: ImportOptions): Promi
     functions: functions.map((fn) => fn.name),
     absent: absent.map((fn) => fn.name),
     routes: functions.flatMap((fn) => fn.routes).filter((route) => route.closed === undefined).length,
+    scaffold: (project.scaffold ?? []).map((made) => ({ ...made, path: join(files.folder, made.path) })),
     items: report.items(),
   };
+}
+
+/** Sources that are still to be made are empty ones meanwhile, elsewhere. */
+function checked(text: string, output: string, { functions, scaffold = [] }: ImportedProject): void {
+  if (scaffold.length === 0) {
+    parseManifest(text, output);
+    return;
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'virga-import-'));
+  try {
+    for (const { source } of functions) {
+      mkdirSync(dirname(join(folder, source)), { recursive: true });
+      writeFileSync(join(folder, source), '');
+    }
+    parseManifest(text, join(folder, 'virga.yaml'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** Paths are relative to the manifest, and nothing outside of its folder can be named in it. */

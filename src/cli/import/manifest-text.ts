@@ -1,6 +1,6 @@
 // Writes virga.yaml. Invariants: what it writes passes parseManifest; values of variables that are left out stay out, only their names
 // are there, in comments, with what to do. Called by import.ts.
-import { stringify } from 'yaml';
+import { Document, stringify, visit } from 'yaml';
 import { durationText, sizeText } from '../../lib/units.ts';
 import { routeText } from '../manifest/routes.ts';
 import type { HttpMethod } from '../../protocol/http-methods.ts';
@@ -9,6 +9,7 @@ import { withShared } from './shared-settings.ts';
 import { placeText } from './tree.ts';
 
 const COMMENT_COLUMNS = 110;
+const FLOW_CHARACTERS_MAX = 80;
 
 export function manifestText(imported: ImportedProject, from: string): string {
   const project = withShared(imported);
@@ -25,6 +26,7 @@ export function manifestText(imported: ImportedProject, from: string): string {
     ...comment(by, ''),
     '# All keys: `virga reference manifest`.',
     `project: ${project.name}`,
+    ...(project.gateway === undefined ? [] : blockLines({ gateway: project.gateway }, '')),
     ...(defaults.length === 0 ? [] : defaults.every(isComment) ? ['# defaults:', ...defaults] : ['defaults:', ...defaults]),
     ...(project.functions.length === 0 ? ['functions: {}'] : ['functions:', ...functions]),
     ...absent,
@@ -79,13 +81,41 @@ function routeLines(routes: readonly ImportedRoute[], indent: string): string[] 
   const open = routes.filter((route) => route.closed === undefined);
   const text = (route: ImportedRoute): string => yaml(routeText({ path: route.path, methods: route.methods as HttpMethod[] | null }));
   if (routes.length === 0) return [];
-  if (open.length === 1 && routes.length === 1) return [`${indent}http: ${text(open[0]!)}`];
-  const lines = routes.map((route) =>
-    route.closed === undefined
+  if (open.length === 1 && routes.length === 1 && isPlain(open[0]!)) return [`${indent}http: ${text(open[0]!)}`];
+  const lines = routes.flatMap((route) => {
+    if (!isPlain(route)) return longRoute(route, indent, open.length > 0);
+    return route.closed === undefined
       ? `${indent}  - ${text(route)}`
-      : `${indent}${open.length === 0 ? '#  ' : '  #'} - ${text(route)} # ${oneLine(`${route.closed} (${placeText(route.at)})`)}`,
-  );
+      : `${indent}${open.length === 0 ? '#  ' : '  #'} - ${text(route)} # ${oneLine(`${route.closed} (${placeText(route.at)})`)}`;
+  });
   return [`${indent}${open.length === 0 ? '# ' : ''}http:`, ...lines];
+}
+
+function isPlain({ policy }: ImportedRoute): boolean {
+  return policy === undefined || Object.keys(policy).length === 0;
+}
+
+/** With what the gateway does for it; in comments where it is closed. */
+function longRoute({ path, methods, policy, closed, at }: ImportedRoute, indent: string, anyOpen: boolean): string[] {
+  const lines = blockLines([{ path, ...(methods === null ? {} : { methods }), ...policy }], '  ');
+  if (closed === undefined) return lines.map((line) => `${indent}${line}`);
+  const mark = anyOpen ? '  #' : '#  ';
+  return [`${indent}${mark} # ${oneLine(`${closed} (${placeText(at)})`)}`, ...lines.map((line) => `${indent}${mark} ${line.slice(2)}`)];
+}
+
+/** A value as YAML in lines; short lists and mappings on one. */
+function blockLines(value: unknown, indent: string): string[] {
+  const document = new Document(value, { aliasDuplicateObjects: false });
+  visit(document, {
+    Collection: (_key, node, path) => {
+      if (path.length > 2 && (JSON.stringify(node.toJSON()) ?? '').length <= FLOW_CHARACTERS_MAX) node.flow = true;
+    },
+  });
+  const text = document.toString({ lineWidth: 0, flowCollectionPadding: false });
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `${indent}${line}`);
 }
 
 /** On one line, whatever is in it; texts that YAML would read as something else are quoted. */

@@ -19,6 +19,8 @@ export interface ImportedRoute {
   path: string;
   /** null: every method. */
   methods: string[] | null;
+  /** What the gateway does for it. */
+  policy?: Record<string, unknown>;
   /** Why it stands in a comment: it was behind something that Virga does not have. */
   closed?: string;
 }
@@ -50,12 +52,21 @@ export interface ImportedFunction extends Settings {
   layers: string[];
 }
 
+export interface ScaffoldFile {
+  path: string;
+  text: string;
+}
+
 export interface ImportedProject {
   name: string;
   defaults: Settings & { include?: string[] };
   functions: ImportedFunction[];
   /** Functions that are not carried over: named in a comment. */
   absent: { name: string; why: string }[];
+  /** What the gateway does for all. */
+  gateway?: Record<string, unknown>;
+  /** Sources to make, relative to the folder of the imported file. */
+  scaffold?: ScaffoldFile[];
 }
 
 /** `createOrder`, `create_order` and `CreateOrder` → `create-order`. */

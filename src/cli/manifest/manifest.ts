@@ -13,12 +13,15 @@ import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
 import { mapping } from './mapping.ts';
+import { documentRoutes } from './openapi-routes.ts';
 import { planProblems, routeProblems, routesOf } from './placed-routes.ts';
 import type { OwnedRoute } from './placed-routes.ts';
+import { ProjectDocuments } from './project-documents.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
 import { staticProblems } from './static-folders.ts';
+import { followReferences } from './validate-references.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
@@ -80,12 +83,22 @@ export function parseManifest(text: string, file: string): Manifest {
     ]);
   }
   if (root === null || root === undefined) root = {};
+  const documents = new ProjectDocuments(folder);
+  const problems = followReferences(root, { document, documents });
+  // A reference that leads nowhere would be told again by the check of the schema that has it.
+  if (problems.length > 0) throw invalid(file, document, problems);
   const parsed = manifestSchema.safeParse(root);
-  const problems = parsed.success ? [] : problemsOfIssues(parsed.error.issues, document, root);
+  if (!parsed.success) problems.push(...problemsOfIssues(parsed.error.issues, document, root));
   // The checks across keys look at whatever is sound, so that they report together with the rest.
   problems.push(...crossProblems(root as Partial<ManifestInput>, document, folder));
+  const written = Object.values(mapping(mapping(root)['functions'])).flatMap((fn) =>
+    routesOf(mapping(fn)['http'], []).map(({ route }) => route),
+  );
+  const described = documentRoutes({ root, document, documents, written });
+  problems.push(...described.problems);
   if (problems.length > 0 || !parsed.success) throw invalid(file, document, problems);
-  return normalise(parsed.data, { file, folder, document });
+  const manifest = normalise(parsed.data, { file, folder, document });
+  return { ...manifest, routes: [...manifest.routes, ...described.routes] };
 }
 
 export function manifestFile(path: string): string {
@@ -147,6 +160,10 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     routes.push(...routesOf(fn['http'], [...at, 'http']).map((one) => ({ ...one, owner: `'${name}'` })));
   }
   routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
+  const openapi = mapping(mapping(root.gateway)['openapi']);
+  for (const key of ['serve', 'docs'])
+    if (typeof openapi[key] === 'string')
+      routes.push({ path: ['gateway', 'openapi', key], route: { path: openapi[key], methods: ['GET'] }, owner: 'another' });
   problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
   problems.push(...authProblems(routes, { gateway: root.gateway, functions: names }, document));
   problems.push(...staticProblems(routes, { document, folder }));

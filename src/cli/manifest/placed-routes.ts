@@ -8,6 +8,7 @@ import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import type { RoutePolicy } from '../../protocol/policies/policy.ts';
 import { unknownParameter } from '../../protocol/policies/redirect.ts';
 import { TARGET_KEYS } from '../../protocol/policies/targets.ts';
+import { strangeParameter } from '../../protocol/policies/validate.ts';
 import { conditionsText } from '../../protocol/route-text.ts';
 import type { Route } from '../../protocol/settings.ts';
 import type { ManifestDocument, Path, Problem } from './document.ts';
@@ -84,6 +85,11 @@ export function routeProblems(routes: readonly OwnedRoute[], document: ManifestD
       if (unknown === undefined) continue;
       const place = document.placeOfValue([...path.slice(0, -1), ...at]);
       problems.push({ ...place, message: `'{${unknown}}' is no parameter of the path ${route.path}` });
+    }
+    const strange = strangeParameter(route.policy?.validate, route.path);
+    if (strange !== undefined) {
+      const at = [...path.slice(0, -1), 'validate', 'params', strange];
+      problems.push({ ...document.placeOfKey(at), message: `${pathText(at)}: '{${strange}}' is no parameter of the path ${route.path}` });
     }
     const shape = shapeOf(route.path);
     const ofPath = (ofPaths.get(shape) ?? 0) + 1;

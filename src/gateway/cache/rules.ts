@@ -1,5 +1,5 @@
 // The rules of one route as they are run: durations in ms, names in sets. Compiled once for each deployment.
-import { bytesIn, durationMs } from '../../lib/units.ts';
+import { durationMs, sizeBytes } from '../../lib/units.ts';
 import type { CacheRules } from '../../protocol/policies/cache.ts';
 import type { LifetimeRules } from './judgement.ts';
 
@@ -32,7 +32,7 @@ export function compileRules(rules: CacheRules): CompiledRules {
     query: key.query === undefined ? undefined : new Set(key.query),
     headers: (key.headers ?? []).map((name) => name.toLowerCase()).sort(),
     cookies: [...(key.cookies ?? [])].sort(),
-    bodyBytesMax: bytesIn(rules.maxBytes ?? '') ?? CACHED_BYTES_DEFAULT,
+    bodyBytesMax: sizeBytes(rules.maxBytes ?? '') ?? CACHED_BYTES_DEFAULT,
     tags: tags === false ? undefined : tags === true ? [] : tags,
     coalesce: coalesce === undefined ? 'storable' : coalesce ? 'all' : 'none',
   };

@@ -1,7 +1,7 @@
 // `cache` of a route: answers of its function that the gateway keeps and gives again (RFC 9111, as a shared cache).
 // Enforced by gateway/cache/.
 import { z } from 'zod';
-import { bytesIn } from '../../lib/units.ts';
+import { sizeBytes } from '../../lib/units.ts';
 import { duration, headerName } from './words.ts';
 
 const DAYS_31 = 31 * 86_400_000;
@@ -66,7 +66,7 @@ const rules = z
         ),
       maxBytes: z
         .string({ error: sizeError })
-        .refine((text) => (bytesIn(text) ?? -1) >= CACHED_BYTES.min && (bytesIn(text) ?? -1) <= CACHED_BYTES.max, { error: sizeError })
+        .refine((text) => (sizeBytes(text) ?? -1) >= CACHED_BYTES.min && (sizeBytes(text) ?? -1) <= CACHED_BYTES.max, { error: sizeError })
         .optional()
         .describe('Bodies that are larger pass through and are not kept. Without it 1 MiB.'),
       tags: z

@@ -9,9 +9,11 @@ import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts
 import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
 import { hsts, https } from './https.ts';
+import { openapi, operation, operationExample } from './openapi.ts';
 import { plan, plans } from './plans.ts';
 import { securityHeaders, securityHeadersExample } from './security-headers.ts';
 import { concurrency, throttle, throttleExample } from './throttle.ts';
+import { validate, validateExample } from './validate.ts';
 
 const features = {
   ip: addresses.optional(),
@@ -20,10 +22,12 @@ const features = {
   throttle: throttle.optional(),
   concurrency: concurrency.optional(),
   plan: plan.optional(),
+  validate: validate.optional(),
   securityHeaders: securityHeaders.optional(),
   cache: cache.optional(),
   rewrite: rewrite.optional(),
   response: response.optional(),
+  openapi: operation.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -34,10 +38,12 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   auth: authExample,
   cors: corsExample,
   throttle: throttleExample,
+  validate: validateExample,
   securityHeaders: securityHeadersExample,
   cache: cacheExample,
   rewrite: rewriteExample,
   response: responseExample,
+  openapi: operationExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -62,6 +68,7 @@ export const gatewaySection = z
       plans: plans.optional(),
       https: https.optional(),
       hsts: hsts.optional(),
+      openapi: openapi.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )
