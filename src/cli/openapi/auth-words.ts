@@ -37,7 +37,7 @@ export function authName(scheme: string): string {
 export function authOf(security: readonly Record<string, string[]>[]): Auth {
   const alternatives = security.map((needed) => {
     const all = Object.entries(needed).map(([name, scopes]) => (scopes.length === 0 ? authName(name) : { use: authName(name), scopes }));
-    return all.length === 1 ? all[0] : { all };
+    return all.length === 1 ? all[0]! : { all };
   });
-  return alternatives.length === 1 ? alternatives[0] : { any: alternatives };
+  return alternatives.length === 1 ? alternatives[0]! : { any: alternatives };
 }

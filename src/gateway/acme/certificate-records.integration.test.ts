@@ -21,8 +21,8 @@ const noProblem = (name: string): void => assert.fail(name);
 test('a certificate is kept with its key sealed, and opens on a node that has the same key only', async () => {
   await using database = await postgres.database();
   const records = new CertificateRecords(database.records, sealing);
-  const [first] = await records.held(['a.test']);
-  assert.deepEqual([first!.notAfter, first!.failures], [null, 0]);
+  const [none] = await records.held(['a.test']);
+  assert.deepEqual([none!.notAfter, none!.failures], [null, 0]);
   const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
   await records.issued({ name: 'a.test', chain: 'chain', key }, { issuer: 'i', notBefore: 1_000, notAfter: 2_000 }, 1_500);
   await records.failed('a.test', 'the server is away', 9_000);

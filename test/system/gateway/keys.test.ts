@@ -169,6 +169,26 @@ test('keys of another project open nothing', async () => {
   assert.equal(answer.status, 401);
 });
 
+test('a key is held to its usage plan, and keys without one are not', async () => {
+  const metered = `project: metered\ngateway:\n  plans: {small: {quota: {limit: 2, per: day}}}\n  auth: {partners: {keys: {}}}\n  defaults: {auth: partners}\nfunctions:\n  who: {source: who.mjs, http: /who}\n`;
+  const deployed = await virga.deploy({ ...PROJECT, 'virga.yaml': metered });
+  assert.equal(deployed.code, 0, deployed.stderr);
+  const make = async (...args: string[]) => (await virga.cli(['keys', 'create', '--project', 'metered', '--json', ...args])).json<Key>();
+  const [small, free] = [await make('--plan', 'small'), await make()];
+  const statuses = async (key: Key) => {
+    const found: number[] = [];
+    for (let i = 0; i < 3; i++) found.push((await virga.fetch('metered', '/who', { headers: withKey(key) })).status);
+    return found;
+  };
+  assert.deepEqual(
+    [await statuses(small), await statuses(free)],
+    [
+      [200, 200, 429],
+      [200, 200, 200],
+    ],
+  );
+});
+
 test('wrong use of the command is refused with what would be right', async () => {
   const cases: [string[], RegExp][] = [
     [['creat'], /there is no action 'creat'.*did you mean 'create'/],
