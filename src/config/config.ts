@@ -64,6 +64,12 @@ export interface Limits {
   /** Connections of one sandbox to the network, and of all, at the same time. */
   egressConnectionsPerSandboxMax: number;
   egressConnectionsMax: number;
+  /** WebSockets of this node, and of one project, at the same time. */
+  webSocketsMax: number;
+  projectWebSocketsMax: number;
+  /** Bytes that may wait for one slow WebSocket client, and that are held for all of them, both ways. */
+  webSocketBufferBytesMax: number;
+  webSocketsHeldBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

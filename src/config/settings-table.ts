@@ -255,6 +255,30 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'connections', min: 1, max: 1_000_000 },
     'Connections of all instances to the network at the same time.',
   ),
+  webSocketsMax: limit(
+    'WEBSOCKETS',
+    20_000,
+    { unit: 'connections', min: 1, max: 1_000_000 },
+    'WebSockets that the gateway holds at the same time; the next handshake is answered 503.',
+  ),
+  projectWebSocketsMax: limit(
+    'PROJECT_WEBSOCKETS',
+    10_000,
+    { unit: 'connections', min: 1, max: 1_000_000 },
+    'WebSockets of one project at the same time; the next handshake is answered 429.',
+  ),
+  webSocketBufferBytesMax: limit(
+    'WEBSOCKET_BUFFER_BYTES',
+    MIB,
+    { unit: 'bytes', min: 64 * KIB, max: GIB },
+    'What may wait for one WebSocket client that reads too slowly; beyond it the connection is closed with 1008.',
+  ),
+  webSocketsHeldBytesMax: limit(
+    'WEBSOCKETS_HELD_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: MIB, max: 64 * GIB },
+    'What is held for all WebSockets together: parts of messages, messages that wait for their function, what slow clients have not read. Beyond it those that ask for more are closed with 1013.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

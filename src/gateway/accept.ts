@@ -278,10 +278,11 @@ export class Gateway {
     admission.follow(socket);
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
-      if (verdict === undefined) {
-        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target: admission.target });
-        return;
-      }
+      if (verdict !== undefined) refuse(verdict);
+      else if (version.stages?.upgrade !== undefined) version.stages.upgrade.onUpgrade!(admission, { socket, first, refuse });
+      else this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target: admission.target });
+    };
+    const refuse = (verdict: NonNullable<Verdict>): void => {
       socket.on('error', () => {});
       const response = responseOn(request, socket);
       response.shouldKeepAlive = false;

@@ -1,10 +1,18 @@
 // The features of the gateway, in the order in which a request meets them. Deleting one is deleting its line here, its folder,
 // and its schema in protocol/policies. Called by server/edge.ts, and for each route by read-model-load.ts.
 import { CorsFeature } from './cors/cors.ts';
+import { WebSocketFeature } from './websocket/websocket.ts';
+import type { Hub } from './websocket/hub.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 
-export function gatewayFeatures(): Feature[] {
-  return [new CorsFeature()];
+/** What features need beyond the routes. */
+export interface GatewayServices {
+  /** The WebSockets of this node. */
+  sockets: Hub;
+}
+
+export function gatewayFeatures({ sockets }: GatewayServices): Feature[] {
+  return [new CorsFeature(), new WebSocketFeature(sockets)];
 }
 
 /** The stages of a route; undefined: it has none. */
@@ -20,6 +28,7 @@ export function compileStages(features: readonly Feature[], source: RouteSource)
     preflight: having('onPreflight')[0],
     answer: having('onAnswer'),
     around: having('around'),
+    upgrade: having('onUpgrade')[0],
     end: having('onEnd'),
   };
 }

@@ -2,7 +2,7 @@
 // run for each request by admit.ts. A route without a policy has none and pays nothing.
 // Invariant: a stage never writes to the client; it returns what is to be answered, and the gateway writes it.
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { CallSink } from '../functions/call.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
@@ -64,8 +64,19 @@ export interface Stage {
   onAnswer?(request: GatewayRequest, status: number, headers: FlatHeaders): void;
   /** The call is about to be made; what is returned hears its answer instead of `sink`, and passes it on. */
   around?(request: GatewayRequest, sink: CallSink): CallSink;
+  /** A WebSocket handshake that every stage let through: it is for this stage to answer, not for the function. */
+  onUpgrade?(request: GatewayRequest, upgrade: Upgrade): void;
   /** The exchange is over, however it ended. Called once for each request whose onHead of this stage was called. */
   onEnd?(request: GatewayRequest): void;
+}
+
+/** The connection of a handshake that is not answered yet. */
+export interface Upgrade {
+  socket: Duplex;
+  /** What came behind the head. */
+  first: Buffer;
+  /** Answers it as a request is answered; the connection ends with that. */
+  refuse(verdict: NonNullable<Verdict>): void;
 }
 
 /** The stages of one route, sorted by what they do. */
@@ -77,6 +88,7 @@ export interface Stages {
   preflight: Stage | undefined;
   answer: Stage[];
   around: Stage[];
+  upgrade: Stage | undefined;
   end: Stage[];
 }
 
@@ -92,6 +104,8 @@ export interface RouteSource {
 export interface Feature {
   /** undefined: the route does not ask for it. */
   compile(source: RouteSource): Stage | undefined;
+  /** All routes of what is deployed now have been compiled: what was not among them is gone. */
+  settled?(): void;
 }
 
 export function isRefusal(verdict: LocalAnswer | Refusal): verdict is Refusal {

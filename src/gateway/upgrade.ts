@@ -44,10 +44,11 @@ export function upgradeTarget(routed: RouteResult, protocol: string): Routed | V
   const what = `connections of the protocol '${protocol.slice(0, 50)}'`;
   if (routed.kind !== 'found') return new VirgaError('upgrade_not_supported', `OPTIONS begins no ${what}`);
   const { function: fn, settings } = routed.version;
-  if (takesUpgrades(settings.runtime)) return routed;
+  const taken = routed.stages?.upgrade !== undefined && protocol.toLowerCase() === 'websocket';
+  if (taken || takesUpgrades(settings.runtime)) return routed;
   return new VirgaError(
     'upgrade_not_supported',
-    `function '${fn}' cannot take ${what}: its runtime is ${settings.runtime}, and only functions of ${RUNTIMES.join(', ')} can`,
+    `function '${fn}' cannot take ${what}: its runtime is ${settings.runtime}, and only functions of ${RUNTIMES.join(', ')} can; a route with \`websocket\` in virga.yaml takes WebSockets for any function`,
   );
 }
 

@@ -7,6 +7,7 @@ import type { Engine } from '../functions/engine.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import { CollectedAnswer } from '../gateway/collected-answer.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
+import type { Hub } from '../gateway/websocket/hub.ts';
 import { recordOf } from '../functions/record.ts';
 import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
@@ -18,6 +19,7 @@ import type { EdgeStats } from '../protocol/stats.ts';
 export interface EdgePrivateOptions {
   engine: Engine;
   model: ReadModel;
+  sockets: Hub;
   invokeBytesMax: number;
   stats: () => EdgeStats;
   /** Brings the read model up to date with the records. */

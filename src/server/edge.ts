@@ -9,8 +9,12 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { gatewayFeatures } from '../gateway/features.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { GuestDoor } from '../gateway/websocket/guest-door.ts';
+import { Hub } from '../gateway/websocket/hub.ts';
+import type { SocketLimits } from '../gateway/websocket/hub.ts';
 import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { createEdgePrivate } from './edge-private.ts';
@@ -22,16 +26,18 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('edge', config.log);
   const sandboxes = sandboxesOf(config);
   const recorder = recorderOf(config, log);
-  const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
+  const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
+  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: new GuestDoor(sockets) });
   const connection = connectionOf(config);
-  const feed = new ReadModelFeed({ connection, model, engine, log });
+  const feed = new ReadModelFeed({ connection, model, engine, features: gatewayFeatures({ sockets }), log });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
   const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
   const privateServer = createEdgePrivate({
     engine,
     model,
+    sockets,
     invokeBytesMax: config.limits.invokeBytesMax,
     refresh: () => feed.refresh(),
     version: (name) => loadVersion(lookups, name),
@@ -41,6 +47,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       residentBytes: process.memoryUsage.rss(),
       deployment: model.deployment,
       inFlight: engine.inFlight,
+      webSockets: sockets.size,
       functions: engine.stats(),
       blanks: engine.blanks.stats(),
       records: recorder.status(),
@@ -55,10 +62,12 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   return {
     close: async () => {
       gateway.drain();
+      sockets.drain();
       await engine.drain(config.limits.drainMs);
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
       gateway.close();
+      sockets.close();
       privateServer.close();
       privateServer.closeAllConnections();
       await feed.close();
@@ -67,6 +76,15 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       await sandboxes.close();
       await lookups.end();
     },
+  };
+}
+
+function socketLimits({ limits }: Config): SocketLimits {
+  return {
+    connectionsMax: limits.webSocketsMax,
+    projectConnectionsMax: limits.projectWebSocketsMax,
+    bufferBytesMax: limits.webSocketBufferBytesMax,
+    heldBytesMax: limits.webSocketsHeldBytesMax,
   };
 }
 

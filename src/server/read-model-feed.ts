@@ -5,14 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
-import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import { compileStages } from '../gateway/features.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
+import type { Feature } from '../gateway/stage.ts';
 import type { PlatformLog } from './platform-log.ts';
 
 export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
+  features: readonly Feature[];
   log: PlatformLog;
 }
 
@@ -21,7 +23,6 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
-  readonly #features = gatewayFeatures();
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -62,10 +63,11 @@ export class ReadModelFeed {
   }
 
   async #loadNow(): Promise<void> {
-    const { model, engine } = this.#options;
+    const { model, engine, features } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(this.#features, source));
+    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(features, source));
     model.replaceAll(projects, deployment);
+    for (const feature of features) feature.settled?.();
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

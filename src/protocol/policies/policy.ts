@@ -3,9 +3,11 @@
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
 import { cors, corsExample } from './cors.ts';
+import { websocket, websocketExample } from './websocket.ts';
 
 const features = {
   cors: cors.optional(),
+  websocket: websocket.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
@@ -13,6 +15,7 @@ export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 /** For the reference: what each looks like, in Markdown. */
 export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
   cors: corsExample,
+  websocket: websocketExample,
 };
 
 /** Keys of a route beside its path and methods. */
