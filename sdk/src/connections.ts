@@ -2,6 +2,8 @@
 // them; inside a function `connections` and `context.connections` are the same.
 // Invariant: importing this does nothing; outside of a function each method rejects.
 
+import type { SocketConnect, SocketDisconnect, SocketMessage } from '../../src/protocol/events.ts';
+
 /** Every method rejects with an Error whose `code` is of the error table, e.g. `connection_not_found`. */
 export interface Connections {
   /** A text message of a string, a binary one of bytes; less than 1 MiB. */
@@ -29,3 +31,22 @@ export const connections: Connections = {
   join: async (...args) => (await held()).join(...args),
   leave: async (...args) => (await held()).leave(...args),
 };
+
+export type { SocketConnect, SocketDisconnect, SocketFacts, SocketMessage, SocketReply } from '../../src/protocol/events.ts';
+
+interface Happened<Type extends string, Data, State> {
+  specversion: '1.0';
+  id: string;
+  source: string;
+  type: Type;
+  time: string;
+  /** The connection's id. */
+  subject: string;
+  data: Data & { state?: State };
+}
+
+/** What a function gets of a route with `websocket`; `State` is what it gives to be kept with the connection. */
+export type SocketEvent<State = unknown> =
+  | Happened<'virga.websocket.connect', SocketConnect, State>
+  | Happened<'virga.websocket.message', SocketMessage, State>
+  | Happened<'virga.websocket.disconnect', SocketDisconnect, State>;

@@ -13,6 +13,12 @@ import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import type { Feature } from './stage.ts';
+import { GuestDoor } from './websocket/guest-door.ts';
+import { Hub } from './websocket/hub.ts';
+import type { SocketLimits } from './websocket/hub.ts';
+import { WebSocketFeature } from './websocket/websocket.ts';
+
+const SOCKET_LIMITS: SocketLimits = { connectionsMax: 20_000, projectConnectionsMax: 20_000, bufferBytesMax: 1 << 20, heldBytesMax: 1 << 26 };
 
 export async function setUp(
   script: GuestScript,
@@ -22,16 +28,19 @@ export async function setUp(
     requestBytesMax?: number;
     keepAliveMs?: number;
     features?: Feature[];
+    sockets?: Partial<SocketLimits>;
   } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
   const recorder = new MemoryRecorder();
-  const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
   const model = new ReadModel();
+  const hub = new Hub({ model, limits: { ...SOCKET_LIMITS, ...options.sockets }, invoke: (request) => engine.invoke(request) });
+  const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS, services: new GuestDoor(hub) });
+  const features = [...(options.features ?? []), new WebSocketFeature(hub)];
   const version = testVersion({ concurrency: 10, ...options.settings });
   const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
     const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {} };
-    return { route, version, stages: compileStages(options.features ?? [], source) };
+    return { route, version, stages: compileStages(features, source) };
   });
   model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
@@ -44,10 +53,14 @@ export async function setUp(
     recorder,
     sandboxes,
     gateway,
+    hub,
+    model,
+    features,
     get: (path: string, init: Parameters<typeof call>[2] = {}) => call(port, path, init),
     [Symbol.asyncDispose]: async () => {
       gateway.drain();
       gateway.close();
+      hub.close();
       await engine.close();
     },
   };

@@ -166,7 +166,7 @@ export interface SocketDisconnect extends SocketFacts {
 /** What a function may answer, beside nothing and the text or bytes to send. */
 export interface SocketReply {
   /** To the client; bytes go as `{base64}` where the answer is JSON. */
-  send?: string | { base64: string };
+  send?: string | Uint8Array | { base64: string };
   /** The groups that it is in from now on. */
   groups?: string[];
   /** Kept with the connection, at most 4 KiB of JSON; null: none any more. */

@@ -25,10 +25,10 @@ export interface HubOptions {
   model: ReadModel;
   limits: SocketLimits;
   invoke: (request: CallRequest) => Call | VirgaError;
-  /** One turn of the wheel, ms: a second, but in tests. */
-  tickMs?: number;
 }
 
+/** One turn of the wheel. */
+const TURN_MS = 1_000;
 /** Sends at once before others get a turn. */
 const SLICE = 256;
 /** Messages to many that wait, of one project. */
@@ -65,13 +65,18 @@ export class Hub {
     this.limits = options.limits;
     this.invoke = options.invoke;
     this.#model = options.model;
-    this.#ticker = setInterval(() => this.wheel.turn((connection) => connection.due()), options.tickMs ?? 1_000);
+    this.#ticker = setInterval(() => this.turn(), TURN_MS);
     this.#ticker.unref();
   }
 
   /** In turns of the wheel: seconds. */
   get now(): number {
     return this.wheel.now;
+  }
+
+  /** A second has passed. */
+  turn(): void {
+    this.wheel.turn((connection) => connection.due());
   }
 
   get size(): number {

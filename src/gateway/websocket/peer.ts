@@ -51,8 +51,8 @@ export class Peer {
   #sending = 0;
   #code: number = CloseCode.abnormal;
   #reason = '';
-  /** Something came since the last ping. */
-  heard = false;
+  /** Something came since the last ping, or there was none. */
+  heard = true;
 
   constructor(
     socket: Duplex,
@@ -247,7 +247,7 @@ export class Peer {
 
   #closeCame(payload: Buffer): Breach | undefined {
     const code = payload.length === 0 ? CloseCode.noStatus : payload.length === 1 ? 0 : payload.readUInt16BE(0);
-    if (code !== CloseCode.noStatus && !maySayCode(code)) return { code: CloseCode.protocol, reason: 'no such code' };
+    if (payload.length > 0 && !maySayCode(code)) return { code: CloseCode.protocol, reason: 'no such code' };
     const reason = payload.subarray(2);
     if (!isUtf8(reason)) return { code: CloseCode.badData, reason: 'not UTF-8' };
     if (this.#state === 'open') {
