@@ -121,6 +121,8 @@ export interface TableChange {
 export interface SocketFacts {
   /** e.g. `con_01k9…`. */
   connectionId: string;
+  /** As the client named this place, e.g. `shop.localhost:8080`. */
+  host: string;
   /** e.g. `/rooms/{room}`, and its parameters. */
   route: string;
   params: Record<string, string>;

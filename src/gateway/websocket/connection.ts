@@ -8,11 +8,12 @@
 // of the socket. A function hears of the disconnect of every connection that it accepted, once, unless the edge itself is lost.
 // Made by hub.ts.
 import type { Call } from '../../functions/call.ts';
+import { newId } from '../../lib/ids.ts';
 import type { Spoke } from '../../lib/timer-wheel.ts';
 import { ERRORS, VirgaError, errorBody } from '../../protocol/errors.ts';
 import { EventType } from '../../protocol/events.ts';
 import type { Principal } from '../../protocol/principal.ts';
-import type { Upgrade } from '../stage.ts';
+import type { GatewayRequest, Upgrade } from '../stage.ts';
 import { EventAnswer } from './event-answer.ts';
 import type { Reply } from './event-answer.ts';
 import { eventCall } from './event-call.ts';
@@ -43,6 +44,7 @@ export class Connection implements PeerOwner, Spoke {
   readonly id: string;
   readonly project: string;
   readonly route: string;
+  readonly host: string;
   readonly served: Served;
   readonly connectedAt = Date.now();
   readonly principal: Principal | undefined;
@@ -71,16 +73,18 @@ export class Connection implements PeerOwner, Spoke {
 
   constructor(
     hub: Hub,
-    of: { id: string; served: Served; rules: SocketRules; principal: Principal | undefined; client: string; params: Record<string, string> },
+    of: { served: Served; rules: SocketRules; request: GatewayRequest },
   ) {
     this.#hub = hub;
-    this.id = of.id;
+    const { request } = of;
+    this.id = newId('con');
     this.project = of.rules.project;
     this.route = of.rules.route;
     this.served = of.served;
-    this.principal = of.principal;
-    this.client = of.client;
-    this.params = of.params;
+    this.host = request.host;
+    this.principal = request.principal;
+    this.client = request.client;
+    this.params = request.params;
     this.lastMessageAt = hub.now;
   }
 

@@ -48,10 +48,11 @@ export function eventCall(
 }
 
 function eventText(connection: Connection, type: string, facts: object): string {
-  const { id, project, route, params, client, connectedAt, subprotocol, principal, groups, state } = connection;
+  const { id, project, host, route, params, client, connectedAt, subprotocol, principal, groups, state } = connection;
   const rules = connection.served.rules;
   const data = {
     connectionId: id,
+    host,
     route,
     params,
     client,

@@ -1,7 +1,6 @@
 // The feature `websocket` of a route: handshakes are taken here instead of by the function, which gets events of the connection
 // (hub.ts keeps them). Invariant: a connection that is there stays through deployments; its next event goes to what is deployed
 // then. Made by features.ts.
-import { newId } from '../../lib/ids.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { Feature, GatewayRequest, RouteSource, Stage, Upgrade, Verdict } from '../stage.ts';
 import { Connection } from './connection.ts';
@@ -62,8 +61,7 @@ class WebSocketStage implements Stage {
     const full = this.#hub.refusal(request.project);
     if (full !== undefined) return upgrade.refuse({ error: full });
     const rules = this.#rules;
-    const { principal, client, params } = request;
-    const connection = new Connection(this.#hub, { id: newId('con'), served: this.#served, rules, principal, client, params });
+    const connection = new Connection(this.#hub, { served: this.#served, rules, request });
     const agreed = rules.deflate ? agreeOnDeflate(request.header('sec-websocket-extensions')) : undefined;
     const offered = offeredNames(request);
     this.#hub.add(connection);
