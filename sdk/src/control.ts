@@ -5,6 +5,7 @@
 //   for await (const project of virga.projects()) console.log(project.name, project.url);
 import type {
   ArtifactAnswer,
+  ConnectionItem,
   DeployAnswer,
   DeploymentItem,
   FunctionItem,
@@ -14,6 +15,7 @@ import type {
   Page,
   ProjectDetail,
   ProjectItem,
+  SendRequest,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
@@ -27,6 +29,7 @@ import type { UploadOptions } from './upload.ts';
 export type {
   ArtifactAnswer,
   Change,
+  ConnectionItem,
   DeployAnswer,
   DeploymentItem,
   FunctionItem,
@@ -37,6 +40,7 @@ export type {
   Page,
   ProjectDetail,
   ProjectItem,
+  SendRequest,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
@@ -211,6 +215,25 @@ export class VirgaControl {
       ...(options.clientContext === undefined ? {} : { headers: { 'x-amz-client-context': base64Of(options.clientContext) } }),
       timeoutMs: null,
     });
+  }
+
+  /** The WebSockets that the gateway holds for the project, oldest first. */
+  connections(project: string, filter: { group?: string | undefined } = {}, options: CallOptions = {}): Listing<ConnectionItem> {
+    return this.#list(pathOf(project, 'connections'), { group: filter.group }, options);
+  }
+
+  /** To one, to a group, or to all: how many were sent it. */
+  sendToConnections(project: string, request: SendRequest, options: CallOptions = {}): Promise<{ sent: number }> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'connections', 'send'), json: request, signal: options.signal });
+  }
+
+  async closeConnection(
+    project: string,
+    id: string,
+    options: CallOptions & { code?: number | undefined; reason?: string | undefined } = {},
+  ): Promise<void> {
+    const query = { code: options.code, reason: options.reason };
+    await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'connections', id), query, signal: options.signal });
   }
 
   /** Newest first. */

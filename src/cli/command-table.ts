@@ -35,6 +35,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'functions', group: LOOK, summary: 'list the functions of a project', load: () => import('./commands/functions.ts') },
   { name: 'versions', group: LOOK, summary: 'list the versions of a function', load: () => import('./commands/versions.ts') },
   { name: 'deployments', group: LOOK, summary: 'list the deployments of a project', load: () => import('./commands/deployments.ts') },
+  {
+    name: 'connections',
+    group: LOOK,
+    summary: 'list the WebSockets of a project, send to them, close one',
+    load: () => import('./commands/connections.ts'),
+  },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   {
     name: 'doctor',

@@ -10,6 +10,7 @@ import { deployProject } from './deploy-project.ts';
 import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
 import { invokeFunction } from './invoke-function.ts';
+import { closeConnection, listConnections, sendToConnections } from './connections.ts';
 import { listDeployments } from './list-deployments.ts';
 import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
@@ -78,6 +79,9 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listFunctions(app, needs);
   listVersions(app, needs);
   invokeFunction(app, needs);
+  listConnections(app, needs);
+  sendToConnections(app, needs);
+  closeConnection(app, needs);
   listInvocations(app, needs);
   readInvocation(app, needs);
   listLogs(app, needs);

@@ -30,6 +30,9 @@ export function routeProblems(request: DeployRequest): Problem[] {
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
     }
+    if (route.policy?.websocket !== undefined && route.methods !== null && !route.methods.includes('GET')) {
+      problems.push({ path: `${at}.methods`, message: 'lacks GET, with which a WebSocket begins', value: route.methods.join(', ') });
+    }
     for (const method of claimsOf(route)) {
       const claim = `${method} ${shapeOf(route.path)}`;
       const other = claimed.get(claim);

@@ -27,7 +27,7 @@ export type RoutePolicy = z.infer<typeof routePolicy>;
 export const gatewaySection = z
   .strictObject(
     {
-      defaults: routePolicy.optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      defaults: routePolicy.omit({ websocket: true }).optional().describe('Rules for all routes that do not say otherwise, key by key.'),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )

@@ -8,6 +8,11 @@ import type { Outlet } from './channel.ts';
 /** Where @virga/sdk finds them, in whatever form the code is. */
 const CONNECTIONS = Symbol.for('virga.connections');
 
+/** Node's longest timer, ms. */
+const FOR_EVER_MS = 2 ** 31 - 1;
+// Taken now: what user code patches later (fake timers) does not reach it.
+const { setInterval: every, clearInterval: stop } = globalThis;
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -17,6 +22,8 @@ export class ServiceCalls {
   readonly #outlet: Pick<Outlet, 'send'>;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
+  /** While something is waited for: fd 3 alone does not keep the event loop of every form alive (forms/lambda/event-loop.ts). */
+  #alive: NodeJS.Timeout | undefined;
   readonly connections = new Connections(this);
 
   constructor(outlet: Pick<Outlet, 'send'>) {
@@ -43,6 +50,7 @@ export class ServiceCalls {
     const arg = this.#last;
     return new Promise((resolve, reject) => {
       this.#waiting.set(arg, { resolve, reject });
+      this.#alive ??= every(() => {}, FOR_EVER_MS);
       this.#outlet.send(encodeFrame(FrameType.SERVICE, { arg, payload }));
     });
   }
@@ -51,6 +59,10 @@ export class ServiceCalls {
     const waiting = this.#waiting.get(arg);
     if (waiting === undefined) return;
     this.#waiting.delete(arg);
+    if (this.#waiting.size === 0) {
+      stop(this.#alive);
+      this.#alive = undefined;
+    }
     const answer = JSON.parse(payload.toString('utf8')) as ServiceAnswer;
     if ('error' in answer) waiting.reject(failure(answer.error.code, answer.error.message));
     else waiting.resolve(answer.value);
