@@ -78,7 +78,8 @@ export function sendToConnections(app: ControlApp, { records, edge }: Needs): vo
     async ({ params: { project }, body }, c) => {
       const to = [body.connection, body.group, body.all].filter((one) => one !== undefined);
       if (to.length !== 1) throw invalidRequest([{ path: 'connection', message: 'give exactly one of connection, group and all' }]);
-      if ((body.text === undefined) === (body.base64 === undefined)) throw invalidRequest([{ path: 'text', message: 'give either text or base64' }]);
+      if ((body.text === undefined) === (body.base64 === undefined))
+        throw invalidRequest([{ path: 'text', message: 'give either text or base64' }]);
       await requireProject(records, project);
       const binary = body.base64 !== undefined;
       const data = binary ? Buffer.from(body.base64!, 'base64') : Buffer.from(body.text!);

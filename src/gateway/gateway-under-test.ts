@@ -18,7 +18,12 @@ import { Hub } from './websocket/hub.ts';
 import type { SocketLimits } from './websocket/hub.ts';
 import { WebSocketFeature } from './websocket/websocket.ts';
 
-const SOCKET_LIMITS: SocketLimits = { connectionsMax: 20_000, projectConnectionsMax: 20_000, bufferBytesMax: 1 << 20, heldBytesMax: 1 << 26 };
+const SOCKET_LIMITS: SocketLimits = {
+  connectionsMax: 20_000,
+  projectConnectionsMax: 20_000,
+  bufferBytesMax: 1 << 20,
+  heldBytesMax: 1 << 26,
+};
 
 export async function setUp(
   script: GuestScript,

@@ -64,7 +64,9 @@ function connectionsOf(sockets: Hub, query: URLSearchParams): ConnectionItem[] {
   const after = query.get('after') ?? '';
   const limit = Number(query.get('limit') ?? 100);
   const items: ConnectionItem[] = [];
-  const found = [...sockets.list(query.get('project') ?? '', query.get('group') ?? undefined)].filter(({ id, isLive }) => isLive && id > after);
+  const found = [...sockets.list(query.get('project') ?? '', query.get('group') ?? undefined)].filter(
+    ({ id, isLive }) => isLive && id > after,
+  );
   for (const connection of found.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit)) {
     const { id, route, client, connectedAt, groups, principal, served } = connection;
     items.push({

@@ -48,13 +48,16 @@ export const command: CommandDefinition<Options> = {
       const toMany = options.group !== undefined || options.all === true;
       const [id, text] = toMany ? [undefined, words[0]] : words;
       if (text === undefined || words.length !== (toMany ? 1 : 2)) {
-        throw new UsageError(`send needs ${toMany ? 'a text' : 'the id of a connection (or --group, or --all) and a text'}, in quotes if it has spaces`);
+        throw new UsageError(
+          `send needs ${toMany ? 'a text' : 'the id of a connection (or --group, or --all) and a text'}, in quotes if it has spaces`,
+        );
       }
       const answer = await client.sendToConnections(project, { connection: id, group: options.group, all: options.all, text });
       terminal.result(answer, () => `sent to ${answer.sent}\n`);
     } else if (action === 'close') {
       const [id] = words;
-      if (id === undefined || words.length !== 1) throw new UsageError('close needs the id of one connection; `virga connections` lists them');
+      if (id === undefined || words.length !== 1)
+        throw new UsageError('close needs the id of one connection; `virga connections` lists them');
       const code = options.code === undefined ? undefined : wholeNumber(options.code, '--code', { min: 1_000, max: 4_999 });
       await client.closeConnection(project, id, { code, reason: options.reason });
       terminal.result({ closed: id }, () => `closed ${id}\n`);

@@ -71,10 +71,7 @@ export class Connection implements PeerOwner, Spoke {
   #leaving: { code: number; reason: string } | undefined;
   #end: { code: number; reason: string } | undefined;
 
-  constructor(
-    hub: Hub,
-    of: { served: Served; rules: SocketRules; request: GatewayRequest },
-  ) {
+  constructor(hub: Hub, of: { served: Served; rules: SocketRules; request: GatewayRequest }) {
     this.#hub = hub;
     const { request } = of;
     this.id = newId('con');
@@ -220,7 +217,8 @@ export class Connection implements PeerOwner, Spoke {
 
   #sayGoodbye(): void {
     this.#invoke(EventType.socketDisconnect, this.#end!, (reply) => {
-      const again = reply instanceof VirgaError && this.#call === undefined && ERRORS[reply.code].retry === 'later' && ++this.#tries < TRIES_MAX;
+      const again =
+        reply instanceof VirgaError && this.#call === undefined && ERRORS[reply.code].retry === 'later' && ++this.#tries < TRIES_MAX;
       if (again) this.#hub.wheel.set(this, 1);
       else this.#phase = 'over';
     });

@@ -110,7 +110,8 @@ export function replyOf(status: number, contentType: string, bytes: Buffer): Rep
 
 function fromObject(value: Record<string, unknown>, status: number): Reply {
   const unknown = Object.keys(value).find((key) => !KEYS.includes(key));
-  if (unknown !== undefined) throw bad(`it has the key '${unknown.slice(0, 80)}'; known are ${KEYS.join(', ')}; a message is a text: use JSON.stringify`);
+  if (unknown !== undefined)
+    throw bad(`it has the key '${unknown.slice(0, 80)}'; known are ${KEYS.join(', ')}; a message is a text: use JSON.stringify`);
   const { send, groups, state, close, subprotocol, body } = value as SocketReply;
   const reply: Reply = { status };
   if (send !== undefined && send !== null) reply.send = toSend(send);
@@ -120,7 +121,8 @@ function fromObject(value: Record<string, unknown>, status: number): Reply {
   else if (close !== undefined && close !== null && close !== false) reply.close = closeOf(close);
   if (value['status'] !== undefined) reply.status = statusOf(value['status']);
   if (subprotocol !== undefined && subprotocol !== null) {
-    if (typeof subprotocol !== 'string' || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/.test(subprotocol)) throw bad('its subprotocol is no name');
+    if (typeof subprotocol !== 'string' || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/.test(subprotocol))
+      throw bad('its subprotocol is no name');
     reply.subprotocol = subprotocol;
   }
   if (typeof body === 'string') reply.body = body;
@@ -153,8 +155,10 @@ function stateOf(state: unknown): string | null {
 
 export function closeOf(close: unknown): { code: number; reason: string } {
   const { code = 1000, reason = '' } = close as { code?: unknown; reason?: unknown };
-  const sound = typeof code === 'number' && (code === 1000 || (code >= 3000 && code <= 4999) || (code >= 1007 && code <= 1013 && code !== 1010));
-  if (!sound || !Number.isInteger(code)) throw bad(`it closes with ${String(code).slice(0, 20)}; 1000, 1007 to 1009, 1011 to 1013, or 3000 to 4999 may be said`);
+  const sound =
+    typeof code === 'number' && (code === 1000 || (code >= 3000 && code <= 4999) || (code >= 1007 && code <= 1013 && code !== 1010));
+  if (!sound || !Number.isInteger(code))
+    throw bad(`it closes with ${String(code).slice(0, 20)}; 1000, 1007 to 1009, 1011 to 1013, or 3000 to 4999 may be said`);
   if (typeof reason !== 'string' || Buffer.byteLength(reason) > 123) throw bad('its reason to close is no text of at most 123 bytes');
   return { code, reason };
 }

@@ -42,7 +42,9 @@ export function offeredSubprotocol(request: GatewayRequest, rules: SocketRules):
 
 /** `extra`: further lines, name and value. */
 export function handshakeAnswer(key: string, extra: readonly [string, string][]): string {
-  const accept = createHash('sha1').update(key + MAGIC).digest('base64');
+  const accept = createHash('sha1')
+    .update(key + MAGIC)
+    .digest('base64');
   const lines = extra.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${lines}\r\n`;
 }

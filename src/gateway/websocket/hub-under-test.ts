@@ -19,7 +19,9 @@ export function functionOf(answering: Answering): GuestScript {
         const bytes = Buffer.isBuffer(result) ? result : Buffer.from(JSON.stringify(result ?? null));
         const first = bytes.subarray(0, 60_000);
         const end = first.length === bytes.length ? Flag.END : 0;
-        guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['content-type', type] }, first, { flags: end, stream, arg: 1 }));
+        guest.send(
+          encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: ['content-type', type] }, first, { flags: end, stream, arg: 1 }),
+        );
         if (end === 0) guest.send(encodeFrame(FrameType.BODY, { flags: Flag.END, stream, payload: bytes.subarray(60_000) }));
       },
       (error: Error) => {
@@ -48,11 +50,7 @@ export function functionOf(answering: Answering): GuestScript {
 }
 
 /** Without `answering`: sends back what it is sent. */
-export async function echoing(
-  rules: WebSocketRules = {},
-  answering: Answering = echo,
-  sockets: Partial<SocketLimits> = {},
-) {
+export async function echoing(rules: WebSocketRules = {}, answering: Answering = echo, sockets: Partial<SocketLimits> = {}) {
   return await setUp(functionOf(answering), {
     routes: [{ path: '/chat', methods: ['GET'], function: 'f', policy: { websocket: rules } }],
     settings: { concurrency: 100, queue: 5_000, timeoutMs: 10_000 },

@@ -28,7 +28,9 @@ const closeCode = async (client: Raw) => {
 };
 /** Tells each client its id, and puts it into the groups that its query names. */
 const joining: Answering = (event: CloudEvent<SocketConnect>) =>
-  event.type === 'virga.websocket.connect' ? { send: event.data!.connectionId, groups: (event.data!.query['in'] ?? '').split(',').filter(Boolean) } : undefined;
+  event.type === 'virga.websocket.connect'
+    ? { send: event.data!.connectionId, groups: (event.data!.query['in'] ?? '').split(',').filter(Boolean) }
+    : undefined;
 
 test('one, a group, or all are sent to; a group is joined and left', async () => {
   await using gateway = await echoing({}, joining);
@@ -36,7 +38,9 @@ test('one, a group, or all are sent to; a group is joined and left', async () =>
   await using b = await rawClient(gateway.port, '/chat?in=red,blue');
   const [idA, idB] = [(await textOf(a))!, (await textOf(b))!];
   assert.deepEqual(await ask(gateway, { op: 'connections.send', id: idA, binary: false }, 'to a'), { value: null });
-  assert.deepEqual(await ask(gateway, { op: 'connections.broadcast', group: 'red', binary: false, except: idA }, 'but a'), { value: { sent: 1 } });
+  assert.deepEqual(await ask(gateway, { op: 'connections.broadcast', group: 'red', binary: false, except: idA }, 'but a'), {
+    value: { sent: 1 },
+  });
   assert.deepEqual(await ask(gateway, { op: 'connections.broadcast', group: 'blue', binary: false }, 'blue'), { value: { sent: 1 } });
   await ask(gateway, { op: 'connections.join', id: idA, group: 'blue' });
   await ask(gateway, { op: 'connections.leave', id: idB, group: 'blue' });
@@ -126,7 +130,9 @@ test('while a function is busy, little is read ahead of it', async () => {
   });
   await using client = await rawClient(gateway.port, '/chat');
   const sent = Array.from({ length: 400 }, (_, i) => String(i).padStart(4, '0'));
-  const wrote = new Promise<void>((resolve) => client.socket.write(Buffer.concat(sent.map((n) => masked(TEXT, n + 'x'.repeat(50_000)))), () => resolve()));
+  const wrote = new Promise<void>((resolve) =>
+    client.socket.write(Buffer.concat(sent.map((n) => masked(TEXT, n + 'x'.repeat(50_000)))), () => resolve()),
+  );
   // The kernel's buffers take some of the 20 MB; the rest has to wait at the client.
   const first = await Promise.race([wrote.then(() => 'all'), new Promise((resolve) => setTimeout(resolve, 300, 'some'))]);
   assert.equal(first, 'some');
@@ -150,7 +156,10 @@ test('what is held for all connections together is bounded: who asks for more is
 
 test('there are at most so many connections, and a refused one leaves its place', async () => {
   let refuse = true;
-  await using gateway = await echoing({}, () => (refuse ? { status: 403, body: 'not you' } : undefined), { connectionsMax: 2, projectConnectionsMax: 2 });
+  await using gateway = await echoing({}, () => (refuse ? { status: 403, body: 'not you' } : undefined), {
+    connectionsMax: 2,
+    projectConnectionsMax: 2,
+  });
   for (let i = 0; i < 4; i++) {
     await using client = await rawClient(gateway.port, '/chat');
     assert.match(client.head, /^HTTP\/1\.1 403 Forbidden/);
@@ -224,7 +233,15 @@ test('a function that fails on a message closes with 1011, or answers with the e
 });
 
 test('answers that mean nothing are failures of the function', async () => {
-  for (const answer of [[1], 7, { sned: 'x' }, { groups: 'red' }, { state: 'x'.repeat(5_000) }, { close: { code: 1006 } }, { send: { text: 'x' } }]) {
+  for (const answer of [
+    [1],
+    7,
+    { sned: 'x' },
+    { groups: 'red' },
+    { state: 'x'.repeat(5_000) },
+    { close: { code: 1006 } },
+    { send: { text: 'x' } },
+  ]) {
     await using gateway = await echoing({}, (event: CloudEvent) => (event.type === 'virga.websocket.message' ? answer : undefined));
     await using client = await rawClient(gateway.port, '/chat');
     client.socket.write(masked(TEXT, 'x'));

@@ -135,7 +135,8 @@ export class Hub {
     if (!this.#all.has(connection)) return;
     const groups = (connection.groups ??= new Set());
     if (groups.has(name)) return;
-    if (groups.size >= GROUPS_MAX) throw new VirgaError('invalid_request', `the connection is in ${GROUPS_MAX} groups, and may be in no more`);
+    if (groups.size >= GROUPS_MAX)
+      throw new VirgaError('invalid_request', `the connection is in ${GROUPS_MAX} groups, and may be in no more`);
     groups.add(name);
     const project = this.#project(connection.project);
     const members = project.groups.get(name);
@@ -170,7 +171,12 @@ export class Hub {
   }
 
   /** `group` null: to all of the project. `done` is told how many it was sent to. */
-  broadcast(project: string, group: string | null, message: Outgoing, options: { except?: string | undefined; done: (sent: number) => void }): void {
+  broadcast(
+    project: string,
+    group: string | null,
+    message: Outgoing,
+    options: { except?: string | undefined; done: (sent: number) => void },
+  ): void {
     const to = [...this.list(project, group ?? undefined)];
     if (to.length === 0) return options.done(0);
     this.#enqueue(project, { message, to, at: 0, sent: 0, except: options.except, done: options.done });
@@ -203,7 +209,10 @@ export class Hub {
   #enqueue(name: string, job: Job): void {
     const { jobs } = this.#project(name);
     if (jobs.length >= JOBS_MAX) {
-      throw new VirgaError('project_overloaded', `${JOBS_MAX} messages of project '${name}' to many connections wait already; await the earlier ones`);
+      throw new VirgaError(
+        'project_overloaded',
+        `${JOBS_MAX} messages of project '${name}' to many connections wait already; await the earlier ones`,
+      );
     }
     jobs.push(job);
     if (jobs.length === 1) this.#pump(name);

@@ -20,18 +20,32 @@ const CASES: { name: string; send: Buffer[]; text?: string; binary?: Buffer; pon
   { name: 'a text of 126 bytes', send: [masked(TEXT, 'x'.repeat(126))], text: 'x'.repeat(126) },
   { name: 'a text of 65,536 bytes', send: [masked(TEXT, LARGE)], text: LARGE.toString() },
   { name: 'bytes', send: [masked(BINARY, bytes('00ff10'))], binary: bytes('00ff10') },
-  { name: 'a text in fragments', send: [masked(TEXT, 'he', { fin: false }), masked(MORE, 'l', { fin: false }), masked(MORE, 'lo')], text: 'hello' },
-  { name: 'a hundred fragments', send: [masked(TEXT, 'x', { fin: false }), ...Array.from({ length: 99 }, () => masked(MORE, 'x', { fin: false })), masked(MORE, '')], text: 'x'.repeat(100) },
+  {
+    name: 'a text in fragments',
+    send: [masked(TEXT, 'he', { fin: false }), masked(MORE, 'l', { fin: false }), masked(MORE, 'lo')],
+    text: 'hello',
+  },
+  {
+    name: 'a hundred fragments',
+    send: [masked(TEXT, 'x', { fin: false }), ...Array.from({ length: 99 }, () => masked(MORE, 'x', { fin: false })), masked(MORE, '')],
+    text: 'x'.repeat(100),
+  },
   { name: 'a character cut by fragments', send: [masked(TEXT, bytes('c3'), { fin: false }), masked(MORE, bytes('bc'))], text: 'ü' },
   { name: 'a ping', send: [masked(PING, 'are you there')], pong: Buffer.from('are you there') },
-  { name: 'a ping between fragments', send: [masked(TEXT, 'a', { fin: false }), masked(PING, 'p'), masked(MORE, 'b')], pong: Buffer.from('p'), text: 'ab', first: 'pong' },
+  {
+    name: 'a ping between fragments',
+    send: [masked(TEXT, 'a', { fin: false }), masked(PING, 'p'), masked(MORE, 'b')],
+    pong: Buffer.from('p'),
+    text: 'ab',
+    first: 'pong',
+  },
   { name: 'a pong that nobody asked for', send: [masked(PONG, 'x'), masked(TEXT, 'a')], text: 'a' },
   { name: 'a close', send: [masked(CLOSE, code(1000, 'bye'))], close: 1000 },
   { name: 'a close without a code', send: [masked(CLOSE, '')], close: 1005 },
   { name: 'a close of its own code', send: [masked(CLOSE, code(4001))], close: 4001 },
   { name: 'nothing after a close counts', send: [masked(CLOSE, code(1000)), masked(TEXT, 'late')], close: 1000 },
 
-  { name: 'a frame that is not masked', send: [bytes('8101') , Buffer.from('a')], close: 1002 },
+  { name: 'a frame that is not masked', send: [bytes('8101'), Buffer.from('a')], close: 1002 },
   { name: 'RSV1 without compression', send: [masked(TEXT, 'a', { rsv: 0x40 })], close: 1002 },
   { name: 'RSV2', send: [masked(TEXT, 'a', { rsv: 0x20 })], close: 1002 },
   { name: 'RSV3 on a ping', send: [masked(PING, '', { rsv: 0x10 })], close: 1002 },
@@ -44,13 +58,21 @@ const CASES: { name: string; send: Buffer[]; text?: string; binary?: Buffer; pon
   { name: 'a continuation of nothing', send: [masked(MORE, 'a')], close: 1002 },
   { name: 'a message within a message', send: [masked(TEXT, 'a', { fin: false }), masked(TEXT, 'b')], close: 1002 },
   { name: 'a length that is not minimal', send: [bytes('81fe000512345678'), bytes('0000000000')], close: 1002 },
-  ...[0, 999, 1004, 1005, 1006, 1015, 2999, 5000].map((value) => ({ name: `a close with the code ${value}`, send: [masked(CLOSE, code(value))], close: 1002 })),
+  ...[0, 999, 1004, 1005, 1006, 1015, 2999, 5000].map((value) => ({
+    name: `a close with the code ${value}`,
+    send: [masked(CLOSE, code(value))],
+    close: 1002,
+  })),
   { name: 'a text that is not UTF-8', send: [masked(TEXT, bytes('cebae1bdb9cf83cebcceb5eda080656469746564'))], close: 1007 },
   { name: 'a text that is not UTF-8, in fragments', send: [masked(TEXT, bytes('c3'), { fin: false }), masked(MORE, 'x')], close: 1007 },
   { name: 'an overlong encoding', send: [masked(TEXT, bytes('c080'))], close: 1007 },
   { name: 'a reason that is not UTF-8', send: [masked(CLOSE, Buffer.concat([code(1000), bytes('eda080')]))], close: 1007 },
   { name: 'a message that is too large', send: [masked(BINARY, Buffer.alloc(131_073)).subarray(0, 20)], close: 1009 },
-  { name: 'fragments that are too large together', send: [masked(BINARY, Buffer.alloc(100_000), { fin: false }), masked(MORE, Buffer.alloc(40_000))], close: 1009 },
+  {
+    name: 'fragments that are too large together',
+    send: [masked(BINARY, Buffer.alloc(100_000), { fin: false }), masked(MORE, Buffer.alloc(40_000))],
+    close: 1009,
+  },
 ];
 
 describe('frames', () => {
@@ -105,11 +127,18 @@ describe('compression', () => {
   });
 
   test('is not agreed on where the offer cannot be met', async () => {
-    for (const offer of ['permessage-deflate; server_max_window_bits=8', 'permessage-deflate; nonsense', 'x-other', 'permessage-deflate; server_max_window_bits=10; server_max_window_bits=11']) {
+    for (const offer of [
+      'permessage-deflate; server_max_window_bits=8',
+      'permessage-deflate; nonsense',
+      'x-other',
+      'permessage-deflate; server_max_window_bits=10; server_max_window_bits=11',
+    ]) {
       await using opened = await open({ 'Sec-WebSocket-Extensions': offer });
       assert.doesNotMatch(opened.client.head, /extensions/i);
     }
-    await using second = await open({ 'Sec-WebSocket-Extensions': 'permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=10' });
+    await using second = await open({
+      'Sec-WebSocket-Extensions': 'permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=10',
+    });
     assert.match(second.client.head, /server_max_window_bits=10\r\n/);
   });
 

@@ -38,11 +38,14 @@ export class SocketRules {
 
   /** Without a list: pages that came from here themselves. */
   takesOrigin(origin: string, host: string): boolean {
-    if (this.#origins === undefined) return origin.toLowerCase() === `http://${host}`.toLowerCase() || origin.toLowerCase() === `https://${host}`.toLowerCase();
+    if (this.#origins === undefined)
+      return origin.toLowerCase() === `http://${host}`.toLowerCase() || origin.toLowerCase() === `https://${host}`.toLowerCase();
     return this.#origins.some((allowed) => {
       if (allowed === '*' || allowed === origin) return true;
       const [scheme, suffix] = allowed.split('*');
-      return suffix !== undefined && suffix !== '' && origin.startsWith(scheme!) && origin.endsWith(suffix) && origin.length > allowed.length - 1;
+      return (
+        suffix !== undefined && suffix !== '' && origin.startsWith(scheme!) && origin.endsWith(suffix) && origin.length > allowed.length - 1
+      );
     });
   }
 }

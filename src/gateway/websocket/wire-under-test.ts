@@ -6,7 +6,11 @@ import { connect } from 'node:net';
 const MASK = Buffer.from([0x12, 0x34, 0x56, 0x78]);
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
-export function masked(opcode: number, payload: Uint8Array | string, { fin = true, rsv = 0 }: { fin?: boolean; rsv?: number } = {}): Buffer {
+export function masked(
+  opcode: number,
+  payload: Uint8Array | string,
+  { fin = true, rsv = 0 }: { fin?: boolean; rsv?: number } = {},
+): Buffer {
   const bytes = Buffer.from(payload as Uint8Array);
   const { length } = bytes;
   const header = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10);

@@ -80,7 +80,8 @@ export class WireReader {
     if (short === 126) length = data.readUInt16BE(2);
     else if (short === 127) length = data.readUInt32BE(2) > 0x1f_ffff ? Infinity : data.readUInt32BE(2) * 2 ** 32 + data.readUInt32BE(6);
     // Section 5.2: the minimal number of bytes must be used.
-    if ((short === 126 && length < 126) || (short === 127 && length < 65_536)) return { code: CloseCode.protocol, reason: 'length not minimal' };
+    if ((short === 126 && length < 126) || (short === 127 && length < 65_536))
+      return { code: CloseCode.protocol, reason: 'length not minimal' };
     if (opcode < 8 && length > payloadMax) return { code: CloseCode.tooBig, reason: `more than ${payloadMax} bytes` };
     const end = headerBytes + length;
     if (data.length < end) return this.#wait(data, end);

@@ -18,11 +18,15 @@ const rules = z.strictObject(
       .array(headerName, { error: 'a list of names of subprotocols' })
       .max(LIST_MAX, { error: `at most ${LIST_MAX} subprotocols` })
       .optional()
-      .describe('Subprotocols that the function speaks: the first of those that the client offers is agreed on, unless the function chooses.'),
+      .describe(
+        'Subprotocols that the function speaks: the first of those that the client offers is agreed on, unless the function chooses.',
+      ),
     ping: z
       .union([z.literal(false), duration({ min: 1_000, max: 3_600_000 })], { error: 'a duration such as "30s", or false' })
       .optional()
-      .describe('How often the gateway pings; a client of which nothing was heard until the next one is given up. Without it 30s; false: never.'),
+      .describe(
+        'How often the gateway pings; a client of which nothing was heard until the next one is given up. Without it 30s; false: never.',
+      ),
     perMessageDeflate: z
       .boolean({ error: 'true or false' })
       .optional()
@@ -47,7 +51,9 @@ const rules = z.strictObject(
       .string({ error: 'an expression such as $request.body.action' })
       .regex(/^\$request\.body(?:\.[A-Za-z0-9_-]{1,64}){1,8}$/, { error: 'an expression such as $request.body.action' })
       .optional()
-      .describe('For code of AWS Lambda: where in a JSON message the `routeKey` stands, as `routeSelectionExpression` of API Gateway. Without it `$default`.'),
+      .describe(
+        'For code of AWS Lambda: where in a JSON message the `routeKey` stands, as `routeSelectionExpression` of API Gateway. Without it `$default`.',
+      ),
   },
   { error: 'rules such as {idle: 10m, maxMessage: 128 KiB}, or {}' },
 );

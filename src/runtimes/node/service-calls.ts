@@ -39,7 +39,9 @@ export class ServiceCalls {
     const head = Buffer.from(JSON.stringify(request));
     const bytes = 4 + head.length + (data?.byteLength ?? 0);
     if (bytes > FRAME_PAYLOAD_MAX - HEADER_BYTES) {
-      return Promise.reject(failure('request_too_large', `a message of ${data?.byteLength ?? 0} bytes is more than a connection is sent at once`));
+      return Promise.reject(
+        failure('request_too_large', `a message of ${data?.byteLength ?? 0} bytes is more than a connection is sent at once`),
+      );
     }
     const payload = Buffer.allocUnsafe(bytes);
     payload.writeUInt32LE(head.length, 0);
@@ -83,12 +85,22 @@ export class Connections {
 
   async broadcast(group: string | null, data: string | Uint8Array, options: { except?: string } = {}): Promise<{ sent: number }> {
     const { except } = options;
-    const request = { op: 'connections.broadcast', group, binary: typeof data !== 'string', ...(except === undefined ? {} : { except }) } as const;
+    const request = {
+      op: 'connections.broadcast',
+      group,
+      binary: typeof data !== 'string',
+      ...(except === undefined ? {} : { except }),
+    } as const;
     return (await this.#calls.call(request, bytesOf(data))) as { sent: number };
   }
 
   async close(id: string, code?: number, reason?: string): Promise<void> {
-    await this.#calls.call({ op: 'connections.close', id, ...(code === undefined ? {} : { code }), ...(reason === undefined ? {} : { reason }) });
+    await this.#calls.call({
+      op: 'connections.close',
+      id,
+      ...(code === undefined ? {} : { code }),
+      ...(reason === undefined ? {} : { reason }),
+    });
   }
 
   async join(id: string, group: string): Promise<void> {

@@ -86,7 +86,11 @@ functions:
 let virga: Virga;
 before(async () => {
   virga = await startVirga();
-  const deployed = await Promise.all([virga.cli(['deploy', join(ROOT, 'examples', 'chat'), '--json']), virga.deploy(FORMS), virga.deploy(OTHER)]);
+  const deployed = await Promise.all([
+    virga.cli(['deploy', join(ROOT, 'examples', 'chat'), '--json']),
+    virga.deploy(FORMS),
+    virga.deploy(OTHER),
+  ]);
   for (const { code, stderr } of deployed) assert.equal(code, 0, stderr);
 });
 after(() => virga[Symbol.asyncDispose]());
@@ -104,7 +108,11 @@ test('a chat: who connects, speaks and leaves is heard by the others of the room
   ada.send('hello');
   assert.deepEqual(await bob.json(), { from: 'Ada', text: 'hello' });
   assert.deepEqual(await ada.json(), { heardBy: 1 });
-  const announced = await virga.fetch('chat', '/announcements', { method: 'POST', body: 'tea is ready', headers: { 'content-type': 'text/plain' } });
+  const announced = await virga.fetch('chat', '/announcements', {
+    method: 'POST',
+    body: 'tea is ready',
+    headers: { 'content-type': 'text/plain' },
+  });
   assert.deepEqual(await announced.json(), { toldTo: 3 });
   for (const client of [ada, bob, eve]) assert.deepEqual(await client.json(), { announcement: 'tea is ready' });
   bob.close(1000, 'bye');
@@ -199,7 +207,7 @@ test('operators list connections, send to them, and close them', async () => {
     listed.map(({ route, function: fn }) => [route, fn]),
     [['/python', 'python']],
   );
-  const [{ id }] = listed as [{ id: string }];
+  const { id } = listed[0]!;
   assert.deepEqual((await connections('send', id, 'to you')).json(), { sent: 1 });
   assert.deepEqual((await connections('send', '--group', 'snakes', 'to snakes')).json(), { sent: 1 });
   assert.deepEqual([await client.next(), await client.next()], ['to you', 'to snakes']);
@@ -236,7 +244,12 @@ test('a deployment keeps connections: the next message goes to the new version; 
 
 test('rules that make no sense are refused with their place', async () => {
   const wrong = async (route: string) =>
-    (await virga.deploy({ ...FORMS, 'virga.yaml': `project: forms\nfunctions:\n  web:\n    source: web.mjs\n    http:\n      - ${route}\n` })).stderr;
+    (
+      await virga.deploy({
+        ...FORMS,
+        'virga.yaml': `project: forms\nfunctions:\n  web:\n    source: web.mjs\n    http:\n      - ${route}\n`,
+      })
+    ).stderr;
   assert.match(await wrong('{path: /, websocket: {idel: 5m}}'), /virga\.yaml:6:\d+.*websocket has no key 'idel'.*did you mean 'idle'/);
   assert.match(await wrong('{path: /, websocket: {maxMessage: 5 GiB}}'), /a size with its unit from 1\.0 KiB to 512 KiB/);
   assert.match(await wrong('{path: /, methods: [POST], websocket: {}}'), /a WebSocket begins with GET/);

@@ -62,7 +62,9 @@ export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, 
 /** An event of our own types without what makes it one is said to be so, since anybody may send it by hand. */
 function dataOf<D extends object>(event: CloudEvent, ...needed: (keyof D & string)[]): D {
   const data = event.data as D | undefined;
-  const missing = needed.filter((name) => data?.[name] === undefined || (['messages', 'changes'].includes(name) && !Array.isArray(data[name])));
+  const missing = needed.filter(
+    (name) => data?.[name] === undefined || (['messages', 'changes'].includes(name) && !Array.isArray(data[name])),
+  );
   if (data === undefined || missing.length > 0) {
     throw new TypeError(`the event '${event.id}' of type ${event.type} lacks ${missing.map((name) => `data.${name}`).join(', ')}`);
   }
