@@ -65,7 +65,7 @@ export const ROOMS: Room[] = [
   { name: 'functions', files: ['src/functions/**'], may: [...PORTS, ...CONTRACTS] },
   {
     name: 'read model',
-    files: ['src/gateway/{read-model,read-model-load,route-table,stage}.ts'],
+    files: ['src/gateway/{read-model,read-model-load,route-table,conditions,host-name,stage}.ts'],
     may: ['port: records', 'functions', ...CONTRACTS],
   },
   { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS] },
@@ -117,7 +117,7 @@ export const ROOMS: Room[] = [
   { name: 'sdk', files: ['sdk/**'], may: ['protocol', 'frames'] },
   { name: 'console', files: ['console/**'], may: ['sdk'] },
   { name: 'examples', files: ['examples/**'], may: ['sdk'], npm: ['hono', 'sharp'] },
-  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['fast-check', 'ws', 'yazl'] },
+  { name: 'system tests', files: ['test/**'], may: ['sdk'], npm: ['dns-packet', 'fast-check', 'ws', 'yazl'] },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
   { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
 ];

@@ -8,6 +8,7 @@ import type {
   ConnectionItem,
   DeployAnswer,
   DeploymentItem,
+  DomainItem,
   FunctionItem,
   InvocationDetail,
   InvokeAnswer,
@@ -16,6 +17,7 @@ import type {
   ProjectDetail,
   ProjectItem,
   SendRequest,
+  UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
@@ -32,6 +34,7 @@ export type {
   ConnectionItem,
   DeployAnswer,
   DeploymentItem,
+  DomainItem,
   FunctionItem,
   InvocationDetail,
   InvokeAnswer,
@@ -41,6 +44,7 @@ export type {
   ProjectDetail,
   ProjectItem,
   SendRequest,
+  UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
@@ -74,6 +78,12 @@ export interface InvocationFilter {
   since?: string | undefined;
   /** `ok`, `failed` (everything else) or a code of the error table. */
   outcome?: Outcome | 'failed' | undefined;
+}
+
+export interface UsageFilter {
+  /** Id of an API key, or a whole subject such as `ip:203.0.113.7`. */
+  key?: string | undefined;
+  plan?: string | undefined;
 }
 
 export interface LogFilter {
@@ -195,6 +205,16 @@ export class VirgaControl {
     return this.#list(pathOf(project, 'functions'), {}, options);
   }
 
+  /** By name. */
+  async domains(project: string, options: CallOptions = {}): Promise<DomainItem[]> {
+    return (await this.#get<{ items: DomainItem[] }>(pathOf(project, 'domains'), options)).items;
+  }
+
+  /** Looks for the proof of a domain. Rejects with `domain_not_proven` while there is none. */
+  verifyDomain(project: string, domain: string, options: CallOptions = {}): Promise<DomainItem> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'domains', domain, 'verify'), json: {}, signal: options.signal });
+  }
+
   /** Newest first. */
   versions(project: string, fn: string, options: CallOptions = {}): Listing<VersionItem> {
     return this.#list(pathOf(project, 'functions', fn, 'versions'), {}, options);
@@ -243,6 +263,11 @@ export class VirgaControl {
 
   invocation(project: string, id: string, options: CallOptions = {}): Promise<InvocationDetail> {
     return this.#get(pathOf(project, 'invocations', id), options);
+  }
+
+  /** What principals have used of their plans in this day or month. */
+  usage(project: string, filter: UsageFilter = {}, options: CallOptions = {}): Listing<UsageItem> {
+    return this.#list(pathOf(project, 'usage'), { key: filter.key, plan: filter.plan }, options);
   }
 
   /** Oldest first. */

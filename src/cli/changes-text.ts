@@ -1,6 +1,8 @@
 // What a deploy, a rollback or a diff changes, for people. Pure but for colours. Used by the commands deploy, diff,
 // rollback and dev.
 import type { Change, DeployAnswer } from '../../sdk/src/control.ts';
+import type { Route } from '../protocol/settings.ts';
+import { conditionsText, targetText } from '../protocol/route-text.ts';
 import { table } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
 
@@ -31,11 +33,11 @@ export function changesText(answer: DeployAnswer, terminal: Terminal): string {
 }
 
 /** A line for each route, to click on. */
-export function urlsText(url: string, routes: readonly { path: string; methods: readonly string[] | null; function: string }[]): string {
+export function urlsText(url: string, routes: readonly Route[]): string {
   const rows = routes.map((route) => [
     `  ${route.methods === null ? 'ANY' : route.methods.join(',')}`,
     `${url.replace(/\/$/, '')}${route.path}`,
-    route.function,
+    [route.function ?? targetText(route), conditionsText(route.conditions)].filter((text) => text !== '').join(' if '),
   ]);
   return table([], rows);
 }

@@ -34,6 +34,8 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'projects', group: LOOK, summary: 'list the projects', load: () => import('./commands/projects.ts') },
   { name: 'functions', group: LOOK, summary: 'list the functions of a project', load: () => import('./commands/functions.ts') },
   { name: 'versions', group: LOOK, summary: 'list the versions of a function', load: () => import('./commands/versions.ts') },
+  { name: 'routes', group: LOOK, summary: 'list the routes of a project', load: () => import('./commands/routes.ts') },
+  { name: 'domains', group: LOOK, summary: 'list the domains of a project, and verify them', load: () => import('./commands/domains.ts') },
   { name: 'deployments', group: LOOK, summary: 'list the deployments of a project', load: () => import('./commands/deployments.ts') },
   {
     name: 'connections',
@@ -41,6 +43,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'list the WebSockets of a project, send to them, close one',
     load: () => import('./commands/connections.ts'),
   },
+  { name: 'usage', group: LOOK, summary: 'show what keys have used of their plans', load: () => import('./commands/usage.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   {
     name: 'doctor',

@@ -21,6 +21,10 @@ export interface Config {
   egressPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
+  /** Suffixes of domains that projects are served at without a proof of ownership. */
+  domainsTrusted: string[];
+  /** Asked for the proofs of domains; null: those of /etc/resolv.conf. */
+  domainResolvers: string[] | null;
   limits: Limits;
 }
 
@@ -50,6 +54,10 @@ export interface Limits {
   projectQueueCallsMax: number;
   projectQueueBytesMax: number;
   functionQueueBytesMax: number;
+  /** Requests a second of one client address at the edge; 0: as many as come. */
+  clientRequestsPerSMax: number;
+  /** Token buckets, and counters of usage plans, that the edge keeps in memory. */
+  throttleBucketsMax: number;
   /** Calls of one project that run at the same time; more wait. */
   projectConcurrencyMax: number;
   /** A sandbox that has not said hello, or code that has not loaded, after this many ms is given up. */

@@ -61,6 +61,8 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     log: read(table.log),
     egressPrivate: read(table.egressPrivate),
     egressResolvers: read(table.egressResolvers),
+    domainsTrusted: read(table.domainsTrusted),
+    domainResolvers: read(table.domainResolvers),
     postgresUrl: read(table.postgresUrl),
     sandboxDriver: read(table.sandboxDriver),
     ociRuntime: read(table.ociRuntime),

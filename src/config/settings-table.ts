@@ -128,6 +128,21 @@ export const NODE_SETTINGS: NodeSettings = {
     defaultText: 'those of /etc/resolv.conf',
     parse: resolvers,
   },
+  domainsTrusted: {
+    variable: 'VIRGA_DOMAINS_TRUSTED',
+    meaning:
+      'Domains that projects may be served at without a proof of ownership, with all below them, e.g. `corp.example.com,lan`: for private networks. `.localhost`, `.test` and `.internal` need none.',
+    default: () => [],
+    defaultText: 'none',
+    parse: suffixes,
+  },
+  domainResolvers: {
+    variable: 'VIRGA_DOMAIN_RESOLVERS',
+    meaning: 'DNS servers that are asked for the proofs of domains, e.g. `192.0.2.53,[2001:db8::53]:5353`.',
+    default: () => null,
+    defaultText: 'those of /etc/resolv.conf',
+    parse: resolvers,
+  },
   log: {
     variable: 'VIRGA_LOG',
     flag: 'log',
@@ -217,6 +232,21 @@ export const LIMIT_SETTINGS: LimitSettings = {
     1_000,
     { unit: 'calls', min: 1, max: 1_000_000 },
     'Calls of one project that run at the same time; more wait.',
+  ),
+  clientRequestsPerSMax: {
+    ...limit(
+      'CLIENT_REQUESTS_PER_SECOND',
+      0,
+      { unit: 'requests', min: 0, max: 1_000_000 },
+      'Requests a second of one client address (of IPv6 its /64) at the edge, in bursts of twice as many; further ones are answered 429. 0: as many as come.',
+    ),
+    defaultText: '0 (no limit)',
+  },
+  throttleBucketsMax: limit(
+    'THROTTLE_BUCKETS',
+    100_000,
+    { unit: 'buckets', min: 100, max: 10_000_000 },
+    'Token buckets of `throttle` that the edge keeps, and as many counters of usage plans; beyond it those go that remember least. About 200 bytes each.',
   ),
   bootTimeoutMs: limit(
     'BOOT_TIMEOUT_MS',
@@ -332,6 +362,17 @@ function ranges(text: string): Parsed<string[]> {
     return typeof rule === 'string' || rule.kind !== 'range' || rule.port !== null;
   });
   return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no address or range; give some like 10.0.5.0/24,192.168.1.7` };
+}
+
+function suffixes(text: string): Parsed<string[]> {
+  const items = text.split(',').map((item) =>
+    item
+      .trim()
+      .toLowerCase()
+      .replace(/^\*?\./, ''),
+  );
+  const wrong = items.find((item) => !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(item));
+  return wrong === undefined ? { value: items } : { problem: `'${wrong}' is no domain; give some like corp.example.com,lan` };
 }
 
 function resolvers(text: string): Parsed<string[]> {

@@ -4,6 +4,8 @@ import type { Change } from '../protocol/control-api.ts';
 import { egressText } from '../protocol/egress.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
+import { TARGET_KEYS } from '../protocol/policies/targets.ts';
+import { targetText } from '../protocol/route-text.ts';
 import { canonicalJson } from './fingerprint.ts';
 import { routeName } from './routes.ts';
 
@@ -49,15 +51,19 @@ function routeChanges(before: readonly Route[], after: readonly Route[]): Change
   return sortedUnion(old.keys(), now.keys()).map((name): Change => {
     const was = old.get(name);
     const is = now.get(name);
-    if (is === undefined) return { kind: 'route', name, change: 'remove', detail: [`was function ${was!.function}`] };
-    if (was === undefined)
-      return { kind: 'route', name, change: 'create', detail: [`function ${is.function}`, ...keyChanges({}, is.policy)] };
-    const detail = [
-      ...(was.function === is.function ? [] : [`function ${was.function} → ${is.function}`]),
-      ...keyChanges(was.policy, is.policy),
-    ];
+    if (is === undefined) return { kind: 'route', name, change: 'remove', detail: [`was ${targetText(was!)}`] };
+    if (was === undefined) return { kind: 'route', name, change: 'create', detail: [targetText(is), ...keyChanges({}, is.policy)] };
+    const detail = [...targetChanges(was, is), ...keyChanges(was.policy, is.policy)];
     return { kind: 'route', name, change: detail.length === 0 ? 'none' : 'update', detail };
   });
+}
+
+function targetChanges(was: Route, is: Route): string[] {
+  if (was.function !== undefined && is.function !== undefined)
+    return was.function === is.function ? [] : [`function ${was.function} → ${is.function}`];
+  const [old, now] = [targetText(was), targetText(is)];
+  if (old !== now) return [`${old} → ${now}`];
+  return TARGET_KEYS.flatMap((key) => (canonicalJson(was[key]) === canonicalJson(is[key]) ? [] : [`${key} changed`]));
 }
 
 function gatewayChanges(before: GatewaySection | undefined, after: GatewaySection | undefined): Change[] {

@@ -14,6 +14,7 @@ export interface ControlContext {
   limits: ControlLimits;
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
+  domains: DomainProofs;
   urls: ControlUrls;
   log: PlatformLog;
   /** Unix ms. */
@@ -47,6 +48,13 @@ export interface ControlLimits {
   /** An artifact that nothing references is removed after this long, ms. */
   artifactGraceMs: number;
   retentionHours: number;
+}
+
+export interface DomainProofs {
+  /** Suffixes of names that need none. */
+  trusted: readonly string[];
+  /** The TXT records of a name; none: an empty list. */
+  lookUp(name: string): Promise<string[]>;
 }
 
 export interface ControlUrls {

@@ -16,9 +16,11 @@ import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
 import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
+import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
+import { listDomains, verifyDomain } from './project-domains.ts';
 import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
@@ -78,6 +80,8 @@ export function createControl(needs: ControlNeeds): ControlApp {
   rollbackProject(app, needs);
   listFunctions(app, needs);
   listVersions(app, needs);
+  listDomains(app, needs);
+  verifyDomain(app, needs);
   invokeFunction(app, needs);
   listConnections(app, needs);
   sendToConnections(app, needs);
@@ -85,6 +89,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listInvocations(app, needs);
   readInvocation(app, needs);
   listLogs(app, needs);
+  listUsage(app, needs);
   return app;
 }
 

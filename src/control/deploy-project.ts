@@ -15,7 +15,7 @@ import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
 import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'urls' | 'log'>;
+type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
 
 export function deployProject(app: ControlApp, needs: Needs): void {
   operation(
@@ -35,7 +35,7 @@ export function deployProject(app: ControlApp, needs: Needs): void {
         201: { description: 'A new deployment is current.', schema: answerSchema },
         200: { description: 'Nothing changed, or this was a dry run.', schema: answerSchema },
       },
-      errors: ['artifacts_missing', 'setting_not_enforceable', 'request_too_large', 'conflict'],
+      errors: ['artifacts_missing', 'setting_not_enforceable', 'domain_taken', 'request_too_large', 'conflict'],
     },
     async ({ params: { project }, query, body, principal }, c) => {
       const problems = routeProblems(body);

@@ -90,8 +90,8 @@ export class EdgeSocket implements EdgeClient {
     return JSON.parse(answer.body.toString('utf8')) as ConnectionItem[];
   }
 
-  async askConnections(project: string, request: ServiceRequest, data: Buffer): Promise<unknown> {
-    const body = Buffer.from(JSON.stringify({ request, base64: data.toString('base64') }));
+  async askConnections(project: string, asked: ServiceRequest, data: Buffer): Promise<unknown> {
+    const body = Buffer.from(JSON.stringify({ request: asked, base64: data.toString('base64') }));
     const path = `/connections?${new URLSearchParams({ project }).toString()}`;
     const answer = await this.#ask({
       method: 'POST',

@@ -31,6 +31,8 @@ export interface TestControl extends AsyncDisposable {
   records: Records;
   needs: ControlNeeds;
   edge: TestEdge;
+  /** TXT records by name, for the proofs of domains. */
+  texts: Map<string, string[]>;
   log: string[];
   /** For pg, past the records port. */
   connection: pg.ClientConfig;
@@ -66,6 +68,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const folder = await mkdtemp(join(tmpdir(), 'virga-control-'));
   const { database } = options;
   const records = database.records;
+  const texts = new Map<string, string[]>();
   const lines: string[] = [];
   const log: ControlNeeds['log'] = (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`);
   const edge = await startEdge(join(folder, 'edge.sock'));
@@ -76,6 +79,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     records,
     blobs,
     egressPrivate: [],
+    domains: { trusted: [], lookUp: (name) => Promise.resolve(texts.get(name) ?? []) },
     artifactFolders: new ArtifactFolders({
       folder: join(folder, 'artifacts'),
       compiledFolder: join(folder, 'compiled'),
@@ -117,6 +121,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     connection: database.connection,
     needs,
     edge,
+    texts,
     log: lines,
     call,
     async upload(text) {

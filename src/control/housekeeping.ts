@@ -4,9 +4,12 @@
 // what was uploaded lately (it is about to be deployed). Started by server/control.ts.
 import { deleteInvocationsBefore } from '../observe/invocation-queries.ts';
 import { deleteLogsBefore } from '../observe/log-queries.ts';
+import { deleteUsageBefore } from '../observe/usage-counters.ts';
 import type { ArtifactsInUse } from './artifacts-in-use.ts';
 import type { ControlContext } from './context.ts';
 
+/** Counters of plans that nothing was added to for so long: longer than the longest period. */
+const USAGE_KEPT_MS = 62 * 86_400_000;
 const ROWS_AT_ONCE = 5_000;
 const BATCHES_MAX = 200;
 const ARTIFACTS_AT_ONCE = 100;
@@ -14,6 +17,7 @@ const ARTIFACTS_AT_ONCE = 100;
 export interface Swept {
   invocations: number;
   logLines: number;
+  usage: number;
   deployments: number;
   versions: number;
   artifacts: number;
@@ -30,6 +34,7 @@ export async function sweep(needs: Needs, signal: AbortSignal): Promise<Swept> {
   return {
     invocations: await inBatches(signal, () => deleteInvocationsBefore(records, before, ROWS_AT_ONCE)),
     logLines: await inBatches(signal, () => deleteLogsBefore(records, before, ROWS_AT_ONCE)),
+    usage: await inBatches(signal, () => deleteUsageBefore(records, now() - USAGE_KEPT_MS, ROWS_AT_ONCE)),
     deployments: signal.aborted ? 0 : await removeOldDeployments(needs),
     versions: signal.aborted ? 0 : await removeUnusedVersions(needs),
     artifacts: signal.aborted ? 0 : await removeUnusedArtifacts(needs, signal),

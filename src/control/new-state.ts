@@ -9,6 +9,7 @@ import type { EdgeStats } from '../protocol/stats.ts';
 import type { Sql } from '../store/records/records.ts';
 import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
+import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
 import { checkEnforcement } from './enforcement.ts';
 import { insertDeployment, insertVersions } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
@@ -38,7 +39,13 @@ export interface Settled {
 export async function settle(
   sql: Sql,
   next: NewState,
-  { blobs, limits, egressPrivate, stats }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate'> & { stats: EdgeStats | undefined },
+  {
+    blobs,
+    limits,
+    egressPrivate,
+    domains,
+    stats,
+  }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate' | 'domains'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
   const before = {
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
@@ -47,16 +54,23 @@ export async function settle(
   };
   const moved = [...next.functions.values()].filter((version) => before.functions.get(version.function)?.number !== version.number);
   await requireArtifacts(sql, blobs, moved);
-  const warning = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
+  const names = next.gateway?.domains ?? [];
+  await requireDomainsFree(sql, next.project, names);
+  const unheld = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
+  const warning = async (): Promise<string | undefined> => {
+    const unproven = names.length === 0 ? undefined : unprovenWarning(await domainsOf(sql, next.project));
+    return [unheld, unproven].filter((text) => text !== undefined).join('; ') || undefined;
+  };
   const changes = changesBetween(before, { functions: next.functions, routes: next.routes, gateway: next.gateway });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);
-  if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning };
+  if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning: await warning() };
   await insertVersions(sql, next.project, next.fresh);
   const functions = Object.fromEntries([...next.functions].map(([name, version]) => [name, { version: version.number }]));
   const state = { functions, routes: next.routes, ...(next.gateway === undefined ? {} : { gateway: next.gateway }) };
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
-  return { deployment, changes, changed, warning };
+  await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });
+  return { deployment, changes, changed, warning: await warning() };
 }
 
 /**

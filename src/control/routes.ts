@@ -5,9 +5,13 @@
 //   /notes/{id}       one segment
 //   /files/{path+}    the rest of the path, at least one segment; only at the end
 //
-// Of two routes with one path, the one that names the method wins over the one for every method, so these do not conflict.
+// Of two routes with one path the one with more conditions wins, then the one that names the method, so these do not conflict.
 import { closestWord } from '../lib/closest-word.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
+import { ROUTES_OF_PATH_MAX } from '../protocol/policies/conditions.ts';
+import { unknownParameter } from '../protocol/policies/redirect.ts';
+import { TARGET_KEYS } from '../protocol/policies/targets.ts';
+import { conditionsText, targetText } from '../protocol/route-text.ts';
 import type { DeployRequest, Route } from '../protocol/settings.ts';
 import type { Problem } from './problems.ts';
 
@@ -18,14 +22,27 @@ export function routeProblems(request: DeployRequest): Problem[] {
   const problems: Problem[] = [];
   const functions = Object.keys(request.functions);
   const claimed = new Map<string, number>();
+  const ofPaths = new Map<string, number>();
   request.routes.forEach((route, index) => {
     const at = `routes.${index}`;
     const wrong = pathProblem(route.path);
     if (wrong !== undefined) problems.push({ path: `${at}.path`, message: wrong, value: route.path });
-    if (!Object.hasOwn(request.functions, route.function)) {
+    if (route.function !== undefined && !Object.hasOwn(request.functions, route.function)) {
       const meant = closestWord(route.function, functions);
       const remedy = meant === undefined ? `it has ${listed(functions)}` : `did you mean '${meant}'?`;
       problems.push({ path: `${at}.function`, message: `names a function that is not in the request; ${remedy}`, value: route.function });
+    }
+    for (const [key, text] of [
+      ['redirect.to', route.redirect?.to],
+      ['policy.rewrite.path', route.policy?.rewrite?.path],
+    ] as const) {
+      const unknown = text === undefined ? undefined : unknownParameter(text, route.path);
+      if (unknown !== undefined)
+        problems.push({
+          path: `${at}.${key}`,
+          message: `names the parameter '${unknown}', which the path does not have`,
+          value: route.path,
+        });
     }
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
@@ -33,14 +50,21 @@ export function routeProblems(request: DeployRequest): Problem[] {
     if (route.policy?.websocket !== undefined && route.methods !== null && !route.methods.includes('GET')) {
       problems.push({ path: `${at}.methods`, message: 'lacks GET, with which a WebSocket begins', value: route.methods.join(', ') });
     }
+    if (route.policy?.websocket !== undefined && route.function === undefined)
+      problems.push({ path: `${at}.policy.websocket`, message: 'needs a function that gets its events', value: route.path });
+    const shape = shapeOf(route.path);
+    const ofPath = (ofPaths.get(shape) ?? 0) + 1;
+    ofPaths.set(shape, ofPath);
+    if (ofPath === ROUTES_OF_PATH_MAX + 1)
+      problems.push({ path: at, message: `is one of more than ${ROUTES_OF_PATH_MAX} routes of one path`, value: route.path });
     for (const method of claimsOf(route)) {
-      const claim = `${method} ${shapeOf(route.path)}`;
+      const claim = `${method} ${shape} ${conditionsText(route.conditions)}`;
       const other = claimed.get(claim);
       if (other !== undefined && other !== index) {
         const first = request.routes[other]!;
         problems.push({
           path: at,
-          message: `claims the same requests (${method}) as routes.${other}, '${first.path}' of function '${first.function}'`,
+          message: `claims the same requests (${method}) as routes.${other}, '${first.path}' (${targetText(first)})`,
           value: route.path,
         });
         break;
@@ -106,22 +130,26 @@ function decoded(segment: string): string | undefined {
 
 /** Routes in one order, their methods too, so that the order of the manifest changes nothing. */
 export function sortedRoutes(routes: readonly Route[]): Route[] {
-  const sorted = routes.map((route) => ({
+  const sorted = routes.map((route): Route => ({
     path: route.path,
     methods: route.methods === null ? null : HTTP_METHODS.filter((method) => route.methods!.includes(method)),
-    function: route.function,
+    ...(route.function === undefined ? {} : { function: route.function }),
+    ...Object.fromEntries(TARGET_KEYS.flatMap((key) => (route[key] === undefined ? [] : [[key, route[key]]]))),
+    ...(isEmpty(route.conditions) ? {} : { conditions: route.conditions }),
     ...(isEmpty(route.policy) ? {} : { policy: route.policy }),
   }));
-  return sorted.sort((a, b) => (routeName(a) < routeName(b) ? -1 : 1));
+  const names = new Map(sorted.map((route) => [route, routeName(route)]));
+  return sorted.sort((a, b) => (names.get(a)! < names.get(b)! ? -1 : 1));
 }
 
 function isEmpty(rules: object | undefined): boolean {
   return rules === undefined || Object.keys(rules).length === 0;
 }
 
-/** e.g. `GET,PUT /notes/{id}`; `* /` for every method. */
-export function routeName(route: Pick<Route, 'path' | 'methods'>): string {
-  return `${route.methods === null ? '*' : route.methods.join(',')} ${route.path}`;
+/** e.g. `GET,PUT /notes/{id}`; `* /` for every method; `* / (header x-version: 2)`. */
+export function routeName(route: Pick<Route, 'path' | 'methods' | 'conditions'>): string {
+  const conditions = conditionsText(route.conditions);
+  return `${route.methods === null ? '*' : route.methods.join(',')} ${route.path}${conditions === '' ? '' : ` (${conditions})`}`;
 }
 
 /** Paths that differ only in the names of their parameters, or in their encoding, match the same requests. */

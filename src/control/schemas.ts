@@ -22,7 +22,10 @@ import {
   SHA256_PATTERN,
 } from '../protocol/settings.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
+import { conditions } from '../protocol/policies/conditions.ts';
+import { unknownPlans } from '../protocol/policies/plans.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
+import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -30,7 +33,7 @@ const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmp
   SETTING_LIMITS;
 
 export const FUNCTIONS_MAX = 1_000;
-export const ROUTES_MAX = 5_000;
+export const ROUTES_MAX = 20_000;
 
 export const name = z.string().regex(NAME_PATTERN, `must be a name: ${NAME_RULE}`);
 export const sha256 = z.string().regex(SHA256_PATTERN, 'must be a sha256: 64 lower-case hexadecimal digits');
@@ -120,7 +123,18 @@ export const settings = z
 
 const methods = z.array(z.enum(HTTP_METHODS)).min(1).max(HTTP_METHODS.length).nullable();
 export const route = z
-  .strictObject({ path: z.string().max(1_024), methods, function: name, policy: routePolicy.optional() })
+  .strictObject({
+    path: z.string().max(1_024),
+    methods,
+    function: name.optional(),
+    ...targetShape,
+    conditions: conditions.optional(),
+    policy: routePolicy.optional(),
+  })
+  .refine(
+    (one) => (['function', ...TARGET_KEYS] as const).filter((key) => one[key] !== undefined).length === 1,
+    `must have exactly one target: function or ${TARGET_RULE}`,
+  )
   .openapi('Route') satisfies z.ZodType<Route>;
 
 export const deployRequest = z
@@ -130,6 +144,12 @@ export const deployRequest = z
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
     gateway: gatewaySection.optional(),
+  })
+  .superRefine(({ routes, gateway }, context) => {
+    for (const { route: index, plan } of unknownPlans(routes, gateway)) {
+      const path = index === undefined ? ['gateway', 'defaults', 'plan'] : ['routes', index, 'policy', 'plan'];
+      context.addIssue({ code: 'custom', path, message: `must be one of gateway.plans; there is no plan '${plan}'` });
+    }
   })
   .openapi('DeployRequest') satisfies z.ZodType<DeployRequest>;
 
@@ -163,7 +183,7 @@ export const functionItem = z
     settings,
     artifact: z.string(),
     createdAt: time,
-    routes: z.array(z.object({ path: z.string(), methods })),
+    routes: z.array(z.object({ path: z.string(), methods, conditions: conditions.optional() })),
   })
   .openapi('Function') satisfies z.ZodType<FunctionItem>;
 
@@ -247,4 +267,4 @@ export function pageOf<T>(item: z.ZodType<T>): z.ZodType<Page<T>> {
 }
 
 /** An optional property of a schema may also be given as undefined. */
-type Loose<T> = { [K in keyof T]: T[K] extends (infer Item)[] ? Loose<Item>[] : undefined extends T[K] ? T[K] | undefined : T[K] };
+export type Loose<T> = { [K in keyof T]: T[K] extends (infer Item)[] ? Loose<Item>[] : undefined extends T[K] ? T[K] | undefined : T[K] };

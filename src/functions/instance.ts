@@ -84,7 +84,6 @@ export class Instance implements CallHost {
   readonly #deadlines: Deadlines;
   readonly #endedCalls = new EndedCalls();
   readonly #desk: ServiceDesk;
-  #nextStream = 1;
   #killed = false;
   /** Why we killed it, for the calls that it takes along. */
   #killReason: VirgaError | undefined;
@@ -144,7 +143,7 @@ export class Instance implements CallHost {
   /** Hands a call over. The caller has checked that a slot is free. */
   run(call: Call): void {
     this.rest.thaw();
-    const stream = this.#takeStream();
+    const stream = this.calls.freeStream();
     const { request } = call;
     call.stream = stream;
     call.host = this;
@@ -218,13 +217,6 @@ export class Instance implements CallHost {
     this.rest.thaw();
     this.#writer.send(encodeFrame(FrameType.STOP, {}));
     setTimeout(() => this.kill(), STOP_GRACE_MS).unref();
-  }
-
-  #takeStream(): number {
-    let stream = this.#nextStream;
-    while (this.calls.get(stream) !== undefined) stream = stream >= 0xffff_ffff ? 1 : stream + 1;
-    this.#nextStream = stream >= 0xffff_ffff ? 1 : stream + 1;
-    return stream;
   }
 
   #onBytes(chunk: Buffer): void {

@@ -23,12 +23,15 @@ import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
 import { isRefusal } from './stage.ts';
 import type { Verdict } from './stage.ts';
+import type { ClientLimit } from './throttle/client-limit.ts';
 import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
 
 export interface GatewayOptions {
   engine: Engine;
   model: ReadModel;
   requestBytesMax: number;
+  /** Of the node, for each client address; absent: none. */
+  clientLimit?: ClientLimit;
   /** Idle connections are closed after this long, ms. */
   keepAliveMs?: number;
 }
@@ -94,6 +97,12 @@ export class Gateway {
     const head = readHead(request);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
+    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
+    if (tooMany !== undefined) {
+      respondError(response, tooMany, { requestId, close: !request.complete });
+      request.resume();
+      return;
+    }
     const routed = this.#route(request, head.host);
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
@@ -155,6 +164,12 @@ export class Gateway {
     if (response.destroyed) return;
     if (verdict !== undefined) {
       this.#conclude(admission, response, verdict);
+      return;
+    }
+    if (routed.to.local !== undefined) {
+      const answer = admission.answerOf(routed.to.local);
+      if (answer instanceof Promise) void answer.then((later) => this.#conclude(admission, response, later));
+      else this.#conclude(admission, response, answer);
       return;
     }
     const { id, requestId, bodyBytesMax } = admission;
@@ -243,7 +258,7 @@ export class Gateway {
       method: request.method ?? 'GET',
       target: request.url ?? '/',
       host,
-      toCome: request.headers['access-control-request-method'],
+      headers: request.headers,
     });
   }
 
@@ -253,7 +268,7 @@ export class Gateway {
     if (protocol === undefined || request.method === 'OPTIONS') return false;
     if (protocol.toLowerCase() === 'websocket') return true;
     const routed = this.#route(request, request.headers.host ?? '');
-    return routed.kind === 'found' && takesUpgrades(routed.version.settings.runtime);
+    return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
@@ -263,7 +278,8 @@ export class Gateway {
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
     const routed = this.#route(request, head.host);
-    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
+    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
+    const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();
@@ -339,7 +355,8 @@ function callRequest(
   );
   const method = request.method ?? 'GET';
   return {
-    version: routed.version,
+    // Local targets have been answered by now.
+    version: routed.to.version!,
     meta: {
       kind: 'http',
       id,

@@ -9,7 +9,7 @@ import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Routed } from './route.ts';
-import type { GatewayRequest, LocalAnswer, Stage, Stages, Verdict } from './stage.ts';
+import type { GatewayRequest, LocalAnswer, LocalTarget, Refusal, Stage, Stages, Verdict } from './stage.ts';
 
 export class Admission implements GatewayRequest {
   readonly incoming: IncomingMessage;
@@ -21,6 +21,7 @@ export class Admission implements GatewayRequest {
   readonly client: string;
   readonly route: string;
   readonly params: Record<string, string>;
+  readonly prefix: string;
   target: string;
   readonly headers: FlatHeaders;
   principal: Principal | undefined;
@@ -34,7 +35,7 @@ export class Admission implements GatewayRequest {
     { head, routed, id, requestId }: { head: RequestHead; routed: Routed; id: string; requestId: string },
   ) {
     this.incoming = incoming;
-    this.project = routed.version.project;
+    this.project = routed.project;
     this.id = id;
     this.requestId = requestId;
     this.method = incoming.method ?? 'GET';
@@ -42,6 +43,7 @@ export class Admission implements GatewayRequest {
     this.client = incoming.socket.remoteAddress ?? '';
     this.route = routed.route;
     this.params = routed.params;
+    this.prefix = routed.prefix;
     this.target = routed.target;
     this.headers = head.headers;
     this.#stages = routed.stages!;
@@ -74,6 +76,15 @@ export class Admission implements GatewayRequest {
 
   bodyVerdict(body: Buffer): Verdict | Promise<Verdict> {
     return this.#from(0, this.#stages.body, (stage) => stage.onBody!(this, body));
+  }
+
+  answerOf(target: LocalTarget): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal> {
+    try {
+      const answer = target.answer(this);
+      return answer instanceof Promise ? answer.catch(broken) : answer;
+    } catch (error) {
+      return broken(error);
+    }
   }
 
   #from(at: number, stages: Stage[], ask: (stage: Stage) => Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
@@ -110,6 +121,6 @@ export class Admission implements GatewayRequest {
 }
 
 /** A mistake of ours in one stage is one request's failure, not the edge's. */
-function broken(error: unknown): Verdict {
+function broken(error: unknown): Refusal {
   return { error: new VirgaError('internal', `the gateway failed: ${error instanceof Error ? error.message : String(error)}`) };
 }

@@ -7,12 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { Engine } from '../functions/engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
 import type { GuestScript } from '../functions/testing.ts';
+import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Route, VersionSettings } from '../protocol/settings.ts';
 import { Gateway } from './accept.ts';
 import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import type { Feature } from './stage.ts';
+import { compileLocalTarget } from './targets.ts';
 import { GuestDoor } from './websocket/guest-door.ts';
 import { Hub } from './websocket/hub.ts';
 import type { SocketLimits } from './websocket/hub.ts';
@@ -34,6 +36,9 @@ export async function setUp(
     keepAliveMs?: number;
     features?: Feature[];
     sockets?: Partial<SocketLimits>;
+    /** Names of hosts to projects. */
+    domains?: Record<string, string>;
+    gateway?: GatewaySection;
   } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
@@ -44,10 +49,12 @@ export async function setUp(
   const features = [...(options.features ?? []), new WebSocketFeature(hub)];
   const version = testVersion({ concurrency: 10, ...options.settings });
   const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: {} };
-    return { route, version, stages: compileStages(features, source) };
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {} };
+    const local = compileLocalTarget(route);
+    return { route, to: local === undefined ? { version } : { local }, stages: compileStages(features, source) };
   });
-  model.replaceAll([{ name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) }], 1);
+  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) };
+  model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
   gateway.server.listen(0, '127.0.0.1');

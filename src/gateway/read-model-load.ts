@@ -2,41 +2,53 @@
 // Invariant: one query, so one consistent snapshot. Called by server/read-model-feed.ts at start and after a notification.
 import type { DeployedVersion } from '../functions/version.ts';
 import { completeSettings } from '../protocol/settings.ts';
-import type { ProjectState, VersionSettings } from '../protocol/settings.ts';
+import type { ProjectState, Route, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
-import type { ServedProject } from './read-model.ts';
+import type { ReadModel, ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
-import type { RouteSource, Stages } from './stage.ts';
+import type { CompiledTarget, RouteCompiler } from './stage.ts';
 
 interface Row {
   project: string;
   deployment: string;
-  state: ProjectState;
-  /** Function name → its current version. */
-  versions: { function: string; number: number; artifact: string; settings: VersionSettings; createdAt: number }[];
+  /** null: what is known of this deployment is all there is to know. */
+  state: ProjectState | null;
+  /** The versions that the state names. */
+  versions: { function: string; number: number; artifact: string; settings: VersionSettings; createdAt: number }[] | null;
 }
 
-/** `stagesOf` makes what stands between a route and its function. */
-export async function loadProjects(
-  sql: Sql,
-  stagesOf: (source: RouteSource) => Stages | undefined,
-): Promise<{ projects: ServedProject[]; deployment: number }> {
+export interface Loaded {
+  projects: ServedProject[];
+  domains: Record<string, string>;
+  deployment: number;
+}
+
+/**
+ * A deployment never changes, so what was compiled of it is taken from `known`: a deployment of one project costs the others
+ * nothing.
+ */
+export async function loadProjects(sql: Sql, compiler: RouteCompiler, known: ReadModel): Promise<Loaded> {
   const { rows } = await sql.query<Row>(
-    `select p.name as project, d.id as deployment, d.state,
-            coalesce((select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings,
-                                                           'createdAt', extract(epoch from v.created_at) * 1000))
-                      from jsonb_each(d.state->'functions') f
-                      join versions v on v.project = p.name and v.function = f.key and v.number = (f.value->>'version')::integer), '[]') as versions
+    `select p.name as project, d.id as deployment, case when not d.id = any($1) then d.state end as state,
+            case when not d.id = any($1) then
+              (select jsonb_agg(jsonb_build_object('function', v.function, 'number', v.number, 'artifact', v.artifact, 'settings', v.settings,
+                                                   'createdAt', extract(epoch from v.created_at) * 1000))
+                 from jsonb_each(d.state->'functions') f
+                 join versions v on v.project = p.name and v.function = f.key and v.number = (f.value->>'version')::integer) end as versions
        from projects p join deployments d on d.id = p.current_deployment`,
+    [[...known.projects()].map((project) => project.deployment)],
   );
   // A project that was removed takes its deployments along: the highest id ever given out is the sequence's.
-  const highest = await sql.query<{ id: string | null }>(`select max(id) as id from deployments`);
-  return { projects: rows.map((row) => compile(row, stagesOf)), deployment: Number(highest.rows[0]?.id ?? 0) };
+  const highest = await sql.query<{ id: string | null; domains: Record<string, string> | null }>(
+    `select max(id) as id, (select jsonb_object_agg(name, project) from domains where claimed and proof is not null) as domains from deployments`,
+  );
+  const projects = rows.map((row) => (row.state === null ? known.project(row.project)! : compile(row, row.state, compiler)));
+  return { projects, domains: highest.rows[0]?.domains ?? {}, deployment: Number(highest.rows[0]?.id ?? 0) };
 }
 
-function compile(row: Row, stagesOf: (source: RouteSource) => Stages | undefined): ServedProject {
+function compile(row: Row, state: ProjectState, compiler: RouteCompiler): ServedProject {
   const functions = new Map<string, DeployedVersion>();
-  for (const v of row.versions) {
+  for (const v of row.versions ?? []) {
     functions.set(v.function, {
       project: row.project,
       function: v.function,
@@ -46,13 +58,23 @@ function compile(row: Row, stagesOf: (source: RouteSource) => Stages | undefined
       createdAt: v.createdAt,
     });
   }
-  const { gateway = {} } = row.state;
-  const routes = row.state.routes.flatMap((route) => {
-    const version = functions.get(route.function);
+  const { gateway = {} } = state;
+  const routes = state.routes.flatMap((route) => {
+    const to = targetOf(route, functions, compiler);
     const source = { project: row.project, route, policy: { ...gateway.defaults, ...route.policy }, gateway };
-    return version === undefined ? [] : [{ route, version, stages: stagesOf(source) }];
+    return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
   return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(routes) };
+}
+
+/** undefined: nothing that this Virga could serve. */
+function targetOf(route: Route, functions: ReadonlyMap<string, DeployedVersion>, compiler: RouteCompiler): CompiledTarget | undefined {
+  if (route.function === undefined) {
+    const local = compiler.local(route);
+    return local === undefined ? undefined : { local };
+  }
+  const version = functions.get(route.function);
+  return version === undefined ? undefined : { version };
 }
 
 /** A version that need not be current: for direct invocations that name one. */

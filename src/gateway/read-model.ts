@@ -2,6 +2,7 @@
 // from the records; read by route.ts and by the edge's private server.
 // Invariant: a project is swapped whole, so a request sees one deployment, never a mixture of two.
 import type { DeployedVersion } from '../functions/version.ts';
+import { parentOf } from './host-name.ts';
 import type { RouteTable } from './route-table.ts';
 
 export interface ServedProject {
@@ -13,6 +14,9 @@ export interface ServedProject {
 
 export class ReadModel {
   readonly #projects = new Map<string, ServedProject>();
+  /** Name of a host, or of what stands behind its `*.`, to the project that is served there. */
+  #hosts = new Map<string, string>();
+  #wildcards = new Map<string, string>();
   #deployment = 0;
 
   /** Highest deployment id that is held. */
@@ -28,12 +32,32 @@ export class ReadModel {
     return this.#projects.get(name);
   }
 
+  get servesDomains(): boolean {
+    return this.#hosts.size + this.#wildcards.size > 0;
+  }
+
+  /** The project that is served at this name of a host, in lower case, as one of its domains. */
+  projectAt(host: string): string | undefined {
+    return this.#hosts.get(host) ?? this.#wildcards.get(parentOf(host));
+  }
+
   projects(): Iterable<ServedProject> {
     return this.#projects.values();
   }
 
   /** Replaces everything by what the records say. */
-  replaceAll(projects: ServedProject[], deployment: number): void {
+  replaceAll({
+    projects,
+    domains = {},
+    deployment,
+  }: {
+    projects: ServedProject[];
+    domains?: Record<string, string>;
+    deployment: number;
+  }): void {
+    const all = Object.entries(domains);
+    this.#hosts = new Map(all.filter(([name]) => !name.startsWith('*.')));
+    this.#wildcards = new Map(all.filter(([name]) => name.startsWith('*.')).map(([name, project]) => [name.slice(2), project]));
     this.#projects.clear();
     for (const project of projects) this.#projects.set(project.name, project);
     this.#deployment = deployment;

@@ -107,7 +107,10 @@ export function respondError(
 /** An answer that no function was called for. A stream that breaks off breaks the connection off: half an answer must not look whole. */
 export function respondLocally(response: ServerResponse, answer: LocalAnswer, admission: Admission): void {
   const { status, body } = answer;
-  if (response.destroyed) return;
+  if (response.destroyed) {
+    if (body !== undefined && !Buffer.isBuffer(body)) body.destroy();
+    return;
+  }
   const headers = [...answer.headers, 'x-request-id', admission.requestId];
   const isBuffer = body === undefined || Buffer.isBuffer(body);
   const noBody = status === 204 || status === 304;

@@ -1,18 +1,23 @@
-// From a request's host and target to a version: `<project>.localhost`, or `/@<project>/…` on any host.
+// From a request's host and target to what its route leads to: by a domain of the project, `<project>.localhost`, or `/@<project>/…`.
 // Invariant: asks only the read model in memory. Called by accept.ts once per request.
-import type { DeployedVersion } from '../functions/version.ts';
+import type { IncomingHttpHeaders } from 'node:http';
 import { VirgaError } from '../protocol/errors.ts';
+import type { Asked } from './conditions.ts';
+import { hostName } from './host-name.ts';
 import type { ReadModel } from './read-model.ts';
 import { segmentsOf } from './route-table.ts';
-import type { Stages } from './stage.ts';
+import type { CompiledTarget, Stages } from './stage.ts';
 
 export interface Routed {
   kind: 'found';
-  version: DeployedVersion;
-  /** What stands between the route and its function; undefined: nothing. */
+  project: string;
+  to: CompiledTarget;
+  /** What stands between the route and its target; undefined: nothing. */
   stages: Stages | undefined;
   route: string;
   params: Record<string, string>;
+  /** `/@<project>` where the path named the project, else empty. */
+  prefix: string;
   /** Path and query as the function sees them: without the `/@<project>` prefix. */
   target: string;
 }
@@ -37,7 +42,7 @@ const PROJECT_HOST = /^([a-z0-9-]+)\.localhost$/;
 
 export function route(
   model: ReadModel,
-  request: { method: string; target: string; host: string; /** Access-Control-Request-Method */ toCome?: string | undefined },
+  request: { method: string; target: string; host: string; headers: IncomingHttpHeaders },
 ): RouteResult {
   if (REFUSED_METHODS.has(request.method)) return failed('method_not_allowed', `${request.method} is not served here`);
   // What would not survive as the authority of a URL: user info, spaces, slashes.
@@ -49,10 +54,15 @@ export function route(
     if (absolute === null) return failed('invalid_request', `the request target '${target.slice(0, 200)}' is not a path`);
     target = absolute[1]!.startsWith('/') ? absolute[1]! : `/${absolute[1]!}`;
   }
-  let projectName: string | undefined;
-  if (target.startsWith('/@')) {
+  // At a domain the whole path is its project's: no other project is reached there, since pages would share its origin.
+  let projectName = model.servesDomains ? model.projectAt(hostName(request.host)) : undefined;
+  let prefix = '';
+  if (projectName !== undefined) {
+    // Found.
+  } else if (target.startsWith('/@')) {
     const end = indexOfAny(target, 2);
     projectName = target.slice(2, end);
+    prefix = target.slice(0, end);
     target = target.slice(end);
     if (!target.startsWith('/')) target = `/${target}`;
   } else {
@@ -60,7 +70,7 @@ export function route(
     if (projectName === undefined) {
       return failed(
         'project_not_found',
-        `the host '${request.host.slice(0, 200)}' names no project; call http://<project>.localhost:<port>/ or /@<project>/`,
+        `the host '${request.host.slice(0, 200)}' names no project; call http://<project>.localhost:<port>/ or /@<project>/, or give a project this domain (\`virga domains\`)`,
       );
     }
   }
@@ -77,16 +87,20 @@ export function route(
       return failed('invalid_request', `the path '${path.slice(0, 200)}' has a malformed percent-encoding`);
     }
   }
-  if (request.method === 'OPTIONS' && request.toCome !== undefined) {
-    const asked = project.routes.match(request.toCome, segments);
-    if (asked.kind === 'found' && asked.stages?.preflight !== undefined) {
-      return { kind: 'preflight', routed: { ...asked, target }, allow: project.routes.allowed(segments) };
+  const asked: Asked = { host: request.host, target, headers: request.headers };
+  const toCome = request.method === 'OPTIONS' ? request.headers['access-control-request-method'] : undefined;
+  if (toCome !== undefined) {
+    asked.announced = request.headers['access-control-request-headers'];
+    const found = project.routes.match(toCome, segments, asked);
+    if (found.kind === 'found' && found.stages?.preflight !== undefined) {
+      const routed: Routed = { ...found, project: project.name, prefix, target };
+      return { kind: 'preflight', routed, allow: project.routes.allowed(segments, asked) };
     }
   }
-  const match = project.routes.match(request.method, segments);
+  const match = project.routes.match(request.method, segments, asked);
   switch (match.kind) {
     case 'found':
-      return { ...match, target };
+      return { ...match, project: project.name, prefix, target };
     case 'options':
       return match;
     case 'method_not_allowed':
@@ -101,15 +115,13 @@ export function route(
     case 'none':
       return failed(
         'route_not_found',
-        `no route of project '${projectName}' matches ${path.slice(0, 200)}; \`virga functions\` lists the routes`,
+        `no route of project '${projectName}' matches ${path.slice(0, 200)}; \`virga routes\` lists its routes`,
       );
   }
 }
 
 function projectOfHost(host: string): string | undefined {
-  const colon = host.lastIndexOf(':');
-  const name = (colon > 0 ? host.slice(0, colon) : host).toLowerCase();
-  return PROJECT_HOST.exec(name)?.[1];
+  return PROJECT_HOST.exec(hostName(host))?.[1];
 }
 
 function indexOfAny(text: string, from: number): number {

@@ -4,6 +4,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
 import type { CallSink } from '../functions/call.ts';
+import type { DeployedVersion } from '../functions/version.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
@@ -25,6 +26,8 @@ export interface GatewayRequest {
   /** e.g. `/notes/{id}`, and its parameters, percent-decoded. */
   readonly route: string;
   readonly params: Record<string, string>;
+  /** What of the path named the project, e.g. `/@tour`: links to the project's own paths begin with it. Usually empty. */
+  readonly prefix: string;
   /** Path and query as the function will see them; a stage may change it. */
   target: string;
   /** Flat, names in lower case: what the function will see; a stage may change it. */
@@ -50,6 +53,15 @@ export interface Refusal {
 
 /** undefined: go on. */
 export type Verdict = undefined | LocalAnswer | Refusal;
+
+/** A target of routes that is no function: it answers after the head stages, and what it answers passes the answer stages. */
+export interface LocalTarget {
+  /** Does not throw but by mistake of ours. A body that streams is destroyed by the gateway if the client has left. */
+  answer(request: GatewayRequest): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal>;
+}
+
+/** Where the requests of a route go. */
+export type CompiledTarget = { version: DeployedVersion; local?: undefined } | { version?: undefined; local: LocalTarget };
 
 /** What one feature does for one route; each part is there only if it is needed. */
 export interface Stage {
@@ -92,6 +104,18 @@ export interface Stages {
   end: Stage[];
 }
 
+/** Of a route that no feature has anything to do for, but whose target looks at the request as stages do. */
+export const NO_STAGES: Stages = {
+  head: [],
+  body: [],
+  bodyBytesMax: 0,
+  preflight: undefined,
+  answer: [],
+  around: [],
+  upgrade: undefined,
+  end: [],
+};
+
 export interface RouteSource {
   project: string;
   route: Route;
@@ -100,11 +124,18 @@ export interface RouteSource {
   gateway: GatewaySection;
 }
 
+/** What read-model-load.ts makes of a route. */
+export interface RouteCompiler {
+  stages(source: RouteSource): Stages | undefined;
+  /** undefined: this Virga knows of no such target. */
+  local(route: Route): LocalTarget | undefined;
+}
+
 /** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */
 export interface Feature {
   /** undefined: the route does not ask for it. */
   compile(source: RouteSource): Stage | undefined;
-  /** All routes of what is deployed now have been compiled: what was not among them is gone. */
+  /** The read model is what is deployed now; routes of projects whose deployment has changed were compiled anew. */
   settled?(): void;
 }
 

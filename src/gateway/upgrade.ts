@@ -43,7 +43,9 @@ export function upgradeTarget(routed: RouteResult, protocol: string): Routed | V
   if (routed.kind === 'failed') return routed.error;
   const what = `connections of the protocol '${protocol.slice(0, 50)}'`;
   if (routed.kind !== 'found') return new VirgaError('upgrade_not_supported', `OPTIONS begins no ${what}`);
-  const { function: fn, settings } = routed.version;
+  if (routed.to.version === undefined)
+    return new VirgaError('upgrade_not_supported', `the route ${routed.route} leads to no function, and takes no ${what}`);
+  const { function: fn, settings } = routed.to.version;
   const taken = routed.stages?.upgrade !== undefined && protocol.toLowerCase() === 'websocket';
   if (taken || takesUpgrades(settings.runtime)) return routed;
   return new VirgaError(

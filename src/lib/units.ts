@@ -1,9 +1,11 @@
-// Durations and sizes as people write them in virga.yaml and after --since, to and from ms and MiB. Pure.
+// Durations, sizes and rates as people write them in virga.yaml and after --since, to and from ms and MiB. Pure.
 // Invariant: a number without a unit is refused where two units are usual (30 seconds or 30 ms?).
 
 export const DURATION_PATTERN = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/;
 export const SIZE_PATTERN = /^(\d+(?:\.\d+)?)\s*(MiB|GiB)$/;
 export const BYTES_PATTERN = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)$/;
+
+export const RATE_PATTERN = /^(\d{1,9})\s*\/\s*(s|m|h|d)$/;
 
 const DURATION_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const SIZE_BYTES: Record<string, number> = { B: 1, KiB: 1_024, MiB: 1_024 ** 2, GiB: 1_024 ** 3 };
@@ -25,6 +27,14 @@ export function sizeMiB(text: string): number | undefined {
 export function sizeBytes(text: string): number | undefined {
   const [, amount, unit] = BYTES_PATTERN.exec(text) ?? [];
   return amount === undefined ? undefined : Math.round(Number(amount) * SIZE_BYTES[unit!]!);
+}
+
+/** `'600/m'` → 600 in each 60000 ms; undefined when it is not a rate. */
+export function rateOf(text: string): { count: number; perMs: number } | undefined {
+  const [, count, unit] = RATE_PATTERN.exec(text) ?? [];
+  return count === undefined || Number(count) === 0
+    ? undefined
+    : { count: Number(count), perMs: DURATION_MS[unit as keyof typeof DURATION_MS] };
 }
 
 /** The longest unit that leaves a whole number: 90000 → `90s`, 300000 → `5m`. */

@@ -3,6 +3,7 @@
 // the name says otherwise. docs/reference/openapi.json is the same for everybody else.
 import type { ErrorCode } from './errors.ts';
 import type { InvocationRecord, LogLine } from './invocation.ts';
+import type { GatewaySection } from './policies/policy.ts';
 import type { Route, VersionSettings } from './settings.ts';
 import type { EdgeStats } from './stats.ts';
 
@@ -75,6 +76,19 @@ export interface ProjectDetail {
   deployment: number | null;
   functions: FunctionItem[];
   routes: Route[];
+  gateway?: GatewaySection;
+}
+
+export interface DomainItem {
+  /** e.g. `shop.example.com`, `*.shop.example.com`. */
+  name: string;
+  project: string;
+  served: boolean;
+  /** What proved it: its DNS record, or that the node asks for no proof of such names; null: not proven. */
+  proof: 'dns' | 'trusted' | null;
+  provenAt: string | null;
+  /** The TXT record that proves it. */
+  record: { name: string; value: string };
 }
 
 export interface FunctionItem {
@@ -87,7 +101,7 @@ export interface FunctionItem {
   artifact: string;
   /** When this version was made. */
   createdAt: string;
-  routes: Omit<Route, 'function'>[];
+  routes: Pick<Route, 'path' | 'methods' | 'conditions'>[];
 }
 
 export interface VersionItem {
@@ -135,6 +149,19 @@ export interface DeploymentItem {
   /** Function name to version. */
   functions: Record<string, number>;
   routes: number;
+}
+
+/** What a principal has used of its plan in the day or month that is. Some seconds old: the edge writes it in batches. */
+export interface UsageItem {
+  /** What it was counted by and its id, e.g. `key:k_4f2a`, `jwt:alice`, `ip:203.0.113.7`. */
+  subject: string;
+  plan: string;
+  /** `2026-11-21` or `2026-11`, UTC. */
+  period: string;
+  used: number;
+  /** null: the plan has no such quota (any more). */
+  limit: number | null;
+  resetsAt: string;
 }
 
 export interface ArtifactAnswer {

@@ -5,7 +5,9 @@
 import { EGRESS_DEFAULT } from './egress.ts';
 import type { Egress } from './egress.ts';
 import type { HttpMethod } from './http-methods.ts';
+import type { Conditions } from './policies/conditions.ts';
 import type { GatewaySection, RoutePolicy } from './policies/policy.ts';
+import type { LocalTargets } from './policies/targets.ts';
 
 /** What a sandbox boots. */
 export const RUNTIMES = ['nodejs26', 'nodejs24', 'python3'] as const;
@@ -117,12 +119,15 @@ export const SETTING_LIMITS = {
   command: { max: 100 },
 } as const;
 
-export interface Route {
+/** Leads to exactly one of: a function, or what policies/targets.ts lists. */
+export interface Route extends LocalTargets {
   /** `/notes/{id}`, `/files/{path+}` (the rest of the path, at least one segment), `/` … Literal segments are percent-decoded. */
   path: string;
   /** null: every method. GET implies HEAD. */
   methods: HttpMethod[] | null;
-  function: string;
+  function?: string | undefined;
+  /** What a request has to have beside path and method; absent: nothing. */
+  conditions?: Conditions | undefined;
   /** What the gateway does for it beside calling the function; absent: what it does for all routes of the project. */
   policy?: RoutePolicy | undefined;
 }

@@ -19,6 +19,7 @@ import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
+import { txtLookup } from './txt-lookup.ts';
 
 const CONNECTIONS_MAX = 16;
 /** A list that walks too far is stopped; the answer says how to narrow it down. */
@@ -46,6 +47,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       edge,
       limits,
       egressPrivate: config.egressPrivate,
+      domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
       urls: urlsOf(config),
       log,
       now: Date.now,

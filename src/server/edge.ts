@@ -9,9 +9,11 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
-import { gatewayFeatures } from '../gateway/features.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { ClientLimit } from '../gateway/throttle/client-limit.ts';
+import { Quotas } from '../gateway/throttle/quotas.ts';
+import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { GuestDoor } from '../gateway/websocket/guest-door.ts';
 import { Hub } from '../gateway/websocket/hub.ts';
 import type { SocketLimits } from '../gateway/websocket/hub.ts';
@@ -30,10 +32,23 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
   const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: new GuestDoor(sockets) });
   const connection = connectionOf(config);
-  const feed = new ReadModelFeed({ connection, model, engine, features: gatewayFeatures({ sockets }), log });
   const lookups = new pg.Pool({ ...connection, max: 2 });
   lookups.on('error', () => {});
-  const gateway = new Gateway({ engine, model, requestBytesMax: config.limits.requestBytesMax });
+  const { clientRequestsPerSMax, throttleBucketsMax, requestBytesMax } = config.limits;
+  const quotas = new Quotas({
+    store: { load: (periods, countersMax) => loadUsage(lookups, periods, countersMax), add: (counters) => addUsage(lookups, counters) },
+    countersMax: throttleBucketsMax,
+    log,
+  });
+  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, limits: config.limits, sockets }, log });
+  const gateway = new Gateway({
+    engine,
+    model,
+    requestBytesMax,
+    ...(clientRequestsPerSMax === 0
+      ? {}
+      : { clientLimit: new ClientLimit({ requestsPerS: clientRequestsPerSMax, bucketsMax: throttleBucketsMax }) }),
+  });
   const privateServer = createEdgePrivate({
     engine,
     model,
@@ -55,6 +70,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     }),
   });
   await feed.start();
+  // Without what was used before, a restart would give every plan its whole quota again.
+  await quotas.load();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -70,6 +87,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       sockets.close();
       privateServer.close();
       privateServer.closeAllConnections();
+      await quotas.close(2_000);
       await feed.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });

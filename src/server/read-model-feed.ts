@@ -5,7 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
-import { compileStages } from '../gateway/features.ts';
+import { compileStages, gatewayFeatures } from '../gateway/features.ts';
+import type { GatewayServices } from '../gateway/features.ts';
+import type { RouteCompiler } from '../gateway/stage.ts';
+import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import type { Feature } from '../gateway/stage.ts';
 import type { PlatformLog } from './platform-log.ts';
@@ -14,7 +17,7 @@ export interface FeedOptions {
   connection: pg.ClientConfig;
   model: ReadModel;
   engine: Engine;
-  features: readonly Feature[];
+  services: GatewayServices;
   log: PlatformLog;
 }
 
@@ -23,6 +26,8 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
+  readonly #compiler: RouteCompiler;
+  readonly #features: readonly Feature[];
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -30,6 +35,8 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.#features = gatewayFeatures(options.services);
+    this.#compiler = { stages: (source) => compileStages(this.#features, source), local: compileLocalTarget };
   }
 
   /** Resolves when the model has been read once. */
@@ -63,11 +70,10 @@ export class ReadModelFeed {
   }
 
   async #loadNow(): Promise<void> {
-    const { model, engine, features } = this.#options;
+    const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    const { projects, deployment } = await loadProjects(this.#client, (source) => compileStages(features, source));
-    model.replaceAll(projects, deployment);
-    for (const feature of features) feature.settled?.();
+    model.replaceAll(await loadProjects(this.#client, this.#compiler, model));
+    for (const feature of this.#features) feature.settled?.();
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

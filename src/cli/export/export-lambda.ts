@@ -11,7 +11,9 @@ import type { FunctionParts } from '../build/build.ts';
 import { CommandError } from '../failure.ts';
 import type { Item } from '../import/report.ts';
 import type { Manifest, ManifestFunction } from '../manifest/manifest.ts';
+import { routeText } from '../manifest/routes.ts';
 import { bytesText } from '../../lib/units.ts';
+import { targetText } from '../../protocol/route-text.ts';
 import { ExportReport } from './export-report.ts';
 import type { FunctionReport } from './export-report.ts';
 import { lambdaCode, whyNot } from './function-code.ts';
@@ -126,6 +128,11 @@ function compose(
       },
     });
   }
+  for (const route of manifest.routes)
+    if (route.function === undefined)
+      report
+        .of('')
+        .left('', `route ${routeText(route)}`, `${targetText(route)}: at AWS that is a matter of CloudFront in front of the API`);
   if (routes > ROUTES_MAX)
     report
       .of('')

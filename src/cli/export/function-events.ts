@@ -34,7 +34,7 @@ export function eventProperties(
     const rest = new Set(functions.filter(({ settings }) => settings.httpEvent === '1.0').map(({ name }) => name));
     reportNeighbours(
       routes,
-      all.filter((route) => rest.has(route.function)),
+      all.filter((route) => route.function !== undefined && rest.has(route.function)),
       report,
     );
   }

@@ -5,21 +5,22 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
-import { POLICY_KEYS } from '../../protocol/policies/policy.ts';
-import type { GatewaySection, RoutePolicy } from '../../protocol/policies/policy.ts';
+import type { GatewaySection } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
-import { parseShortRoute, routeText, shapeOf } from './routes.ts';
-import { FUNCTIONS_MAX, functionSchema, manifestSchema, ROUTES_MAX } from './schema.ts';
+import { mapping } from './mapping.ts';
+import { planProblems, routeProblems, routesOf } from './placed-routes.ts';
+import type { OwnedRoute } from './placed-routes.ts';
+import { FUNCTIONS_MAX, functionSchema, manifestSchema } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
-const MANIFEST_BYTES_MAX = 1024 * 1024;
+const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface ManifestFunction {
   name: string;
@@ -121,8 +122,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   }
   const defaults = mapping(root.defaults);
   problems.push(...layersProblems(defaults['layers'], ['defaults', 'layers'], { document, folder }));
-  const seen = new Map<string, { path: Path; owner: string }>();
-  let routes = 0;
+  const routes: OwnedRoute[] = [];
   for (const name of names.slice(0, FUNCTIONS_MAX)) {
     const fn = mapping(functions[name]);
     const at: Path = ['functions', name];
@@ -140,26 +140,10 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
     problems.push(
       ...instancesProblems(mapping(fn['instances']), mapping(mapping(root.defaults)['instances']), [...at, 'instances'], document),
     );
-    for (const { path, route } of routesOf(fn['http'], [...at, 'http'])) {
-      if (++routes > ROUTES_MAX) break;
-      // GET takes HEAD too; a route for every method yields to one that names the method.
-      for (const method of new Set(route.methods?.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])) ?? ['*'])) {
-        const key = `${method} ${shapeOf(route.path)}`;
-        const first = seen.get(key);
-        if (first === undefined) seen.set(key, { path, owner: name });
-        else {
-          const place = document.placeOfValue(first.path);
-          const text = routeText({ path: route.path, methods: method === '*' ? null : route.methods });
-          problems.push({
-            ...document.placeOfValue(path),
-            message: `the route ${text} is already taken by '${first.owner}' in line ${place.line}`,
-          });
-          break;
-        }
-      }
-    }
+    routes.push(...routesOf(fn['http'], [...at, 'http']).map((one) => ({ ...one, owner: `'${name}'` })));
   }
-  if (routes > ROUTES_MAX) problems.push({ ...document.placeOfKey(['functions']), message: `there are more than ${ROUTES_MAX} routes` });
+  routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
+  problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
   return problems;
 }
 
@@ -197,27 +181,6 @@ function instancesProblems(
   ];
 }
 
-/** The routes of a function that are sound by themselves, each with its place. */
-function routesOf(http: unknown, path: Path): { path: Path; route: Omit<Route, 'function'> }[] {
-  const list = Array.isArray(http) ? http.map((item: unknown, index) => ({ item, path: [...path, index] })) : [{ item: http, path }];
-  return list.flatMap(({ item, path: at }) => {
-    if (typeof item === 'string') {
-      const route = parseShortRoute(item);
-      return typeof route === 'string' ? [] : [{ path: at, route }];
-    }
-    const { path: text, methods, ...rest } = mapping(item);
-    if (typeof text !== 'string') return [];
-    const sound = Array.isArray(methods) && methods.every((method) => typeof method === 'string');
-    return [{ path: [...at, 'path'], route: { path: text, methods: sound ? (methods as Route['methods']) : null, ...policyIn(rest) } }];
-  });
-}
-
-/** Sound, since the schema has been over it when it matters. */
-function policyIn(item: Record<string, unknown>): { policy?: RoutePolicy } {
-  const entries = Object.entries(item).filter(([key]) => (POLICY_KEYS as string[]).includes(key));
-  return entries.length === 0 ? {} : { policy: Object.fromEntries(entries) };
-}
-
 function normalise(input: ManifestInput, at: { file: string; folder: string; document: ManifestDocument }): Manifest {
   const defaults = input.defaults ?? {};
   const problems: Problem[] = [];
@@ -249,10 +212,13 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
     };
   });
   if (problems.length > 0) throw invalid(at.file, at.document, problems);
-  const routes = Object.entries(input.functions).flatMap(([name, fn]) =>
+  const routes: Route[] = Object.entries(input.functions).flatMap(([name, fn]) =>
     routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })),
   );
-  return { project: input.project, file: at.file, folder: at.folder, functions, routes, gateway: input.gateway };
+  const { routes: others, ...gateway } = input.gateway ?? {};
+  routes.push(...routesOf(others ?? [], []).map(({ route }) => route));
+  const said = Object.keys(gateway).length > 0;
+  return { project: input.project, file: at.file, folder: at.folder, functions, routes, gateway: said ? gateway : undefined };
 }
 
 function plainPath(path: string): string {
@@ -320,10 +286,6 @@ function environmentOf(
     return [key, typeof value === 'string' ? value : (document.writtenAt([...path, key]) ?? String(value))];
   });
   return Object.fromEntries(entries);
-}
-
-function mapping(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
 
 /** The project named by the manifest of this folder or the nearest one above it; undefined when there is none to read. */

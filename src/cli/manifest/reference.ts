@@ -1,7 +1,10 @@
 // docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
 // `virga reference manifest` prints it; a test holds the file to it.
 import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
+import { conditionsExample } from '../../protocol/policies/conditions.ts';
+import { plansExample } from '../../protocol/policies/plans.ts';
 import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
+import { TARGET_EXAMPLES, TARGET_KEYS } from '../../protocol/policies/targets.ts';
 import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { manifestJsonSchema } from './schema.ts';
 import { durationText, sizeText } from '../../lib/units.ts';
@@ -73,10 +76,18 @@ export function manifestReference(): string {
     '## A route\n',
     'In short form a text: a path, or methods and a path. In long form:\n',
     keys(route),
+    '## Conditions of a route\n',
+    `${conditionsExample}\n`,
     ...policies(route),
     '## The gateway\n',
     'What holds for the whole project:\n',
     keys(root.properties!['gateway']!),
+    '## A route without a function\n',
+    'In `gateway.routes`: what a route of a function has, and one target:\n',
+    ...targets(root.properties!['gateway']!.properties!['routes']!.items!),
+    '## A usage plan\n',
+    `${plansExample}\n`,
+    keys(objectOf(planOf(root))!),
     BUILDS,
   ].join('\n');
 }
@@ -87,6 +98,18 @@ function policies(route: Schema): string[] {
     const rules = objectOf(route.properties![name]!);
     return rules === undefined ? [] : [`## \`${name}\` of a route\n`, `${POLICY_EXAMPLES[name]}\n`, keys(rules)];
   });
+}
+
+function planOf(root: Schema): Schema {
+  return root.properties!['gateway']!.properties!['plans']!.additionalProperties as Schema;
+}
+
+function targets(route: Schema): string[] {
+  const own = Object.fromEntries(TARGET_KEYS.map((name) => [name, route.properties![name]!]));
+  return [
+    keys({ properties: own }),
+    ...TARGET_KEYS.flatMap((name) => [`## \`${name}\` of a route\n`, `${TARGET_EXAMPLES[name]}\n`, keys(objectOf(own[name]!)!)]),
+  ];
 }
 
 function objectOf(schema: Schema): Schema | undefined {

@@ -3,6 +3,7 @@
 import { HTTP_METHODS } from '../../protocol/http-methods.ts';
 import type { Route } from '../../protocol/settings.ts';
 import type { HttpMethod } from '../../protocol/http-methods.ts';
+import { conditionsText } from '../../protocol/route-text.ts';
 import { suggestion } from '../suggest.ts';
 
 export const PATH_LENGTH_MAX = 1_024;
@@ -79,6 +80,8 @@ function decoded(segment: string): string | undefined {
   }
 }
 
-export function routeText(route: Pick<Route, 'path' | 'methods'>): string {
-  return route.methods === null ? route.path : `${route.methods.join(',')} ${route.path}`;
+export function routeText(route: Pick<Route, 'path' | 'methods' | 'conditions'>): string {
+  const conditions = conditionsText(route.conditions);
+  const text = route.methods === null ? route.path : `${route.methods.join(',')} ${route.path}`;
+  return conditions === '' ? text : `${text} (${conditions})`;
 }

@@ -5,13 +5,15 @@ import { z } from 'zod';
 import { EGRESS_ENTRIES_MAX, EGRESS_RULE, parseEgressEntry } from '../../protocol/egress.ts';
 import { FORMS, FUNCTION_RUNTIMES, HTTP_EVENTS, ISOLATIONS, NAME_PATTERN, NAME_RULE, SETTING_LIMITS } from '../../protocol/settings.ts';
 import { HTTP_METHODS } from '../../protocol/http-methods.ts';
+import { conditionShape } from '../../protocol/policies/conditions.ts';
 import { gatewaySection, policyShape } from '../../protocol/policies/policy.ts';
+import { TARGET_KEYS, TARGET_RULE, targetShape } from '../../protocol/policies/targets.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from '../../lib/units.ts';
 
 export const FUNCTIONS_MAX = 1_000;
-export const ROUTES_MAX = 5_000;
+export const ROUTES_MAX = 20_000;
 const GLOBS_MAX = 100;
 const LAYERS_MAX = 20;
 
@@ -67,24 +69,43 @@ const shortRoute = z
   .describe('A route in short: a path, or methods and a path, e.g. `GET /notes/{id}`, `GET,PUT /notes/{id}`, `/`.');
 
 const methodsError = `a list of methods out of ${HTTP_METHODS.join(', ')}`;
+const routeShape = {
+  path,
+  methods: z
+    .array(z.enum(HTTP_METHODS, { error: `a method: ${HTTP_METHODS.join(', ')}` }), { error: methodsError })
+    .min(1, { error: methodsError })
+    .optional()
+    .describe('Methods that the route takes; without it, all. GET answers HEAD too.'),
+  ...conditionShape,
+  ...policyShape,
+};
 const route = z
-  .strictObject(
-    {
-      path,
-      methods: z
-        .array(z.enum(HTTP_METHODS, { error: `a method: ${HTTP_METHODS.join(', ')}` }), { error: methodsError })
-        .min(1, { error: methodsError })
-        .optional()
-        .describe('Methods that the route takes; without it, all. GET answers HEAD too.'),
-      ...policyShape,
-    },
-    { error: 'a route: a path, "METHOD /path", or {path, methods}' },
-  )
+  .strictObject(routeShape, { error: 'a route: a path, "METHOD /path", or {path, methods}' })
   .superRefine(({ methods, websocket }, context) => {
     if (websocket === undefined || methods === undefined || methods.includes('GET')) return;
     context.addIssue({ code: 'custom', path: ['methods'], message: 'a WebSocket begins with GET; add it', params: { rule: true } });
   })
   .describe('A route: requests with this path (and one of these methods) call the function.');
+
+const localRoute = z
+  .strictObject({ ...routeShape, ...targetShape }, { error: `a route with ${TARGET_RULE}` })
+  .superRefine((value, context) => {
+    const targets = TARGET_KEYS.filter((key) => value[key] !== undefined);
+    if (targets.length === 1) return;
+    const message = targets.length === 0 ? `it leads nowhere; give it ${TARGET_RULE}` : `it leads to ${targets.join(' and ')}; one of them`;
+    context.addIssue({ code: 'custom', message, params: { rule: true } });
+  })
+  .describe('A route that is answered without a function.');
+
+const gateway = gatewaySection
+  .extend({
+    routes: z
+      .array(localRoute, { error: 'a list of routes' })
+      .max(ROUTES_MAX, { error: `at most ${ROUTES_MAX} routes` })
+      .optional()
+      .describe('Routes that lead to something else than a function.'),
+  })
+  .describe(gatewaySection.description!);
 
 const oneRoute = z.union([shortRoute, route], { error: 'a route: a path, "METHOD /path", or {path, methods}' });
 
@@ -262,7 +283,7 @@ export const functionSchema = z
         .optional()
         .describe('Runtimes web, bun and deno: what starts the program. Without it: by the file of `source`.'),
       http: z
-        .union([shortRoute, z.array(oneRoute, { error: 'a list of routes' }).max(1_000, { error: 'at most 1000 routes' })], {
+        .union([shortRoute, z.array(oneRoute, { error: 'a list of routes' }).max(ROUTES_MAX, { error: `at most ${ROUTES_MAX} routes` })], {
           error: 'a route such as "GET /notes/{id}", or a list of routes',
         })
         .optional()
@@ -285,7 +306,7 @@ export const manifestSchema = z
       $schema: z.string().optional().describe('Where editors find the JSON Schema of this file.'),
       project: name.describe(`Name of the project: ${NAME_RULE}. It is served at http://<project>.localhost:8080/.`),
       defaults: defaultsSchema.optional(),
-      gateway: gatewaySection.optional(),
+      gateway: gateway.optional(),
       functions: z
         .record(name, functionSchema, { error: 'the functions by name' })
         .describe(`The functions of the project by name: ${NAME_RULE}.`),

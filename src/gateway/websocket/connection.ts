@@ -7,9 +7,10 @@
 // Invariant: at most QUEUE_MESSAGES, or one message of the largest size, wait behind the one under way; then nothing more is read
 // of the socket. A function hears of the disconnect of every connection that it accepted, once, unless the edge itself is lost.
 // Made by hub.ts.
-import type { Call } from '../../functions/call.ts';
+import type { Call, CallRequest } from '../../functions/call.ts';
+import type { DeployedVersion } from '../../functions/version.ts';
 import { newId } from '../../lib/ids.ts';
-import type { Spoke } from '../../lib/timer-wheel.ts';
+import type { Spoke, TimerWheel } from '../../lib/timer-wheel.ts';
 import { ERRORS, VirgaError, errorBody } from '../../protocol/errors.ts';
 import { EventType } from '../../protocol/events.ts';
 import type { Principal } from '../../protocol/principal.ts';
@@ -18,7 +19,6 @@ import { EventAnswer } from './event-answer.ts';
 import type { Reply } from './event-answer.ts';
 import { eventCall } from './event-call.ts';
 import type { ConnectFacts } from './event-call.ts';
-import type { Hub } from './hub.ts';
 import { Outgoing } from './outgoing.ts';
 import { Peer } from './peer.ts';
 import type { PeerOwner } from './peer.ts';
@@ -33,6 +33,21 @@ const TRIES_MAX = 30;
 /** What the deployment of the moment says of a route; undefined: nothing any more. */
 export interface Served {
   rules: SocketRules | undefined;
+}
+
+/** What a connection needs of where all are kept: hub.ts. */
+export interface Home {
+  readonly limits: { bufferBytesMax: number };
+  readonly wheel: TimerWheel<Connection>;
+  /** Seconds. */
+  readonly now: number;
+  heldBytes: number;
+  /** No more than may be is held for all connections together. */
+  readonly hasRoom: boolean;
+  invoke(request: CallRequest): Call | VirgaError;
+  versionOf(connection: Connection): DeployedVersion | undefined;
+  setGroups(connection: Connection, names: readonly string[]): void;
+  gone(connection: Connection): void;
 }
 
 interface Message {
@@ -59,7 +74,7 @@ export class Connection implements PeerOwner, Spoke {
   pingAt = 0;
   dueAt = 0;
   peer: Peer | undefined;
-  readonly #hub: Hub;
+  readonly #hub: Home;
   #phase: 'asking' | 'live' | 'ending' | 'over' = 'asking';
   #queue: Message[] | undefined;
   #queueBytes = 0;
@@ -71,7 +86,7 @@ export class Connection implements PeerOwner, Spoke {
   #leaving: { code: number; reason: string } | undefined;
   #end: { code: number; reason: string } | undefined;
 
-  constructor(hub: Hub, of: { served: Served; rules: SocketRules; request: GatewayRequest }) {
+  constructor(hub: Home, of: { served: Served; rules: SocketRules; request: GatewayRequest }) {
     this.#hub = hub;
     const { request } = of;
     this.id = newId('con');

@@ -139,7 +139,7 @@ function toSend(send: unknown): { data: Buffer; isBinary: boolean } {
 export function groupsOf(groups: unknown): string[] {
   const sound = Array.isArray(groups) && groups.length <= GROUPS_MAX && groups.every(isGroupName);
   if (!sound) throw bad(`its groups are not at most ${GROUPS_MAX} names of 1 to ${GROUP_NAME_MAX} characters`);
-  return [...new Set(groups as string[])];
+  return [...new Set(groups)];
 }
 
 export function isGroupName(name: unknown): name is string {

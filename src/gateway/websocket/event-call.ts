@@ -6,7 +6,7 @@ import { newId } from '../../lib/ids.ts';
 import { continueTrace } from '../../lib/traceparent.ts';
 import { CLOUD_EVENT_TYPE, EventType } from '../../protocol/events.ts';
 import { BODY_CHUNK_MAX } from '../../protocol/frames.ts';
-import type { Connection } from './connection.ts';
+import type { Principal } from '../../protocol/principal.ts';
 
 /** Of the handshake: what connect tells beyond the connection itself. */
 export interface ConnectFacts {
@@ -17,6 +17,23 @@ export interface ConnectFacts {
   traceparent: string | undefined;
 }
 
+/** What events tell of a connection. */
+export interface Told {
+  readonly id: string;
+  readonly project: string;
+  readonly host: string;
+  readonly route: string;
+  readonly params: Record<string, string>;
+  readonly client: string;
+  readonly connectedAt: number;
+  readonly subprotocol: string | undefined;
+  readonly principal: Principal | undefined;
+  readonly groups: ReadonlySet<string> | undefined;
+  /** JSON. */
+  readonly state: string | undefined;
+  readonly served: { rules: { routeSelection: string | undefined } | undefined };
+}
+
 const VERBS: Record<string, string> = {
   [EventType.socketConnect]: 'CONNECT',
   [EventType.socketMessage]: 'MESSAGE',
@@ -25,7 +42,7 @@ const VERBS: Record<string, string> = {
 
 export function eventCall(
   version: DeployedVersion,
-  connection: Connection,
+  connection: Told,
   type: string,
   facts: object & { traceparent?: string | undefined },
 ): Omit<CallRequest, 'sink'> & { whole: Buffer } {
@@ -47,7 +64,7 @@ export function eventCall(
   };
 }
 
-function eventText(connection: Connection, type: string, facts: object): string {
+function eventText(connection: Told, type: string, facts: object): string {
   const { id, project, host, route, params, client, connectedAt, subprotocol, principal, groups, state } = connection;
   const rules = connection.served.rules;
   const data = {

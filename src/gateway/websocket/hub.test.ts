@@ -17,7 +17,7 @@ type Setup = Awaited<ReturnType<typeof echoing>>;
 type Raw = Awaited<ReturnType<typeof rawClient>>;
 
 const ask = (gateway: Setup, request: ServiceRequest, data = '', project = 'p') =>
-  new Promise<ServiceAnswer>((resolve) => new GuestDoor(gateway.hub).serve({ project } as never, request, Buffer.from(data), resolve));
+  new Promise<ServiceAnswer>((resolve) => new GuestDoor(gateway.hub).serve({ project }, request, Buffer.from(data), resolve));
 const codeOf = (answer: ServiceAnswer) => ('error' in answer ? answer.error.code : 'ok');
 const textOf = async (client: Raw) => (await client.frame())?.payload.toString();
 const closeCode = async (client: Raw) => {
@@ -323,7 +323,7 @@ test('a route that is no WebSocket any more lets its connections go', async () =
   await using gateway = await echoing({}, joining);
   await using client = await rawClient(gateway.port, '/chat');
   await client.frame();
-  gateway.model.replaceAll([{ name: 'p', deployment: 2, functions: new Map(), routes: new RouteTable([]) }], 2);
+  gateway.model.replaceAll({ projects: [{ name: 'p', deployment: 2, functions: new Map(), routes: new RouteTable([]) }], deployment: 2 });
   for (const feature of gateway.features) feature.settled?.();
   assert.equal(await closeCode(client), 1001);
 });

@@ -7,7 +7,7 @@ import type { DeployedVersion } from '../../functions/version.ts';
 import { TimerWheel } from '../../lib/timer-wheel.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { ReadModel } from '../read-model.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Home } from './connection.ts';
 import { GROUPS_MAX } from './event-answer.ts';
 import type { Outgoing } from './outgoing.ts';
 import { CloseCode } from './wire.ts';
@@ -49,7 +49,7 @@ interface Project {
   jobs: Job[];
 }
 
-export class Hub {
+export class Hub implements Home {
   readonly limits: SocketLimits;
   readonly wheel = new TimerWheel<Connection>();
   readonly invoke: HubOptions['invoke'];
@@ -85,6 +85,11 @@ export class Hub {
 
   get hasRoom(): boolean {
     return this.heldBytes <= this.limits.heldBytesMax;
+  }
+
+  /** undefined: there is no such project. */
+  deploymentOf(project: string): number | undefined {
+    return this.#model.project(project)?.deployment;
   }
 
   versionOf(connection: Connection): DeployedVersion | undefined {

@@ -11,31 +11,42 @@ import { handshakeAnswer, handshakeProblem, offeredSubprotocol } from './handsha
 import type { Hub } from './hub.ts';
 import { SocketRules } from './rules.ts';
 
+interface Entry {
+  project: string;
+  /** That it was compiled for. */
+  deployment: number | undefined;
+  served: Served;
+}
+
 export class WebSocketFeature implements Feature {
   readonly #hub: Hub;
-  readonly #served = new Map<string, Served>();
-  readonly #seen = new Set<string>();
+  readonly #entries = new Map<string, Entry>();
+  /** Compiled since the model was last settled. */
+  readonly #seen = new Set<Entry>();
 
   constructor(hub: Hub) {
     this.#hub = hub;
   }
 
   compile({ project, route, policy }: RouteSource): Stage | undefined {
-    if (policy.websocket === undefined) return undefined;
+    if (policy.websocket === undefined || route.function === undefined) return undefined;
     const rules = new SocketRules({ project, route: route.path, function: route.function }, policy.websocket);
-    const key = `${project} ${route.path}`;
-    const served = this.#served.get(key) ?? { rules };
-    served.rules = rules;
-    this.#served.set(key, served);
-    this.#seen.add(key);
-    return new WebSocketStage(this.#hub, served, rules);
+    const key = `${project} ${route.path} ${JSON.stringify(route.conditions ?? null)}`;
+    const entry = this.#entries.get(key) ?? { project, deployment: undefined, served: { rules } };
+    entry.served.rules = rules;
+    this.#entries.set(key, entry);
+    this.#seen.add(entry);
+    return new WebSocketStage(this.#hub, entry.served, rules);
   }
 
   settled(): void {
-    for (const [key, served] of this.#served) {
-      if (this.#seen.has(key)) continue;
-      served.rules = undefined;
-      this.#served.delete(key);
+    for (const [key, entry] of this.#entries) {
+      const deployment = this.#hub.deploymentOf(entry.project);
+      if (this.#seen.has(entry)) entry.deployment = deployment;
+      else if (deployment === undefined || deployment !== entry.deployment) {
+        entry.served.rules = undefined;
+        this.#entries.delete(key);
+      }
     }
     this.#seen.clear();
     this.#hub.closeUnserved();

@@ -2,20 +2,35 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
+import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
+import { plan, plans } from './plans.ts';
+import { securityHeaders, securityHeadersExample } from './security-headers.ts';
+import { concurrency, throttle, throttleExample } from './throttle.ts';
 import { websocket, websocketExample } from './websocket.ts';
 
 const features = {
   cors: cors.optional(),
   websocket: websocket.optional(),
+  throttle: throttle.optional(),
+  concurrency: concurrency.optional(),
+  plan: plan.optional(),
+  securityHeaders: securityHeaders.optional(),
+  rewrite: rewrite.optional(),
+  response: response.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];
 
 /** For the reference: what each looks like, in Markdown. */
-export const POLICY_EXAMPLES: Record<keyof typeof features, string> = {
+export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   cors: corsExample,
   websocket: websocketExample,
+  throttle: throttleExample,
+  securityHeaders: securityHeadersExample,
+  rewrite: rewriteExample,
+  response: responseExample,
 };
 
 /** Keys of a route beside its path and methods. */
@@ -27,7 +42,9 @@ export type RoutePolicy = z.infer<typeof routePolicy>;
 export const gatewaySection = z
   .strictObject(
     {
+      domains: domains.optional(),
       defaults: routePolicy.omit({ websocket: true }).optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      plans: plans.optional(),
     },
     { error: 'the gateway of the project, such as {defaults: {cors: …}}' },
   )

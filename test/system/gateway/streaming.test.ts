@@ -110,7 +110,7 @@ for (const language of ['node', 'python']) {
     assert.equal(answer.headers.get('content-encoding'), null);
     for (let n = 1; n <= 5; n++) {
       const { value } = await reader.read();
-      assert.equal(Buffer.from(value!).toString(), `chunk ${n}`);
+      assert.equal(Buffer.from(value).toString(), `chunk ${n}`);
       await (await ask(`/${language}/go`, { method: 'POST' })).text();
     }
     assert.equal((await reader.read()).done, true);
@@ -165,11 +165,11 @@ test('a client that does not read holds the function back', async () => {
   socket.write('GET /@streams/node/endless HTTP/1.1\r\nHost: localhost\r\n\r\n');
   const produced = async () => Number(await (await ask('/node/produced')).text());
   // It is held back once two looks in a row find the same.
-  let before = -1;
+  let last = -1;
   const held = await eventually(async () => {
     const now = await produced();
-    if (now > 0 && now === before) return now;
-    before = now;
+    if (now > 0 && now === last) return now;
+    last = now;
     return undefined;
   });
   // The kernel's buffers of two sockets on the way, and the windows of gateway and guest.

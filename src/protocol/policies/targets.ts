@@ -1,0 +1,20 @@
+// What a route may lead to beside a function: one key each, answered at the gateway itself. A target is a file of this folder
+// (its schema) and a folder of gateway/ that compiles it (gateway/targets.ts).
+import { z } from 'zod';
+import { redirect, redirectExample } from './redirect.ts';
+
+export const targetShape = {
+  redirect: redirect.optional(),
+};
+
+const targets = z.strictObject(targetShape);
+export type LocalTargets = z.infer<typeof targets>;
+export const TARGET_KEYS = Object.keys(targetShape) as (keyof LocalTargets)[];
+
+/** For the reference: what each looks like, in Markdown. */
+export const TARGET_EXAMPLES: Record<keyof LocalTargets, string> = {
+  redirect: redirectExample,
+};
+
+/** What is asked of a route: exactly one of them, or a function. */
+export const TARGET_RULE = `one target: ${TARGET_KEYS.join(' or ')}`;
