@@ -58,6 +58,8 @@ export class Hub implements Home {
   readonly #ticker: NodeJS.Timeout;
   /** Those that are being asked for, with those that are. */
   readonly #all = new Set<Connection>();
+  /** Projects with jobs, in turns; while it is not empty, one of them has its slice or waits for it. */
+  readonly #sending: string[] = [];
   #draining = false;
   heldBytes = 0;
 
@@ -212,19 +214,23 @@ export class Hub implements Home {
   }
 
   #enqueue(name: string, job: Job): void {
-    const { jobs } = this.#project(name);
-    if (jobs.length >= JOBS_MAX) {
+    const project = this.#project(name);
+    if (project.jobs.length >= JOBS_MAX) {
       throw new VirgaError(
         'project_overloaded',
         `${JOBS_MAX} messages of project '${name}' to many connections wait already; await the earlier ones`,
       );
     }
-    jobs.push(job);
-    if (jobs.length === 1) this.#pump(name);
+    project.jobs.push(job);
+    if (project.jobs.length > 1) return;
+    this.#sending.push(name);
+    if (this.#sending.length === 1) this.#pump();
   }
 
-  /** One slice of what waits; the rest after whatever else has to be done. */
-  #pump(name: string): void {
+  /** A slice of one project; then as long for everything else, and the next project's turn. */
+  #pump(): void {
+    const beginMs = performance.now();
+    const name = this.#sending.shift()!;
     const project = this.#project(name);
     let left = SLICE;
     while (left > 0 && project.jobs.length > 0) {
@@ -237,8 +243,9 @@ export class Hub implements Home {
       project.jobs.shift();
       job.done(job.sent);
     }
-    if (project.jobs.length > 0) setImmediate(() => this.#pump(name));
+    if (project.jobs.length > 0) this.#sending.push(name);
     else if (project.connections.size === 0) this.#projects.delete(name);
+    if (this.#sending.length > 0) setTimeout(() => this.#pump(), performance.now() - beginMs).unref();
   }
 }
 
