@@ -14,7 +14,7 @@ export const handler = async (event, { connections }) => {
   if (event.answer) return eval('(' + event.answer + ')');
   try {
     const [method, ...args] = event.call;
-    return { value: await connections[method](...args.map((arg) => (arg?.bytes ? new Uint8Array(arg.bytes) : arg?.repeat ? 'x'.repeat(arg.repeat) : arg))) ?? null };
+    return { value: await connections[method](...args.map((arg) => (arg?.bytes ? new Uint8Array(arg.bytes) : arg?.times ? 'x'.repeat(arg.times) : arg))) ?? null };
   } catch (error) {
     return { code: error.code ?? null, message: error.message };
   }
@@ -77,7 +77,7 @@ describe('services', { concurrency: true }, () => {
         const refused = async (call: unknown[]) =>
           JSON.parse((await host.event({ call }).ended).body.toString()) as { code: string; message: string };
         assert.match((await refused(['send', 'con_1', { a: 1 }])).message, /use JSON\.stringify/);
-        assert.equal((await refused(['send', 'con_1', { repeat: 1024 * 1024 }])).code, 'request_too_large');
+        assert.equal((await refused(['send', 'con_1', { times: 1024 * 1024 }])).code, 'request_too_large');
       });
 
       test('bytes that answer an event of a WebSocket travel as bytes, alone or in base64', async () => {
