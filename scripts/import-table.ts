@@ -65,7 +65,7 @@ export const ROOMS: Room[] = [
   { name: 'functions', files: ['src/functions/**'], may: [...PORTS, ...CONTRACTS] },
   {
     name: 'read model',
-    files: ['src/gateway/{read-model,read-model-load,route-table,conditions,host-name,stage}.ts'],
+    files: ['src/gateway/{read-model,read-model-load,route-table,conditions,folder-roots,host-name,stage}.ts'],
     may: ['port: records', 'functions', ...CONTRACTS],
   },
   { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', ...CONTRACTS] },

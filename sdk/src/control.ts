@@ -20,6 +20,7 @@ import type {
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployRequest } from '../../src/protocol/settings.ts';
 import { followLines } from './follow.ts';
@@ -51,6 +52,7 @@ export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
 export type { HttpMethod } from '../../src/protocol/http-methods.ts';
+export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
@@ -198,6 +200,16 @@ export class VirgaControl {
   rollback(project: string, options: CallOptions & { to?: number | undefined } = {}): Promise<DeployAnswer> {
     const json = options.to === undefined ? {} : { to: options.to };
     return this.#transport.json({ method: 'POST', path: pathOf(project, 'rollback'), json, signal: options.signal });
+  }
+
+  /** What the gateway keeps of the project's answers. */
+  cacheStats(project: string, options: CallOptions = {}): Promise<CacheStats> {
+    return this.#get(pathOf(project, 'cache'), options);
+  }
+
+  /** Drops kept answers: with a tag, of a path and all below it, or all. */
+  purgeCache(project: string, what: { tag?: string; path?: string } = {}, options: CallOptions = {}): Promise<CachePurged> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'cache', 'purge'), json: what, signal: options.signal });
   }
 
   /** Functions of the current deployment, by name. */

@@ -43,6 +43,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'list the WebSockets of a project, send to them, close one',
     load: () => import('./commands/connections.ts'),
   },
+  { name: 'cache', group: LOOK, summary: 'show what the gateway keeps of answers, or drop it', load: () => import('./commands/cache.ts') },
   { name: 'usage', group: LOOK, summary: 'show what keys have used of their plans', load: () => import('./commands/usage.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   {

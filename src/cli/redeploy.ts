@@ -3,6 +3,7 @@
 // it succeeds the old version keeps serving. Used by the command dev.
 import { sep } from 'node:path';
 import type { Built } from './build/build.ts';
+import type { PackedFolder } from './build/static-folder.ts';
 import { deployManifest } from './deployment.ts';
 import type { Deployment, DeploymentOptions } from './deployment.ts';
 import type { Manifest, ManifestFunction } from './manifest/manifest.ts';
@@ -12,6 +13,7 @@ export class Redeployer {
   readonly #path: string;
   readonly #options: Omit<DeploymentOptions, 'kept'>;
   #built = new Map<string, { built: Built; fn: string }>();
+  #folders = new Map<string, PackedFolder>();
   /** Changed since they were built last, with success or not. */
   readonly #stale = new Set<string>();
 
@@ -24,6 +26,7 @@ export class Redeployer {
   /** `changed` undefined: everything. Resolves with the names that were built; rejects when nothing was deployed. */
   async deploy(changed: ReadonlySet<string> | undefined): Promise<{ deployment: Deployment; manifest: Manifest; rebuilt: string[] }> {
     for (const [name, { built }] of this.#built) if (changed === undefined || touches(built.sources, changed)) this.#stale.add(name);
+    for (const [name, { folder }] of this.#folders) if (changed === undefined || touches([folder], changed)) this.#folders.delete(name);
     const manifest = readManifest(this.#path);
     const kept = new Map<string, Built>();
     for (const fn of manifest.functions) {
@@ -32,7 +35,8 @@ export class Redeployer {
     }
     const rebuilt = manifest.functions.map((fn) => fn.name).filter((name) => !kept.has(name));
     for (const name of rebuilt) this.#stale.add(name);
-    const deployment = await deployManifest(manifest, { ...this.#options, kept });
+    const deployment = await deployManifest(manifest, { ...this.#options, kept, keptFolders: this.#folders });
+    this.#folders = deployment.folders;
     this.#built = new Map(manifest.functions.map((fn) => [fn.name, { built: deployment.built.get(fn.name)!, fn: buildKey(fn, manifest) }]));
     this.#stale.clear();
     return { deployment, manifest, rebuilt };
@@ -40,7 +44,7 @@ export class Redeployer {
 
   /** What the last deployment was built from. */
   sources(): string[] {
-    return [...this.#built.values()].flatMap(({ built }) => built.sources);
+    return [...[...this.#built.values()].flatMap(({ built }) => built.sources), ...[...this.#folders.values()].map(({ folder }) => folder)];
   }
 }
 

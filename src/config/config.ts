@@ -78,6 +78,11 @@ export interface Limits {
   /** Bytes that may wait for one slow WebSocket client, and that are held for all of them, both ways. */
   webSocketBufferBytesMax: number;
   webSocketsHeldBytesMax: number;
+  /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
+  cacheBytesMax: number;
+  projectCacheBytesMax: number;
+  /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
+  filesBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

@@ -62,6 +62,9 @@ test('nothing given is a complete configuration that fits the machine', () => {
       throttleBucketsMax: 100_000,
       egressConnectionsPerSandboxMax: 256,
       egressConnectionsMax: 4_096,
+      cacheBytesMax: 64 * 1024 * 1024,
+      projectCacheBytesMax: 32 * 1024 * 1024,
+      filesBytesMax: 32 * 1024 * 1024,
       retentionHours: 168,
     },
   });

@@ -309,6 +309,24 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: MIB, max: 64 * GIB },
     'What is held for all WebSockets together: parts of messages, messages that wait for their function, what slow clients have not read. Beyond it those that ask for more are closed with 1013.',
   ),
+  cacheBytesMax: limit(
+    'CACHE_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Answers that the gateway keeps (`cache` of a route), in the memory of the edge; 0 keeps none.',
+  ),
+  projectCacheBytesMax: limit(
+    'PROJECT_CACHE_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Answers that the gateway keeps of one project.',
+  ),
+  filesBytesMax: limit(
+    'FILES_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 0, max: 1024 * GIB },
+    'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

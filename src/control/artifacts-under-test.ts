@@ -170,6 +170,43 @@ export function artifactCases(start: StartControl): void {
       );
     });
 
+    test('the artifact of a folder that a kept deployment serves is needed too, and has to be there', async () => {
+      const deploy = (folders: Record<string, string> | undefined, path = '/{file+}', folder = 'public') =>
+        control.call('POST', '/v1/projects/site/deployments', {
+          json: { functions: {}, routes: [{ path, methods: null, static: { folder } }], ...(folders !== undefined && { folders }) },
+        });
+      const absent = await deploy({ public: 'c'.repeat(64) });
+      assert.equal(absent.status, 409);
+      assert.match(absent.body.error.message, /of the folder 'public' was not uploaded/);
+      const sites = [];
+      for (const text of ['one', 'two', 'three', 'four']) {
+        const artifact = await control.upload(text);
+        sites.push(artifact);
+        assert.equal((await deploy({ public: artifact, unserved: artifact })).status, 201);
+      }
+      assert.equal((await deploy({ public: sites[3]! })).status, 200);
+      await sweep(control.needs, new AbortController().signal);
+      await assertNothingOf(sites[0]!);
+      for (const kept of sites.slice(1)) assert.equal(await missing(kept), false);
+      const back = await control.call('POST', '/v1/projects/site/rollback', { json: {} });
+      assert.equal(back.status, 201);
+      assert.deepEqual(
+        back.body.changes
+          .filter(({ change }: { change: string }) => change !== 'none')
+          .map(({ kind, name }: { kind: string; name: string }) => [kind, name]),
+        [['folder', 'public']],
+      );
+      for (const [answer, problem] of [
+        [await deploy(undefined), /static\.folder.*not in `folders`/],
+        [await deploy({ public: sites[3]! }, '/about'), /does not end with what names the file/],
+        [await deploy({ '../x': sites[3]! }, '/{file+}', '../x'), /a folder inside the folder of the manifest/],
+        [await deploy({ public: 'x' }), /must be a sha256/],
+      ] as const) {
+        assert.equal(answer.status, 400);
+        assert.match(JSON.stringify(answer.body.error), problem);
+      }
+    });
+
     test('housekeeping leaves alone what is being uploaded or deployed at the same time', async () => {
       const stop = new AbortController();
       const sweeping = (async () => {

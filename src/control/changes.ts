@@ -13,6 +13,7 @@ export interface Side {
   functions: Map<string, { number: number; artifact: string; settings: VersionSettings }>;
   routes: Route[];
   gateway?: GatewaySection | undefined;
+  folders?: Record<string, string> | undefined;
 }
 
 export function changesBetween(before: Side, after: Side): Change[] {
@@ -20,6 +21,7 @@ export function changesBetween(before: Side, after: Side): Change[] {
     ...functionChanges(before, after),
     ...routeChanges(before.routes, after.routes),
     ...gatewayChanges(before.gateway, after.gateway),
+    ...folderChanges(before.folders, after.folders),
   ];
 }
 
@@ -71,6 +73,16 @@ function gatewayChanges(before: GatewaySection | undefined, after: GatewaySectio
   const detail = keyChanges(before, after);
   const change = detail.length === 0 ? 'none' : before === undefined ? 'create' : after === undefined ? 'remove' : 'update';
   return [{ kind: 'gateway', name: 'gateway', change, detail }];
+}
+
+function folderChanges(before: Record<string, string> = {}, after: Record<string, string> = {}): Change[] {
+  return sortedUnion(Object.keys(before), Object.keys(after)).map((name): Change => {
+    const [was, is] = [before[name], after[name]];
+    if (was === is) return { kind: 'folder', name, change: 'none', detail: [] };
+    if (was === undefined) return { kind: 'folder', name, change: 'create', detail: [`files ${short(is!)}`] };
+    if (is === undefined) return { kind: 'folder', name, change: 'remove', detail: [] };
+    return { kind: 'folder', name, change: 'update', detail: [`files ${short(was)} → ${short(is)}`] };
+  });
 }
 
 /** Names of what differs, without its values. */

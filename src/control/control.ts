@@ -20,6 +20,8 @@ import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
+import { purgeCache } from './purge-cache.ts';
+import { readCache } from './read-cache.ts';
 import { listDomains, verifyDomain } from './project-domains.ts';
 import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
@@ -78,6 +80,8 @@ export function createControl(needs: ControlNeeds): ControlApp {
   deployProject(app, needs);
   listDeployments(app, needs);
   rollbackProject(app, needs);
+  readCache(app, needs);
+  purgeCache(app, needs);
   listFunctions(app, needs);
   listVersions(app, needs);
   listDomains(app, needs);

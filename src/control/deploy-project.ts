@@ -60,10 +60,20 @@ export function deployProject(app: ControlApp, needs: Needs): void {
           functions,
           fresh,
         } as const;
-        return await settle(sql, { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, dryRun }, { ...needs, stats });
+        return await settle(
+          sql,
+          { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, folders: usedFolders(body), dryRun },
+          { ...needs, stats },
+        );
       }
     },
   );
+}
+
+/** Those that a route serves; undefined: there are none. */
+function usedFolders({ routes, folders = {} }: DeployRequest): Record<string, string> | undefined {
+  const served = new Set(routes.flatMap((route) => (route.static === undefined ? [] : [route.static.folder])));
+  return served.size === 0 ? undefined : Object.fromEntries(Object.entries(folders).filter(([folder]) => served.has(folder)));
 }
 
 /** The version of each function of the request: the current one, an earlier one, or one that is to be made. */

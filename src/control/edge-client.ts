@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { ServiceAnswer, ServiceRequest } from '../protocol/frames.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
@@ -14,6 +15,7 @@ import type { EdgeAnswer, EdgeClient, EdgeInvocation } from './context.ts';
 /** The edge gives up after 5 s by itself. */
 const SYNC_TIMEOUT_MS = 6_000;
 const STATS_TIMEOUT_MS = 1_000;
+const CACHE_TIMEOUT_MS = 5_000;
 const STATS_BYTES_MAX = 64 * 1024 * 1024;
 /** Besides the result itself: the record, 1,000 log lines of 16 KiB, and what JSON adds. */
 const INVOKE_EXTRA_BYTES = 40 * 1024 * 1024;
@@ -103,6 +105,21 @@ export class EdgeSocket implements EdgeClient {
     const said = JSON.parse(answer.body.toString('utf8')) as ServiceAnswer;
     if ('error' in said) throw new VirgaError(said.error.code as ErrorCode, said.error.message);
     return said.value;
+  }
+
+  async cacheStats(project: string): Promise<CacheStats> {
+    return await this.#cache<CacheStats>('GET', `/cache?${new URLSearchParams({ project }).toString()}`);
+  }
+
+  async purgeCache(project: string, { path, tag }: { path?: string | undefined; tag?: string | undefined }): Promise<CachePurged> {
+    const query = new URLSearchParams({ project, ...(path !== undefined && { path }), ...(tag !== undefined && { tag }) });
+    return await this.#cache<CachePurged>('POST', `/cache/purge?${query.toString()}`);
+  }
+
+  async #cache<T>(method: 'GET' | 'POST', path: string): Promise<T> {
+    const answer = await this.#ask({ method, path, timeoutMs: CACHE_TIMEOUT_MS, maxBytes: 64 * 1024 });
+    if (answer.status !== 200) throw new VirgaError('unavailable', `the edge answered ${answer.status} ${messageOf(answer.body)}`.trim());
+    return JSON.parse(answer.body.toString('utf8')) as T;
   }
 
   close(): void {

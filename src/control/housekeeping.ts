@@ -14,6 +14,10 @@ const ROWS_AT_ONCE = 5_000;
 const BATCHES_MAX = 200;
 const ARTIFACTS_AT_ONCE = 100;
 
+/** Of an artifact `a`: no version is made of it, and no kept deployment serves it as a folder. */
+const UNUSED = `not exists (select 1 from versions v where v.artifact = a.sha256)
+        and not exists (select 1 from deployments d, jsonb_each_text(coalesce(d.state -> 'folders', '{}')) f where f.value = a.sha256)`;
+
 export interface Swept {
   invocations: number;
   logLines: number;
@@ -87,7 +91,7 @@ async function removeUnusedArtifacts(needs: Needs, signal: AbortSignal): Promise
   const before = (now() - limits.artifactGraceMs) / 1_000;
   const { rows } = await records.query<{ sha256: string }>(
     `select sha256 from artifacts a where created_at < to_timestamp($1)
-        and not exists (select 1 from versions v where v.artifact = a.sha256) order by created_at limit $2`,
+        and ${UNUSED} order by created_at limit $2`,
     [before, ARTIFACTS_AT_ONCE],
   );
   let removed = 0;
@@ -107,10 +111,7 @@ async function removeArtifact({ records, blobs, artifactFolders }: Needs, sha256
     ]);
     if (rows.length === 0) return false;
     // A statement of its own, so that it sees a version that was committed while the lock was waited for.
-    const { rowCount } = await sql.query(
-      'delete from artifacts a where sha256 = $1 and not exists (select 1 from versions v where v.artifact = a.sha256)',
-      [sha256],
-    );
+    const { rowCount } = await sql.query(`delete from artifacts a where sha256 = $1 and ${UNUSED}`, [sha256]);
     if (rowCount !== 1) return false;
     await artifactFolders.remove(sha256);
     await blobs.delete(sha256);

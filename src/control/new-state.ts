@@ -26,6 +26,7 @@ export interface NewState {
   fresh: StoredVersion[];
   routes: Route[];
   gateway: GatewaySection | undefined;
+  folders: Record<string, string> | undefined;
   dryRun: boolean;
 }
 
@@ -51,9 +52,14 @@ export async function settle(
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
     routes: next.before?.state.routes ?? [],
     gateway: next.before?.state.gateway,
+    folders: next.before?.state.folders,
   };
   const moved = [...next.functions.values()].filter((version) => before.functions.get(version.function)?.number !== version.number);
-  await requireArtifacts(sql, blobs, moved);
+  const packed = Object.entries(next.folders ?? {}).filter(([folder, sha256]) => before.folders?.[folder] !== sha256);
+  await requireArtifacts(sql, blobs, [
+    ...moved.map((version) => ({ artifact: version.artifact, of: `function '${version.function}'` })),
+    ...packed.map(([folder, artifact]) => ({ artifact, of: `the folder '${folder}'` })),
+  ]);
   const names = next.gateway?.domains ?? [];
   await requireDomainsFree(sql, next.project, names);
   const unheld = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
@@ -61,13 +67,18 @@ export async function settle(
     const unproven = names.length === 0 ? undefined : unprovenWarning(await domainsOf(sql, next.project));
     return [unheld, unproven].filter((text) => text !== undefined).join('; ') || undefined;
   };
-  const changes = changesBetween(before, { functions: next.functions, routes: next.routes, gateway: next.gateway });
+  const changes = changesBetween(before, { functions: next.functions, routes: next.routes, gateway: next.gateway, folders: next.folders });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);
   if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning: await warning() };
   await insertVersions(sql, next.project, next.fresh);
   const functions = Object.fromEntries([...next.functions].map(([name, version]) => [name, { version: version.number }]));
-  const state = { functions, routes: next.routes, ...(next.gateway === undefined ? {} : { gateway: next.gateway }) };
+  const state = {
+    functions,
+    routes: next.routes,
+    ...(next.gateway === undefined ? {} : { gateway: next.gateway }),
+    ...(next.folders === undefined ? {} : { folders: next.folders }),
+  };
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
   await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });
   return { deployment, changes, changed, warning: await warning() };
@@ -77,8 +88,8 @@ export async function settle(
  * Locks the artifacts against their removal until the end of the transaction and fails with `artifacts_missing`. The
  * blob store is asked too: a deployment must not stand on bytes that somebody deleted by hand.
  */
-async function requireArtifacts(sql: Sql, blobs: ControlContext['blobs'], versions: StoredVersion[]): Promise<void> {
-  const wanted = [...new Set(versions.map((version) => version.artifact))].sort();
+async function requireArtifacts(sql: Sql, blobs: ControlContext['blobs'], needed: { artifact: string; of: string }[]): Promise<void> {
+  const wanted = [...new Set(needed.map(({ artifact }) => artifact))].sort();
   if (wanted.length === 0) return;
   const { rows } = await sql.query<{ sha256: string }>(
     'select sha256 from artifacts where sha256 = any($1) order by sha256 for key share',
@@ -88,9 +99,9 @@ async function requireArtifacts(sql: Sql, blobs: ControlContext['blobs'], versio
   const missing: string[] = [];
   for (const sha256 of wanted) if (!known.has(sha256) || !(await blobs.has(sha256))) missing.push(sha256);
   if (missing.length === 0) return;
-  const fn = versions.find((version) => version.artifact === missing[0])!.function;
+  const { of } = needed.find(({ artifact }) => artifact === missing[0])!;
   const more = missing.length > 1 ? ` (and ${missing.length - 1} more, see detail)` : '';
-  const message = `the artifact ${missing[0]} of function '${fn}' was not uploaded${more}; PUT it to /v1/artifacts/${missing[0]} first`;
+  const message = `the artifact ${missing[0]} of ${of} was not uploaded${more}; PUT it to /v1/artifacts/${missing[0]} first`;
   throw new VirgaError('artifacts_missing', message, { detail: { missing } });
 }
 

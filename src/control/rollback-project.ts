@@ -44,7 +44,11 @@ export function rollbackProject(app: ControlApp, needs: Needs): void {
         const state = await stateToReturnTo(sql, before, body.to);
         const functions = await versionsOf(sql, project, state);
         const next = { project, kind: 'rollback', createdBy: principal.tokenName, before, created: false, functions, fresh: [] } as const;
-        return await settle(sql, { ...next, fresh: [], routes: state.routes, gateway: state.gateway, dryRun: false }, { ...needs, stats });
+        return await settle(
+          sql,
+          { ...next, fresh: [], routes: state.routes, gateway: state.gateway, folders: state.folders, dryRun: false },
+          { ...needs, stats },
+        );
       });
       const answer = await deployAnswer(settled, { ...needs, project, dryRun: false });
       return c.json(answer, answer.changed ? 201 : 200);

@@ -10,6 +10,7 @@ import { closestWord } from '../lib/closest-word.ts';
 import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import { ROUTES_OF_PATH_MAX } from '../protocol/policies/conditions.ts';
 import { unknownParameter } from '../protocol/policies/redirect.ts';
+import { staticPathProblem } from '../protocol/policies/static.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
 import { conditionsText, targetText } from '../protocol/route-text.ts';
 import type { DeployRequest, Route } from '../protocol/settings.ts';
@@ -43,6 +44,12 @@ export function routeProblems(request: DeployRequest): Problem[] {
           message: `names the parameter '${unknown}', which the path does not have`,
           value: route.path,
         });
+    }
+    if (route.static !== undefined) {
+      const wrongPath = staticPathProblem(route.path);
+      if (wrongPath !== undefined) problems.push({ path: `${at}.path`, message: wrongPath, value: route.path });
+      if (!Object.hasOwn(request.folders ?? {}, route.static.folder))
+        problems.push({ path: `${at}.static.folder`, message: 'names a folder that is not in `folders`', value: route.static.folder });
     }
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });

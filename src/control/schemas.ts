@@ -25,6 +25,7 @@ import { HTTP_METHODS } from '../protocol/http-methods.ts';
 import { conditions } from '../protocol/policies/conditions.ts';
 import { unknownPlans } from '../protocol/policies/plans.ts';
 import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
+import { staticFolder } from '../protocol/policies/static.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
@@ -33,6 +34,7 @@ const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmp
   SETTING_LIMITS;
 
 export const FUNCTIONS_MAX = 1_000;
+const FOLDERS_MAX = 100;
 export const ROUTES_MAX = 20_000;
 
 export const name = z.string().regex(NAME_PATTERN, `must be a name: ${NAME_RULE}`);
@@ -144,6 +146,10 @@ export const deployRequest = z
       .refine((functions) => Object.keys(functions).length <= FUNCTIONS_MAX, `must have at most ${FUNCTIONS_MAX} functions`),
     routes: z.array(route).max(ROUTES_MAX),
     gateway: gatewaySection.optional(),
+    folders: z
+      .record(staticFolder, sha256)
+      .refine((folders) => Object.keys(folders).length <= FOLDERS_MAX, `must have at most ${FOLDERS_MAX} folders`)
+      .optional(),
   })
   .superRefine(({ routes, gateway }, context) => {
     for (const { route: index, plan } of unknownPlans(routes, gateway)) {
@@ -155,7 +161,7 @@ export const deployRequest = z
 
 export const change = z
   .object({
-    kind: z.enum(['project', 'function', 'route', 'gateway']),
+    kind: z.enum(['project', 'function', 'route', 'gateway', 'folder']),
     name: z.string(),
     change: z.enum(['create', 'update', 'remove', 'none']),
     detail: z.array(z.string()),

@@ -5,7 +5,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { CallRequest } from '../functions/call.ts';
+import type { Call, CallRequest, CallSink } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
 import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
@@ -105,7 +105,7 @@ export class Gateway {
     }
     const routed = this.#route(request, head.host);
     if (routed.kind === 'preflight') {
-      const admission = new Admission(request, { head, routed: routed.routed, id, requestId });
+      const admission = new Admission(request, { head, routed: routed.routed, id, requestId }, this.#callBehind);
       this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
       return;
     }
@@ -127,7 +127,7 @@ export class Gateway {
       return;
     }
     if (routed.stages !== undefined) {
-      this.#admit(response, head, new Admission(request, { head, routed, id, requestId }), { routed, expectsContinue });
+      this.#admit(response, head, new Admission(request, { head, routed, id, requestId }, this.#callBehind), { routed, expectsContinue });
       return;
     }
     if (expectsContinue) response.writeContinue();
@@ -242,16 +242,25 @@ export class Gateway {
   }
 
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
-    const { request, response } = exchange;
-    if (response.destroyed) return;
+    if (exchange.response.destroyed) return;
     const call = this.#options.engine.invoke(callRequest(exchange, head, routed, { id, body, bodyEnds }));
     if (call instanceof VirgaError) {
-      respondError(response, call, { requestId: exchange.requestId, close: !request.complete, admission: exchange.admission });
-      request.resume();
+      // A stage around the call may have something in its place.
+      exchange.sink.failed(call, false);
       return;
     }
     exchange.call = call;
+    if (exchange.admission !== undefined) exchange.admission.call = call;
   }
+
+  /** A call for a request whose client has its answer already, or is not to wait for this one. */
+  readonly #callBehind = (admission: Admission, sink: CallSink): Call | VirgaError => {
+    const { incoming, requestId } = admission;
+    const head = { ...admission.head, headers: [...admission.headers] };
+    const routed = { ...admission.routed, target: admission.target };
+    const asked = { request: incoming, requestId, heldBytes: 0, sink };
+    return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
+  };
 
   #route(request: IncomingMessage, host: string): RouteResult {
     return route(this.#options.model, {
@@ -290,7 +299,7 @@ export class Gateway {
       this.#carry({ request, socket, first, head, requestId, id, protocol }, version);
       return;
     }
-    const admission = new Admission(request, { head, routed: version, id, requestId });
+    const admission = new Admission(request, { head, routed: version, id, requestId }, this.#callBehind);
     admission.follow(socket);
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
@@ -335,7 +344,7 @@ interface UpgradeRequest {
 }
 
 function callRequest(
-  exchange: Exchange | UpgradeExchange,
+  exchange: Pick<Exchange | UpgradeExchange, 'request' | 'requestId' | 'heldBytes' | 'sink'>,
   head: RequestHead,
   routed: Routed,
   { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },

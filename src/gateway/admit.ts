@@ -3,13 +3,16 @@
 // Invariant: synchronous as long as every stage is; whatever stage began with a request hears of its end, once.
 import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
-import type { CallSink } from '../functions/call.ts';
+import type { Call, CallSink } from '../functions/call.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Routed } from './route.ts';
-import type { GatewayRequest, LocalAnswer, LocalTarget, Refusal, Stage, Stages, Verdict } from './stage.ts';
+import type { GatewayRequest, LocalAnswer, LocalTarget, Refusal, Stage, StageSink, Stages, Verdict } from './stage.ts';
+
+/** Makes a call for a request without its client; given by accept.ts. */
+export type CallBehind = (admission: Admission, sink: CallSink) => Call | VirgaError;
 
 export class Admission implements GatewayRequest {
   readonly incoming: IncomingMessage;
@@ -22,9 +25,14 @@ export class Admission implements GatewayRequest {
   readonly route: string;
   readonly params: Record<string, string>;
   readonly prefix: string;
+  readonly asked: string;
   target: string;
   readonly headers: FlatHeaders;
   principal: Principal | undefined;
+  call: Call | undefined;
+  readonly head: RequestHead;
+  readonly routed: Routed;
+  readonly #callBehind: CallBehind;
   readonly #stages: Stages;
   /** Of the head stages: those that were begun. */
   #begun = 0;
@@ -33,6 +41,7 @@ export class Admission implements GatewayRequest {
   constructor(
     incoming: IncomingMessage,
     { head, routed, id, requestId }: { head: RequestHead; routed: Routed; id: string; requestId: string },
+    callBehind: CallBehind,
   ) {
     this.incoming = incoming;
     this.project = routed.project;
@@ -44,8 +53,12 @@ export class Admission implements GatewayRequest {
     this.route = routed.route;
     this.params = routed.params;
     this.prefix = routed.prefix;
+    this.asked = routed.target;
     this.target = routed.target;
     this.headers = head.headers;
+    this.head = head;
+    this.routed = routed;
+    this.#callBehind = callBehind;
     this.#stages = routed.stages!;
   }
 
@@ -56,6 +69,10 @@ export class Admission implements GatewayRequest {
   header(name: string): string | undefined {
     const value = this.incoming.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  callBehind(sink: CallSink): Call | VirgaError {
+    return this.#callBehind(this, sink);
   }
 
   /** onEnd is called when this, a response or a socket, is closed, whatever closed it. */
@@ -107,9 +124,9 @@ export class Admission implements GatewayRequest {
     for (const stage of this.#stages.answer) stage.onAnswer!(this, status, headers);
   }
 
-  around(sink: CallSink): CallSink {
+  around(sink: CallSink): StageSink {
     // The first stage is the nearest to the client: it hears the answer last.
-    return this.#stages.around.reduce((inner, stage) => stage.around!(this, inner), sink);
+    return this.#stages.around.reduce<StageSink>((inner, stage) => stage.around!(this, inner), sink);
   }
 
   #end(): void {

@@ -7,6 +7,7 @@ import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Admission } from './admit.ts';
+import type { StageSink } from './stage.ts';
 import { answerHeaders, endWith, respondError } from './respond.ts';
 
 export class Exchange implements CallSink {
@@ -17,7 +18,7 @@ export class Exchange implements CallSink {
   /** Of a route with stages. */
   readonly admission: Admission | undefined;
   /** Who hears the call's answer first: the stages that asked for it, then this. */
-  readonly sink: CallSink;
+  readonly sink: StageSink;
   /** The whole body, where a stage has read it and it is too large for the first frame. */
   collected: Buffer | undefined;
   #collectedSent = 0;
@@ -72,8 +73,7 @@ export class Exchange implements CallSink {
   }
 
   head(status: number, headers: FlatHeaders, body: Buffer, end: boolean): void {
-    const { response } = this;
-    const call = this.call!;
+    const { response, call } = this;
     const noBody = status === 204 || status === 304 || this.request.method === 'HEAD';
     try {
       const out = answerHeaders(headers, call, this.requestId, end && !noBody ? body.length : undefined);
@@ -82,13 +82,15 @@ export class Exchange implements CallSink {
       response.writeHead(status, out);
     } catch (error) {
       // A header that HTTP cannot carry: the head has not left, so the caller still gets a clear answer.
-      const message = `function '${call.request.version.function}' answered with a header that cannot be sent: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `function '${call?.request.version.function}' answered with a header that cannot be sent: ${error instanceof Error ? error.message : String(error)}`;
       const failure = new VirgaError('function_bad_response', message.slice(0, 500));
-      call.outcome = failure.code;
-      call.errorMessage = failure.message;
-      call.status = failure.status;
+      if (call !== undefined) {
+        call.outcome = failure.code;
+        call.errorMessage = failure.message;
+        call.status = failure.status;
+      }
       this.failed(failure, false);
-      if (!end) call.abandon();
+      if (!end) call?.abandon();
       return;
     }
     if (end) {
@@ -179,6 +181,7 @@ export class Exchange implements CallSink {
 
   #clientLeft(): void {
     this.#over = true;
+    if (this.sink !== this && this.sink.left?.() === true) return;
     this.call?.abandon();
   }
 }

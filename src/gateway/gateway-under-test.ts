@@ -13,6 +13,8 @@ import { Gateway } from './accept.ts';
 import { compileStages } from './features.ts';
 import { ReadModel } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
+import { withFolderRoots } from './folder-roots.ts';
+import { StaticFiles } from './static/static-files.ts';
 import type { Feature } from './stage.ts';
 import { compileLocalTarget } from './targets.ts';
 import { GuestDoor } from './websocket/guest-door.ts';
@@ -39,6 +41,9 @@ export async function setUp(
     /** Names of hosts to projects. */
     domains?: Record<string, string>;
     gateway?: GatewaySection;
+    /** Folder → where its unpacked artifact is. */
+    folders?: Record<string, string>;
+    filesBytesMax?: number;
   } = {},
 ) {
   const sandboxes = new ScriptedSandboxes(script);
@@ -48,12 +53,15 @@ export async function setUp(
   const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS, services: new GuestDoor(hub) });
   const features = [...(options.features ?? []), new WebSocketFeature(hub)];
   const version = testVersion({ concurrency: 10, ...options.settings });
-  const routes = (options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }]).map((route) => {
-    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {} };
-    const local = compileLocalTarget(route);
+  const written = options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }];
+  const { folders = {}, filesBytesMax = 1_000_000 } = options;
+  const files = new StaticFiles({ folderOf: (place) => Promise.resolve(place), bytesMax: filesBytesMax });
+  const routes = written.map((route) => {
+    const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {}, version, routes: written };
+    const local = compileLocalTarget(route, { files, folders });
     return { route, to: local === undefined ? { version } : { local }, stages: compileStages(features, source) };
   });
-  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(routes) };
+  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(withFolderRoots(routes)) };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
@@ -68,6 +76,7 @@ export async function setUp(
     hub,
     model,
     features,
+    files,
     get: (path: string, init: Parameters<typeof call>[2] = {}) => call(port, path, init),
     [Symbol.asyncDispose]: async () => {
       gateway.drain();

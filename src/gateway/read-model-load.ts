@@ -4,6 +4,7 @@ import type { DeployedVersion } from '../functions/version.ts';
 import { completeSettings } from '../protocol/settings.ts';
 import type { ProjectState, Route, VersionSettings } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
+import { withFolderRoots } from './folder-roots.ts';
 import type { ReadModel, ServedProject } from './read-model.ts';
 import { RouteTable } from './route-table.ts';
 import type { CompiledTarget, RouteCompiler } from './stage.ts';
@@ -60,17 +61,22 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
   }
   const { gateway = {} } = state;
   const routes = state.routes.flatMap((route) => {
-    const to = targetOf(route, functions, compiler);
-    const source = { project: row.project, route, policy: { ...gateway.defaults, ...route.policy }, gateway };
+    const to = targetOf(route, { functions, folders: state.folders ?? {} }, compiler);
+    const policy = { ...gateway.defaults, ...route.policy };
+    const source = { project: row.project, route, policy, gateway, version: to?.version, routes: state.routes };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
-  return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(routes) };
+  return { name: row.project, deployment: Number(row.deployment), functions, routes: new RouteTable(withFolderRoots(routes)) };
 }
 
 /** undefined: nothing that this Virga could serve. */
-function targetOf(route: Route, functions: ReadonlyMap<string, DeployedVersion>, compiler: RouteCompiler): CompiledTarget | undefined {
+function targetOf(
+  route: Route,
+  { functions, folders }: { functions: ReadonlyMap<string, DeployedVersion>; folders: Record<string, string> },
+  compiler: RouteCompiler,
+): CompiledTarget | undefined {
   if (route.function === undefined) {
-    const local = compiler.local(route);
+    const local = compiler.local(route, folders);
     return local === undefined ? undefined : { local };
   }
   const version = functions.get(route.function);

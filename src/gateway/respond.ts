@@ -26,8 +26,13 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
-/** The function's headers without those of the connection, then ours. */
-export function answerHeaders(headers: FlatHeaders, call: Call, requestId: string, fixedLength: number | undefined): FlatHeaders {
+/** The function's headers without those of the connection, then ours. `call`: there is none for what a stage answers in its place. */
+export function answerHeaders(
+  headers: FlatHeaders,
+  call: Call | undefined,
+  requestId: string,
+  fixedLength: number | undefined,
+): FlatHeaders {
   const out: FlatHeaders = [];
   let hasLength = false;
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -42,7 +47,8 @@ export function answerHeaders(headers: FlatHeaders, call: Call, requestId: strin
     out.push(name, headers[i + 1]!);
   }
   if (fixedLength !== undefined && !hasLength) out.push('content-length', String(fixedLength));
-  out.push('x-request-id', requestId, 'x-virga-invocation', call.request.meta.id, 'server-timing', serverTiming(call));
+  out.push('x-request-id', requestId);
+  if (call !== undefined) out.push('x-virga-invocation', call.request.meta.id, 'server-timing', serverTiming(call));
   return out;
 }
 

@@ -3,7 +3,7 @@
 // Invariant: a stage never writes to the client; it returns what is to be answered, and the gateway writes it.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
-import type { CallSink } from '../functions/call.ts';
+import type { Call, CallSink } from '../functions/call.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import type { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
@@ -28,14 +28,26 @@ export interface GatewayRequest {
   readonly params: Record<string, string>;
   /** What of the path named the project, e.g. `/@tour`: links to the project's own paths begin with it. Usually empty. */
   readonly prefix: string;
+  /** Path and query as the client asked, without `prefix`. */
+  readonly asked: string;
   /** Path and query as the function will see them; a stage may change it. */
   target: string;
   /** Flat, names in lower case: what the function will see; a stage may change it. */
   readonly headers: FlatHeaders;
   /** Set by the stage that found out who calls. */
   principal: Principal | undefined;
+  /** The call that was made for it. */
+  call: Call | undefined;
   /** Value of a header; several lines of it joined as node:http joins them. */
   header(name: string): string | undefined;
+  /** Calls the function with this request as it is now, without its body and without its client: `sink` alone hears the answer. */
+  callBehind(sink: CallSink): Call | VirgaError;
+}
+
+/** A sink that stands between a call and its client. */
+export interface StageSink extends CallSink {
+  /** The client left. True: the call is not to be abandoned. Asked of the stage that hears the call first. */
+  left?(): boolean;
 }
 
 /** Answered at the gateway, without the function. */
@@ -75,7 +87,7 @@ export interface Stage {
   /** The head of whatever answer is about to leave, the function's, a local one or an error: `headers` may be changed. */
   onAnswer?(request: GatewayRequest, status: number, headers: FlatHeaders): void;
   /** The call is about to be made; what is returned hears its answer instead of `sink`, and passes it on. */
-  around?(request: GatewayRequest, sink: CallSink): CallSink;
+  around?(request: GatewayRequest, sink: CallSink): StageSink;
   /** A WebSocket handshake that every stage let through: it is for this stage to answer, not for the function. */
   onUpgrade?(request: GatewayRequest, upgrade: Upgrade): void;
   /** The exchange is over, however it ended. Called once for each request whose onHead of this stage was called. */
@@ -122,21 +134,25 @@ export interface RouteSource {
   /** The route's own and the project's, merged. */
   policy: RoutePolicy;
   gateway: GatewaySection;
+  /** Of the route's function. */
+  version: DeployedVersion | undefined;
+  /** All routes of the project. */
+  routes: readonly Route[];
 }
 
 /** What read-model-load.ts makes of a route. */
 export interface RouteCompiler {
   stages(source: RouteSource): Stages | undefined;
   /** undefined: this Virga knows of no such target. */
-  local(route: Route): LocalTarget | undefined;
+  local(route: Route, folders: Record<string, string>): LocalTarget | undefined;
 }
 
 /** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */
 export interface Feature {
   /** undefined: the route does not ask for it. */
   compile(source: RouteSource): Stage | undefined;
-  /** The read model is what is deployed now; routes of projects whose deployment has changed were compiled anew. */
-  settled?(): void;
+  /** Routes have been compiled and will be served: all that there are of the projects `anew`. What is held of others of theirs, and of projects that are not in `all`, can go. */
+  compiled?(projects: { all: ReadonlySet<string>; anew: ReadonlySet<string> }): void;
 }
 
 export function isRefusal(verdict: LocalAnswer | Refusal): verdict is Refusal {

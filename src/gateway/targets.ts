@@ -2,10 +2,23 @@
 // schema in protocol/policies. Called for each route by read-model-load.ts.
 import type { Route } from '../protocol/settings.ts';
 import { compileRedirect } from './redirect/redirect.ts';
+import type { StaticFiles } from './static/static-files.ts';
+import { StaticTarget } from './static/static-target.ts';
 import type { LocalTarget } from './stage.ts';
 
+/** What targets work with. */
+export interface TargetNeeds {
+  files: StaticFiles;
+  /** Of the project: folder → sha256 of its artifact. */
+  folders: Record<string, string>;
+}
+
 /** undefined: this Virga knows of no such target. */
-export function compileLocalTarget(route: Route): LocalTarget | undefined {
+export function compileLocalTarget(route: Route, { files, folders }: TargetNeeds): LocalTarget | undefined {
   if (route.redirect !== undefined) return compileRedirect(route.redirect);
+  if (route.static !== undefined) {
+    const sha256 = folders[route.static.folder];
+    return sha256 === undefined ? undefined : new StaticTarget(files.folder(sha256), route.static, route.path);
+  }
   return undefined;
 }

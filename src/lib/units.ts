@@ -3,12 +3,10 @@
 
 export const DURATION_PATTERN = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/;
 export const SIZE_PATTERN = /^(\d+(?:\.\d+)?)\s*(MiB|GiB)$/;
-export const BYTES_PATTERN = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)$/;
 
 export const RATE_PATTERN = /^(\d{1,9})\s*\/\s*(s|m|h|d)$/;
 
 const DURATION_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const SIZE_BYTES: Record<string, number> = { B: 1, KiB: 1_024, MiB: 1_024 ** 2, GiB: 1_024 ** 3 };
 const SIZE_MIB: Record<string, number> = { MiB: 1, GiB: 1_024 };
 
 /** `'30s'` → 30000, `'1.5m'` → 90000; undefined when it is not a duration. */
@@ -23,10 +21,12 @@ export function sizeMiB(text: string): number | undefined {
   return amount === undefined ? undefined : Math.round(Number(amount) * SIZE_MIB[unit!]!);
 }
 
-/** `'128 KiB'` → 131072; undefined when it is not a size. */
-export function sizeBytes(text: string): number | undefined {
-  const [, amount, unit] = BYTES_PATTERN.exec(text) ?? [];
-  return amount === undefined ? undefined : Math.round(Number(amount) * SIZE_BYTES[unit!]!);
+const BYTES: Record<string, number> = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 };
+
+/** `'1 MiB'` → 1048576, `'512 KiB'` → 524288; undefined when it is not a size. */
+export function bytesIn(text: string): number | undefined {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)$/.exec(text) ?? [];
+  return amount === undefined ? undefined : Math.round(Number(amount) * BYTES[unit!]!);
 }
 
 /** `'600/m'` → 600 in each 60000 ms; undefined when it is not a rate. */

@@ -116,7 +116,7 @@ export interface VersionItem {
 
 /** What a deploy, or a rollback, changes (or, on a dry run, would change). */
 export interface Change {
-  kind: 'project' | 'function' | 'route' | 'gateway';
+  kind: 'project' | 'function' | 'route' | 'gateway' | 'folder';
   /** Of the project or the function; of a route its methods and path, e.g. `GET,PUT /notes/{id}`. */
   name: string;
   change: 'create' | 'update' | 'remove' | 'none';

@@ -27,6 +27,7 @@ export const ERRORS = {
   invocation_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no record of this invocation (any more).' },
   route_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No route of the project matches this path.' },
   connection_not_found: { status: 410, fault: 'caller', retry: 'no', meaning: 'The project has no WebSocket connection of this id (any more).' },
+  file_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The folder that the route serves has no such file.' },
   method_not_allowed: { status: 405, fault: 'caller', retry: 'no', meaning: 'The path exists, but not with this method; `Allow` lists those that do.' },
   domain_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no such domain; `virga domains` lists those that it has.' },
   conflict: { status: 409, fault: 'caller', retry: 'later', meaning: 'Something else changed the same thing at the same time.' },
@@ -61,6 +62,7 @@ export const ERRORS = {
   unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'Virga is starting, stopping, or lacks something it needs; the message says what.' },
   sandbox_unavailable: { status: 503, fault: 'platform', retry: 'later', meaning: 'No sandbox could be started on this node; the message says why.' },
   function_timeout: { status: 504, fault: 'function', retry: 'no', meaning: 'The function did not answer within its `timeout`; its instance was killed.' },
+  not_cached: { status: 504, fault: 'caller', retry: 'no', meaning: 'The request takes only an answer that the gateway has kept (`Cache-Control: only-if-cached`), and there is none.' },
   disk_full: { status: 507, fault: 'platform', retry: 'later', meaning: 'The disk with the data folder is full; nothing was changed. Free some space.' },
 } as const satisfies Record<string, Entry>;
 

@@ -4,9 +4,10 @@ import type { Conditions } from './policies/conditions.ts';
 import type { Route } from './settings.ts';
 
 /** e.g. `function hello`, `redirect to /new/{id}`. */
-export function targetText(route: Pick<Route, 'function' | 'redirect'>): string {
+export function targetText(route: Pick<Route, 'function' | 'redirect' | 'static'>): string {
   if (route.function !== undefined) return `function ${route.function}`;
   if (route.redirect !== undefined) return `redirect to ${route.redirect.to}`;
+  if (route.static !== undefined) return `files of ${route.static.folder}`;
   return 'nothing';
 }
 

@@ -138,6 +138,8 @@ export interface ProjectState {
   routes: Route[];
   /** Absent: nothing is said of it. */
   gateway?: GatewaySection | undefined;
+  /** Of routes with `static`: folder → sha256 of its artifact. Absent: there are none. */
+  folders?: Record<string, string> | undefined;
 }
 
 /** One function in a deploy request. The artifact was uploaded before. */
@@ -150,6 +152,8 @@ export interface DeployRequest {
   functions: Record<string, DeployFunction>;
   routes: Route[];
   gateway?: GatewaySection | undefined;
+  /** Of routes with `static`: folder → sha256 of its artifact, which was uploaded before. */
+  folders?: Record<string, string> | undefined;
 }
 
 export const NAME_PATTERN = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;

@@ -6,6 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Engine } from '../functions/engine.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import { CollectedAnswer } from '../gateway/collected-answer.ts';
+import type { CacheStore } from '../gateway/cache/store.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import { GuestDoor } from '../gateway/websocket/guest-door.ts';
 import type { Hub } from '../gateway/websocket/hub.ts';
@@ -13,6 +14,7 @@ import { recordOf } from '../functions/record.ts';
 import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
+import type { CachePurged } from '../protocol/cache-stats.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
 import type { ConnectionItem, InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
 import type { LogLine } from '../protocol/invocation.ts';
@@ -23,6 +25,7 @@ export interface EdgePrivateOptions {
   model: ReadModel;
   sockets: Hub;
   invokeBytesMax: number;
+  cache: CacheStore;
   stats: () => EdgeStats;
   /** Brings the read model up to date with the records. */
   refresh: () => Promise<void>;
@@ -53,6 +56,10 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
       return send(response, 200, connectionsOf(options.sockets, url.searchParams));
     case 'POST /connections':
       return askConnections(options.sockets, url.searchParams, request, response);
+    case 'GET /cache':
+      return send(response, 200, options.cache.stats(url.searchParams.get('project') ?? ''));
+    case 'POST /cache/purge':
+      return send(response, 200, purge(options.cache, url.searchParams));
     case 'POST /invoke':
       return invoke(options, url.searchParams, request, response);
     default:
@@ -89,6 +96,11 @@ async function askConnections(sockets: Hub, query: URLSearchParams, request: Inc
   const asked = JSON.parse(Buffer.concat(chunks).toString()) as { request: ServiceRequest; base64: string };
   const project = query.get('project') ?? '';
   new GuestDoor(sockets).serve({ project }, asked.request, Buffer.from(asked.base64, 'base64'), (answer) => send(response, 200, answer));
+}
+
+function purge(cache: CacheStore, query: URLSearchParams): CachePurged {
+  const [below, tag] = [query.get('path'), query.get('tag')];
+  return cache.purge(query.get('project') ?? '', { ...(below !== null && { below }), ...(tag !== null && { tag }) });
 }
 
 async function sync(options: EdgePrivateOptions, deployment: number, response: ServerResponse): Promise<void> {

@@ -9,16 +9,19 @@ import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
+import { CacheStore } from '../gateway/cache/store.ts';
 import { loadVersion } from '../gateway/read-model-load.ts';
 import { ReadModel } from '../gateway/read-model.ts';
+import { StaticFiles } from '../gateway/static/static-files.ts';
 import { ClientLimit } from '../gateway/throttle/client-limit.ts';
 import { Quotas } from '../gateway/throttle/quotas.ts';
 import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { GuestDoor } from '../gateway/websocket/guest-door.ts';
 import { Hub } from '../gateway/websocket/hub.ts';
 import type { SocketLimits } from '../gateway/websocket/hub.ts';
-import { connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
+import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
+import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { createPlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
@@ -40,7 +43,15 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     countersMax: throttleBucketsMax,
     log,
   });
-  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, limits: config.limits, sockets }, log });
+  const artifacts = new ArtifactFolders({
+    folder: join(config.dataFolder, 'artifacts'),
+    compiledFolder: join(config.dataFolder, 'compiled'),
+    blobs: blobsOf(config),
+    limits: config.limits,
+  });
+  const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
+  const cache = new CacheStore(config.limits);
+  const feed = new ReadModelFeed({ connection, model, engine, services: { quotas, cache, files, sockets, limits: config.limits }, log });
   const gateway = new Gateway({
     engine,
     model,
@@ -54,6 +65,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     model,
     sockets,
     invokeBytesMax: config.limits.invokeBytesMax,
+    cache,
     refresh: () => feed.refresh(),
     version: (name) => loadVersion(lookups, name),
     stats: (): EdgeStats => ({

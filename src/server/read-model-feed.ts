@@ -7,10 +7,9 @@ import type { Engine } from '../functions/engine.ts';
 import { loadProjects } from '../gateway/read-model-load.ts';
 import { compileStages, gatewayFeatures } from '../gateway/features.ts';
 import type { GatewayServices } from '../gateway/features.ts';
-import type { RouteCompiler } from '../gateway/stage.ts';
+import type { Feature, RouteCompiler } from '../gateway/stage.ts';
 import { compileLocalTarget } from '../gateway/targets.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
-import type { Feature } from '../gateway/stage.ts';
 import type { PlatformLog } from './platform-log.ts';
 
 export interface FeedOptions {
@@ -26,8 +25,8 @@ const RECONNECT_MS = 200;
 
 export class ReadModelFeed {
   readonly #options: FeedOptions;
+  readonly #features: Feature[];
   readonly #compiler: RouteCompiler;
-  readonly #features: readonly Feature[];
   #client: pg.Client | undefined;
   #closed = false;
   #loading: Promise<void> | undefined;
@@ -35,8 +34,12 @@ export class ReadModelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    this.#features = gatewayFeatures(options.services);
-    this.#compiler = { stages: (source) => compileStages(this.#features, source), local: compileLocalTarget };
+    const features = gatewayFeatures(options.services);
+    this.#features = features;
+    this.#compiler = {
+      stages: (source) => compileStages(features, source),
+      local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
+    };
   }
 
   /** Resolves when the model has been read once. */
@@ -72,8 +75,11 @@ export class ReadModelFeed {
   async #loadNow(): Promise<void> {
     const { model, engine } = this.#options;
     if (this.#client === undefined) throw new Error('Postgres is away');
-    model.replaceAll(await loadProjects(this.#client, this.#compiler, model));
-    for (const feature of this.#features) feature.settled?.();
+    const loaded = await loadProjects(this.#client, this.#compiler, model);
+    const all = new Set(loaded.projects.map(({ name }) => name));
+    const anew = new Set(loaded.projects.filter((project) => model.project(project.name) !== project).map(({ name }) => name));
+    model.replaceAll(loaded);
+    for (const feature of this.#features) feature.compiled?.({ all, anew });
     engine.setCurrent([...model.projects()].flatMap((project) => [...project.functions.values()]));
   }
 

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { cleanEnvironment, freePort, leftovers, ROOT, temporaryFolder, writeFiles } from './virga.ts';
 
 const MANIFEST =
-  'project: live\nfunctions:\n  hello: { source: functions/hello.ts, http: GET / }\n  other: { source: functions/other.ts, http: GET /other }\n';
+  'project: live\ngateway:\n  routes:\n    - { path: "/site/{file+}", static: { folder: site } }\nfunctions:\n  hello: { source: functions/hello.ts, http: GET / }\n  other: { source: functions/other.ts, http: GET /other }\n';
 const hello = (text: string): string =>
   `import { mark } from '../lib/mark.ts';\nexport default { fetch: () => { console.log('said it'); return new Response(\`${text}\${mark}\`); } };\n`;
 
@@ -21,6 +21,7 @@ test('a change is served in under a second, a mistake leaves the old version ser
     'functions/hello.ts': hello('one'),
     'functions/other.ts': hello('other'),
     'lib/mark.ts': "export const mark = '.';\n",
+    'site/page.html': 'first',
   });
   const child = spawn(
     join(ROOT, 'bin', 'virga'),
@@ -53,6 +54,10 @@ test('a change is served in under a second, a mistake leaves the old version ser
     const ms = await until(async () => (await text()) === 'two.', 5_000);
     assert.ok(ms < 1_000, `it took ${ms} ms`);
     await until(() => /redeployed hello in \d+ ms/.test(stderr), 2_000);
+
+    await writeFile(join(folder, 'site/page.html'), 'second');
+    await until(async () => (await text('/site/page.html')) === 'second', 5_000);
+    await until(() => /redeployed site in \d+ ms/.test(stderr), 2_000);
 
     // A module that both use: both follow.
     await writeFile(join(folder, 'lib/mark.ts'), "export const mark = '!';\n");

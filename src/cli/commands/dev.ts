@@ -102,7 +102,7 @@ async function watchProject(context: CommandContext, project: Project): Promise<
 /** `hello, stats and 2 routes`. */
 function changedText({ changes }: DeployAnswer): string {
   const changed = changes.filter((change) => change.change !== 'none');
-  const names = changed.filter((change) => change.kind === 'function').map((change) => change.name);
+  const names = changed.filter((change) => change.kind === 'function' || change.kind === 'folder').map((change) => change.name);
   const routes = changed.filter((change) => change.kind === 'route').length;
   return [names.join(', '), routes === 0 ? '' : `${routes} ${routes === 1 ? 'route' : 'routes'}`]
     .filter((text) => text !== '')

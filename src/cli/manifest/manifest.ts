@@ -17,6 +17,7 @@ import type { OwnedRoute } from './placed-routes.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
 import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './source.ts';
+import { staticProblems } from './static-folders.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
 
 export const MANIFEST_NAME = 'virga.yaml';
@@ -144,6 +145,7 @@ function crossProblems(root: Partial<ManifestInput>, document: ManifestDocument,
   }
   routes.push(...routesOf(mapping(root.gateway)['routes'], ['gateway', 'routes']).map((one) => ({ ...one, owner: 'another' })));
   problems.push(...routeProblems(routes, document), ...planProblems(routes, mapping(root.gateway), document));
+  problems.push(...staticProblems(routes, { document, folder }));
   return problems;
 }
 

@@ -324,7 +324,7 @@ test('a route that is no WebSocket any more lets its connections go', async () =
   await using client = await rawClient(gateway.port, '/chat');
   await client.frame();
   gateway.model.replaceAll({ projects: [{ name: 'p', deployment: 2, functions: new Map(), routes: new RouteTable([]) }], deployment: 2 });
-  for (const feature of gateway.features) feature.settled?.();
+  for (const feature of gateway.features) feature.compiled?.({ all: new Set(['p']), anew: new Set(['p']) });
   assert.equal(await closeCode(client), 1001);
 });
 

@@ -89,11 +89,6 @@ export class Hub implements Home {
     return this.heldBytes <= this.limits.heldBytesMax;
   }
 
-  /** undefined: there is no such project. */
-  deploymentOf(project: string): number | undefined {
-    return this.#model.project(project)?.deployment;
-  }
-
   versionOf(connection: Connection): DeployedVersion | undefined {
     const name = connection.served.rules?.function;
     return name === undefined ? undefined : this.#model.project(connection.project)?.functions.get(name);

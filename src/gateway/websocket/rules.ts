@@ -1,5 +1,5 @@
 // `websocket` of a route, as the edge runs it: numbers instead of words. Compiled once per deployment by websocket.ts.
-import { durationMs, sizeBytes } from '../../lib/units.ts';
+import { bytesIn, durationMs } from '../../lib/units.ts';
 import type { WebSocketRules } from '../../protocol/policies/websocket.ts';
 
 const IDLE_MS = 600_000;
@@ -28,7 +28,7 @@ export class SocketRules {
     this.function = of.function;
     this.idleS = seconds(rules.idle, IDLE_MS);
     this.pingS = rules.ping === false ? 0 : seconds(rules.ping, PING_MS);
-    this.messageBytesMax = sizeBytes(rules.maxMessage ?? '') ?? MESSAGE_BYTES_MAX;
+    this.messageBytesMax = bytesIn(rules.maxMessage ?? '') ?? MESSAGE_BYTES_MAX;
     this.subprotocols = rules.subprotocols ?? [];
     this.deflate = rules.perMessageDeflate ?? false;
     this.answersFailures = rules.onFailure === 'answer';

@@ -13,15 +13,13 @@ import { SocketRules } from './rules.ts';
 
 interface Entry {
   project: string;
-  /** That it was compiled for. */
-  deployment: number | undefined;
   served: Served;
 }
 
 export class WebSocketFeature implements Feature {
   readonly #hub: Hub;
   readonly #entries = new Map<string, Entry>();
-  /** Compiled since the model was last settled. */
+  /** Compiled since the last time that all were. */
   readonly #seen = new Set<Entry>();
 
   constructor(hub: Hub) {
@@ -32,21 +30,19 @@ export class WebSocketFeature implements Feature {
     if (policy.websocket === undefined || route.function === undefined) return undefined;
     const rules = new SocketRules({ project, route: route.path, function: route.function }, policy.websocket);
     const key = `${project} ${route.path} ${JSON.stringify(route.conditions ?? null)}`;
-    const entry = this.#entries.get(key) ?? { project, deployment: undefined, served: { rules } };
+    const entry = this.#entries.get(key) ?? { project, served: { rules } };
     entry.served.rules = rules;
     this.#entries.set(key, entry);
     this.#seen.add(entry);
     return new WebSocketStage(this.#hub, entry.served, rules);
   }
 
-  settled(): void {
+  compiled({ all, anew }: { all: ReadonlySet<string>; anew: ReadonlySet<string> }): void {
     for (const [key, entry] of this.#entries) {
-      const deployment = this.#hub.deploymentOf(entry.project);
-      if (this.#seen.has(entry)) entry.deployment = deployment;
-      else if (deployment === undefined || deployment !== entry.deployment) {
-        entry.served.rules = undefined;
-        this.#entries.delete(key);
-      }
+      const isGone = !all.has(entry.project) || (anew.has(entry.project) && !this.#seen.has(entry));
+      if (!isGone) continue;
+      entry.served.rules = undefined;
+      this.#entries.delete(key);
     }
     this.#seen.clear();
     this.#hub.closeUnserved();

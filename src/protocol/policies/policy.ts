@@ -2,6 +2,7 @@
 // for the manifest, the control API and the reference. A feature is a file of this folder and a folder of gateway/.
 // Invariant: the edge takes only the types from here; it compiles what was checked (gateway/features.ts).
 import { z } from 'zod';
+import { cache, cacheExample } from './cache.ts';
 import { response, responseExample, rewrite, rewriteExample } from './rewrite.ts';
 import { domains } from './domains.ts';
 import { cors, corsExample } from './cors.ts';
@@ -17,6 +18,7 @@ const features = {
   concurrency: concurrency.optional(),
   plan: plan.optional(),
   securityHeaders: securityHeaders.optional(),
+  cache: cache.optional(),
   rewrite: rewrite.optional(),
   response: response.optional(),
 };
@@ -29,6 +31,7 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   websocket: websocketExample,
   throttle: throttleExample,
   securityHeaders: securityHeadersExample,
+  cache: cacheExample,
   rewrite: rewriteExample,
   response: responseExample,
 };

@@ -2,9 +2,11 @@
 // (its schema) and a folder of gateway/ that compiles it (gateway/targets.ts).
 import { z } from 'zod';
 import { redirect, redirectExample } from './redirect.ts';
+import { staticExample, staticFiles } from './static.ts';
 
 export const targetShape = {
   redirect: redirect.optional(),
+  static: staticFiles.optional(),
 };
 
 const targets = z.strictObject(targetShape);
@@ -14,6 +16,7 @@ export const TARGET_KEYS = Object.keys(targetShape) as (keyof LocalTargets)[];
 /** For the reference: what each looks like, in Markdown. */
 export const TARGET_EXAMPLES: Record<keyof LocalTargets, string> = {
   redirect: redirectExample,
+  static: staticExample,
 };
 
 /** What is asked of a route: exactly one of them, or a function. */
