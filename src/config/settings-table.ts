@@ -39,6 +39,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const HOUR_MS = 3_600_000;
+const CONNECTIONS = { unit: 'connections', min: 1, max: 1_000_000 };
 
 export const NODE_SETTINGS: NodeSettings = {
   dataFolder: {
@@ -285,18 +286,8 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'connections', min: 1, max: 1_000_000 },
     'Connections of all instances to the network at the same time.',
   ),
-  webSocketsMax: limit(
-    'WEBSOCKETS',
-    20_000,
-    { unit: 'connections', min: 1, max: 1_000_000 },
-    'WebSockets that the gateway holds at the same time; the next handshake is answered 503.',
-  ),
-  projectWebSocketsMax: limit(
-    'PROJECT_WEBSOCKETS',
-    10_000,
-    { unit: 'connections', min: 1, max: 1_000_000 },
-    'WebSockets of one project at the same time; the next handshake is answered 429.',
-  ),
+  webSocketsMax: limit('WEBSOCKETS', 20_000, CONNECTIONS, 'WebSockets at the same time; the next handshake is answered 503.'),
+  projectWebSocketsMax: limit('PROJECT_WEBSOCKETS', 10_000, CONNECTIONS, 'WebSockets of one project; the next is answered 429.'),
   webSocketBufferBytesMax: limit(
     'WEBSOCKET_BUFFER_BYTES',
     MIB,
