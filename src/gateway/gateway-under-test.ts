@@ -63,6 +63,7 @@ export async function setUp(
   });
   const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), routes: new RouteTable(withFolderRoots(routes)) };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
+  for (const feature of features) feature.compiled?.({ all: new Set(['p']), anew: new Set(['p']) });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({ engine, model, requestBytesMax, ...(keepAliveMs === undefined ? {} : { keepAliveMs }) });
   gateway.server.listen(0, '127.0.0.1');

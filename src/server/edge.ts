@@ -95,6 +95,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       await engine.drain(config.limits.drainMs);
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
+      // Of WebSockets that were closed: their functions are still told.
+      await engine.drain(1_000);
       gateway.close();
       sockets.close();
       privateServer.close();

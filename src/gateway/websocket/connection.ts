@@ -60,6 +60,8 @@ export class Connection implements PeerOwner, Spoke {
   readonly project: string;
   readonly route: string;
   readonly host: string;
+  /** Name of the one that let it in. */
+  readonly function: string;
   readonly served: Served;
   readonly connectedAt = Date.now();
   readonly principal: Principal | undefined;
@@ -92,6 +94,7 @@ export class Connection implements PeerOwner, Spoke {
     this.id = newId('con');
     this.project = of.rules.project;
     this.route = of.rules.route;
+    this.function = of.rules.function;
     this.served = of.served;
     this.host = request.host;
     this.principal = request.principal;
@@ -221,39 +224,39 @@ export class Connection implements PeerOwner, Spoke {
 
   #deliver(data: Buffer, isBinary: boolean): void {
     const facts = isBinary ? { base64: data.toString('base64'), isBinary } : { text: data.toString(), isBinary };
-    this.#invoke(EventType.socketMessage, facts, (reply) => {
+    this.#invoke(EventType.socketMessage, facts, (reply, call) => {
       if (!(reply instanceof VirgaError)) {
         this.#failures = 0;
         this.#apply(reply);
-      } else this.#failed(reply);
+      } else this.#failed(reply, call);
       this.#next();
     });
   }
 
   #sayGoodbye(): void {
-    this.#invoke(EventType.socketDisconnect, this.#end!, (reply) => {
-      const again =
-        reply instanceof VirgaError && this.#call === undefined && ERRORS[reply.code].retry === 'later' && ++this.#tries < TRIES_MAX;
-      if (again) this.#hub.wheel.set(this, 1);
+    this.#invoke(EventType.socketDisconnect, this.#end!, (reply, call) => {
+      const isRefused = reply instanceof VirgaError && call === undefined && ERRORS[reply.code].retry === 'later';
+      if (isRefused && ++this.#tries < TRIES_MAX) this.#hub.wheel.set(this, 1);
       else this.#phase = 'over';
     });
   }
 
-  /** `done` is called later, never from within. */
-  #invoke(type: string, facts: object, done: (reply: Reply | VirgaError) => void): void {
+  /** `done` is called later, never from within; without a call if the engine refused it. */
+  #invoke(type: string, facts: object, done: (reply: Reply | VirgaError, call: Call | undefined) => void): void {
     this.#busy = true;
     const finish = (reply: Reply | VirgaError): void => {
+      const call = this.#call;
       this.#busy = false;
-      done(reply);
       this.#call = undefined;
+      done(reply, call);
     };
     const version = this.#hub.versionOf(this);
     if (version === undefined) {
       queueMicrotask(() => finish(new VirgaError('route_not_found', `${this.route} is no WebSocket any more`)));
       return;
     }
-    const request = eventCall(version, this, type, facts);
-    const answer = new EventAnswer(request.bodyEnds ? undefined : request.whole, finish);
+    const { whole, ...request } = eventCall(version, this, type, facts);
+    const answer = new EventAnswer(request.bodyEnds ? undefined : whole, finish);
     const call = this.#hub.invoke({ ...request, sink: answer });
     if (call instanceof VirgaError) queueMicrotask(() => finish(call));
     else {
@@ -273,14 +276,14 @@ export class Connection implements PeerOwner, Spoke {
     }
   }
 
-  #failed(error: VirgaError): void {
+  #failed(error: VirgaError, call: Call | undefined): void {
     if (this.#leaving !== undefined) return this.close(this.#leaving.code, this.#leaving.reason);
     const { rules } = this.served;
     const overloaded = ERRORS[error.code].retry === 'later' && ERRORS[error.code].fault !== 'function';
     const ends = overloaded || rules === undefined || !rules.answersFailures || ++this.#failures >= FAILURES_MAX;
     if (!ends) {
-      const id = this.#call?.request.meta.id ?? '';
-      this.send(new Outgoing(Buffer.from(JSON.stringify(errorBody(error, id))), false));
+      const body = errorBody(error, call?.request.meta.id ?? '');
+      this.send(new Outgoing(Buffer.from(JSON.stringify(body)), false));
       return;
     }
     this.#dropQueue();

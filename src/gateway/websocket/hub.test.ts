@@ -319,13 +319,18 @@ test('handshakes that are none are refused with what is missing', async () => {
   assert.deepEqual([plain.status, plain.headers.upgrade], [426, 'websocket']);
 });
 
-test('a route that is no WebSocket any more lets its connections go', async () => {
-  await using gateway = await echoing({}, joining);
+test('a route that is no WebSocket any more lets its connections go, and tells the function that let them in', async () => {
+  const left = Promise.withResolvers<string>();
+  await using gateway = await echoing({}, (event: CloudEvent<{ reason: string }>) => {
+    if (event.type === 'virga.websocket.disconnect') left.resolve(event.data!.reason);
+  });
   await using client = await rawClient(gateway.port, '/chat');
-  await client.frame();
-  gateway.model.replaceAll({ projects: [{ name: 'p', deployment: 2, functions: new Map(), routes: new RouteTable([]) }], deployment: 2 });
+  const { functions } = gateway.model.project('p')!;
+  gateway.model.replaceAll({ projects: [{ name: 'p', deployment: 2, functions, routes: new RouteTable([]) }], deployment: 2 });
   for (const feature of gateway.features) feature.compiled?.({ all: new Set(['p']), anew: new Set(['p']) });
   assert.equal(await closeCode(client), 1001);
+  client.socket.end(masked(CLOSE, Buffer.from([3, 233])));
+  assert.equal(await left.promise, 'no such route any more');
 });
 
 test('a node that stops says so, after the event that is under way', async () => {

@@ -90,8 +90,9 @@ export class Hub implements Home {
   }
 
   versionOf(connection: Connection): DeployedVersion | undefined {
-    const name = connection.served.rules?.function;
-    return name === undefined ? undefined : this.#model.project(connection.project)?.functions.get(name);
+    // The end of a connection whose route is gone is told to who let it in.
+    const name = connection.served.rules?.function ?? connection.function;
+    return this.#model.project(connection.project)?.functions.get(name);
   }
 
   /** Why there is no place for one more. */
@@ -187,7 +188,8 @@ export class Hub implements Home {
   /** Connections of a route that is none any more. */
   closeUnserved(): void {
     for (const connection of this.#all) {
-      if (this.versionOf(connection) === undefined) connection.leave(CloseCode.goingAway, 'no such route any more');
+      const isServed = connection.served.rules !== undefined && this.versionOf(connection) !== undefined;
+      if (!isServed) connection.leave(CloseCode.goingAway, 'no such route any more');
     }
   }
 
