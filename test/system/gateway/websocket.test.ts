@@ -27,6 +27,13 @@ functions:
     http:
       - path: /aws
         websocket: {routeSelection: $request.body.action}
+  sleepy:
+    source: sleepy.mjs
+    idle: 1s
+    http:
+      - path: /sleepy
+        websocket: {}
+        throttle: {rate: 2/h}
   plain:
     source: plain.mjs
     egress: none
@@ -63,6 +70,7 @@ def handler(event, context):
     if (eventType === 'MESSAGE') await globalThis[Symbol.for('virga.connections')].send(connectionId, routeKey + ' ' + event.body);
     return { statusCode: 200, body: 'not for the client' };
   };`,
+  'sleepy.mjs': `const bornAt = Date.now(); export const handler = ({ type }) => (type.endsWith('message') ? String(bornAt) : undefined);`,
   'plain.mjs': `export default { async fetch(request, { connections, params }) {
     try {
       await connections.send(params.id, await request.text());
@@ -217,6 +225,30 @@ test('operators list connections, send to them, and close them', async () => {
   assert.equal(gone.code, 1);
   assert.match(gone.stderr, /has no connection/);
   assert.match((await connections('send', id)).stderr, /needs the id of a connection/);
+});
+
+test('a connection that is silent holds no instance; a message brings one back', async () => {
+  const client = await open('/sleepy');
+  client.send('awake?');
+  const first = await client.next();
+  await eventually(async () => {
+    const { edge } = (await virga.cli(['status', '--json'])).json<{
+      edge: { webSockets: number; functions: { function: string; idle: number }[] };
+    }>();
+    const instances = edge.functions.find((fn) => fn.function === 'sleepy')?.idle ?? 0;
+    return edge.webSockets > 0 && instances === 0 ? true : undefined;
+  });
+  client.send('awake?');
+  assert.notEqual(await client.next(), first);
+  client.close();
+});
+
+test('rules of the route hold for the handshake', async () => {
+  const again = await open('/sleepy');
+  const refused = await refusal(`${virga.edgeUrl}/@forms/sleepy`);
+  assert.equal(refused.status, 429);
+  assert.ok(Number(refused.headers['retry-after']) > 0);
+  again.close();
 });
 
 test('pages of other hosts may not connect unless they are named', async () => {
