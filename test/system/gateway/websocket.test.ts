@@ -27,6 +27,12 @@ functions:
     http:
       - path: /aws
         websocket: {routeSelection: $request.body.action}
+  awspy:
+    source: awspy.py
+    form: lambda
+    http:
+      - path: /awspy
+        websocket: {routeSelection: $request.body.action}
   sleepy:
     source: sleepy.mjs
     idle: 1s
@@ -70,6 +76,15 @@ def handler(event, context):
     if (eventType === 'MESSAGE') await globalThis[Symbol.for('virga.connections')].send(connectionId, routeKey + ' ' + event.body);
     return { statusCode: 200, body: 'not for the client' };
   };`,
+  'awspy.py': `
+def handler(event, context):
+    told = event["requestContext"]
+    if told["eventType"] == "CONNECT":
+        return {"statusCode": 200 if (event.get("queryStringParameters") or {}).get("token") == "x" else 403}
+    if told["eventType"] == "MESSAGE":
+        context.connections.send(told["connectionId"], told["routeKey"] + " " + event["body"])
+    return {"statusCode": 200, "body": "not for the client"}
+`,
   'sleepy.mjs': `const bornAt = Date.now(); export const handler = ({ type }) => (type.endsWith('message') ? String(bornAt) : undefined);`,
   'plain.mjs': `export default { async fetch(request, { connections, params }) {
     try {
@@ -115,6 +130,12 @@ test('a chat: who connects, speaks and leaves is heard by the others of the room
   assert.deepEqual(await eve.json(), { welcome: 'Eve', room: 'physics' });
   ada.send('hello');
   assert.deepEqual(await bob.json(), { from: 'Ada', text: 'hello' });
+  assert.deepEqual(await ada.json(), { heardBy: 1 });
+  // Compressed both ways, since ws offers it and the route takes it.
+  assert.match(ada.socket.extensions, /permessage-deflate/);
+  const long = 'so much to say '.repeat(500);
+  ada.send(long);
+  assert.deepEqual(await bob.json(), { from: 'Ada', text: long });
   assert.deepEqual(await ada.json(), { heardBy: 1 });
   const announced = await virga.fetch('chat', '/announcements', {
     method: 'POST',
@@ -183,13 +204,15 @@ test('Python: events, groups, sending on the way, and closing', async () => {
 });
 
 test('code of AWS Lambda gets the events of API Gateway', async () => {
-  assert.equal((await refusal(`${virga.edgeUrl}/@forms/aws`)).status, 403);
-  const client = await open('/aws?token=x');
-  client.send('{"action":"order","n":1}');
-  assert.equal(await client.next(), 'order {"action":"order","n":1}');
-  client.send('no JSON');
-  assert.equal(await client.next(), '$default no JSON');
-  client.close();
+  for (const path of ['/aws', '/awspy']) {
+    assert.equal((await refusal(`${virga.edgeUrl}/@forms${path}`)).status, 403, path);
+    const client = await open(`${path}?token=x`);
+    client.send('{"action":"order","n":1}');
+    assert.equal(await client.next(), 'order {"action":"order","n":1}');
+    client.send('no JSON');
+    assert.equal(await client.next(), '$default no JSON');
+    client.close();
+  }
 });
 
 test('any function of the project may send, without a network; none of another project', async () => {
