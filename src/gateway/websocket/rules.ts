@@ -1,6 +1,7 @@
 // `websocket` of a route, as the edge runs it: numbers instead of words. Compiled once per deployment by websocket.ts.
 import { bytesIn, durationMs } from '../../lib/units.ts';
 import type { WebSocketRules } from '../../protocol/policies/websocket.ts';
+import { OriginList } from '../origin-list.ts';
 
 const IDLE_MS = 600_000;
 const PING_MS = 30_000;
@@ -20,7 +21,7 @@ export class SocketRules {
   /** A message whose function fails is answered with the error instead of closing. */
   readonly answersFailures: boolean;
   readonly routeSelection: string | undefined;
-  readonly #origins: readonly string[] | undefined;
+  readonly #origins: OriginList | undefined;
 
   constructor(of: { project: string; route: string; function: string }, rules: WebSocketRules) {
     this.project = of.project;
@@ -33,20 +34,14 @@ export class SocketRules {
     this.deflate = rules.perMessageDeflate ?? false;
     this.answersFailures = rules.onFailure === 'answer';
     this.routeSelection = rules.routeSelection;
-    this.#origins = rules.origins;
+    this.#origins = rules.origins === undefined ? undefined : new OriginList(rules.origins);
   }
 
   /** Without a list: pages that came from here themselves. */
   takesOrigin(origin: string, host: string): boolean {
-    if (this.#origins === undefined)
-      return origin.toLowerCase() === `http://${host}`.toLowerCase() || origin.toLowerCase() === `https://${host}`.toLowerCase();
-    return this.#origins.some((allowed) => {
-      if (allowed === '*' || allowed === origin) return true;
-      const [scheme, suffix] = allowed.split('*');
-      return (
-        suffix !== undefined && suffix !== '' && origin.startsWith(scheme!) && origin.endsWith(suffix) && origin.length > allowed.length - 1
-      );
-    });
+    if (this.#origins !== undefined) return this.#origins.has(origin);
+    const said = origin.toLowerCase();
+    return said === `http://${host.toLowerCase()}` || said === `https://${host.toLowerCase()}`;
   }
 }
 
