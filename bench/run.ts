@@ -65,6 +65,12 @@ const BENCHES: Record<string, Bench> = {
     quick: { rounds: 1, seconds: 1, samples: 3 },
     load: async () => (await import('./forms.ts')).forms,
   },
+  sockets: {
+    asks: 'what memory does an idle WebSocket cost at the gateway, and how long does a message take',
+    defaults: { rounds: 1, seconds: 2, samples: 10_000 },
+    quick: { rounds: 1, seconds: 1, samples: 2_500 },
+    load: async () => (await import('./sockets.ts')).sockets,
+  },
   deploy: {
     asks: 'how long is it from `virga deploy` to the first answer',
     defaults: { rounds: 10, seconds: 1, samples: 1 },
@@ -120,7 +126,7 @@ const fallback = values.quick ? bench.quick : bench.defaults;
 const options: BenchOptions = {
   rounds: count(values.rounds, fallback.rounds, { min: 1, max: 50 }),
   seconds: count(values.seconds, fallback.seconds, { min: 1, max: 60 }),
-  samples: count(values.samples, fallback.samples, { min: 1, max: 2_000 }),
+  samples: count(values.samples, fallback.samples, { min: 1, max: 20_000 }),
   quick: values.quick,
 };
 

@@ -6,6 +6,7 @@
 import type {
   ArtifactAnswer,
   CertificatesAnswer,
+  ConnectionItem,
   DeployAnswer,
   DeploymentItem,
   DomainItem,
@@ -22,6 +23,7 @@ import type {
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
@@ -39,6 +41,7 @@ export type {
   CertificateItem,
   CertificatesAnswer,
   Change,
+  ConnectionItem,
   DeployAnswer,
   DeploymentItem,
   DomainItem,
@@ -56,6 +59,7 @@ export type {
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
@@ -273,6 +277,25 @@ export class VirgaControl {
       ...(options.clientContext === undefined ? {} : { headers: { 'x-amz-client-context': base64Of(options.clientContext) } }),
       timeoutMs: null,
     });
+  }
+
+  /** The WebSockets that the gateway holds for the project, oldest first. */
+  connections(project: string, filter: { group?: string | undefined } = {}, options: CallOptions = {}): Listing<ConnectionItem> {
+    return this.#list(pathOf(project, 'connections'), { group: filter.group }, options);
+  }
+
+  /** To one, to a group, or to all: how many were sent it. */
+  sendToConnections(project: string, request: SendRequest, options: CallOptions = {}): Promise<{ sent: number }> {
+    return this.#transport.json({ method: 'POST', path: pathOf(project, 'connections', 'send'), json: request, signal: options.signal });
+  }
+
+  async closeConnection(
+    project: string,
+    id: string,
+    options: CallOptions & { code?: number | undefined; reason?: string | undefined } = {},
+  ): Promise<void> {
+    const query = { code: options.code, reason: options.reason };
+    await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'connections', id), query, signal: options.signal });
   }
 
   /** Newest first. */

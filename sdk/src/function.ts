@@ -2,6 +2,8 @@
 // `handler` (handler style, as for AWS Lambda behind an API Gateway). Invariant: these shapes are what the Node runtime
 // (src/runtimes/node) hands over and accepts; they are types alone, so importing them adds nothing to a bundle.
 
+import type { Connections } from './connections.ts';
+
 /** The second argument of every function. */
 export interface Context {
   /** `inv_…`: finds the invocation's record and its log lines. */
@@ -20,6 +22,8 @@ export interface Context {
   /** Aborts when the client leaves and when the deadline passes. */
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** The WebSockets of the project. */
+  readonly connections: Connections;
   /** Milliseconds until the deadline, at least 0. */
   remainingMs(): number;
   /** The instance stays until `promise` has settled, though the answer may be sent before. */

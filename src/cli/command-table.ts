@@ -57,6 +57,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'routes', group: LOOK, summary: 'list the routes of a project', load: () => import('./commands/routes.ts') },
   { name: 'domains', group: LOOK, summary: 'list the domains of a project, and verify them', load: () => import('./commands/domains.ts') },
   { name: 'deployments', group: LOOK, summary: 'list the deployments of a project', load: () => import('./commands/deployments.ts') },
+  {
+    name: 'connections',
+    group: LOOK,
+    summary: 'list the WebSockets of a project, send to them, close one',
+    load: () => import('./commands/connections.ts'),
+  },
   { name: 'cache', group: LOOK, summary: 'show what the gateway keeps of answers, or drop it', load: () => import('./commands/cache.ts') },
   { name: 'usage', group: LOOK, summary: 'show what keys have used of their plans', load: () => import('./commands/usage.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },

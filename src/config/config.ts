@@ -122,6 +122,12 @@ export interface Limits {
   apiKeysMax: number;
   /** Entries of each memory of callers in the edge: verified tokens, answers of authorizers, signatures of webhooks. */
   callersRemembered: number;
+  /** WebSockets of this node, and of one project, at the same time. */
+  webSocketsMax: number;
+  projectWebSocketsMax: number;
+  /** Bytes that may wait for one slow WebSocket client, and that are held for all of them, both ways. */
+  webSocketBufferBytesMax: number;
+  webSocketsHeldBytesMax: number;
   /** What the gateway keeps of answers (`cache` of a route), of all projects and of one, bytes. */
   cacheBytesMax: number;
   projectCacheBytesMax: number;

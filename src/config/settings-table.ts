@@ -16,6 +16,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const HOUR_MS = 3_600_000;
+const CONNECTIONS = { unit: 'connections', min: 1, max: 1_000_000 };
 
 export const NODE_SETTINGS: NodeSettings = {
   dataFolder: {
@@ -315,6 +316,20 @@ export const LIMIT_SETTINGS: LimitSettings = {
     20_000,
     { unit: 'entries', min: 100, max: 10_000_000 },
     'Verified tokens, answers of authorizers and signatures of webhooks that the edge remembers, of each; the oldest make room.',
+  ),
+  webSocketsMax: limit('WEBSOCKETS', 20_000, CONNECTIONS, 'WebSockets at the same time; the next handshake is answered 503.'),
+  projectWebSocketsMax: limit('PROJECT_WEBSOCKETS', 10_000, CONNECTIONS, 'WebSockets of one project; the next is answered 429.'),
+  webSocketBufferBytesMax: limit(
+    'WEBSOCKET_BUFFER_BYTES',
+    MIB,
+    { unit: 'bytes', min: 64 * KIB, max: GIB },
+    'What may wait for one WebSocket client that reads too slowly; beyond it the connection is closed with 1008.',
+  ),
+  webSocketsHeldBytesMax: limit(
+    'WEBSOCKETS_HELD_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: MIB, max: 64 * GIB },
+    'What is held for all WebSockets together: parts of messages, messages that wait for their function, what slow clients have not read. Beyond it those that ask for more are closed with 1013.',
   ),
   cacheBytesMax: limit(
     'CACHE_BYTES',

@@ -1,6 +1,8 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
+import type { ConnectionItem } from '../protocol/control-api.ts';
+import type { ServiceRequest } from '../protocol/frames.ts';
 import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
@@ -82,6 +84,10 @@ export interface EdgeClient {
   /** undefined while the edge does not answer. */
   certificates(): Promise<CertificateStats | undefined>;
   invoke(call: EdgeInvocation): Promise<EdgeAnswer>;
+  /** WebSockets of a project, by id, those behind `after`. */
+  connections(filter: { project: string; group: string | undefined; after: string | undefined; limit: number }): Promise<ConnectionItem[]>;
+  /** What a function of the project may ask too. Fails with the VirgaError that it is answered with. */
+  askConnections(project: string, request: ServiceRequest, data: Buffer): Promise<unknown>;
   cacheStats(project: string): Promise<CacheStats>;
   /** Drops answers that the gateway has kept. */
   purgeCache(project: string, what: { path?: string | undefined; tag?: string | undefined }): Promise<CachePurged>;

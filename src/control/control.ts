@@ -12,6 +12,7 @@ import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
 import { invokeFunction } from './invoke-function.ts';
 import { listCertificates } from './list-certificates.ts';
+import { closeConnection, listConnections, sendToConnections } from './connections.ts';
 import { listDeployments } from './list-deployments.ts';
 import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
@@ -97,6 +98,9 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listDomains(app, needs);
   verifyDomain(app, needs);
   invokeFunction(app, needs);
+  listConnections(app, needs);
+  sendToConnections(app, needs);
+  closeConnection(app, needs);
   listInvocations(app, needs);
   readInvocation(app, needs);
   listLogs(app, needs);

@@ -4,8 +4,11 @@ import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { ConnectionItem } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
+import type { ServiceAnswer, ServiceRequest } from '../protocol/frames.ts';
 import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 import type { EdgeAnswer, EdgeClient, EdgeInvocation } from './context.ts';
 
@@ -90,6 +93,39 @@ export class EdgeSocket implements EdgeClient {
       maxBytes: this.#invokeBytesMax * 2 + INVOKE_EXTRA_BYTES,
       signal: call.signal,
     });
+  }
+
+  async connections(filter: {
+    project: string;
+    group: string | undefined;
+    after: string | undefined;
+    limit: number;
+  }): Promise<ConnectionItem[]> {
+    const query = new URLSearchParams({ project: filter.project, limit: String(filter.limit), after: filter.after ?? '' });
+    if (filter.group !== undefined) query.set('group', filter.group);
+    const answer = await this.#ask({
+      method: 'GET',
+      path: `/connections?${query.toString()}`,
+      timeoutMs: STATS_TIMEOUT_MS,
+      maxBytes: STATS_BYTES_MAX,
+    });
+    if (answer.status !== 200) throw new VirgaError('unavailable', `the edge answered ${answer.status} ${messageOf(answer.body)}`.trim());
+    return JSON.parse(answer.body.toString('utf8')) as ConnectionItem[];
+  }
+
+  async askConnections(project: string, asked: ServiceRequest, data: Buffer): Promise<unknown> {
+    const body = Buffer.from(JSON.stringify({ request: asked, base64: data.toString('base64') }));
+    const path = `/connections?${new URLSearchParams({ project }).toString()}`;
+    const answer = await this.#ask({
+      method: 'POST',
+      path,
+      body: Readable.from([body]),
+      timeoutMs: SYNC_TIMEOUT_MS,
+      maxBytes: 64 * 1024,
+    });
+    const said = JSON.parse(answer.body.toString('utf8')) as ServiceAnswer;
+    if ('error' in said) throw new VirgaError(said.error.code as ErrorCode, said.error.message);
+    return said.value;
   }
 
   async cacheStats(project: string): Promise<CacheStats> {

@@ -213,6 +213,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
       residentBytes: 1,
       deployment: 0,
       inFlight: 0,
+      webSockets: 0,
       functions: [],
       blanks: [],
       records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },

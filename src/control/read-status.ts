@@ -37,6 +37,7 @@ const edgeStats = z.object({
   residentBytes: z.int(),
   deployment: z.int(),
   inFlight: z.int(),
+  webSockets: z.int(),
   functions: z.array(
     z.object({
       project: z.string(),

@@ -7,6 +7,13 @@ const on = (path: string, methods: Route['methods'] = null): Route => ({ path, m
 const problemsOf = (...routes: Route[]): string[] =>
   routeProblems({ functions: { a: undefined as never }, routes }).map(({ path, message }) => `${path} ${message}`);
 
+test('a WebSocket takes GET', () => {
+  const socket = (methods: Route['methods']): Route => ({ ...on('/chat', methods), policy: { websocket: {} } });
+  assert.deepEqual(problemsOf(socket(null)), []);
+  assert.deepEqual(problemsOf(socket(['GET', 'POST'])), []);
+  assert.deepEqual(problemsOf(socket(['POST'])), ['routes.0.methods lacks GET, with which a WebSocket begins']);
+});
+
 test('paths of every allowed form are taken', () => {
   for (const path of [
     '/',

@@ -69,6 +69,11 @@ export function routeProblems(request: DeployRequest): Problem[] {
     if (route.methods !== null && new Set(route.methods).size !== route.methods.length) {
       problems.push({ path: `${at}.methods`, message: 'names a method twice', value: route.methods.join(', ') });
     }
+    if (route.policy?.websocket !== undefined && route.methods !== null && !route.methods.includes('GET')) {
+      problems.push({ path: `${at}.methods`, message: 'lacks GET, with which a WebSocket begins', value: route.methods.join(', ') });
+    }
+    if (route.policy?.websocket !== undefined && route.function === undefined)
+      problems.push({ path: `${at}.policy.websocket`, message: 'needs a function that gets its events', value: route.path });
     const shape = shapeOf(route.path);
     const ofPath = (ofPaths.get(shape) ?? 0) + 1;
     ofPaths.set(shape, ofPath);

@@ -18,6 +18,7 @@ import { Call } from './call.ts';
 import type { CallRequest } from './call.ts';
 import { ProjectLoad, VirtualTime } from './fair-share.ts';
 import { crashed } from './failures.ts';
+import type { GuestServices } from './guest-services.ts';
 import { Habits } from './habits.ts';
 import { Instance } from './instance.ts';
 import type { InstanceEvents } from './instance.ts';
@@ -58,6 +59,7 @@ export class Engine {
   readonly #sandboxes: Sandboxes;
   readonly #recorder: Recorder;
   readonly #limits: RuntimeLimits;
+  readonly #services: GuestServices | undefined;
   readonly #pools = new Map<string, VersionPool>();
   /** By sandbox id, for what a sandbox writes to its stdout itself. */
   readonly #instances = new Map<string, Instance>();
@@ -77,7 +79,8 @@ export class Engine {
   #inFlight = 0;
   #idle: (() => void) | undefined;
 
-  constructor(options: { sandboxes: Sandboxes; recorder: Recorder; limits: RuntimeLimits }) {
+  constructor(options: { sandboxes: Sandboxes; recorder: Recorder; limits: RuntimeLimits; services?: GuestServices }) {
+    this.#services = options.services;
     this.#sandboxes = options.sandboxes;
     this.#recorder = options.recorder;
     this.#limits = options.limits;
@@ -201,7 +204,7 @@ export class Engine {
     try {
       const { sandbox, booted } = await this.#sandboxFor(version);
       started = sandbox;
-      const instance = new Instance(version, sandbox, events);
+      const instance = new Instance(version, sandbox, events, this.#services);
       this.#instances.set(instance.id, instance);
       void sandbox.exited.then((ended) => {
         exit = ended;

@@ -29,6 +29,8 @@ import { answerError, exitError, loadError, logTextOf, protocolError, readGuestE
 import type { Seen } from './failures.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Conduct } from './guest-conduct.ts';
+import { ServiceDesk } from './guest-services.ts';
+import type { GuestServices } from './guest-services.ts';
 import { Handshake } from './handshake.ts';
 import { LastLines } from './last-lines.ts';
 import { Rest } from './rest.ts';
@@ -81,12 +83,12 @@ export class Instance implements CallHost {
   readonly #handshake: Handshake;
   readonly #deadlines: Deadlines;
   readonly #endedCalls = new EndedCalls();
-  #nextStream = 1;
+  readonly #desk: ServiceDesk;
   #killed = false;
   /** Why we killed it, for the calls that it takes along. */
   #killReason: VirgaError | undefined;
 
-  constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents) {
+  constructor(version: DeployedVersion, sandbox: Sandbox, events: InstanceEvents, services?: GuestServices) {
     this.version = version;
     this.sandbox = sandbox;
     this.accounts = { countedMiB: version.settings.memoryMiB, usedAtClock: 0, processorMs: 0 };
@@ -101,6 +103,9 @@ export class Instance implements CallHost {
     this.#reader = new FrameReader((frame) => this.#onFrame(frame));
     const channel = sandbox.channel;
     this.#writer = new FrameWriter(channel);
+    this.#desk = new ServiceDesk(version, services, (frame) => {
+      if (!this.#killed && this.state !== 'dead') this.#writer.send(frame);
+    });
     channel.on('data', (chunk: Buffer) => this.#onBytes(chunk));
     channel.on('error', () => {}); // A dead peer shows as 'close'; an error before it says no more than that.
     channel.on('close', () => this.#onChannelClosed());
@@ -138,7 +143,7 @@ export class Instance implements CallHost {
   /** Hands a call over. The caller has checked that a slot is free. */
   run(call: Call): void {
     this.rest.thaw();
-    const stream = this.#takeStream();
+    const stream = this.calls.freeStream();
     const { request } = call;
     call.stream = stream;
     call.host = this;
@@ -214,13 +219,6 @@ export class Instance implements CallHost {
     setTimeout(() => this.kill(), STOP_GRACE_MS).unref();
   }
 
-  #takeStream(): number {
-    let stream = this.#nextStream;
-    while (this.calls.get(stream) !== undefined) stream = stream >= 0xffff_ffff ? 1 : stream + 1;
-    this.#nextStream = stream >= 0xffff_ffff ? 1 : stream + 1;
-    return stream;
-  }
-
   #onBytes(chunk: Buffer): void {
     if (this.#killed || this.state === 'dead') return;
     try {
@@ -252,6 +250,8 @@ export class Instance implements CallHost {
         return this.#onError(frame);
       case FrameType.CANCEL: // The rest of the request's body is not wanted: it is read from the client and thrown away.
         return;
+      case FrameType.SERVICE:
+        return this.#desk.onFrame(frame);
       case FrameType.HELLO:
         return this.#handshake.onHello(frame.payload);
       case FrameType.READY:

@@ -363,10 +363,13 @@ export class Gateway {
     admission.follow(socket);
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
-      if (verdict === undefined) {
-        this.#carry(asked, asAdmitted(version, admission));
-        return;
-      }
+      if (verdict !== undefined) refuse(verdict);
+      else if (version.stages?.upgrade !== undefined) {
+        if (entry !== undefined) entry.status = () => 101;
+        version.stages.upgrade.onUpgrade!(admission, { socket, first, refuse });
+      } else this.#carry(asked, asAdmitted(version, admission));
+    };
+    const refuse = (verdict: NonNullable<Verdict>): void => {
       socket.on('error', () => {});
       const response = responseOn(request, socket);
       if (entry !== undefined) entry.status = () => response.statusCode;

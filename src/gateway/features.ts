@@ -10,6 +10,8 @@ import { CorsFeature } from './cors/cors.ts';
 import { HttpsFeature } from './https/https.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
+import type { Hub } from './websocket/hub.ts';
+import { WebSocketFeature } from './websocket/websocket.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
@@ -30,15 +32,18 @@ export interface GatewayServices extends ShadowServices {
   /** Port of HTTPS, as clients see it. */
   httpsPort: number;
   validate: ValidateOptions;
+  /** The WebSockets of this node. */
+  sockets: Hub;
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, callers, cache, limits, httpsPort, validate } = services;
+  const { quotas, callers, cache, limits, httpsPort, validate, sockets } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
     new CorsFeature(),
     new SecurityHeadersFeature(),
+    new WebSocketFeature(sockets),
     new AuthFeature(new AuthServices(callers)),
     new ThrottleFeature({ quotas, bucketsMax: limits.throttleBucketsMax }),
     new ValidateFeature(validate),
@@ -66,6 +71,7 @@ export function compileStages(features: readonly Feature[], source: RouteSource)
     answer: having('onAnswer'),
     around: having('around'),
     call: having('onCall'),
+    upgrade: having('onUpgrade')[0],
     end: having('onEnd'),
   };
 }

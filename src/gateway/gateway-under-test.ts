@@ -19,6 +19,17 @@ import { withFolderRoots } from './folder-roots.ts';
 import { StaticFiles } from './static/static-files.ts';
 import type { Feature, RouteVersions } from './stage.ts';
 import { compileLocalTarget } from './targets.ts';
+import { GuestDoor } from './websocket/guest-door.ts';
+import { Hub } from './websocket/hub.ts';
+import type { SocketLimits } from './websocket/hub.ts';
+import { WebSocketFeature } from './websocket/websocket.ts';
+
+const SOCKET_LIMITS: SocketLimits = {
+  connectionsMax: 20_000,
+  projectConnectionsMax: 20_000,
+  bufferBytesMax: 1 << 20,
+  heldBytesMax: 1 << 26,
+};
 
 export async function setUp(
   script: GuestScript,
@@ -29,6 +40,7 @@ export async function setUp(
     keepAliveMs?: number;
     front?: Partial<GatewayOptions>;
     features?: Feature[] | ((engine: Engine) => Feature[]);
+    sockets?: Partial<SocketLimits>;
     /** Of the function `f`, given its version 1. */
     versions?: (live: DeployedVersion) => RouteVersions;
     /** Names of hosts to projects. */
@@ -41,10 +53,12 @@ export async function setUp(
 ) {
   const sandboxes = new ScriptedSandboxes(script);
   const recorder = new MemoryRecorder();
-  const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS });
   const model = new ReadModel();
+  const hub = new Hub({ model, limits: { ...SOCKET_LIMITS, ...options.sockets }, invoke: (request) => engine.invoke(request) });
+  const engine = new Engine({ sandboxes, recorder, limits: TEST_LIMITS, services: new GuestDoor(hub) });
   const version = testVersion({ concurrency: 10, ...options.settings });
-  const features = typeof options.features === 'function' ? options.features(engine) : (options.features ?? []);
+  const given = typeof options.features === 'function' ? options.features(engine) : (options.features ?? []);
+  const features = [...given, new WebSocketFeature(hub)];
   const written = options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }];
   const { folders = {}, filesBytesMax = 1_000_000 } = options;
   const files = new StaticFiles({ folderOf: (place) => Promise.resolve(place), bytesMax: filesBytesMax });
@@ -57,6 +71,7 @@ export async function setUp(
   const table = new RouteTable(withFolderRoots(routes));
   const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), versions: [version], routes: table };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
+  for (const feature of features) feature.compiled?.({ all: new Set(['p']), anew: new Set(['p']) });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;
   const gateway = new Gateway({
     engine,
@@ -73,11 +88,15 @@ export async function setUp(
     recorder,
     sandboxes,
     gateway,
+    hub,
+    model,
+    features,
     files,
     get: (path: string, init: Parameters<typeof call>[2] = {}) => call(port, path, init),
     [Symbol.asyncDispose]: async () => {
       gateway.drain();
       gateway.close();
+      hub.close();
       await engine.close();
     },
   };

@@ -2,7 +2,7 @@
 // run for each request by admit.ts. A route without a policy has none and pays nothing.
 // Invariant: a stage never writes to the client; it returns what is to be answered, and the gateway writes it.
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { Call, CallRequest, CallSink } from '../functions/call.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import type { VirgaError } from '../protocol/errors.ts';
@@ -94,8 +94,19 @@ export interface Stage {
   around?(request: GatewayRequest, sink: CallSink): StageSink;
   /** This call is about to be made, its body with it if that is small; what is returned hears the answer first, and passes it on. */
   onCall?(request: GatewayRequest, call: CallRequest): CallSink | undefined;
+  /** A WebSocket handshake that every stage let through: it is for this stage to answer, not for the function. */
+  onUpgrade?(request: GatewayRequest, upgrade: Upgrade): void;
   /** The exchange is over, however it ended. Called once for each request whose onHead of this stage was called. */
   onEnd?(request: GatewayRequest): void;
+}
+
+/** The connection of a handshake that is not answered yet. */
+export interface Upgrade {
+  socket: Duplex;
+  /** What came behind the head. */
+  first: Buffer;
+  /** Answers it as a request is answered; the connection ends with that. */
+  refuse(verdict: NonNullable<Verdict>): void;
 }
 
 /** The stages of one route, sorted by what they do. */
@@ -108,11 +119,22 @@ export interface Stages {
   answer: Stage[];
   around: Stage[];
   call: Stage[];
+  upgrade: Stage | undefined;
   end: Stage[];
 }
 
 /** Of a route that no feature has anything to do for, but whose target looks at the request as stages do. */
-export const NO_STAGES: Stages = { head: [], body: [], bodyBytesMax: 0, preflight: undefined, answer: [], around: [], call: [], end: [] };
+export const NO_STAGES: Stages = {
+  head: [],
+  body: [],
+  bodyBytesMax: 0,
+  preflight: undefined,
+  answer: [],
+  around: [],
+  call: [],
+  upgrade: undefined,
+  end: [],
+};
 
 /** The versions of a function that get requests. */
 export interface RouteVersions {

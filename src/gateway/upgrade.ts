@@ -46,10 +46,11 @@ export function upgradeTarget(routed: RouteResult, protocol: string): Routed | V
   if (routed.to.version === undefined)
     return new VirgaError('upgrade_not_supported', `the route ${routed.route} leads to no function, and takes no ${what}`);
   const { function: fn, settings } = routed.to.version;
-  if (takesUpgrades(settings.runtime)) return routed;
+  const taken = routed.stages?.upgrade !== undefined && protocol.toLowerCase() === 'websocket';
+  if (taken || takesUpgrades(settings.runtime)) return routed;
   return new VirgaError(
     'upgrade_not_supported',
-    `function '${fn}' cannot take ${what}: its runtime is ${settings.runtime}, and only functions of ${RUNTIMES.join(', ')} can`,
+    `function '${fn}' cannot take ${what}: its runtime is ${settings.runtime}, and only functions of ${RUNTIMES.join(', ')} can; a route with \`websocket\` in virga.yaml takes WebSockets for any function`,
   );
 }
 

@@ -8,6 +8,29 @@ import type { Traffic } from './policies/traffic.ts';
 import type { Route, VersionSettings } from './settings.ts';
 import type { EdgeStats } from './stats.ts';
 
+/** A WebSocket that the gateway holds. */
+export interface ConnectionItem {
+  /** e.g. `con_01k9…`. */
+  id: string;
+  route: string;
+  function: string;
+  /** Address of the client. */
+  client: string;
+  connectedAt: string;
+  groups: string[];
+  /** Who connected, where the route asks: e.g. `jwt ada`. */
+  principal: string | null;
+}
+
+/** Exactly one of `connection`, `group` and `all`, and one of `text` and `base64`. */
+export interface SendRequest {
+  connection?: string | undefined;
+  group?: string | undefined;
+  all?: true | undefined;
+  text?: string | undefined;
+  base64?: string | undefined;
+}
+
 /** One page of a list. `next` goes into `?cursor=` for the following page; null on the last one. */
 export interface Page<T> {
   items: T[];

@@ -5,7 +5,18 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EventType, isCloudEvent } from './events.ts';
-import type { CloudEvent, ObjectChange, QueueBatch, ScheduleDue, TableChanges, TopicMessage } from './events.ts';
+import type {
+  CloudEvent,
+  ObjectChange,
+  QueueBatch,
+  ScheduleDue,
+  SocketConnect,
+  SocketDisconnect,
+  SocketFacts,
+  SocketMessage,
+  TableChanges,
+  TopicMessage,
+} from './events.ts';
 
 const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'reference', 'events.md');
 const TIME = '2026-01-02T03:04:05.678Z';
@@ -135,7 +146,44 @@ const TABLE: CloudEvent<TableChanges> = {
   },
 };
 
-const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE];
+const SOCKET: SocketFacts = {
+  connectionId: 'con_01k2x3y4z5a6b7c8d9e0f1g2h3',
+  host: 'shop.localhost:8080',
+  route: '/chat',
+  params: {},
+  client: '203.0.113.9',
+  connectedAt: Date.parse(TIME),
+  groups: [],
+};
+const ofSocket = <Data>(id: string, type: string, data: Data): CloudEvent<Data> => ({
+  specversion: '1.0',
+  id,
+  source: '/projects/shop/websockets/chat',
+  type,
+  time: TIME,
+  subject: SOCKET.connectionId,
+  datacontenttype: 'application/json',
+  data,
+});
+const TALKING = { groups: ['kitchen'], state: { name: 'Ada' } };
+
+const CONNECT = ofSocket<SocketConnect>('evt_7', EventType.socketConnect, {
+  ...SOCKET,
+  url: 'http://shop.localhost:8080/chat?name=Ada',
+  headers: { host: 'shop.localhost:8080', 'user-agent': 'ws' },
+  query: { name: 'Ada' },
+  subprotocols: ['chat.v1'],
+});
+const MESSAGE = ofSocket<SocketMessage>('evt_8', EventType.socketMessage, {
+  ...SOCKET,
+  ...TALKING,
+  subprotocol: 'chat.v1',
+  text: 'is there tea?',
+  isBinary: false,
+});
+const DISCONNECT = ofSocket<SocketDisconnect>('evt_9', EventType.socketDisconnect, { ...SOCKET, ...TALKING, code: 1001, reason: '' });
+
+const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE, CONNECT, MESSAGE, DISCONNECT];
 
 test('the reference of events shows every type, each with an example that is one', async () => {
   const page = await readFile(PAGE, 'utf8');

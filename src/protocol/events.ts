@@ -35,6 +35,12 @@ export const EventType = {
   schedule: 'virga.schedule.due',
   /** Data: `TableChanges`. */
   table: 'virga.table.changed',
+  /** Data: `SocketConnect`. Its handler may answer `SocketReply`, as to the next. */
+  socketConnect: 'virga.websocket.connect',
+  /** Data: `SocketMessage`. */
+  socketMessage: 'virga.websocket.message',
+  /** Data: `SocketDisconnect`. What is answered to it is dropped. */
+  socketDisconnect: 'virga.websocket.disconnect',
 } as const;
 
 export interface QueueMessage {
@@ -109,6 +115,70 @@ export interface TableChange {
   /** Unix ms. */
   at: number;
   sequence: string;
+}
+
+/** What every event of a WebSocket tells of its connection. */
+export interface SocketFacts {
+  /** e.g. `con_01k9…`. */
+  connectionId: string;
+  /** As the client named this place, e.g. `shop.localhost:8080`. */
+  host: string;
+  /** e.g. `/rooms/{room}`, and its parameters. */
+  route: string;
+  params: Record<string, string>;
+  /** Address of the client. */
+  client: string;
+  /** Unix ms. */
+  connectedAt: number;
+  /** What was agreed on. */
+  subprotocol?: string;
+  /** Who connected, where the route asks. */
+  principal?: { kind: string; id: string; scopes: string[]; claims: Record<string, unknown> };
+  /** Groups that it is in. */
+  groups: string[];
+  /** What the function last gave to be kept with it. */
+  state?: unknown;
+  /** As in virga.yaml. */
+  routeSelection?: string;
+}
+
+export interface SocketConnect extends SocketFacts {
+  url: string;
+  /** Of the handshake; names in lower case. */
+  headers: Record<string, string>;
+  query: Record<string, string>;
+  /** What the client offers. */
+  subprotocols: string[];
+}
+
+export interface SocketMessage extends SocketFacts {
+  isBinary: boolean;
+  /** Of a text message. */
+  text?: string;
+  /** Of a binary one. */
+  base64?: string;
+}
+
+export interface SocketDisconnect extends SocketFacts {
+  /** 1005: closed without a code; 1006: the connection was lost. */
+  code: number;
+  reason: string;
+}
+
+/** What a function may answer, beside nothing and the text or bytes to send. */
+export interface SocketReply {
+  /** To the client; bytes go as `{base64}` where the answer is JSON. */
+  send?: string | Uint8Array | { base64: string };
+  /** The groups that it is in from now on. */
+  groups?: string[];
+  /** Kept with the connection, at most 4 KiB of JSON; null: none any more. */
+  state?: unknown;
+  close?: boolean | { code?: number; reason?: string };
+  /** To connect: from 400 on the handshake is refused with it, and `body`. */
+  status?: number;
+  body?: string;
+  /** To connect: one of those that the client offers. */
+  subprotocol?: string;
 }
 
 export function isCloudEvent(value: unknown): value is CloudEvent {

@@ -36,6 +36,8 @@ export const FrameType = {
   CANCEL: 5,
   /** host → guest, stream 0. No more requests will come: finish what runs, run exit hooks, exit 0. */
   STOP: 6,
+  /** host → guest, stream 0. `arg`: that of the SERVICE. JSON `ServiceAnswer`. */
+  SERVED: 7,
   /** guest → host, stream 0, the first frame. JSON `HelloPayload`: the runtime has booted. */
   HELLO: 16,
   /** guest → host, stream 0. JSON `ReadyPayload`: the code is loaded, requests may come. */
@@ -57,6 +59,11 @@ export const FrameType = {
    * UTF-8. Its bytes follow in BODY frames, the last of which has the END flag.
    */
   FILE: 24,
+  /**
+   * guest → host, stream 0. `arg`: chosen by the guest, another one for each that is not answered yet. Asks a service of the node
+   * in the name of the instance's own project. Payload: u32 LE length, JSON `ServiceRequest`, bytes. Answered by SERVED.
+   */
+  SERVICE: 25,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -125,6 +132,19 @@ export interface GuestError {
   message: string;
   stack: string;
 }
+
+/** To the WebSockets of the project; the bytes of the frame are the message. */
+export type ServiceRequest =
+  | { op: 'connections.send'; id: string; binary: boolean }
+  /** `group` null: all. */
+  | { op: 'connections.broadcast'; group: string | null; binary: boolean; except?: string }
+  | { op: 'connections.close'; id: string; code?: number; reason?: string }
+  | { op: 'connections.join' | 'connections.leave'; id: string; group: string };
+
+export type ServiceAnswer = { value: unknown } | { error: { code: string; message: string } };
+
+/** Of one instance at the same time, without an answer; further ones are refused. */
+export const SERVICES_MAX = 256;
 
 /** Headers travel flat and in order: name, value, name, value… Values are Latin-1 strings, as node:http gives them. */
 export type FlatHeaders = string[];

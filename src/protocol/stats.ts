@@ -71,6 +71,8 @@ export interface EdgeStats {
   /** Highest deployment id that the read model holds. */
   deployment: number;
   inFlight: number;
+  /** WebSockets that the gateway holds. */
+  webSockets: number;
   functions: FunctionStats[];
   blanks: BlankStats[];
   records: { pending: number; pendingBytes: number; written: number; dropped: { invocations: number; logLines: number } };

@@ -18,6 +18,7 @@ export interface Streamed<T> {
 export class StreamTable<T extends Streamed<T>> {
   readonly #buckets: (T | undefined)[] = Array.from({ length: BUCKETS }, () => undefined);
   #size = 0;
+  #lastStream = 0;
 
   get size(): number {
     return this.#size;
@@ -27,6 +28,13 @@ export class StreamTable<T extends Streamed<T>> {
     let item = this.#buckets[stream % BUCKETS];
     while (item !== undefined && item.stream !== stream) item = item.nextInTable;
     return item;
+  }
+
+  /** For an item to come: one that no item has, another one each time. */
+  freeStream(): number {
+    do this.#lastStream = this.#lastStream >= 0xffff_ffff ? 1 : this.#lastStream + 1;
+    while (this.get(this.#lastStream) !== undefined);
+    return this.#lastStream;
   }
 
   /** The caller has seen to it that no item of the same stream is there. */

@@ -8,18 +8,22 @@ import type { DeployedVersion } from '../functions/version.ts';
 import { CollectedAnswer } from '../gateway/collected-answer.ts';
 import type { CacheStore } from '../gateway/cache/store.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
+import { GuestDoor } from '../gateway/websocket/guest-door.ts';
+import type { Hub } from '../gateway/websocket/hub.ts';
 import { recordOf } from '../functions/record.ts';
 import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
 import type { CachePurged } from '../protocol/cache-stats.ts';
-import type { InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
+import type { ServiceRequest } from '../protocol/frames.ts';
+import type { ConnectionItem, InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
 import type { LogLine } from '../protocol/invocation.ts';
 import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
 
 export interface EdgePrivateOptions {
   engine: Engine;
   model: ReadModel;
+  sockets: Hub;
   invokeBytesMax: number;
   cache: CacheStore;
   stats: () => EdgeStats;
@@ -60,6 +64,10 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
       return sync(options, Number(url.searchParams.get('deployment') ?? 0), response);
     case 'POST /access':
       return access(options, url.searchParams.get('project') ?? '', response);
+    case 'GET /connections':
+      return send(response, 200, connectionsOf(options.sockets, url.searchParams));
+    case 'POST /connections':
+      return askConnections(options.sockets, url.searchParams, request, response);
     case 'GET /cache':
       return send(response, 200, options.cache.stats(url.searchParams.get('project') ?? ''));
     case 'POST /cache/purge':
@@ -69,6 +77,37 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
     default:
       throw new VirgaError('not_found', `the edge has no ${request.method ?? ''} ${url.pathname}`);
   }
+}
+
+function connectionsOf(sockets: Hub, query: URLSearchParams): ConnectionItem[] {
+  const after = query.get('after') ?? '';
+  const limit = Number(query.get('limit') ?? 100);
+  const items: ConnectionItem[] = [];
+  const found = [...sockets.list(query.get('project') ?? '', query.get('group') ?? undefined)].filter(
+    ({ id, isLive }) => isLive && id > after,
+  );
+  for (const connection of found.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit)) {
+    const { id, route, client, connectedAt, groups, principal, served } = connection;
+    items.push({
+      id,
+      route,
+      function: served.rules?.function ?? '',
+      client,
+      connectedAt: new Date(connectedAt).toISOString(),
+      groups: [...(groups ?? [])],
+      principal: principal === undefined ? null : `${principal.kind} ${principal.id}`,
+    });
+  }
+  return items;
+}
+
+/** As a function of the project would ask. */
+async function askConnections(sockets: Hub, query: URLSearchParams, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+  const asked = JSON.parse(Buffer.concat(chunks).toString()) as { request: ServiceRequest; base64: string };
+  const project = query.get('project') ?? '';
+  new GuestDoor(sockets).serve({ project }, asked.request, Buffer.from(asked.base64, 'base64'), (answer) => send(response, 200, answer));
 }
 
 function purge(cache: CacheStore, query: URLSearchParams): CachePurged {

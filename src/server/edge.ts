@@ -25,6 +25,9 @@ import { StaticFiles } from '../gateway/static/static-files.ts';
 import { ClientLimit } from '../gateway/throttle/client-limit.ts';
 import { Quotas } from '../gateway/throttle/quotas.ts';
 import { addUsage, loadUsage } from '../observe/usage-counters.ts';
+import { GuestDoor } from '../gateway/websocket/guest-door.ts';
+import { Hub } from '../gateway/websocket/hub.ts';
+import type { SocketLimits } from '../gateway/websocket/hub.ts';
 import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
@@ -41,8 +44,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('edge', config.log);
   const sandboxes = sandboxesOf(config);
   const recorder = recorderOf(config, log);
-  const engine = new Engine({ sandboxes, recorder, limits: config.limits });
   const model = new ReadModel();
+  const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
+  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: new GuestDoor(sockets) });
   const connection = connectionOf(config);
   const keys = new KeyRing();
   const secrets = new SecretRing();
@@ -85,6 +89,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     validate: validation(config, log),
     log,
     httpsPort: config.httpsPort ?? 443,
+    sockets,
   };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, log });
   const certificates = new Certificates({
@@ -125,6 +130,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const privateServer = createEdgePrivate({
     engine,
     model,
+    sockets,
     invokeBytesMax: config.limits.invokeBytesMax,
     cache,
     refresh: () => feed.refresh(),
@@ -137,6 +143,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       residentBytes: process.memoryUsage.rss(),
       deployment: model.deployment,
       inFlight: engine.inFlight,
+      webSockets: sockets.size,
       functions: engine.stats(),
       blanks: engine.blanks.stats(),
       records: recorder.status(),
@@ -157,12 +164,16 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   return {
     close: async () => {
       gateway.drain();
+      sockets.drain();
       await engine.drain(config.limits.drainMs);
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
+      // Of WebSockets that were closed: their functions are still told.
+      await engine.drain(1_000);
       gateway.close();
       certificates.close();
       await logFile.close();
+      sockets.close();
       privateServer.close();
       privateServer.closeAllConnections();
       await quotas.close(2_000);
@@ -179,6 +190,15 @@ export async function runEdge(config: Config): Promise<RunningRole> {
 function validation({ checkedResponses, limits }: Config, log: PlatformLog): GatewayServices['validate'] {
   const { validatedBytesMax, validationStepsMax } = limits;
   return { checkResponses: checkedResponses === 'all', bodyBytesMax: validatedBytesMax, stepsMax: validationStepsMax, log };
+}
+
+function socketLimits({ limits }: Config): SocketLimits {
+  return {
+    connectionsMax: limits.webSocketsMax,
+    projectConnectionsMax: limits.projectWebSocketsMax,
+    bufferBytesMax: limits.webSocketBufferBytesMax,
+    heldBytesMax: limits.webSocketsHeldBytesMax,
+  };
 }
 
 async function listening(server: Server, listen: () => void): Promise<void> {

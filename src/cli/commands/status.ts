@@ -52,7 +52,7 @@ function text(status: NodeStatus, from: string, terminal: Terminal): string {
     const { records, sandbox } = edge;
     rows.push([
       'edge',
-      `up ${uptimeText(edge.uptimeS)}, ${bytesText(edge.residentBytes)}, ${edge.inFlight} calls in flight, deployment ${edge.deployment}`,
+      `up ${uptimeText(edge.uptimeS)}, ${bytesText(edge.residentBytes)}, ${edge.inFlight} calls in flight, ${edge.webSockets} WebSockets, deployment ${edge.deployment}`,
     ]);
     const dropped = records.dropped.invocations + records.dropped.logLines;
     rows.push([

@@ -10,7 +10,8 @@ const LACKS: Record<SourceKind, string> = {
   table: 'Virga has no tables yet; until then whatever changes the table can call it with `virga invoke`, with the same event',
   stream: 'Virga has no streams; send each batch with `virga invoke`',
   bus: 'Virga has no event bus yet; until then whatever emits the event can call it with `virga invoke`, with the same event',
-  websocket: 'the API of WebSocket routes has no counterpart; serve WebSockets yourself with runtime: web',
+  websocket:
+    'give one function a route with `websocket: {routeSelection: …}`: it gets all of these events, with their routeKey, and sends with `connections` of @virga/sdk',
   other: 'Virga has no such source; call it with `virga invoke`, or give it a route',
 };
 

@@ -82,6 +82,10 @@ const routeShape = {
 };
 const route = z
   .strictObject(routeShape, { error: 'a route: a path, "METHOD /path", or {path, methods}' })
+  .superRefine(({ methods, websocket }, context) => {
+    if (websocket === undefined || methods === undefined || methods.includes('GET')) return;
+    context.addIssue({ code: 'custom', path: ['methods'], message: 'a WebSocket begins with GET; add it', params: { rule: true } });
+  })
   .describe('A route: requests with this path (and one of these methods) call the function.');
 
 const localRoute = z

@@ -5,6 +5,7 @@ import { durationMs } from '../../lib/units.ts';
 import type { FlatHeaders } from '../../protocol/frames.ts';
 import type { CorsRules } from '../../protocol/policies/cors.ts';
 import { addVary, dropHeaders } from '../flat-headers.ts';
+import { OriginList } from '../origin-list.ts';
 import type { Feature, GatewayRequest, LocalAnswer, RouteSource, Stage } from '../stage.ts';
 
 const MAX_AGE_MS = 600_000;
@@ -25,22 +26,12 @@ export class CorsFeature implements Feature {
 
 class CorsStage implements Stage {
   readonly #rules: CorsRules;
-  readonly #any: boolean;
-  readonly #exact: Set<string>;
-  /** Scheme and the part behind `*.` of the origins with one. */
-  readonly #below: { scheme: string; suffix: string }[];
+  readonly #origins: OriginList;
   readonly #maxAgeS: string;
 
   constructor(rules: CorsRules) {
     this.#rules = rules;
-    this.#any = rules.origins.includes('*');
-    this.#exact = new Set(rules.origins.filter((origin) => !origin.includes('*')).map(withoutUsualPort));
-    this.#below = rules.origins
-      .filter((origin) => origin.includes('://*.'))
-      .map((origin) => {
-        const [scheme, suffix] = withoutUsualPort(origin).split('*') as [string, string];
-        return { scheme, suffix };
-      });
+    this.#origins = new OriginList(rules.origins);
     this.#maxAgeS = String(Math.floor((durationMs(rules.maxAge ?? '') ?? MAX_AGE_MS) / 1_000));
   }
 
@@ -64,23 +55,15 @@ class CorsStage implements Stage {
     if (!isPreflight) dropHeaders(headers, PERMISSIONS);
     const origin = request.header('origin');
     const { credentials = false, expose } = this.#rules;
-    if (!this.#any) addVary(headers, 'origin');
+    const { any } = this.#origins;
+    if (!any) addVary(headers, 'origin');
     if (!this.#allowed(origin)) return;
-    headers.push('access-control-allow-origin', this.#any ? '*' : origin!);
+    headers.push('access-control-allow-origin', any ? '*' : origin!);
     if (credentials) headers.push('access-control-allow-credentials', 'true');
     if (expose !== undefined && !isPreflight) headers.push('access-control-expose-headers', expose.join(', '));
   }
 
   #allowed(origin: string | undefined): boolean {
-    if (origin === undefined) return false;
-    if (this.#any || this.#exact.has(origin)) return true;
-    return this.#below.some(
-      ({ scheme, suffix }) => origin.startsWith(scheme) && origin.endsWith(suffix) && origin.length > scheme.length + suffix.length,
-    );
+    return origin !== undefined && this.#origins.has(origin);
   }
-}
-
-/** Browsers leave the usual port out. */
-function withoutUsualPort(origin: string): string {
-  return origin.replace(/^(https:.*):443$/, '$1').replace(/^(http:.*):80$/, '$1');
 }

@@ -2,17 +2,15 @@
 // Enforced by gateway/cors/.
 import { z } from 'zod';
 import { HTTP_METHODS } from '../http-methods.ts';
-import { duration, headerName } from './words.ts';
+import { duration, headerName, origin } from './words.ts';
 
 const LIST_MAX = 100;
-const ORIGIN = /^(?:\*|[a-z][a-z0-9+.-]*:\/\/(?:\*\.)?(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?)$/;
-const originError = 'an origin such as https://app.example.com, https://*.example.com, http://localhost:3000 or "*"';
 
 const rules = z
   .strictObject(
     {
       origins: z
-        .array(z.string({ error: originError }).regex(ORIGIN, { error: originError }), { error: 'a list of origins' })
+        .array(origin, { error: 'a list of origins' })
         .min(1, { error: 'a list of origins' })
         .max(LIST_MAX, { error: `at most ${LIST_MAX} origins` })
         .describe(

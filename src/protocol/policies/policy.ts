@@ -14,11 +14,13 @@ import { plan, plans } from './plans.ts';
 import { securityHeaders, securityHeadersExample } from './security-headers.ts';
 import { concurrency, throttle, throttleExample } from './throttle.ts';
 import { validate, validateExample } from './validate.ts';
+import { websocket, websocketExample } from './websocket.ts';
 
 const features = {
   ip: addresses.optional(),
   auth: auth.optional(),
   cors: cors.optional(),
+  websocket: websocket.optional(),
   throttle: throttle.optional(),
   concurrency: concurrency.optional(),
   plan: plan.optional(),
@@ -37,6 +39,7 @@ export const POLICY_EXAMPLES: Partial<Record<keyof typeof features, string>> = {
   ip: addressesExample,
   auth: authExample,
   cors: corsExample,
+  websocket: websocketExample,
   throttle: throttleExample,
   validate: validateExample,
   securityHeaders: securityHeadersExample,
@@ -64,7 +67,11 @@ export const gatewaySection = z
     {
       auth: authSection.optional(),
       domains: domains.optional(),
-      defaults: routePolicy.superRefine(noParameters).optional().describe('Rules for all routes that do not say otherwise, key by key.'),
+      defaults: routePolicy
+        .omit({ websocket: true })
+        .superRefine(noParameters)
+        .optional()
+        .describe('Rules for all routes that do not say otherwise, key by key.'),
       plans: plans.optional(),
       https: https.optional(),
       hsts: hsts.optional(),

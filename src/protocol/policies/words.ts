@@ -40,3 +40,7 @@ export const secretName = z
 const NAME = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
 const nameError = 'a name: lower-case letters, digits and inner hyphens, at most 40, beginning with a letter';
 export const declaredName = z.string({ error: nameError }).regex(NAME, { error: nameError });
+const ORIGIN = /^(?:\*|[a-z][a-z0-9+.-]*:\/\/(?:\*\.)?(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?)$/;
+const originError = 'an origin such as https://app.example.com, https://*.example.com, http://localhost:3000 or "*"';
+/** As browsers say it in Origin; `*.` stands for any name below. */
+export const origin = z.string({ error: originError }).regex(ORIGIN, { error: originError });

@@ -6,11 +6,13 @@ import type { InitPayload, LogLevelName } from '../../protocol/frames.ts';
 import { describe } from './failure.ts';
 import type { Invocation } from './invocation.ts';
 import type { LogRecords } from './log-records.ts';
+import type { Connections } from './service-calls.ts';
 
 /** What contexts need of the instance. */
 export interface ContextHost {
   readonly init: InitPayload;
   readonly log: LogRecords;
+  readonly connections: Connections;
   /** Keeps the instance until the promise has settled. */
   keepFor(promise: Promise<unknown>): void;
 }
@@ -70,6 +72,11 @@ export class Context {
         this.#host.log.write(this.#invocation.stream, level, fields === undefined ? String(text) : `${text} ${fieldsText(fields)}`);
     };
     return (this.#log ??= { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') });
+  }
+
+  /** The WebSockets of the project. */
+  get connections(): Connections {
+    return this.#host.connections;
   }
 
   /** The instance stays until `promise` has settled, though the answer may be sent before. */

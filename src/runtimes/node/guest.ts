@@ -9,7 +9,7 @@
 //
 // Where to look: channel.ts (frames in and out) · load.ts (the user's code) · serve.ts (invocations) · web-call.ts,
 // request.ts and response.ts, handler-call.ts and api-gateway.ts (the two styles) · request-body.ts, answer.ts (bodies under credit) ·
-// forms/ (code of other clouds, and programs that stand beside the guest) · console.ts, standard-streams.ts, log-records.ts (logs) · context.ts, invocation.ts · failure.ts, last-words.ts (errors,
+// forms/ (code of other clouds, and programs that stand beside the guest) · console.ts, standard-streams.ts, log-records.ts (logs) · context.ts, invocation.ts · service-calls.ts (what a function asks of its node) · failure.ts, last-words.ts (errors,
 // ends) · rehearsal.ts (what a blank does while it waits).
 import { FrameType, encodeJsonFrame } from '../../protocol/frames.ts';
 import type { Frame, HelloPayload, InitPayload } from '../../protocol/frames.ts';
@@ -25,6 +25,7 @@ import { PeakMemory } from './peak-memory.ts';
 import { rehearseWhenIdle } from './rehearsal.ts';
 import { installResponse } from './response.ts';
 import { Server } from './serve.ts';
+import { ServiceCalls } from './service-calls.ts';
 import { releaseSourceMaps } from './source-maps.ts';
 import { StandardStreams } from './standard-streams.ts';
 
@@ -43,12 +44,14 @@ function main(): void {
   const log = new LogRecords(channel);
   const streams = new StandardStreams(log);
   const memory = new PeakMemory(channel);
+  const services = new ServiceCalls(channel);
   const endRehearsal = rehearseWhenIdle();
   let server: Server | undefined;
   let stopTarget: Target['stop'];
   let initialised = false;
 
   const onFrame = (frame: Frame): void => {
+    if (frame.type === FrameType.SERVED) return services.onServed(frame);
     if (server !== undefined && frame.type !== FrameType.STOP) return server.onFrame(frame);
     if (frame.type === FrameType.INIT && !initialised) {
       initialised = true;
@@ -71,10 +74,11 @@ function main(): void {
       // The sandbox was started with an environment of its own (PATH, HOME, TMPDIR, LANG); nothing in it is the host's.
       Object.assign(process.env, init.env);
       process.chdir(init.codeFolder);
+      services.install();
       const { target, ready } =
         init.form === undefined ? await load(init) : await (await formOf(init.form)).load(init, { log, channel, memory, path });
       stopTarget = target.stop;
-      server = new Server({ outlet: channel, init, target, log, streams, memory });
+      server = new Server({ outlet: channel, init, target, log, streams, memory, services });
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));
       // The host makes up its request meanwhile.
       releaseSourceMaps();

@@ -7,6 +7,7 @@ import { fromResult, toEvent } from './api-gateway.ts';
 import type { Context } from './context.ts';
 import { BadResponse } from './failure.ts';
 import type { Invocation } from './invocation.ts';
+import { socketAnswer } from './socket-answer.ts';
 
 export type Handler = (event: unknown, context: Context, callback?: LambdaCallback) => unknown;
 type LambdaCallback = (error?: unknown, result?: unknown) => void;
@@ -20,6 +21,10 @@ export async function callHandler(handler: Handler, invocation: Invocation, cont
   const body = await invocation.body.readAll();
   if (meta.kind === 'event') {
     const result = await settle(handler, payloadOf(meta, body), context);
+    if (meta.trigger === 'websocket') {
+      const { meta: head, body: reply } = socketAnswer(result, toJson);
+      return answer.whole(head, reply);
+    }
     return answer.whole({ status: 200, headers: JSON_HEADERS }, Buffer.from(toJson(result)));
   }
   const result = await settle(handler, toEvent(meta, body), context);

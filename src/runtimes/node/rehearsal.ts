@@ -20,6 +20,7 @@ import type { Target } from './load.ts';
 import { LogRecords } from './log-records.ts';
 import { PeakMemory } from './peak-memory.ts';
 import { Server } from './serve.ts';
+import { ServiceCalls } from './service-calls.ts';
 import { StandardStreams } from './standard-streams.ts';
 
 /** A guest that the host waits for gets its INIT within this time of its HELLO, ms. */
@@ -124,7 +125,8 @@ function* emptyYoungSpace(): Generator<void> {
 function serveOnce(target: Target, meta: HttpRequestMeta, body: Buffer | undefined): void {
   const outlet = new Nowhere();
   const log = new LogRecords(outlet);
-  const server = new Server({ outlet, init: INIT, target, log, streams: new StandardStreams(log), memory: new PeakMemory(outlet) });
+  const parts = { log, streams: new StandardStreams(log), memory: new PeakMemory(outlet), services: new ServiceCalls(outlet) };
+  const server = new Server({ outlet, init: INIT, target, ...parts });
   const reader = new FrameReader((frame) => server.onFrame(frame));
   reader.push(encodeMetaFrame(FrameType.REQUEST, meta, body, { flags: Flag.END, stream: 1, arg: 1000 }));
 }

@@ -16,6 +16,7 @@ import type { Target } from './load.ts';
 import type { LogRecords } from './log-records.ts';
 import type { PeakMemory } from './peak-memory.ts';
 import { RequestBody } from './request-body.ts';
+import type { Connections, ServiceCalls } from './service-calls.ts';
 import type { StandardStreams } from './standard-streams.ts';
 import { callFetch } from './web-call.ts';
 
@@ -26,11 +27,13 @@ export interface ServerParts {
   log: LogRecords;
   streams: StandardStreams;
   memory: PeakMemory;
+  services: ServiceCalls;
 }
 
 export class Server implements ContextHost {
   readonly init: InitPayload;
   readonly log: LogRecords;
+  readonly connections: Connections;
   readonly #parts: ServerParts;
   readonly #invocations = new StreamTable<Invocation>();
   /** Invocations, and promises given to waitUntil, that have not settled. */
@@ -42,6 +45,7 @@ export class Server implements ContextHost {
   constructor(parts: ServerParts) {
     this.init = parts.init;
     this.log = parts.log;
+    this.connections = parts.services.connections;
     this.#parts = parts;
   }
 

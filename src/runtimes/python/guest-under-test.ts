@@ -302,6 +302,8 @@ export class GuestUnderTest implements AsyncDisposable {
       case FrameType.LOG:
         this.logs.push({ level: frame.arg, text: frame.payload.toString(), stream: frame.stream });
         break;
+      case FrameType.SERVICE:
+        break;
       case FrameType.STATS:
         this.statsKib.push(frame.arg);
         break;

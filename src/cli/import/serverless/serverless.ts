@@ -43,8 +43,8 @@ const PROVIDER: Record<string, string> = {
   alb: 'Virga has no load balancers; routes take their place',
   ecr: 'Virga runs no container images',
   cloudFront: 'Virga has no CDN',
-  websocketsApiName: 'the API of WebSocket routes has no counterpart',
-  websocketsApiRouteSelectionExpression: 'the API of WebSocket routes has no counterpart',
+  websocketsApiName: 'a route with `websocket` takes the place of the API',
+  websocketsApiRouteSelectionExpression: 'it is `routeSelection` of a route with `websocket`',
 };
 for (const key of 'deploymentBucket deploymentPrefix deploymentMethod stackName stackParameters stackPolicy profile versionFunctions lambdaHashingVersion endpointType apiName disableRollback notificationArns rollbackConfiguration rolePermissionsBoundary vpcEndpointIds snapStart resolver'.split(
   ' ',

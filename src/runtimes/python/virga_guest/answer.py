@@ -42,6 +42,10 @@ def answer_of(meta, result):
             return answer
         if isinstance(result, str):
             return Answer(200, ["content-type", JSON], _utf8(result))
+    if meta.get("trigger") == "websocket" and isinstance(result, dict) and isinstance(result.get("send"), (bytes, bytearray, memoryview)):
+        from base64 import b64encode
+
+        result = {**result, "send": {"base64": b64encode(bytes(result["send"])).decode()}}
     return Answer(200, ["content-type", JSON], to_json(result, "the result"))
 
 

@@ -68,6 +68,13 @@ class Context:
         """What caused the invocation: `http`, `invoke`…"""
         return self._invocation.meta.get("trigger", "http")
 
+    @property
+    def connections(self):
+        """The WebSockets of the project."""
+        from .services import Connections
+
+        return Connections(self._init["services"])
+
     def remaining_ms(self):
         return max(0, int((self._invocation.ends - time.monotonic()) * 1000))
 

@@ -24,6 +24,7 @@ from .invocation import Cancelled, Invocation
 from .loading import load
 from .memory import PeakMemory
 from .reply import Reply
+from .services import Services
 from .workers import worker_for
 
 
@@ -31,6 +32,7 @@ class Instance:
     def __init__(self, fd):
         self._channel = Channel(fd)
         self._gate = logs.LogGate(self._channel)
+        self._services = Services(self._channel)
         self._inits = SimpleQueue()
         self._invocations = {}
         self._worker = None
@@ -47,6 +49,7 @@ class Instance:
             sys.exit(0)
         self._gate.set_rate(init["logBytesPerSecond"])
         try:
+            init["services"] = self._services
             loaded = load(init)
             self._worker = worker_for(init, loaded, self._gate, self._reply)
         except BaseException as error:
@@ -78,6 +81,8 @@ class Instance:
                 elif type == frames.CREDIT:
                     if stream in self._invocations:
                         self._invocations[stream].grant(arg)
+                elif type == frames.SERVED:
+                    self._services.served(arg, payload)
                 elif type == frames.CANCEL:
                     self._cancel(stream)
                 elif type == frames.INIT:

@@ -10,13 +10,17 @@ import type {
   QueueBatch,
   QueueMessage,
   ScheduleDue,
+  SocketConnect,
+  SocketDisconnect,
+  SocketMessage,
   TableChanges,
   TopicMessage,
 } from '../../../../protocol/events.ts';
 import { attributeValues, sizeBytes } from './attribute-values.ts';
 import type { LambdaIdentity } from './environment.ts';
+import { toSocketEvent } from './web-socket.ts';
 
-type Owner = Pick<LambdaIdentity, 'region' | 'account' | 'functionName'>;
+type Owner = Pick<LambdaIdentity, 'region' | 'account' | 'functionName' | 'project'>;
 
 export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, unknown> {
   switch (event.type) {
@@ -39,6 +43,15 @@ export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, 
       const scheduled = { id: event.id, type: 'Scheduled Event', source: 'aws.events', time: new Date(dueAt).toISOString() };
       return eventBridgeEvent(scheduled, { resources: [resource], detail: {} }, owner);
     }
+    case EventType.socketConnect:
+      dataOf<SocketConnect>(event, 'connectionId', 'query');
+      return toSocketEvent(event, owner.project);
+    case EventType.socketMessage:
+      dataOf<SocketMessage>(event, 'connectionId', 'isBinary');
+      return toSocketEvent(event, owner.project);
+    case EventType.socketDisconnect:
+      dataOf<SocketDisconnect>(event, 'connectionId', 'code');
+      return toSocketEvent(event, owner.project);
     default: {
       const detail = event.data_base64 === undefined ? (event.data ?? {}) : { data_base64: event.data_base64 };
       return eventBridgeEvent({ ...event, time: event.time ?? new Date().toISOString() }, { resources: [], detail }, owner);
@@ -49,7 +62,9 @@ export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, 
 /** An event of our own types without what makes it one is said to be so, since anybody may send it by hand. */
 function dataOf<D extends object>(event: CloudEvent, ...needed: (keyof D & string)[]): D {
   const data = event.data as D | undefined;
-  const missing = needed.filter((name) => data?.[name] === undefined || (name.endsWith('s') && !Array.isArray(data[name])));
+  const missing = needed.filter(
+    (name) => data?.[name] === undefined || (['messages', 'changes'].includes(name) && !Array.isArray(data[name])),
+  );
   if (data === undefined || missing.length > 0) {
     throw new TypeError(`the event '${event.id}' of type ${event.type} lacks ${missing.map((name) => `data.${name}`).join(', ')}`);
   }

@@ -13,6 +13,7 @@ import { fromCloudEvent } from './cloud-events.ts';
 import { requestIdOf, traceHeaderOf } from './environment.ts';
 import type { LambdaIdentity } from './environment.ts';
 import { fromRestResult, toRestEvent } from './rest-api.ts';
+import { fromSocketResult } from './web-socket.ts';
 
 export interface LambdaEventOptions {
   identity: LambdaIdentity;
@@ -49,6 +50,8 @@ export function fromLambdaResult(
     if (httpEvent === '1.0') return fromRestResult(result);
     return httpEvent === 'function-url' ? fromUrlResult(result) : fromResult(result, toJson);
   }
+  if (meta.trigger === 'websocket')
+    return { status: 200, headers: JSON_HEADERS, body: Buffer.from(toJson(fromSocketResult(result, event))) };
   const outcome = isCloudEventType(meta.contentType) ? outcomeOf(result, event) : undefined;
   return { status: 200, headers: JSON_HEADERS, body: Buffer.from(toJson(outcome ?? result)) };
 }

@@ -208,6 +208,13 @@ def _seconds_of(text):
     return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
 
 
+def _socket(event, owner):
+    from .web_socket import socket_event
+
+    needed = {"connect": "query", "message": "isBinary", "disconnect": "code"}[event["type"].rpartition(".")[2]]
+    return socket_event(event, _data_of(event, "connectionId", needed), owner.project, _seconds_of(event.get("time")))
+
+
 _MAKERS = {
     "virga.queue.batch": _queue,
     "virga.topic.message": _topic,
@@ -215,4 +222,7 @@ _MAKERS = {
     "virga.storage.object.removed": _object,
     "virga.table.changed": _table,
     "virga.schedule.due": _schedule,
+    "virga.websocket.connect": _socket,
+    "virga.websocket.message": _socket,
+    "virga.websocket.disconnect": _socket,
 }

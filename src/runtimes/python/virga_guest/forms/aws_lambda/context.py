@@ -48,7 +48,15 @@ class LambdaContext:
     client_context = None
     tenant_id = None
 
+    @property
+    def connections(self):
+        """The WebSockets of the project: what AWS has the API Gateway management API for."""
+        from ...services import Connections
+
+        return Connections(self._services)
+
     def __init__(self, identity, invocation):
+        self._services = identity.services
         self.aws_request_id = request_id_of(invocation.meta["id"])
         self.log_group_name = identity.log_group_name
         self.log_stream_name = identity.log_stream_name

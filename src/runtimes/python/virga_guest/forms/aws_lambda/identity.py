@@ -22,6 +22,8 @@ class Identity:
         env = init["env"]
         self.region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
         self.account = ACCOUNT
+        self.project = init["project"]
+        self.services = init.get("services")
         self.function_name = init["function"]
         self.function_version = str(init["version"])
         # Without a version, as for a function that is called by its name.

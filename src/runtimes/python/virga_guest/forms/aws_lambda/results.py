@@ -12,6 +12,10 @@ from ...failures import BadResponse
 def result_of(meta, event, result, http_event):
     if isinstance(result, (bytes, bytearray, memoryview)):
         return Answer(200, ["content-type", BINARY], bytes(result))
+    if meta["kind"] == "event" and meta["trigger"] == "websocket":
+        from .web_socket import socket_reply
+
+        return Answer(200, ["content-type", JSON], to_json(socket_reply(result, event), "the result"))
     if meta["kind"] == "event":
         outcome = outcome_of(result, event) if meta["contentType"].lower().startswith("application/cloudevents+json") else None
         return Answer(200, ["content-type", JSON], to_json(result if outcome is None else outcome, "the result"))

@@ -1,0 +1,123 @@
+// What a function asks of its node over fd 3 (SERVICE and SERVED frames): today the WebSockets of its project. It needs no network,
+// so it works with any egress, and the node knows who asks by the channel. Invariant: every request is answered or rejected once.
+// Made by guest.ts; functions reach it as `context.connections`, and @virga/sdk through the symbol.
+import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, encodeFrame } from '../../protocol/frames.ts';
+import type { Frame, ServiceAnswer, ServiceRequest } from '../../protocol/frames.ts';
+import type { Outlet } from './channel.ts';
+
+/** Where @virga/sdk finds them, in whatever form the code is. */
+const CONNECTIONS = Symbol.for('virga.connections');
+
+/** Node's longest timer, ms. */
+const FOR_EVER_MS = 2 ** 31 - 1;
+// Taken now: what user code patches later (fake timers) does not reach it.
+const { setInterval: every, clearInterval: stop } = globalThis;
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+export class ServiceCalls {
+  readonly #outlet: Pick<Outlet, 'send'>;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  /** While something is waited for: fd 3 alone does not keep the event loop of every form alive (forms/lambda/event-loop.ts). */
+  #alive: NodeJS.Timeout | undefined;
+  readonly connections = new Connections(this);
+
+  constructor(outlet: Pick<Outlet, 'send'>) {
+    this.#outlet = outlet;
+  }
+
+  install(): void {
+    Object.defineProperty(globalThis, CONNECTIONS, { value: this.connections, configurable: true });
+  }
+
+  /** Rejects with an Error that has the `code` of the error table. */
+  call(request: ServiceRequest, data?: Uint8Array): Promise<unknown> {
+    const head = Buffer.from(JSON.stringify(request));
+    const bytes = 4 + head.length + (data?.byteLength ?? 0);
+    if (bytes > FRAME_PAYLOAD_MAX - HEADER_BYTES) {
+      return Promise.reject(
+        failure('request_too_large', `a message of ${data?.byteLength ?? 0} bytes is more than a connection is sent at once`),
+      );
+    }
+    const payload = Buffer.allocUnsafe(bytes);
+    payload.writeUInt32LE(head.length, 0);
+    head.copy(payload, 4);
+    if (data !== undefined) payload.set(data, 4 + head.length);
+    do this.#last = (this.#last + 1) >>> 0;
+    while (this.#waiting.has(this.#last));
+    const arg = this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(arg, { resolve, reject });
+      this.#alive ??= every(() => {}, FOR_EVER_MS);
+      this.#outlet.send(encodeFrame(FrameType.SERVICE, { arg, payload }));
+    });
+  }
+
+  onServed({ arg, payload }: Frame): void {
+    const waiting = this.#waiting.get(arg);
+    if (waiting === undefined) return;
+    this.#waiting.delete(arg);
+    if (this.#waiting.size === 0) {
+      stop(this.#alive);
+      this.#alive = undefined;
+    }
+    const answer = JSON.parse(payload.toString('utf8')) as ServiceAnswer;
+    if ('error' in answer) waiting.reject(failure(answer.error.code, answer.error.message));
+    else waiting.resolve(answer.value);
+  }
+}
+
+/** The WebSockets of the project; the shape is published in the SDK (sdk/src/connections.ts). */
+export class Connections {
+  readonly #calls: ServiceCalls;
+
+  constructor(calls: ServiceCalls) {
+    this.#calls = calls;
+  }
+
+  async send(id: string, data: string | Uint8Array): Promise<void> {
+    await this.#calls.call({ op: 'connections.send', id, binary: typeof data !== 'string' }, bytesOf(data));
+  }
+
+  async broadcast(group: string | null, data: string | Uint8Array, options: { except?: string } = {}): Promise<{ sent: number }> {
+    const { except } = options;
+    const request = {
+      op: 'connections.broadcast',
+      group,
+      binary: typeof data !== 'string',
+      ...(except === undefined ? {} : { except }),
+    } as const;
+    return (await this.#calls.call(request, bytesOf(data))) as { sent: number };
+  }
+
+  async close(id: string, code?: number, reason?: string): Promise<void> {
+    await this.#calls.call({
+      op: 'connections.close',
+      id,
+      ...(code === undefined ? {} : { code }),
+      ...(reason === undefined ? {} : { reason }),
+    });
+  }
+
+  async join(id: string, group: string): Promise<void> {
+    await this.#calls.call({ op: 'connections.join', id, group });
+  }
+
+  async leave(id: string, group: string): Promise<void> {
+    await this.#calls.call({ op: 'connections.leave', id, group });
+  }
+}
+
+function bytesOf(data: string | Uint8Array): Uint8Array {
+  if (typeof data === 'string') return Buffer.from(data);
+  if (data instanceof Uint8Array) return data;
+  throw new TypeError(`a message is a text or a Uint8Array, not ${data === null ? 'null' : typeof data}: use JSON.stringify`);
+}
+
+function failure(code: string, message: string): Error {
+  return Object.assign(new Error(message), { name: 'VirgaError', code });
+}
