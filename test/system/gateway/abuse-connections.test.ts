@@ -63,13 +63,8 @@ test('a client that leaves takes its calls along, those too that wait behind ano
   ] as const) {
     const socket = connect(target.port, '127.0.0.1');
     socket.on('error', () => {});
-    await target.seen();
     socket.write(hang.repeat(count));
-    let reached = 0;
-    await eventually(async () => {
-      reached += (await target.seen()).filter(({ target: path }) => path === '/hang').length;
-      return reached === count ? true : undefined;
-    });
+    await eventually(async () => ((await target.underWay()) === count ? true : undefined));
     const closed = once(socket, 'close');
     socket[leave]();
     socket.resume();
@@ -82,7 +77,7 @@ test('connections that say nothing, or little, cost nothing once they are gone',
   const sockets = Array.from({ length: 300 }, (_, i) => {
     const socket = connect(target.port, '127.0.0.1');
     socket.on('error', () => {});
-    socket.write(['', 'G', GET, `${POST}Content-Length: 100\r\n\r\nabc`, `${POST}${CHUNKED}\r\n5`][i % 5]!);
+    socket.write(['', 'G', GET, `${POST}Content-Length: 100\r\n\r\nabc`, `POST /hang HTTP/1.1\r\n${HOST}${CHUNKED}\r\n5`][i % 5]!);
     return socket;
   });
   await Promise.all(sockets.map(async (socket) => (socket.connecting ? await once(socket, 'connect') : undefined)));

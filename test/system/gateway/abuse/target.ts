@@ -11,7 +11,6 @@ export default { async fetch(request, context) {
   if (url.pathname === '/seen') { const all = seen; seen = []; return Response.json(all); }
   const body = await request.text();
   seen.push({ method: request.method, target: request.url.replace(/^https?:\\/\\/[^/]*/, ''), host: url.host, params: context.params, body, headers: Object.fromEntries(request.headers) });
-  if (url.pathname === '/hang') await new Promise(() => {});
   return new Response('ok ' + request.method + ' ' + url.pathname);
 } };`;
 
@@ -22,16 +21,21 @@ functions:
   echo:
     source: echo.mjs
     concurrency: 100
-    timeout: 5s
+    timeout: 30s
     instances: {min: 1, max: 1}
     http:
       - /
       - /echo
       - /seen
-      - /hang
       - /smuggled
       - /one/{name}
       - /rest/{path+}
+  hang:
+    source: hang.mjs
+    concurrency: 100
+    timeout: 30s
+    instances: {max: 1}
+    http: /hang
   raw:
     source: raw.mjs
     form: lambda
@@ -43,6 +47,8 @@ gateway:
       redirect: {to: "https://example.com/{name}"}
 `,
   'echo.mjs': ECHO,
+  // Waits for the whole body, and then until the client has left.
+  'hang.mjs': `export default { async fetch(request) { await request.text(); if (!request.signal.aborted) await new Promise((resolve) => request.signal.addEventListener('abort', resolve)); } };`,
   // Answers with whatever headers it is asked for.
   'raw.mjs': 'export const handler = async (event) => ({ statusCode: 200, ...JSON.parse(event.body) });',
 };
@@ -56,11 +62,17 @@ export interface Seen {
   headers: Record<string, string>;
 }
 
+interface Stats {
+  inFlight: number;
+}
+
 export interface Target extends AsyncDisposable {
   virga: Virga;
   port: number;
   /** Requests that reached the function since it was asked last. */
   seen(): Promise<Seen[]>;
+  /** Calls that some client still waits for. */
+  underWay(): Promise<number>;
   /** A plain request is answered as ever. */
   works(): Promise<void>;
   /** The edge: the same process as in the beginning, with nothing under way and hardly more descriptors. */
@@ -77,6 +89,10 @@ export async function startTarget(files: Record<string, string> = PROJECT): Prom
     const answer = await get('/echo');
     assert.deepEqual([answer.status, await answer.text()], [200, 'ok GET /echo']);
   };
+  const stats = async () => {
+    const answer = await fetch(`${virga.controlUrl}/v1/status`, { headers: { authorization: `Bearer ${virga.token}` } });
+    return ((await answer.json()) as { edge: Stats }).edge;
+  };
   await works();
   const before = descriptors(edge!);
   return {
@@ -84,17 +100,13 @@ export async function startTarget(files: Record<string, string> = PROJECT): Prom
     port: Number(new URL(virga.edgeUrl).port),
     seen: async () => (await (await get('/seen')).json()) as Seen[],
     works,
+    underWay: async () => (await stats()).inFlight,
     clean: async () => {
       assert.deepEqual(virga.pids()['edge'], [edge], 'the edge was restarted');
-      await eventually(async () => {
-        const { edge: stats } = (await (
-          await fetch(`${virga.controlUrl}/v1/status`, { headers: { authorization: `Bearer ${virga.token}` } })
-        ).json()) as {
-          edge: { inFlight: number } | null;
-        };
+      await eventually(async () =>
         // A few are the keep-alive connections of this very process.
-        return stats?.inFlight === 0 && descriptors(edge!) <= before + 8 ? true : undefined;
-      });
+        (await stats()).inFlight === 0 && descriptors(edge!) <= before + 8 ? true : undefined,
+      );
     },
     [Symbol.asyncDispose]: () => virga[Symbol.asyncDispose](),
   };
