@@ -8,6 +8,8 @@ import type { Guest, GuestScript } from '../../functions/testing.ts';
 import { encodeMetaFrame, Flag, FrameType } from '../../protocol/frames.ts';
 import type { InitPayload, RequestMeta } from '../../protocol/frames.ts';
 import type { Sticky } from '../../protocol/policies/traffic.ts';
+import { CacheFeature } from '../cache/cache.ts';
+import { CacheStore } from '../cache/store.ts';
 import { setUp } from '../gateway-under-test.ts';
 import type { RouteVersions } from '../stage.ts';
 import { CanaryFeature } from './canary.ts';
@@ -73,6 +75,32 @@ test('a forged cookie is no visitor, and a project behind a prefix has a cookie 
   assert.equal(forged.headers['set-cookie']?.length, 1);
   const prefixed = await up.get('/@p/x');
   assert.match(prefixed.headers['set-cookie']![0]!, /; Path=\/@p;/);
+});
+
+test('what the cache keeps of one version is not given as that of the other', async () => {
+  let toss = 0;
+  const store = new CacheStore({ cacheBytesMax: 1_000_000, projectCacheBytesMax: 1_000_000 });
+  await using up = await setUp(NUMBERS, {
+    features: [new CanaryFeature({ random: () => toss }), new CacheFeature(store)],
+    routes: [{ path: '/x', methods: ['GET'], function: 'f', policy: { cache: { ttl: '1m' } } }],
+    versions: (live): RouteVersions => ({
+      pinned: true,
+      live,
+      canary: { version: CANARY, percent: 50, sticky: 'none' },
+      shadow: undefined,
+    }),
+  });
+  for (const [next, version] of [
+    [0, '2'],
+    [0.9, '1'],
+    [0.1, '2'],
+    [0.5, '1'],
+  ] as const) {
+    toss = next;
+    const { body, headers } = await up.get('/x');
+    assert.deepEqual([body.toString(), headers['x-virga-version']], [version, version]);
+  }
+  assert.equal(up.recorder.records.length, 2);
 });
 
 /** Version 2 answers with a status, a header and a body that the path asks for. */
