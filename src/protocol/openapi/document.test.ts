@@ -10,8 +10,8 @@ interface Read {
   components: { schemas: Record<string, unknown>; securitySchemes?: Record<string, unknown> };
 }
 
-const documentOf = (routes: Route[], gateway: object = {}): Read =>
-  openApiDocument({ project: 'p', version: '1', routes, gateway: gateway as GatewaySection }) as unknown as Read;
+const documentOf = (routes: Route[], gateway: GatewaySection = {}): Read =>
+  openApiDocument({ project: 'p', version: '1', routes, gateway }) as unknown as Read;
 const taking = (path: string, body: unknown, more: object = {}): Route => ({
   path,
   methods: ['POST'],
@@ -47,7 +47,7 @@ test('a schema that refers to itself moves whole, and its references with it', (
 });
 
 test('who may call is told in the words of OpenAPI, without a secret or the name of one', () => {
-  const gateway = {
+  const gateway: object = {
     auth: {
       keys: { keys: { from: ['query:key'] } },
       users: { jwt: { issuer: 'https://login.example.com', audience: 'p', secret: 'SIGNING_SECRET' } },
