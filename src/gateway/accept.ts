@@ -257,7 +257,8 @@ export class Gateway {
   readonly #callBehind = (admission: Admission, sink: CallSink): Call | VirgaError => {
     const { incoming, requestId } = admission;
     const head = { ...admission.head, headers: [...admission.headers] };
-    const routed = { ...admission.routed, target: admission.target };
+    const { version, target } = admission;
+    const routed: Routed = { ...admission.routed, target, to: version === undefined ? admission.routed.to : { version } };
     const asked = { request: incoming, requestId, heldBytes: 0, sink };
     return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
   };

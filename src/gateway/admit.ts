@@ -4,6 +4,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Call, CallSink } from '../functions/call.ts';
+import type { DeployedVersion } from '../functions/version.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
@@ -28,6 +29,7 @@ export class Admission implements GatewayRequest {
   readonly asked: string;
   target: string;
   readonly headers: FlatHeaders;
+  version: DeployedVersion | undefined;
   principal: Principal | undefined;
   call: Call | undefined;
   readonly head: RequestHead;
@@ -56,6 +58,7 @@ export class Admission implements GatewayRequest {
     this.asked = routed.target;
     this.target = routed.target;
     this.headers = head.headers;
+    this.version = routed.to.version;
     this.head = head;
     this.routed = routed;
     this.#callBehind = callBehind;

@@ -34,6 +34,8 @@ export interface GatewayRequest {
   target: string;
   /** Flat, names in lower case: what the function will see; a stage may change it. */
   readonly headers: FlatHeaders;
+  /** Of the function that is called; a stage may choose another. Absent: the target is local. */
+  version: DeployedVersion | undefined;
   /** Set by the stage that found out who calls. */
   principal: Principal | undefined;
   /** The call that was made for it. */
@@ -48,6 +50,10 @@ export interface GatewayRequest {
 export interface StageSink extends CallSink {
   /** The client left. True: the call is not to be abandoned. Asked of the stage that hears the call first. */
   left?(): boolean;
+  /** The call was abandoned: it hears nothing more. */
+  dropped?(): void;
+  /** The client has taken so many bytes. Who has this sees to call.consumed() itself. */
+  passedOn?(bytes: number): void;
 }
 
 /** Answered at the gateway, without the function. */

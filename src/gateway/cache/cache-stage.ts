@@ -41,7 +41,7 @@ export class CacheStage implements Stage {
     const { method, incoming } = request;
     if (method !== 'GET' && method !== 'HEAD') return undefined;
     const { rules } = this.#space;
-    const primary = keyOf(request, rules);
+    const primary = keyOf(request, rules, this.#space.version);
     const { headers } = incoming;
     if (hasBody(headers) || headers.upgrade !== undefined || (headers['if-match'] ?? headers['if-unmodified-since']) !== undefined)
       return this.#bypass(request, 'bypass');

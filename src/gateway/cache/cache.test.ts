@@ -271,6 +271,96 @@ test('the first client may leave: the call goes on for those who wait, and is gi
   assert.equal((await after).body.toString(), 'anew');
 });
 
+test('a large answer goes on without its first client, as fast as it may be kept', async () => {
+  const body = Buffer.alloc(900_000, '0123456789');
+  const sent = new Map<number, { at: number; credit: number }>();
+  const more = (guest: Guest, stream: number): void => {
+    const state = sent.get(stream);
+    while (state !== undefined && state.credit > 0 && state.at < body.length) {
+      const payload = body.subarray(state.at, state.at + Math.min(state.credit, 60_000));
+      state.at += payload.length;
+      state.credit -= payload.length;
+      guest.send(encodeFrame(FrameType.BODY, { stream, payload, flags: state.at === body.length ? Flag.END : 0 }));
+    }
+  };
+  const store = new CacheStore({ cacheBytesMax: 2_000_000, projectCacheBytesMax: 2_000_000 });
+  const first = Promise.withResolvers<{ guest: Guest; stream: number }>();
+  let calls = 0;
+  await using edge = await setUpGateway(
+    {
+      onRequest: (guest, stream) => {
+        calls++;
+        first.resolve({ guest, stream });
+      },
+      onFrame: (guest, frame) => {
+        if (frame.type !== FrameType.CREDIT) return;
+        sent.get(frame.stream)!.credit += frame.arg;
+        setImmediate(() => more(guest, frame.stream));
+      },
+    },
+    {
+      features: [new CacheFeature(store)],
+      routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s' } } }],
+    },
+  );
+  const accepted = once(edge.gateway.server, 'connection') as Promise<[Socket]>;
+  const socket = connect(edge.port, '127.0.0.1');
+  socket.write('GET /a HTTP/1.1\r\nhost: p.localhost\r\n\r\n');
+  const [served] = await accepted;
+  const { guest, stream } = await first.promise;
+  const follower = edge.get('/a');
+  const follows = once(edge.gateway.server, 'request');
+  await follows;
+  guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, undefined, { flags: 0, stream, arg: 0 }));
+  sent.set(stream, { at: 0, credit: 256 * 1024 });
+  more(guest, stream);
+  await once(socket, 'data');
+  const gone = new Promise((resolve) => served.once('close', resolve));
+  socket.destroy();
+  await gone;
+  assert.ok((await follower).body.equals(body));
+  assert.equal(calls, 1);
+  assert.equal(store.bytes, store.stats('p').bytes);
+});
+
+test('a broken answer is not kept, nor what it held of the budget: a header that HTTP cannot carry, another length than said', async () => {
+  const script: ((guest: Guest, stream: number) => void)[] = [
+    (guest, stream) => head(guest, stream, ['x-bad', 'a\r\nset-cookie: b=c'], 'whole', Flag.END),
+    (guest, stream) => head(guest, stream, ['bad name', 'x'], 'whole', Flag.END),
+    (guest, stream) => head(guest, stream, ['x-bad', 'a\nb'], 'half', 0),
+    (guest, stream) => {
+      head(guest, stream, ['content-length', '100'], 'half', 0);
+      guest.send(encodeFrame(FrameType.BODY, { stream, flags: Flag.END, payload: Buffer.from('less') }));
+    },
+    (guest, stream) => {
+      head(guest, stream, ['content-length', '5'], 'half', 0);
+      guest.send(encodeFrame(FrameType.BODY, { stream, payload: Buffer.from('more') }));
+    },
+    (guest, stream) => {
+      head(guest, stream, [], 'half', 0);
+      guest.end({ code: 1 });
+    },
+  ];
+  const head = (guest: Guest, stream: number, headers: FlatHeaders, body: string, flags: number) =>
+    guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers }, Buffer.from(body), { flags, stream, arg: 0 }));
+  for (const answer of script) {
+    const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+    await using edge = await setUpGateway(
+      { onRequest: (guest, stream) => answer(guest, stream) },
+      {
+        features: [new CacheFeature(store)],
+        routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s' } } }],
+      },
+    );
+    const status = await edge.get('/a').then(
+      (answered) => answered.status,
+      () => 'broken off',
+    );
+    assert.ok(status === 502 || status === 'broken off', String(status));
+    assert.deepEqual([store.stats('p').entries, store.bytes], [0, 0], String(script.indexOf(answer)));
+  }
+});
+
 test('what may not be kept is fetched by each for itself, unless they share', async () => {
   for (const coalesce of [undefined, true, false] as const) {
     await using edge = await setUp({ ttl: '10s', ...(coalesce !== undefined && { coalesce }) });

@@ -1,6 +1,7 @@
 // What is kept of one route, as long as its deployment says the same of it: slots by key, in each the variants that Vary tells
 // apart, and what is being fetched. Invariant: once closed (the route or its function changed) nothing is added any more.
 // Held by cache.ts, filled by fill.ts.
+import type { DeployedVersion } from '../../functions/version.ts';
 import type { GatewayRequest } from '../stage.ts';
 import { variantOf } from './key.ts';
 import type { CompiledRules } from './rules.ts';
@@ -23,6 +24,11 @@ export interface Filling {
   stopWaiting(waiter: Waiter): void;
 }
 
+interface Place {
+  secondary: string;
+  forget: (entry: Entry) => void;
+}
+
 interface Slot {
   /** All names that answers of this key ever had in Vary, sorted. */
   vary: readonly string[];
@@ -40,6 +46,7 @@ export class RouteSpace {
   readonly store: CacheStore;
   readonly project: ProjectCache;
   readonly rules: CompiledRules;
+  readonly version: DeployedVersion;
   readonly now: () => number;
   closed = false;
   /** By key and variant: what others may wait for. */
@@ -48,9 +55,13 @@ export class RouteSpace {
   readonly #unkept = new Map<string, number>();
   readonly #forget = (entry: Entry): void => this.#forgetEntry(entry);
 
-  constructor(store: CacheStore, project: ProjectCache, rules: CompiledRules, now: () => number) {
+  constructor(
+    store: CacheStore,
+    { project, version, rules, now }: { project: ProjectCache; version: DeployedVersion; rules: CompiledRules; now: () => number },
+  ) {
     this.store = store;
     this.project = project;
+    this.version = version;
     this.rules = rules;
     this.now = now;
   }
@@ -64,12 +75,12 @@ export class RouteSpace {
     return { entry: slot.entries.get(secondary), full: primary + secondary, others: true };
   }
 
-  /** False: there is no room. `make` makes the entry for the variant that it is. */
+  /** undefined: there is no room. `make` makes the entry for the variant that it is. */
   put(
     request: GatewayRequest,
     { primary, vary }: { primary: string; vary: readonly string[] },
-    make: (secondary: string, forget: (entry: Entry) => void) => Entry,
-  ): boolean {
+    make: (place: Place) => Entry,
+  ): Entry | undefined {
     let slot = this.#slots.get(primary);
     const names = union(slot?.vary ?? NO_NAMES, vary);
     if (slot !== undefined && names.length > slot.vary.length) {
@@ -81,13 +92,13 @@ export class RouteSpace {
     const before = slot?.entries.get(secondary);
     if (before !== undefined) this.store.remove(before, 'replaced');
     else if (slot !== undefined && slot.entries.size >= VARIANTS_MAX) this.store.remove(slot.entries.values().next().value!, 'evictions');
-    const entry = make(secondary, this.#forget);
-    if (!this.store.add(entry)) return false;
+    const entry = make({ secondary, forget: this.#forget });
+    if (!this.store.add(entry)) return undefined;
     // The slot may have gone with what made room.
     slot = this.#slots.get(primary);
     if (slot === undefined) this.#slots.set(primary, (slot = { vary: names, entries: new Map() }));
     slot.entries.set(secondary, entry);
-    return true;
+    return entry;
   }
 
   isUnkept(full: string): boolean {
