@@ -5,8 +5,10 @@ export interface FormKind {
   id: string;
   name: string;
   note: string;
-  /** Files by name, all at the root of the project. */
+  /** Files by name, all at the root of the project; of a source that is a folder (`settings`), in it. */
   files: Record<string, string | Buffer>;
+  /** Its file `bootstrap` comes from a compiler: compiled-bootstrap.ts. */
+  compiled?: boolean;
   /** Of the function in virga.yaml, inside braces. */
   settings: string;
   /** `id` of what it is compared with. */
@@ -21,8 +23,36 @@ const SERVER = `import { createServer } from 'node:http';
 createServer((request, response) => response.writeHead(200, ${HEADERS}).end('hello')).listen(Number(process.env.PORT));
 `;
 
-/** As AWS's documentation describes the loop, over one connection. */
+/** The loop of a runtime in Node over one connection, with as little between it and the socket as a Node program needs. */
 const BOOTSTRAP = `#!/usr/bin/env node
+const { connect } = require('node:net');
+const handler = async (event) => ({ statusCode: 200, headers: ${HEADERS}, body: 'hello' });
+const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
+const socket = connect({ host, port, noDelay: true });
+const invocation = '/2018-06-01/runtime/invocation/';
+const next = () => socket.write(\`GET \${invocation}next HTTP/1.1\\r\\nHost: \${host}\\r\\n\\r\\n\`);
+let bytes = Buffer.alloc(0);
+socket.on('data', (chunk) => {
+  bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+  const end = bytes.indexOf('\\r\\n\\r\\n');
+  if (end === -1) return;
+  const head = bytes.latin1Slice(0, end);
+  const length = Number(/^content-length: *(\\d+)/im.exec(head)?.[1] ?? 0);
+  if (bytes.length < end + 4 + length) return;
+  const body = bytes.utf8Slice(end + 4, end + 4 + length);
+  bytes = bytes.subarray(end + 4 + length);
+  const id = /^lambda-runtime-aws-request-id: *(.+)/im.exec(head)?.[1];
+  if (id === undefined) return next();
+  handler(JSON.parse(body)).then((result) => {
+    const answer = JSON.stringify(result);
+    socket.write(\`POST \${invocation}\${id}/response HTTP/1.1\\r\\nHost: \${host}\\r\\nContent-Length: \${Buffer.byteLength(answer)}\\r\\n\\r\\n\${answer}\`);
+  });
+});
+next();
+`;
+
+/** The same over node:http, as a first draft has it. */
+const HTTP_BOOTSTRAP = `#!/usr/bin/env node
 const http = require('node:http');
 const [hostname, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -118,10 +148,29 @@ export const FORM_KINDS: FormKind[] = [
   },
   {
     id: 'provided',
-    name: 'AWS Lambda, provided',
-    note: 'a bootstrap in Node, a process of its own, which asks the runtime API for each call by HTTP',
+    name: 'AWS Lambda, provided, compiled bootstrap',
+    note: 'a bootstrap in C (bench/bootstrap.c), built here, which asks the runtime API for each call over one connection and does not look into the event',
+    files: {},
+    compiled: true,
+    settings: 'source: provided, runtime: provided',
+    beside: 'handler',
+    program: true,
+  },
+  {
+    id: 'provided-node',
+    name: 'AWS Lambda, provided, Node bootstrap',
+    note: 'the same loop in Node over node:net, which parses the event',
     files: { bootstrap: BOOTSTRAP },
-    settings: 'source: bootstrap, runtime: provided',
+    settings: 'source: provided-node, runtime: provided',
+    beside: 'handler',
+    program: true,
+  },
+  {
+    id: 'provided-node-http',
+    name: 'AWS Lambda, provided, Node bootstrap over node:http',
+    note: 'the same with http.request and an Agent that keeps its connection',
+    files: { bootstrap: HTTP_BOOTSTRAP },
+    settings: 'source: provided-node-http, runtime: provided',
     beside: 'handler',
     program: true,
   },

@@ -3,12 +3,13 @@
 // ratio to Virga's own form in the same language and round: handlers to the handler, fetch to fetch, programs to the handler.
 // Invariant: each function answers `hello`, checked before it is measured; a form whose runtime this node lacks is left out and
 // named. Caller: run.ts.
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from '../test/system/virga.ts';
 import type { Virga } from '../test/system/virga.ts';
+import { compiledBootstrap } from './compiled-bootstrap.ts';
 import { firstCall } from './first-calls.ts';
 import type { FirstCall } from './first-calls.ts';
 import { FORM_KINDS } from './form-kinds.ts';
@@ -46,8 +47,8 @@ export async function forms({ rounds, seconds, samples, quick }: BenchOptions): 
   const deployed: Deployed[] = [];
   const leftOut: string[] = [];
   for (const kind of FORM_KINDS) {
-    for (const [name, content] of Object.entries(kind.files)) await writeFile(join(folder, name), content, { mode: 0o755 });
-    const why = await deployOf(virga, folder, { project: `warm-${kind.id}`, kind, count: 1, state: 0 });
+    const why =
+      (await writeSources(folder, kind)) ?? (await deployOf(virga, folder, { project: `warm-${kind.id}`, kind, count: 1, state: 0 }));
     if (why !== undefined) {
       leftOut.push(`${kind.name}: ${why}`);
       continue;
@@ -133,6 +134,21 @@ function row(kind: FormKind, warm: Record<string, Record<string, Load[]>>, cold:
     ratio(cold[id]!, cold[beside]!, coldP50),
     FORM_KINDS.find((other) => other.id === beside)!.name,
   ];
+}
+
+/** undefined: they are there; else why not. */
+async function writeSources(folder: string, kind: FormKind): Promise<string | undefined> {
+  const files = { ...kind.files };
+  if (kind.compiled === true) {
+    const program = await compiledBootstrap();
+    if (program === undefined) return 'there is no C compiler (cc) on this machine';
+    files['bootstrap'] = program;
+  }
+  // Each bootstrap has the same name, so it has a folder of its own.
+  const own = 'bootstrap' in files ? join(folder, kind.id) : folder;
+  await mkdir(own, { recursive: true });
+  for (const [name, content] of Object.entries(files)) await writeFile(join(own, name), content, { mode: 0o755 });
+  return undefined;
 }
 
 interface Wanted {

@@ -1,6 +1,6 @@
 // Black box: how code is loaded (module kinds, forms of export) and what is said when there is nothing to call.
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -58,22 +58,13 @@ const LOADED: [file: string, source: string, answer: string, setting?: string][]
 ];
 
 const REHEARSED = `
+import { readdirSync, readlinkSync } from 'node:fs';
 const undici = process.moduleLoadList.includes('NativeModule internal/deps/undici/undici');
 const globals = Object.keys(globalThis).filter((name) => !${JSON.stringify(Object.keys(globalThis))}.includes(name));
-export default { fetch: () => Response.json({ undici, globals }) };
+const linkOf = (fd) => { try { return readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } };
+const pipes = () => readdirSync('/proc/self/fd').map(linkOf).filter((link) => link.includes('.virga-'));
+export default { fetch: () => Response.json({ undici, globals, pipes: pipes() }) };
 `;
-
-/** Resolves when a process has used no CPU for a while. */
-async function idle(pid: number): Promise<void> {
-  // Asleep with no CPU used each time it is looked at: on a busy machine it may only be waiting for its turn.
-  const look = async (): Promise<string> => {
-    const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ');
-    return fields[0] === 'S' ? fields.slice(11, 13).join() : `${performance.now()}`;
-  };
-  for (let last = '', now = await look(), same = 0; same < 8; last = now, now = await look(), same = now === last ? same + 1 : 0) {
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  }
-}
 
 const REFUSED: [file: string, source: string, error: RegExp, setting?: string][] = [
   ['nothing.mjs', '', /nothing\.mjs exports nothing that can be called: it exports nothing; expected: export default \{ fetch/],
@@ -193,9 +184,9 @@ describe('loading a function', { concurrency: true }, () => {
       test('a guest that waits rehearses, and the function sees nothing of it', async () => {
         await using host = new ScriptedHost(binary, join(folder, 'guest.cjs'));
         await host.hello();
-        await idle(host.process.pid!);
+        await host.idle();
         await host.init(join(folder, 'code'), 'rehearsed.mjs');
-        assert.deepEqual(JSON.parse((await host.http('/').ended).text), { undici: true, globals: [] });
+        assert.deepEqual(JSON.parse((await host.http('/').ended).text), { undici: true, globals: [], pipes: [] });
         assert.deepEqual(host.logs, []);
         await host.close();
       });

@@ -17,7 +17,7 @@ import { Channel } from './channel.ts';
 import { installConsole } from './console.ts';
 import { toGuestError } from './failure.ts';
 import { exitAtOnce, exitNow, installLastWords, stop } from './last-words.ts';
-import { formOf } from './forms/forms.ts';
+import { formOf, releaseOthers } from './forms/forms.ts';
 import { load } from './load.ts';
 import type { Target } from './load.ts';
 import { LogRecords } from './log-records.ts';
@@ -78,6 +78,7 @@ function main(): void {
       channel.sendNow(encodeJsonFrame(FrameType.READY, ready));
       // The host makes up its request meanwhile.
       releaseSourceMaps();
+      releaseOthers(init.form);
     } catch (error) {
       channel.send(encodeJsonFrame(FrameType.FAILED, toGuestError(error)));
       exitNow(1);

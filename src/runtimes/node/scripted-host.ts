@@ -2,6 +2,7 @@
 // gives it a function, calls it, and keeps what it answers. Invariant: `close` leaves no process behind. Used by the
 // tests of this folder alone; the engine has its own in functions/instance.ts.
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
@@ -164,6 +165,18 @@ export class ScriptedHost {
 
   resume(): void {
     this.#channel.resume();
+  }
+
+  /** Resolves when the guest has used no CPU for a while: it has rehearsed. */
+  async idle(): Promise<void> {
+    // Asleep with no CPU used each time it is looked at: on a busy machine it may only be waiting for its turn.
+    const look = async (): Promise<string> => {
+      const fields = (await readFile(`/proc/${this.process.pid}/stat`, 'utf8')).split(') ')[1]!.split(' ');
+      return fields[0] === 'S' ? fields.slice(11, 13).join() : `${performance.now()}`;
+    };
+    for (let last = '', now = await look(), same = 0; same < 8; last = now, now = await look(), same = now === last ? same + 1 : 0) {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
   }
 
   /** Closes fd 3 and waits for the guest's end. */

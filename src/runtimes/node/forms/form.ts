@@ -19,4 +19,6 @@ export interface Form {
   load(init: InitPayload, host: FormHost): Promise<Loaded>;
   /** What serves, without anything that the code of a function could see: a blank runs it once while it waits. */
   rehearsed?: (init: InitPayload, host: Pick<FormHost, 'log' | 'channel'>) => Target;
+  /** The blank has become another's: what was made ready here is let go. */
+  release?: () => void;
 }

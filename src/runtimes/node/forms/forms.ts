@@ -30,3 +30,8 @@ export async function formOf(name: string): Promise<Form> {
   loaded.set(name, form);
   return form;
 }
+
+/** What a rehearsal has made ready for other forms than this one is let go. */
+export function releaseOthers(name: string | undefined): void {
+  for (const [other, form] of loaded) if (other !== name) form.release?.();
+}

@@ -97,6 +97,26 @@ describe('requests of a program', () => {
     assert.deepEqual(await answersOf(bytes, 4), ANSWERS);
   });
 
+  test('headers may be those of the request before, or others', async () => {
+    onExchange = echo;
+    const socket = open();
+    const post = (path: string, headers: string, body: string): string => `POST ${path} HTTP/1.1\r\n${headers}\r\n\r\n${body}`;
+    const get = (path: string, headers: string): string => `GET ${path} HTTP/1.1${headers}\r\n\r\n`;
+    const [first, second] = ['X-A: b\r\nContent-Length: 2', 'X-A: c\r\nContent-Length: 1'];
+    socket.write(get('/1', '\r\nX-A: d') + post('/2', first, 'ok') + get('/3', '\r\nX-A: d') + post('/4', first, 'no'));
+    socket.write(post('/5', second, '!') + get('/6', '') + post('/7', first, 'so') + get('/8', '\r\nX-A: e'));
+    assert.deepEqual(await answersOf(socket, 8), [
+      'GET /1 d [] {}',
+      'POST /2 b [ok] {}',
+      'GET /3 d [] {}',
+      'POST /4 b [no] {}',
+      'POST /5 c [!] {}',
+      'GET /6  [] {}',
+      'POST /7 b [so] {}',
+      'GET /8 e [] {}',
+    ]);
+  });
+
   test('the next is looked at once this one is answered', async () => {
     const exchanges: Exchange[] = [];
     const came = Promise.withResolvers<void>();

@@ -14,6 +14,8 @@ const HEAD_BYTES_MAX = 2 * 1024 * 1024;
 const AHEAD_BYTES_MAX = 64 * 1024;
 const READ_BYTES = 64 * 1024;
 const LINE_BYTES_MAX = 64 * 1024;
+/** Of the headers of one request, kept to be compared with the next. */
+const KEPT_LENGTH_MAX = 4 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const REASONS: Record<number, string> = { 200: 'OK', 202: 'Accepted', 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found' };
@@ -37,15 +39,15 @@ export class Exchange {
   /** With its query. */
   readonly path: string;
   /** Names in lower case. */
-  readonly headers: Headers;
+  readonly headers: Readonly<Headers>;
   /** Without one, the body is read and thrown away. */
   reader: BodyReader | undefined;
   /** The connection ended before the answer was out. */
-  onGone: (() => void) | undefined;
+  onGone: ((exchange: Exchange) => void) | undefined;
   answered = false;
   readonly #send: Send;
 
-  constructor(method: string, path: string, headers: Headers, send: Send) {
+  constructor(method: string, path: string, headers: Readonly<Headers>, send: Send) {
     this.method = method;
     this.path = path;
     this.headers = headers;
@@ -73,6 +75,8 @@ export class HttpConnection {
   /** Of the body, or of this chunk of it. */
   #left = 0;
   #trailers: Headers = {};
+  /** Of the last GET, and of the last POST. */
+  readonly #before: ({ lines: string; headers: Readonly<Headers> } | undefined)[] = [undefined, undefined];
   #exchange: Exchange | undefined;
   #bodyEnded = true;
   /** The reader is not ready for more. */
@@ -137,12 +141,13 @@ export class HttpConnection {
       if (bytes.length > HEAD_BYTES_MAX) throw new BadRequest(`its head has more than ${HEAD_BYTES_MAX} bytes`);
       return false;
     }
-    const [first = '', ...lines] = bytes.toString('latin1', 0, end).split('\r\n');
+    const head = bytes.toString('latin1', 0, end);
     this.#drop(end + HEAD_END.length);
+    const firstEnd = head.indexOf('\r\n');
+    const first = firstEnd === -1 ? head : head.slice(0, firstEnd);
     const [method = '', target = '', version = ''] = first.split(' ');
-    if (!/^HTTP\/1\.[01]$/.test(version)) throw new BadRequest(`it begins with '${first.slice(0, 80)}'`);
-    const headers: Headers = {};
-    for (const line of lines) addHeader(headers, line);
+    if (version !== 'HTTP/1.1' && version !== 'HTTP/1.0') throw new BadRequest(`it begins with '${first.slice(0, 80)}'`);
+    const headers = this.#headersOf(method, firstEnd === -1 ? '' : head.slice(firstEnd + 2));
     const { connection } = headers;
     this.#last = version === 'HTTP/1.0' || (connection !== undefined && /\bclose\b/i.test(connection));
     this.#beginBody(headers);
@@ -154,7 +159,18 @@ export class HttpConnection {
     return true;
   }
 
-  #beginBody(headers: Headers): void {
+  /** What a program asks for and how it answers differ by the first line alone: headers that were read before are not read again. */
+  #headersOf(method: string, lines: string): Readonly<Headers> {
+    const at = method === 'POST' ? 1 : 0;
+    const before = this.#before[at];
+    if (before?.lines === lines) return before.headers;
+    const headers: Headers = {};
+    if (lines !== '') for (const line of lines.split('\r\n')) addHeader(headers, line);
+    if (lines.length <= KEPT_LENGTH_MAX) this.#before[at] = { lines, headers };
+    return headers;
+  }
+
+  #beginBody(headers: Readonly<Headers>): void {
     const { 'transfer-encoding': encoding, 'content-length': length } = headers;
     this.#bodyEnded = false;
     this.#trailers = {};
@@ -229,7 +245,7 @@ export class HttpConnection {
 
   #sendLater(exchange: Exchange, bytes: Buffer): void {
     this.#socket.write(bytes, (error) => {
-      if (error !== undefined && error !== null) exchange.onGone?.();
+      if (error !== undefined && error !== null) exchange.onGone?.(exchange);
       exchange.onGone = undefined;
     });
   }
@@ -269,7 +285,7 @@ export class HttpConnection {
     this.#bytes = undefined;
     if (exchange === undefined) return;
     if (!this.#bodyEnded) exchange.reader?.broken();
-    exchange.onGone?.();
+    exchange.onGone?.(exchange);
     exchange.onGone = undefined;
   }
 }

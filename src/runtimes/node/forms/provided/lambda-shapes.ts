@@ -7,7 +7,7 @@ import type { Invocation } from '../../invocation.ts';
 import { contextOf, lambdaEnvironment } from '../lambda/environment.ts';
 import type { LambdaIdentity } from '../lambda/environment.ts';
 import { toLambdaEvent } from '../lambda/events.ts';
-import type { Assignment } from './assignments.ts';
+import type { Given } from './assignments.ts';
 
 const NOTHING = '{}';
 
@@ -23,11 +23,7 @@ export function programEnvironment(init: InitPayload, identity: LambdaIdentity, 
   };
 }
 
-export async function assignmentOf(
-  invocation: Invocation,
-  identity: LambdaIdentity,
-  httpEvent: string | undefined,
-): Promise<Pick<Assignment, 'id' | 'invocation' | 'headers' | 'event' | 'body'>> {
+export async function assignmentOf(invocation: Invocation, identity: LambdaIdentity, httpEvent: string | undefined): Promise<Given> {
   const { meta } = invocation;
   const sent = invocation.body.whole ?? (await invocation.body.readAll());
   const event = isTranslated(meta) ? toLambdaEvent(meta, sent, { identity, httpEvent }) : undefined;

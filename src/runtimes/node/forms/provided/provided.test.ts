@@ -168,8 +168,10 @@ describe('a program behind the Runtime API', () => {
   async function started(
     overrides: Partial<InitPayload> = {},
     files: Record<string, string> = { bootstrap: PROGRAM },
+    { rehearsed = false } = {},
   ): Promise<ScriptedHost> {
     const host = new ScriptedHost(NODES[0]!.binary, guest);
+    if (rehearsed) await host.idle();
     const code = await artifact(files);
     const ready = await host.init(code, 'bootstrap#pkg/app.handler', {
       form: 'provided',
@@ -221,19 +223,21 @@ describe('a program behind the Runtime API', () => {
     assert.equal('AWS_LAMBDA_MAX_CONCURRENCY' in env, false);
   });
 
-  test('what the program writes is the log of the call, line by line, also by /dev/stderr', async () => {
-    await using host = await started();
-    const call = await host.event({ do: 'speak' }).ended;
-    const lines = textsOf(host, call.stream);
-    assert.deepEqual(
-      lines.filter((line) => line.startsWith('info')),
-      ['info: first', 'info: second\ncontinued', 'info: ü unfinished'],
-    );
-    assert.deepEqual(
-      lines.filter((line) => line.startsWith('error')),
-      ['error: complaint', 'error: by its name'],
-    );
-  });
+  for (const rehearsed of [false, true]) {
+    test(`what the program writes is the log of the call, line by line, also by /dev/stderr${rehearsed ? ', with what a rehearsal has prepared' : ''}`, async () => {
+      await using host = await started({}, { bootstrap: PROGRAM }, { rehearsed });
+      const call = await host.event({ do: 'speak' }).ended;
+      const lines = textsOf(host, call.stream);
+      assert.deepEqual(
+        lines.filter((line) => line.startsWith('info')),
+        ['info: first', 'info: second\ncontinued', 'info: ü unfinished'],
+      );
+      assert.deepEqual(
+        lines.filter((line) => line.startsWith('error')),
+        ['error: complaint', 'error: by its name'],
+      );
+    });
+  }
 
   test('the answer of a direct invocation is the bytes of the program', async () => {
     await using host = await started();

@@ -8,9 +8,9 @@
 import type { GuestError, InitPayload } from '../../../../protocol/frames.ts';
 import { LoadError } from '../../failure.ts';
 import { exitNow } from '../../last-words.ts';
-import type { Loaded } from '../../load.ts';
+import type { Loaded, Target } from '../../load.ts';
 import type { FormHost } from '../form.ts';
-import { outputPipes } from '../program/output-pipes.ts';
+import { dropOutputPipes, outputPipes, prepareOutputPipes } from '../program/output-pipes.ts';
 import { exitCodeOf, howItEnded, Program } from '../program/program.ts';
 import type { ProgramEnd } from '../program/program.ts';
 import { lambdaIdentity } from '../lambda/environment.ts';
@@ -18,9 +18,20 @@ import { extensionsNotStarted } from '../lambda/extensions.ts';
 import { Assignments } from './assignments.ts';
 import { findBootstrap } from './bootstrap.ts';
 import { assignmentOf, programEnvironment } from './lambda-shapes.ts';
+import { rehearseCall } from './rehearsed-call.ts';
 import { RuntimeApi } from './runtime-api.ts';
 
 const REQUEST_ID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
+
+/** A call with a client of our own, and what the program will need before it can start. */
+export function rehearsed(init: InitPayload): Target {
+  prepareOutputPipes();
+  return { serve: (invocation) => rehearseCall(init, invocation) };
+}
+
+export function release(): void {
+  dropOutputPipes();
+}
 
 export async function load(init: InitPayload, { log, memory }: FormHost): Promise<Loaded> {
   const startedAt = performance.now();

@@ -50,11 +50,14 @@ export interface RuntimeApiOptions extends RuntimeApiEvents {
   assignments: Assignments;
   /** As in VersionSettings. */
   httpEvent: string | undefined;
+  /** 0: any. */
+  port?: number;
 }
 
 export class RuntimeApi {
   /** Host and port. */
   readonly address: string;
+  readonly #server: Server;
   readonly #assignments: Assignments;
   readonly #httpEvent: string | undefined;
   readonly #events: RuntimeApiEvents;
@@ -63,7 +66,7 @@ export class RuntimeApi {
   static async listen(options: RuntimeApiOptions): Promise<RuntimeApi> {
     // No call has a limit of time here: the engine has one for the invocation.
     const server = createServer({ noDelay: true, pauseOnConnect: true });
-    await listenOn(server, PORT).catch((error: NodeJS.ErrnoException) => {
+    await listenOn(server, options.port ?? PORT).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') throw error;
       return listenOn(server, 0);
     });
@@ -72,10 +75,16 @@ export class RuntimeApi {
 
   private constructor(server: Server, options: RuntimeApiOptions) {
     this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    this.#server = server;
     this.#assignments = options.assignments;
     this.#httpEvent = options.httpEvent;
     this.#events = options;
     server.on('connection', (socket) => new HttpConnection(socket, (exchange) => this.#onExchange(exchange)));
+  }
+
+  /** Takes no more connections; those that are there end with their clients. */
+  close(): void {
+    this.#server.close();
   }
 
   #onExchange(exchange: Exchange): void {
@@ -98,15 +107,7 @@ export class RuntimeApi {
       this.#begun = true;
       this.#events.begun();
     }
-    let taken: Assignment | undefined;
-    const leave = this.#assignments.take((assignment) => {
-      taken = assignment;
-      exchange.answer(200, assignment.headers, assignment.body);
-    });
-    exchange.onGone = () => {
-      leave();
-      if (taken !== undefined) this.#assignments.giveBack(taken);
-    };
+    this.#assignments.take(exchange);
   }
 
   #answer(exchange: Exchange, id: string, kind: 'response' | 'error'): void {
@@ -201,7 +202,7 @@ export class RuntimeApi {
       this.#events.answered(assignment);
       answer()
         .catch((error: unknown) => assignment.invocation.answer.fail(toGuestError(error)))
-        .finally(() => assignment.done());
+        .finally(() => this.#assignments.done(assignment));
       if (accepted !== undefined) process.nextTick(accept, accepted);
     });
   }
