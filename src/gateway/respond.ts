@@ -5,8 +5,7 @@ import { pipeline } from 'node:stream';
 import type { Call } from '../functions/call.ts';
 import { receiptOf } from '../functions/record.ts';
 import { decimalMs } from '../lib/decimal-ms.ts';
-import { ERRORS, errorBody } from '../protocol/errors.ts';
-import type { VirgaError } from '../protocol/errors.ts';
+import { ERRORS, errorBody, VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Admission } from './admit.ts';
 import { headerIn } from './flat-headers.ts';
@@ -121,8 +120,16 @@ export function respondLocally(response: ServerResponse, answer: LocalAnswer, ad
   const isBuffer = body === undefined || Buffer.isBuffer(body);
   const noBody = status === 204 || status === 304;
   if (isBuffer && !noBody && headerIn(headers, 'content-length') === undefined) headers.push('content-length', String(body?.length ?? 0));
-  admission.answered(status, headers);
-  response.writeHead(status, headers);
+  try {
+    admission.answered(status, headers);
+    response.writeHead(status, headers);
+  } catch (error) {
+    // A mistake of ours in one answer is that request's failure, not the edge's.
+    if (!isBuffer) body.destroy();
+    const message = `the gateway made an answer that cannot be sent: ${error instanceof Error ? error.message : String(error)}`;
+    respondError(response, new VirgaError('internal', message), { requestId: admission.requestId, close: true });
+    return;
+  }
   if (noBody || body === undefined || admission.method === 'HEAD') {
     if (!isBuffer) body.destroy();
     response.end();

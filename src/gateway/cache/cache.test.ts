@@ -10,6 +10,7 @@ import type { Guest } from '../../functions/testing.ts';
 import { Flag, FrameType, encodeFrame, encodeMetaFrame } from '../../protocol/frames.ts';
 import type { FlatHeaders, HttpRequestMeta } from '../../protocol/frames.ts';
 import type { CacheRules } from '../../protocol/policies/cache.ts';
+import type { VersionSettings } from '../../protocol/settings.ts';
 import type { HttpMethod } from '../../protocol/http-methods.ts';
 import { setUp as setUpGateway } from '../gateway-under-test.ts';
 import { headerIn } from '../flat-headers.ts';
@@ -33,7 +34,7 @@ interface Asked {
 async function setUp(
   rules: CacheRules,
   answer?: (meta: HttpRequestMeta, count: number) => Answer,
-  options: { methods?: HttpMethod[]; cacheBytesMax?: number } = {},
+  options: { methods?: HttpMethod[]; cacheBytesMax?: number; settings?: Partial<VersionSettings> } = {},
 ) {
   const { methods = ['GET'], cacheBytesMax = 1_000_000 } = options;
   const clock = { now: 1_000_000_000 };
@@ -53,7 +54,7 @@ async function setUp(
         if (answer !== undefined) reply(answer(meta, asked.length));
       },
     },
-    { features: [feature], routes: [{ path: '/{all+}', methods, function: 'f', policy: { cache: rules } }], settings: { concurrency: 50 } },
+    { features: [feature], routes: [{ path: '/{all+}', methods, function: 'f', policy: { cache: rules } }], settings: { concurrency: 50, ...options.settings } },
   );
   return {
     ...edge,
@@ -212,6 +213,28 @@ test('a function that fails, or cannot be called, is stood in for by what is kep
   assert.equal((await edge.get('/b')).status, 503);
   edge.clock.now += 60_000;
   assert.equal((await edge.get('/a')).status, 503);
+});
+
+test('what is kept stands in where the function takes no more calls', async () => {
+  await using edge = await setUp({ ttl: '10s', staleIfError: '60s' }, undefined, {
+    settings: { concurrency: 1, queue: 0, instances: { min: 0, max: 1 } },
+  });
+  const first = edge.next();
+  const asking = edge.get('/a');
+  (await first).reply({ body: 'kept' });
+  await asking;
+  edge.clock.now += 11_000;
+  const busy = edge.next();
+  const blocked = edge.get('/busy');
+  const { reply } = await busy;
+  const stale = await edge.get('/a');
+  assert.deepEqual(
+    [stale.status, stale.body.toString(), stale.headers['cache-status']],
+    [200, 'kept', 'virga; hit; detail=function_overloaded'],
+  );
+  assert.equal((await edge.get('/b')).status, 429);
+  reply({});
+  await blocked;
 });
 
 test('one call answers all who want the same at the same time', async () => {
