@@ -12,7 +12,9 @@ import type { FlatHeaders, HttpRequestMeta } from '../../protocol/frames.ts';
 import type { CacheRules } from '../../protocol/policies/cache.ts';
 import type { VersionSettings } from '../../protocol/settings.ts';
 import type { HttpMethod } from '../../protocol/http-methods.ts';
+import { CorsFeature } from '../cors/cors.ts';
 import { setUp as setUpGateway } from '../gateway-under-test.ts';
+import type { Stage } from '../stage.ts';
 import { headerIn } from '../flat-headers.ts';
 import { RewriteFeature } from '../rewrite/rewrite.ts';
 import { CacheFeature } from './cache.ts';
@@ -54,7 +56,11 @@ async function setUp(
         if (answer !== undefined) reply(answer(meta, asked.length));
       },
     },
-    { features: [feature], routes: [{ path: '/{all+}', methods, function: 'f', policy: { cache: rules } }], settings: { concurrency: 50, ...options.settings } },
+    {
+      features: [feature],
+      routes: [{ path: '/{all+}', methods, function: 'f', policy: { cache: rules } }],
+      settings: { concurrency: 50, ...options.settings },
+    },
   );
   return {
     ...edge,
@@ -430,6 +436,69 @@ test('nothing that is not in the key reaches the function: parameters, cookies, 
   assert.equal((await ask('/a?page=2', { cookie: 'theme=light' })).count, 2);
   assert.equal((await ask('/a?page=2', { cookie: 'theme=dark', 'x-tenant': 't' })).count, 3);
   assert.equal((await ask('/a?page=3', { cookie: 'theme=dark' })).count, 4);
+});
+
+test('each principal has answers of its own, unless they are for all; Authorization that nobody checked keeps them out', async () => {
+  const asPrincipal: Stage = {
+    onHead: (request) => {
+      const id = request.header('x-user');
+      if (id !== undefined)
+        request.principal = { kind: 'jwt', id, scopes: [request.header('x-scope') ?? ''], claims: { iss: request.header('x-issuer') } };
+      return undefined;
+    },
+  };
+  for (const isPublic of [false, true]) {
+    const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+    let count = 0;
+    await using edge = await setUpGateway(
+      { onRequest: (guest, stream) => guest.answer(stream, String(++count)) },
+      {
+        features: [{ compile: () => asPrincipal }, new CacheFeature(store)],
+        routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s', public: isPublic } } }],
+      },
+    );
+    const ask = async (headers: Record<string, string>) => (await edge.get('/a', { headers })).body.toString();
+    const who = [
+      { 'x-user': 'ada', authorization: 'Bearer 1' },
+      { 'x-user': 'grace', authorization: 'Bearer 2' },
+      { 'x-user': 'ada', 'x-scope': 'admin' },
+      { 'x-user': 'ada', 'x-issuer': 'https://other.example' },
+    ];
+    const first = [];
+    for (const headers of who) first.push(await ask(headers));
+    assert.deepEqual(first, isPublic ? ['1', '1', '1', '1'] : ['1', '2', '3', '4']);
+    for (const [index, headers] of who.entries()) assert.equal(await ask(headers), first[index]);
+    const unchecked = { authorization: 'Bearer 3' };
+    assert.deepEqual([await ask(unchecked), await ask(unchecked)], isPublic ? ['1', '1'] : ['5', '6']);
+    assert.equal(await ask({}), isPublic ? '1' : '7');
+    assert.deepEqual([await ask({}), await ask(unchecked)], isPublic ? ['1', '1'] : ['7', '8']);
+  }
+});
+
+test('rules of CORS are those of who asks, not of who asked first', async () => {
+  const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+  await using edge = await setUpGateway(
+    { onRequest: (guest, stream) => guest.answer(stream, 'shared') },
+    {
+      features: [new CorsFeature(), new CacheFeature(store)],
+      routes: [
+        {
+          path: '/{all+}',
+          methods: ['GET'],
+          function: 'f',
+          policy: { cache: { ttl: '10s' }, cors: { origins: ['https://a.example', 'https://b.example'] } },
+        },
+      ],
+    },
+  );
+  for (const origin of ['https://a.example', 'https://b.example', 'https://evil.example']) {
+    const { headers, body } = await edge.get('/a', { headers: { origin } });
+    assert.deepEqual(
+      [headers['access-control-allow-origin'], headers.vary, body.toString()],
+      [origin.includes('evil') ? undefined : origin, 'origin', 'shared'],
+    );
+  }
+  assert.deepEqual([store.stats('p').hits, store.stats('p').entries], [2, 1]);
 });
 
 test('what a rule rewrites is told apart by what was asked: the function sees the parameters of the route too', async () => {
