@@ -188,6 +188,16 @@ test('answers vary by what Vary names', async () => {
   assert.equal(edge.stats().entries, 2);
 });
 
+test('what the gateway says of a request is not what the client claims', async () => {
+  await using edge = await setUp({ ttl: '10s' }, (_meta, count) => ({
+    body: `${count}`,
+    headers: ['vary', 'x-forwarded-for, x-real-ip, x-host'],
+  }));
+  const ask = async (headers: Record<string, string>) => (await edge.get('/a', { headers })).body.toString();
+  assert.equal(await ask({}), '1');
+  assert.equal(await ask({ 'x-forwarded-for': '203.0.113.7', 'x-real-ip': '203.0.113.7', 'x-host': 'evil.example' }), '1');
+});
+
 test('while it is old but not too old it is given at once, and the function is asked behind it, once', async () => {
   await using edge = await setUp({ ttl: '10s', staleWhileRevalidate: '5s' });
   const first = edge.next();
