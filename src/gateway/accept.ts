@@ -2,19 +2,20 @@
 // small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
 // admit → engine.invoke → instance.run → guest.
 // Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Call, CallRequest, CallSink } from '../functions/call.ts';
+import type { Call, CallSink } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
 import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
-import { continueTrace } from '../lib/traceparent.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
 import { Admission } from './admit.ts';
+import { callRequest } from './call-request.ts';
 import { Connections } from './connections.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
+import { comesTooLate } from './last-answer.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
@@ -90,6 +91,10 @@ export class Gateway {
   }
 
   #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    if (comesTooLate(request)) {
+      request.resume();
+      return;
+    }
     if (this.#draining) response.shouldKeepAlive = false;
     this.#connections.used(response);
     // Node's name for what it says in the Keep-Alive header; without it a client is told nothing.
@@ -97,13 +102,7 @@ export class Gateway {
     const head = readHead(request);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
-    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
-    if (tooMany !== undefined) {
-      respondError(response, tooMany, { requestId, close: !request.complete });
-      request.resume();
-      return;
-    }
-    const routed = this.#route(request, head.host);
+    const routed = this.#admissible(request, head);
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId }, this.#callBehind);
       this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
@@ -116,7 +115,8 @@ export class Gateway {
       return;
     }
     if (routed.kind === 'failed') {
-      respondError(response, routed.error, { requestId, ...(routed.allow === undefined ? {} : { allow: routed.allow }) });
+      const close = head.problem !== undefined;
+      respondError(response, routed.error, { requestId, close, ...(routed.allow === undefined ? {} : { allow: routed.allow }) });
       request.resume();
       return;
     }
@@ -263,6 +263,15 @@ export class Gateway {
     return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
   };
 
+  /** Where a request goes that is sound, and not one too many of its client. */
+  #admissible(request: IncomingMessage, { host, problem }: RequestHead): RouteResult {
+    const refusal =
+      problem === undefined
+        ? this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '')
+        : new VirgaError('invalid_request', problem);
+    return refusal === undefined ? this.#route(request, host) : { kind: 'failed', error: refusal };
+  }
+
   #route(request: IncomingMessage, host: string): RouteResult {
     return route(this.#options.model, {
       method: request.method ?? 'GET',
@@ -276,20 +285,25 @@ export class Gateway {
   #mayUpgrade(request: IncomingMessage): boolean {
     const protocol = protocolOf(request);
     if (protocol === undefined || request.method === 'OPTIONS') return false;
+    // Pipelined behind a request whose answer is under way: the connection cannot become another's in the middle of it.
+    if (Reflect.get(request.socket, '_httpMessage') instanceof ServerResponse) return false;
     if (protocol.toLowerCase() === 'websocket') return true;
-    const routed = this.#route(request, request.headers.host ?? '');
+    const routed = this.#route(request, request.headers.host || 'localhost');
     return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
+    if (comesTooLate(request)) {
+      socket.destroy();
+      return;
+    }
     this.#connections.handedOver(request.socket);
     const head = readHead(request);
     const id = newId('inv');
     const requestId = head.requestId ?? id;
     const protocol = protocolOf(request) ?? '';
-    const routed = this.#route(request, head.host);
-    const tooMany = this.#options.clientLimit?.refusal(request.socket.remoteAddress ?? '');
-    const version = this.#draining ? stoppingError() : (tooMany ?? upgradeTarget(routed, protocol));
+    const routed = this.#admissible(request, head);
+    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
     if (version instanceof VirgaError) {
       socket.on('error', () => {});
       socket.resume();
@@ -341,54 +355,4 @@ interface UpgradeRequest {
   requestId: string;
   id: string;
   protocol: string;
-}
-
-function callRequest(
-  exchange: Pick<Exchange | UpgradeExchange, 'request' | 'requestId' | 'heldBytes' | 'sink'>,
-  head: RequestHead,
-  routed: Routed,
-  { id, body, bodyEnds }: { id: string; body: Buffer | undefined; bodyEnds: boolean },
-): CallRequest {
-  const { request } = exchange;
-  const trace = continueTrace(head.traceparent);
-  const client = request.socket.remoteAddress ?? '';
-  head.headers.push(
-    'traceparent',
-    trace.traceparent,
-    'x-request-id',
-    exchange.requestId,
-    'x-forwarded-for',
-    client,
-    'x-forwarded-proto',
-    'http',
-  );
-  const method = request.method ?? 'GET';
-  return {
-    // Local targets have been answered by now.
-    version: routed.to.version!,
-    meta: {
-      kind: 'http',
-      id,
-      trace: trace.traceparent,
-      method,
-      url: `http://${head.host}${routed.target}`,
-      headers: head.headers,
-      route: routed.route,
-      params: routed.params,
-      client,
-    },
-    traceId: trace.traceId,
-    body,
-    bodyEnds,
-    trigger: 'http',
-    requestLine: requestLine(method, routed.target),
-    ...(exchange.heldBytes === 0 ? {} : { heldBytes: exchange.heldBytes }),
-    sink: exchange.sink,
-  };
-}
-
-/** Method and path for the record: no query, since that may hold what nobody should log. */
-function requestLine(method: string, target: string): string {
-  const query = target.indexOf('?');
-  return `${method} ${(query < 0 ? target : target.slice(0, query)).slice(0, 512)}`;
 }

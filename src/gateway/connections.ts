@@ -38,8 +38,9 @@ export class Connections {
 
   /** A request came; the connection is in use until its response is over. */
   used(response: ServerResponse): void {
-    const socket: Tracked | null = response.socket;
-    const connection = socket?.[CONNECTION];
+    // The request's: a response that waits behind another has none yet.
+    const socket: Tracked = response.req.socket;
+    const connection = socket[CONNECTION];
     if (connection !== undefined) connection.response = response;
   }
 

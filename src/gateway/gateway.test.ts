@@ -251,3 +251,29 @@ test('an idle connection is closed after its keep-alive time, one with a call un
   await slow.closed;
   assert.match(slow.said(), /late/);
 });
+
+test('a call that waits behind another on its connection keeps the connection as well', async () => {
+  const waiting: (() => void)[] = [];
+  await using virga = await setUp(
+    {
+      onRequest: (guest, stream, meta) =>
+        (meta as HttpRequestMeta).url.endsWith('/slow') ? waiting.push(() => guest.answer(stream, 'late')) : guest.answer(stream, 'ok'),
+    },
+    { keepAliveMs: 80 },
+  );
+  const head = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: p.localhost\r\n\r\n`;
+  const [behind, idle] = [connect(virga.port, '127.0.0.1'), connect(virga.port, '127.0.0.1')];
+  let text = '';
+  behind.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const [closed, idleClosed] = [once(behind, 'close'), once(idle, 'close')];
+  idle.resume();
+  behind.write(head('/quick') + head('/slow'));
+  await once(behind, 'data');
+  idle.write(head('/quick'));
+  await idleClosed;
+  assert.equal(behind.destroyed, false);
+  assert.match(text, /ok$/);
+  waiting.forEach((answer) => answer());
+  await closed;
+  assert.match(text, /late$/);
+});

@@ -1,7 +1,7 @@
 // One pass over the raw headers of a request: what the gateway itself needs, and what is passed on to the function.
 // Invariant: hop-by-hop headers (RFC 9110, section 7.6.1, and those that Connection names) never reach a function, and
 // X-Forwarded-* say what this gateway saw, not what a client claimed. Called once per request by accept.ts.
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import type { FlatHeaders } from '../protocol/frames.ts';
 
 export interface RequestHead {
@@ -10,6 +10,8 @@ export interface RequestHead {
   contentLength: number | undefined;
   traceparent: string | undefined;
   requestId: string | undefined;
+  /** Why it is refused: what is in front of us may have understood it differently. */
+  problem: string | undefined;
   /** To pass on, names in lower case. */
   headers: FlatHeaders;
 }
@@ -19,8 +21,12 @@ const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
 export function readHead(request: IncomingMessage): RequestHead {
   const raw = request.rawHeaders;
   const headers: FlatHeaders = [];
-  const head: RequestHead = { host: '', contentLength: 0, traceparent: undefined, requestId: undefined, headers };
+  const head: RequestHead = { host: '', contentLength: 0, traceparent: undefined, requestId: undefined, problem: undefined, headers };
   let named: string[] | undefined;
+  let hosts = 0;
+  // The parser of HTTP/1 takes 0.9 and 2.0 as well, in the form of 1.1; what really is HTTP/2 comes as another class.
+  if (request.httpVersionMajor !== 1 && request instanceof IncomingMessage)
+    head.problem = `HTTP/${request.httpVersion} is not spoken on this connection`;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     const value = raw[i + 1]!;
@@ -34,6 +40,10 @@ export function readHead(request: IncomingMessage): RequestHead {
         }
         continue;
       case 'transfer-encoding':
+        // The parser takes any list that ends in chunked, but undoes only that one; chunked twice is nothing at all.
+        if (value.toLowerCase() !== 'chunked' || head.contentLength === undefined)
+          head.problem = `the Transfer-Encoding '${value.slice(0, 200)}' is not served here; 'chunked', once, is`;
+        else if (request.httpVersionMinor === 0) head.problem = 'HTTP/1.0 has no Transfer-Encoding';
         head.contentLength = undefined;
         continue;
       case 'keep-alive':
@@ -57,6 +67,7 @@ export function readHead(request: IncomingMessage): RequestHead {
         if (REQUEST_ID.test(value)) head.requestId = value;
         continue;
       case 'host':
+        if (++hosts > 1) head.problem = 'there is more than one Host header';
         head.host = value;
         break;
       case 'content-length':
@@ -66,6 +77,8 @@ export function readHead(request: IncomingMessage): RequestHead {
     headers.push(name, value);
   }
   if (named !== undefined) dropNamed(headers, named);
+  // Of HTTP/1.0, which need not have one; a URL needs some name.
+  if (head.host === '') head.host = 'localhost';
   return head;
 }
 

@@ -9,6 +9,7 @@ import { ERRORS, errorBody, VirgaError } from '../protocol/errors.ts';
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Admission } from './admit.ts';
 import { headerIn } from './flat-headers.ts';
+import { markLast } from './last-answer.ts';
 import type { LocalAnswer } from './stage.ts';
 
 /** Larger bodies are not copied into a string. */
@@ -104,7 +105,10 @@ export function respondError(
     headers.push('x-virga-invocation', options.call.request.meta.id, 'server-timing', serverTiming(options.call));
   if (options.headers !== undefined) headers.push(...options.headers);
   options.admission?.answered(error.status, headers);
-  if (options.close === true) headers.push('connection', 'close');
+  if (options.close === true) {
+    headers.push('connection', 'close');
+    markLast(response);
+  }
   response.writeHead(error.status, headers);
   endWith(response, body);
 }

@@ -152,6 +152,8 @@ function find(node: Node, at: number, walk: Walk): Leaf | undefined {
     if (found !== undefined) return found;
     values.pop();
   }
+  // A parameter never begins with a slash.
+  if (segment === '') return undefined;
   const greedy = takes(node.greedy, walk);
   if (greedy !== undefined) values.push(segments.slice(at).join('/'));
   return greedy;

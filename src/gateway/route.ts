@@ -5,7 +5,7 @@ import { VirgaError } from '../protocol/errors.ts';
 import type { Asked } from './conditions.ts';
 import { hostName } from './host-name.ts';
 import type { ReadModel } from './read-model.ts';
-import { segmentsOf } from './route-table.ts';
+import { isHost, pathSegments } from './request-target.ts';
 import type { CompiledTarget, Stages } from './stage.ts';
 
 export interface Routed {
@@ -35,7 +35,6 @@ export type RouteResult =
   | { kind: 'options'; allow: string[] }
   | { kind: 'failed'; error: VirgaError; allow?: string[] };
 
-const HOST = /^(?:[A-Za-z0-9._~-]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/;
 /** Methods that the Fetch standard forbids: no function could see such a request. */
 const REFUSED_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK']);
 const PROJECT_HOST = /^([a-z0-9-]+)\.localhost$/;
@@ -45,14 +44,23 @@ export function route(
   request: { method: string; target: string; host: string; headers: IncomingHttpHeaders },
 ): RouteResult {
   if (REFUSED_METHODS.has(request.method)) return failed('method_not_allowed', `${request.method} is not served here`);
-  // What would not survive as the authority of a URL: user info, spaces, slashes.
-  if (!HOST.test(request.host)) return failed('invalid_request', `the Host header '${request.host.slice(0, 200)}' is not a host`);
+  // What would not survive as the authority of a URL.
+  if (!isHost(request.host)) return failed('invalid_request', `the Host header '${request.host.slice(0, 200)}' is not a host`);
   let target = request.target;
+  // A fragment is never sent, and a URL ends where it begins.
+  if (target.includes('#')) return failed('invalid_request', `the request target '${target.slice(0, 200)}' has a '#' in it`);
   if (!target.startsWith('/')) {
     // absolute-form (RFC 9112, section 3.2.2); anything else is not for us.
-    const absolute = /^https?:\/\/[^/?#]*(.*)$/i.exec(target);
+    const absolute = /^https?:\/\/([^/?]*)(.*)$/i.exec(target);
     if (absolute === null) return failed('invalid_request', `the request target '${target.slice(0, 200)}' is not a path`);
-    target = absolute[1]!.startsWith('/') ? absolute[1]! : `/${absolute[1]!}`;
+    const [, authority = '', path = ''] = absolute;
+    // What is in front of us may have looked at the other one.
+    if (authority.toLowerCase() !== request.host.toLowerCase())
+      return failed(
+        'invalid_request',
+        `the request target is for '${authority.slice(0, 200)}', its Host header says '${request.host.slice(0, 200)}'`,
+      );
+    target = path.startsWith('/') ? path : `/${path}`;
   }
   // At a domain the whole path is its project's: no other project is reached there, since pages would share its origin.
   let projectName = model.servesDomains ? model.projectAt(hostName(request.host)) : undefined;
@@ -79,14 +87,8 @@ export function route(
     return failed('project_not_found', `there is no project '${projectName.slice(0, 100)}' here; \`virga projects\` lists them`);
   const query = target.indexOf('?');
   const path = query < 0 ? target : target.slice(0, query);
-  let segments = segmentsOf(path);
-  if (path.includes('%')) {
-    try {
-      segments = segments.map(decodeURIComponent);
-    } catch {
-      return failed('invalid_request', `the path '${path.slice(0, 200)}' has a malformed percent-encoding`);
-    }
-  }
+  const segments = pathSegments(path);
+  if (typeof segments === 'string') return failed('invalid_request', segments);
   const asked: Asked = { host: request.host, target, headers: request.headers };
   const toCome = request.method === 'OPTIONS' ? request.headers['access-control-request-method'] : undefined;
   if (toCome !== undefined) {

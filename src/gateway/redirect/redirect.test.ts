@@ -24,8 +24,8 @@ test('a redirect carries parameters and query along, and calls nobody', async ()
   assert.equal(await location('/old/a%20b?x=1&y=%20'), '308 /new/a%20b?x=1&y=%20 0');
   assert.equal(await location('/@p/old/7'), '308 /@p/new/7 0');
   assert.equal(
-    await location('/wide/a/b%0d%0aSet-Cookie:x?q=1'),
-    '302 https://shop.example.com/a/b%0D%0ASet-Cookie%3Ax?from=old&q=1#top 0',
+    await location('/wide/a/b%20%3ASet-Cookie:x?q=1'),
+    '302 https://shop.example.com/a/b%20%3ASet-Cookie%3Ax?from=old&q=1#top 0',
   );
   assert.equal(await location('/plain?'), '302 / 0');
   assert.equal((await up.get('/plain', { method: 'POST', body: 'x'.repeat(1_000_000) })).status, 302);
@@ -39,9 +39,14 @@ test('whatever a parameter holds, the destination stays on its host', async () =
     '/to///evil.example/x',
     '/to/%2f%2fevil.example',
     '/to/%5c%5cevil.example',
+    '/to/a%0d%0aLocation:%20https://evil.example',
     '/to/https://evil.example',
+    '/to/a%2f%2fevil.example',
+    '/to/a%5c%5cevil.example',
   ]) {
-    const { headers } = await up.get(path);
+    const { status, headers } = await up.get(path);
+    // Refused before anybody is asked where to.
+    if (status === 400 || status === 404) continue;
     const origin = new URL(headers.location!, 'http://p.localhost/').origin;
     assert.equal(origin, 'http://p.localhost', `${path} → ${headers.location}`);
   }

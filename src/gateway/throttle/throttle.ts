@@ -36,7 +36,7 @@ export class ThrottleFeature implements Feature {
     const plans = Object.entries(gateway.plans ?? {});
     const rules = throttle === undefined || throttle === false ? [] : [throttle].flat();
     if (rules.length === 0 && !concurrency && plans.length === 0) return undefined;
-    const routeId = `${project} ${route.methods?.join(',') ?? '*'} ${route.path}`;
+    const routeId = `${project} ${route.methods?.join(',') ?? '*'} ${route.path} ${JSON.stringify(route.conditions ?? {})}`;
     const names = namesOf(rules);
     const nowMs = this.#needs.nowMs ?? (() => performance.now());
     return new ThrottleStage({
