@@ -43,6 +43,7 @@ export class CacheFeature implements Feature {
     const before = this.#held.get(key);
     if (before?.was === was) {
       before.seen = true;
+      before.space.version = version;
       return before.stage;
     }
     before?.space.close();

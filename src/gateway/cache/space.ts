@@ -46,7 +46,8 @@ export class RouteSpace {
   readonly store: CacheStore;
   readonly project: ProjectCache;
   readonly rules: CompiledRules;
-  readonly version: DeployedVersion;
+  /** As it is in the read model now: compared by identity. */
+  version: DeployedVersion;
   readonly now: () => number;
   closed = false;
   /** By key and variant: what others may wait for. */
