@@ -37,10 +37,8 @@ interface Slot {
 
 /** So many variants of one key at most: each client can make up headers that the function varies by. */
 const VARIANTS_MAX = 64;
-/** Keys whose answers may not be kept, so that nobody should wait for one. */
-const UNKEPT_MAX = 4_096;
-const UNKEPT_MS = 10_000;
 const NO_NAMES: readonly string[] = [];
+let spaces = 0;
 
 export class RouteSpace {
   readonly store: CacheStore;
@@ -53,7 +51,7 @@ export class RouteSpace {
   /** By key and variant: what others may wait for. */
   readonly fills = new Map<string, Filling>();
   readonly #slots = new Map<string, Slot>();
-  readonly #unkept = new Map<string, number>();
+  readonly #id = `${++spaces} `;
   readonly #forget = (entry: Entry): void => this.#forgetEntry(entry);
 
   constructor(
@@ -103,23 +101,16 @@ export class RouteSpace {
   }
 
   isUnkept(full: string): boolean {
-    const until = this.#unkept.get(full);
-    if (until === undefined) return false;
-    if (until > this.now()) return true;
-    this.#unkept.delete(full);
-    return false;
+    return this.store.unkept.has(this.#id + full, this.now());
   }
 
   markUnkept(full: string): void {
-    this.#unkept.delete(full);
-    if (this.#unkept.size >= UNKEPT_MAX) this.#unkept.delete(this.#unkept.keys().next().value!);
-    this.#unkept.set(full, this.now() + UNKEPT_MS);
+    this.store.unkept.mark(this.#id + full, this.now());
   }
 
   close(): void {
     this.closed = true;
     for (const slot of [...this.#slots.values()]) for (const entry of [...slot.entries.values()]) this.store.remove(entry, 'purged');
-    this.#unkept.clear();
   }
 
   #forgetEntry(entry: Entry): void {
