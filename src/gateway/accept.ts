@@ -181,7 +181,7 @@ export class Gateway {
       return;
     }
     if (expectsContinue) response.writeContinue();
-    const changed = { ...routed, target: admission.target };
+    const changed = asAdmitted(routed, admission);
     const exchange = new Exchange(request, response, requestId, bytesMax, admission);
     if (bodyBytesMax > 0) this.#readWholeBody(exchange, head, changed, { id, admission, bytesMax });
     else if (head.contentLength === 0) this.#invoke(exchange, head, changed, id, undefined, true);
@@ -257,8 +257,7 @@ export class Gateway {
   readonly #callBehind = (admission: Admission, sink: CallSink): Call | VirgaError => {
     const { incoming, requestId } = admission;
     const head = { ...admission.head, headers: [...admission.headers] };
-    const { version, target } = admission;
-    const routed: Routed = { ...admission.routed, target, to: version === undefined ? admission.routed.to : { version } };
+    const routed = asAdmitted(admission.routed, admission);
     const asked = { request: incoming, requestId, heldBytes: 0, sink };
     return this.#options.engine.invoke(callRequest(asked, head, routed, { id: newId('inv'), body: undefined, bodyEnds: true }));
   };
@@ -319,7 +318,7 @@ export class Gateway {
     const go = (verdict: Verdict): void => {
       if (socket.destroyed) return;
       if (verdict === undefined) {
-        this.#carry({ request, socket, first, head, requestId, id, protocol }, { ...version, target: admission.target });
+        this.#carry({ request, socket, first, head, requestId, id, protocol }, asAdmitted(version, admission));
         return;
       }
       socket.on('error', () => {});
@@ -355,4 +354,9 @@ interface UpgradeRequest {
   requestId: string;
   id: string;
   protocol: string;
+}
+
+/** As its stages have left it. */
+function asAdmitted(routed: Routed, { target, version }: Admission): Routed {
+  return { ...routed, target, to: version === undefined ? routed.to : { version } };
 }

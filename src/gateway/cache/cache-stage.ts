@@ -44,7 +44,7 @@ export class CacheStage implements Stage {
     // Whoever asks for another protocol gets no answer that could be kept, and the function all that it was sent.
     if (headers.upgrade !== undefined) return undefined;
     const { rules } = this.#space;
-    const primary = keyOf(request, rules, this.#space.version);
+    const primary = keyOf(request, rules);
     if (hasBody(headers) || (headers['if-match'] ?? headers['if-unmodified-since']) !== undefined) return this.#bypass(request, 'bypass');
     return this.#look(request, primary, 0);
   }

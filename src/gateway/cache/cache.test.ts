@@ -485,6 +485,27 @@ test('each principal has answers of its own, unless they are for all; Authorizat
   }
 });
 
+test('each version has answers of its own, where a stage chooses among them', async () => {
+  const choosing: Stage = {
+    onHead: (request) => {
+      if (request.header('x-canary') !== undefined) request.version = testVersion({ concurrency: 10 }, 'f', 2);
+      return undefined;
+    },
+  };
+  const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+  let count = 0;
+  await using edge = await setUpGateway(
+    { onRequest: (guest, stream) => guest.answer(stream, String(++count)) },
+    {
+      features: [{ compile: () => choosing }, new CacheFeature(store)],
+      routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s' } } }],
+    },
+  );
+  const ask = async (headers: Record<string, string>) => (await edge.get('/a', { headers })).body.toString();
+  assert.deepEqual([await ask({}), await ask({ 'x-canary': '1' }), await ask({}), await ask({ 'x-canary': '1' })], ['1', '2', '1', '2']);
+  assert.deepEqual(edge.recorder.records.map(({ version }) => version).toSorted(), [1, 2]);
+});
+
 test('rules of CORS are those of who asks, not of who asked first', async () => {
   const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
   await using edge = await setUpGateway(

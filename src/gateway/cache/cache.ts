@@ -43,11 +43,10 @@ export class CacheFeature implements Feature {
     const before = this.#held.get(key);
     if (before?.was === was) {
       before.seen = true;
-      before.space.version = version;
       return before.stage;
     }
     before?.space.close();
-    const own = { project: this.#store.project(project), version, rules: compileRules(cache), now: this.#now };
+    const own = { project: this.#store.project(project), rules: compileRules(cache), now: this.#now };
     const space = new RouteSpace(this.#store, own);
     const stage = new CacheStage(space);
     this.#held.set(key, { space, stage, was, seen: true });

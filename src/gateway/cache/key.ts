@@ -3,8 +3,6 @@
 // take host, path or method from though the gateway vouches for none of them (https://portswigger.net/research/practical-web-cache-poisoning).
 // Invariant: keys of different requests differ, since no part of them may contain the separator; a long one is hashed.
 import { hash } from 'node:crypto';
-import { versionKey } from '../../functions/version.ts';
-import type { DeployedVersion } from '../../functions/version.ts';
 import type { Principal } from '../../protocol/principal.ts';
 import { dropHeaders } from '../flat-headers.ts';
 import type { GatewayRequest } from '../stage.ts';
@@ -32,14 +30,14 @@ const CLAIMED = new Set([
   'x-method-override',
 ]);
 
-/** Changes what the function will see of the request, if need be, and answers the key. `version`: what is usually called. */
-export function keyOf(request: GatewayRequest, rules: CompiledRules, version: DeployedVersion | undefined): string {
+/** Changes what the function will see of the request, if need be, and answers the key. */
+export function keyOf(request: GatewayRequest, rules: CompiledRules): string {
   // The function may see what was asked by the parameters of the route, though it is called at another path.
   const rewritten = request.target !== request.asked;
   if (rules.query !== undefined) request.target = withParameters(request.target, rules.query);
   const secure = 'encrypted' in request.incoming.socket;
   let key = `${secure ? 's' : ''}${request.host.toLowerCase()}${NEXT}${request.target}`;
-  if (request.version !== undefined && request.version !== version) key += `${NEXT}${versionKey(request.version)}`;
+  if (request.version !== undefined) key += `${NEXT}${request.version.version}`;
   if (rewritten) key += `${NEXT}${request.asked.split('?', 1)[0]}`;
   for (const name of rules.headers) key += NEXT + (seen(request, name) ?? MISSING);
   if (request.incoming.headers.cookie !== undefined) onlyCookies(request, rules.cookies);

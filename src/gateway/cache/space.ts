@@ -1,7 +1,6 @@
 // What is kept of one route, as long as its deployment says the same of it: slots by key, in each the variants that Vary tells
 // apart, and what is being fetched. Invariant: once closed (the route or its function changed) nothing is added any more.
 // Held by cache.ts, filled by fill.ts.
-import type { DeployedVersion } from '../../functions/version.ts';
 import type { GatewayRequest } from '../stage.ts';
 import { variantOf } from './key.ts';
 import type { CompiledRules } from './rules.ts';
@@ -44,8 +43,6 @@ export class RouteSpace {
   readonly store: CacheStore;
   readonly project: ProjectCache;
   readonly rules: CompiledRules;
-  /** As it is in the read model now: compared by identity. */
-  version: DeployedVersion;
   readonly now: () => number;
   closed = false;
   /** By key and variant: what others may wait for. */
@@ -54,13 +51,9 @@ export class RouteSpace {
   readonly #id = `${++spaces} `;
   readonly #forget = (entry: Entry): void => this.#forgetEntry(entry);
 
-  constructor(
-    store: CacheStore,
-    { project, version, rules, now }: { project: ProjectCache; version: DeployedVersion; rules: CompiledRules; now: () => number },
-  ) {
+  constructor(store: CacheStore, { project, rules, now }: { project: ProjectCache; rules: CompiledRules; now: () => number }) {
     this.store = store;
     this.project = project;
-    this.version = version;
     this.rules = rules;
     this.now = now;
   }
