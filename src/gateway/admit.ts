@@ -23,6 +23,7 @@ export class Admission implements GatewayRequest {
   readonly method: string;
   readonly host: string;
   readonly client: string;
+  readonly scheme: 'http' | 'https';
   readonly route: string;
   readonly params: Record<string, string>;
   readonly prefix: string;
@@ -52,6 +53,7 @@ export class Admission implements GatewayRequest {
     this.method = incoming.method ?? 'GET';
     this.host = head.host;
     this.client = incoming.socket.remoteAddress ?? '';
+    this.scheme = 'encrypted' in incoming.socket ? 'https' : 'http';
     this.route = routed.route;
     this.params = routed.params;
     this.prefix = routed.prefix;

@@ -21,8 +21,9 @@ export interface GatewayRequest {
   readonly method: string;
   /** As in the Host header. */
   readonly host: string;
-  /** Address of the client. */
+  /** Address of the client, and how it asked: as trusted proxies say, if there are any. */
   readonly client: string;
+  readonly scheme: 'http' | 'https';
   /** e.g. `/notes/{id}`, and its parameters, percent-decoded. */
   readonly route: string;
   readonly params: Record<string, string>;

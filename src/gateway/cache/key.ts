@@ -35,8 +35,7 @@ export function keyOf(request: GatewayRequest, rules: CompiledRules): string {
   // The function may see what was asked by the parameters of the route, though it is called at another path.
   const rewritten = request.target !== request.asked;
   if (rules.query !== undefined) request.target = withParameters(request.target, rules.query);
-  const secure = 'encrypted' in request.incoming.socket;
-  let key = `${secure ? 's' : ''}${request.host.toLowerCase()}${NEXT}${request.target}`;
+  let key = `${request.scheme}${NEXT}${request.host.toLowerCase()}${NEXT}${request.target}`;
   if (request.version !== undefined) key += `${NEXT}${request.version.version}`;
   if (rewritten) key += `${NEXT}${request.asked.split('?', 1)[0]}`;
   for (const name of rules.headers) key += NEXT + (seen(request, name) ?? MISSING);
