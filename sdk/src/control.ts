@@ -30,6 +30,7 @@ import type {
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
+import { base64Of } from './base64.ts';
 import { followLines } from './follow.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
@@ -395,9 +396,4 @@ function pathOf(...segments: string[]): string {
 
 function logQuery(filter: LogFilter): Record<string, string | number | undefined> {
   return { function: filter.function, invocation: filter.invocation, since: filter.since, after: filter.after, last: filter.last };
-}
-
-/** Without Buffer: the SDK runs in browsers too. */
-function base64Of(value: unknown): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value))));
 }

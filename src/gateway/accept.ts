@@ -2,18 +2,15 @@
 // small body, hands it to the engine, and lets exchange.ts carry the answer. This is the top of the hot path: accept → route →
 // admit → engine.invoke → instance.run → guest.
 // Invariant: nothing here waits on anything but the client, the stages and the engine. Made by server/edge.ts.
-import { ServerResponse } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { Call, CallSink } from '../functions/call.ts';
 import type { Engine } from '../functions/engine.ts';
-import { stoppingError } from '../functions/failures.ts';
 import { newId } from '../lib/ids.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
-import type { AccessLog, UpgradeEntry } from './access-log/access-log.ts';
-import { Admission } from './admit.ts';
+import type { AccessLog } from './access-log/access-log.ts';
+import { Admission, asAdmitted } from './admit.ts';
 import { callRequest } from './call-request.ts';
 import { headTooLarge } from './doors/http-servers.ts';
 import { Exchange, tooLarge, tooLargeForRoute } from './exchange.ts';
@@ -23,13 +20,12 @@ import { comesTooLate } from './last-answer.ts';
 import type { ReadModel } from './read-model.ts';
 import { readHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
-import { respondError, respondLocally, respondRedirect } from './respond.ts';
+import { conclude, respondError, respondRedirect } from './respond.ts';
 import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
-import { isRefusal } from './stage.ts';
 import type { Verdict } from './stage.ts';
 import type { ClientLimit } from './throttle/client-limit.ts';
-import { UpgradeExchange, protocolOf, responseOn, takesUpgrades, upgradeTarget } from './upgrade.ts';
+import { Upgrades } from './upgrades.ts';
 
 export interface GatewayOptions extends FrontOptions {
   engine: Engine;
@@ -49,15 +45,24 @@ const CHALLENGE_PATH = '/.well-known/acme-challenge/';
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #front: Front;
-  readonly #upgrades = new Set<UpgradeExchange>();
+  readonly #upgrades: Upgrades;
   #draining = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#front = new Front(options, {
       accept: (request, response, expectsContinue) => this.#accept(request, response, expectsContinue),
-      upgrade: (request, socket, first) => this.#upgrade(request, socket, first),
-      mayUpgrade: (request) => this.#mayUpgrade(request),
+      upgrade: (request, socket, first) => this.#upgrades.accept(request, socket, first),
+      mayUpgrade: (request) => this.#upgrades.may(request),
+    });
+    this.#upgrades = new Upgrades({
+      engine: options.engine,
+      front: this.#front,
+      accessLog: options.accessLog,
+      isDraining: () => this.#draining,
+      route: (request, host) => this.#route(request, host),
+      admissible: (request, head) => this.#admissible(request, head),
+      callBehind: this.#callBehind,
     });
   }
 
@@ -75,7 +80,7 @@ export class Gateway {
   drain(): void {
     this.#draining = true;
     this.#front.drain();
-    for (const upgrade of this.#upgrades) upgrade.drain(stoppingError());
+    this.#upgrades.drain();
   }
 
   /** Resolves when every connection is closed, at the latest after `timeoutMs`. */
@@ -85,7 +90,7 @@ export class Gateway {
 
   close(): void {
     this.#front.close();
-    for (const upgrade of this.#upgrades) upgrade.close();
+    this.#upgrades.close();
   }
 
   /** `isAsked`: it was looked whether this is a challenge, and it is none. */
@@ -120,7 +125,7 @@ export class Gateway {
     if (entry !== undefined) entry.routed = routed;
     if (routed.kind === 'preflight') {
       const admission = new Admission(request, { head, routed: routed.routed, id, requestId }, this.#callBehind);
-      this.#conclude(admission, response, admission.preflightAnswer(routed.allow));
+      conclude(admission, response, admission.preflightAnswer(routed.allow));
       return;
     }
     if (routed.kind === 'options') {
@@ -197,19 +202,19 @@ export class Gateway {
     const request = admission.incoming;
     if (response.destroyed) return;
     if (verdict !== undefined) {
-      this.#conclude(admission, response, verdict);
+      conclude(admission, response, verdict);
       return;
     }
     if (routed.to.local !== undefined) {
       const answer = admission.answerOf(routed.to.local);
-      if (answer instanceof Promise) void answer.then((later) => this.#conclude(admission, response, later));
-      else this.#conclude(admission, response, answer);
+      if (answer instanceof Promise) void answer.then((later) => conclude(admission, response, later));
+      else conclude(admission, response, answer);
       return;
     }
     const { id, requestId, bodyBytesMax } = admission;
     const bytesMax = Math.min(this.#options.requestBytesMax, bodyBytesMax || Infinity);
     if (head.contentLength !== undefined && head.contentLength > bytesMax) {
-      this.#conclude(admission, response, {
+      conclude(admission, response, {
         error: bodyBytesMax < this.#options.requestBytesMax ? tooLargeForRoute(bytesMax, routed.route) : tooLarge(bytesMax),
       });
       return;
@@ -239,7 +244,7 @@ export class Gateway {
       else {
         request.off('data', take);
         request.off('end', done);
-        this.#conclude(admission, response, { error: tooLargeForRoute(bytesMax, routed.route) });
+        conclude(admission, response, { error: tooLargeForRoute(bytesMax, routed.route) });
       }
     };
     const done = (): void => {
@@ -248,7 +253,7 @@ export class Gateway {
         if (response.destroyed) return;
         // It may have taken the body to find out who calls.
         const known = { ...routed, principal: admission.principal };
-        if (verdict !== undefined) this.#conclude(admission, response, verdict);
+        if (verdict !== undefined) conclude(admission, response, verdict);
         else if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, known, id, body, true);
         else {
           exchange.collected = body;
@@ -266,20 +271,6 @@ export class Gateway {
     }
     request.on('data', take);
     request.on('end', done);
-  }
-
-  /** What a stage said instead of going on. */
-  #conclude(admission: Admission, response: ServerResponse, verdict: NonNullable<Verdict>): void {
-    const request = admission.incoming;
-    if (isRefusal(verdict)) {
-      respondError(response, verdict.error, {
-        requestId: admission.requestId,
-        close: !request.complete,
-        admission,
-        ...(verdict.headers === undefined ? {} : { headers: verdict.headers }),
-      });
-    } else respondLocally(response, verdict, admission);
-    request.resume();
   }
 
   #invoke(exchange: Exchange, head: RequestHead, routed: Routed, id: string, body: Buffer | undefined, bodyEnds: boolean): void {
@@ -319,96 +310,4 @@ export class Gateway {
       headers: request.headers,
     });
   }
-
-  /** Whether the request leaves HTTP for another protocol. Who asks for one that nobody speaks here is answered as if he had not asked, but for WebSocket. */
-  #mayUpgrade(request: IncomingMessage): boolean {
-    const protocol = protocolOf(request);
-    if (protocol === undefined || request.method === 'OPTIONS') return false;
-    // Pipelined behind a request whose answer is under way: the connection cannot become another's in the middle of it.
-    if (Reflect.get(request.socket, '_httpMessage') instanceof ServerResponse) return false;
-    if (protocol.toLowerCase() === 'websocket') return true;
-    const routed = this.#route(request, request.headers.host || 'localhost');
-    return routed.kind === 'found' && routed.to.version !== undefined && takesUpgrades(routed.to.version.settings.runtime);
-  }
-
-  #upgrade(request: IncomingMessage, socket: Duplex, first: Buffer): void {
-    if (comesTooLate(request)) {
-      socket.destroy();
-      return;
-    }
-    this.#front.handedOver(request.socket);
-    const head = readHead(request, this.#front.proxies);
-    const id = newId('inv');
-    const requestId = head.requestId ?? id;
-    const protocol = protocolOf(request) ?? '';
-    const routed = this.#admissible(request, head);
-    const entry = this.#options.accessLog?.beginUpgrade(request, socket, head, requestId);
-    if (entry !== undefined) entry.routed = routed;
-    const version = this.#draining ? stoppingError() : upgradeTarget(routed, protocol);
-    if (version instanceof VirgaError) {
-      socket.on('error', () => {});
-      socket.resume();
-      const response = responseOn(request, socket);
-      if (entry !== undefined) entry.status = () => response.statusCode;
-      respondError(response, version, { requestId, close: true });
-      return;
-    }
-    const asked = { request, socket, first, head, requestId, id, protocol, entry };
-    if (version.stages === undefined) {
-      this.#carry(asked, version);
-      return;
-    }
-    const admission = new Admission(request, { head, routed: version, id, requestId }, this.#callBehind);
-    if (entry !== undefined) entry.admission = admission;
-    admission.follow(socket);
-    const go = (verdict: Verdict): void => {
-      if (socket.destroyed) return;
-      if (verdict !== undefined) refuse(verdict);
-      else if (version.stages?.upgrade !== undefined) {
-        if (entry !== undefined) entry.status = () => 101;
-        version.stages.upgrade.onUpgrade!(admission, { socket, first, refuse });
-      } else this.#carry(asked, asAdmitted(version, admission));
-    };
-    const refuse = (verdict: NonNullable<Verdict>): void => {
-      socket.on('error', () => {});
-      const response = responseOn(request, socket);
-      if (entry !== undefined) entry.status = () => response.statusCode;
-      response.shouldKeepAlive = false;
-      this.#conclude(admission, response, verdict);
-      socket.resume();
-    };
-    const verdict = admission.bodilessVerdict();
-    if (verdict instanceof Promise) void verdict.then(go);
-    else go(verdict);
-  }
-
-  #carry({ request, socket, first, head, requestId, id, protocol, entry }: UpgradeRequest, version: Routed): void {
-    head.headers.push('connection', 'Upgrade', 'upgrade', protocol);
-    const exchange = new UpgradeExchange(request, socket, first, requestId);
-    if (entry !== undefined) entry.status = () => exchange.status;
-    this.#upgrades.add(exchange);
-    socket.on('close', () => this.#upgrades.delete(exchange));
-    const call = this.#options.engine.invoke({
-      ...callRequest(exchange, head, version, { id, body: undefined, bodyEnds: false }),
-      upgrade: true,
-    });
-    if (call instanceof VirgaError) exchange.failed(call, false);
-    else exchange.call = call;
-  }
-}
-
-interface UpgradeRequest {
-  request: IncomingMessage;
-  socket: Duplex;
-  first: Buffer;
-  head: RequestHead;
-  requestId: string;
-  id: string;
-  protocol: string;
-  entry: UpgradeEntry | undefined;
-}
-
-/** As its stages have left it. */
-function asAdmitted(routed: Routed, { target, version, principal }: Admission): Routed {
-  return { ...routed, target, principal, to: version === undefined ? routed.to : { version } };
 }

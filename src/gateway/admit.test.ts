@@ -105,6 +105,15 @@ for (const waits of [false, true]) {
   });
 }
 
+test('an answer of a stage that cannot be sent is a 500 for its request alone', async () => {
+  const stage: Stage = {
+    onHead: ({ target }) => (target === '/bad' ? { status: 200, headers: ['x-bad', 'a\nb'], body: Buffer.from('x') } : undefined),
+  };
+  await using edge = await setUp({ onRequest: echo }, { features: [featureOf(stage)] });
+  assert.equal((await edge.get('/bad')).status, 500);
+  assert.equal((await edge.get('/fine')).status, 200);
+});
+
 test('a stage that throws is a 500 for its request alone', async () => {
   const stage: Stage = {
     onHead: ({ target }) => {

@@ -158,3 +158,8 @@ export class Admission implements GatewayRequest {
 function broken(error: unknown): Refusal {
   return { error: new VirgaError('internal', `the gateway failed: ${error instanceof Error ? error.message : String(error)}`) };
 }
+
+/** As its stages have left it. */
+export function asAdmitted(routed: Routed, { target, version, principal }: Admission): Routed {
+  return { ...routed, target, principal, to: version === undefined ? routed.to : { version } };
+}

@@ -13,13 +13,16 @@ export interface Conditions {
   ifModifiedSince: string | undefined;
 }
 
-/** Whether a GET or HEAD of this is answered 304. If-None-Match alone counts where it is given (section 13.2.2). */
+/**
+ * Whether a GET or HEAD of this is answered 304. If-None-Match alone counts where it is given (section 13.2.2). Of dates only the very
+ * same one does: after a rollback what is served is older than what a client has, and yet another thing.
+ */
 export function notModified({ ifNoneMatch, ifModifiedSince }: Conditions, { etag, lastModified }: Validators): boolean {
   if (ifNoneMatch !== undefined) return ifNoneMatch.trim() === '*' || (etag !== undefined && listed(ifNoneMatch, etag));
   if (ifModifiedSince === undefined || lastModified === undefined) return false;
   const since = Date.parse(ifModifiedSince);
   const modified = Date.parse(lastModified);
-  return !Number.isNaN(since) && !Number.isNaN(modified) && modified <= since;
+  return !Number.isNaN(since) && modified === since;
 }
 
 /** Whether If-Match, or else If-Unmodified-Since, keeps the request from being done (412). */

@@ -91,7 +91,7 @@ export class Exchange implements CallSink {
         call.status = failure.status;
       }
       this.failed(failure, false);
-      if (!end) call?.abandon();
+      if (!end) this.#abandon();
       return;
     }
     if (end) {
@@ -130,17 +130,22 @@ export class Exchange implements CallSink {
 
   #write(chunk: Buffer): void {
     if (this.response.write(chunk)) {
-      this.call?.consumed(chunk.length);
+      this.#passedOn(chunk.length);
       return;
     }
     if (this.#held === 0) {
       this.response.once('drain', () => {
         const bytes = this.#held;
         this.#held = 0;
-        this.call?.consumed(bytes);
+        this.#passedOn(bytes);
       });
     }
     this.#held += chunk.length;
+  }
+
+  #passedOn(bytes: number): void {
+    if (this.sink !== this && this.sink.passedOn !== undefined) this.sink.passedOn(bytes);
+    else this.call?.consumed(bytes);
   }
 
   /**
@@ -159,7 +164,7 @@ export class Exchange implements CallSink {
     call.outcome = failure.code;
     call.errorMessage = failure.message;
     this.failed(failure, true);
-    if (!end) call.abandon();
+    if (!end) this.#abandon();
     return false;
   }
 
@@ -167,9 +172,8 @@ export class Exchange implements CallSink {
     if (this.#over) return;
     this.#bodyBytes += chunk.length;
     if (this.#bodyBytes > this.#bodyBytesMax) {
-      const call = this.call;
-      this.failed(tooLarge(this.#bodyBytesMax), call?.headSent ?? false);
-      call?.abandon();
+      this.failed(tooLarge(this.#bodyBytesMax), this.call?.headSent ?? false);
+      this.#abandon();
       return;
     }
     if (this.call?.writeBody(chunk, false) === false) this.request.pause();
@@ -178,6 +182,12 @@ export class Exchange implements CallSink {
   /** The answer is complete before the request: what the client still sends is read and dropped, so that it can read. */
   #discardRequest(): void {
     if (!this.request.complete) this.request.resume();
+  }
+
+  /** The answer cannot be sent: nobody hears more of it. */
+  #abandon(): void {
+    if (this.sink !== this) this.sink.dropped?.();
+    this.call?.abandon();
   }
 
   #clientLeft(): void {

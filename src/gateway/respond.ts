@@ -7,13 +7,13 @@ import type { Call } from '../functions/call.ts';
 import { receiptOf } from '../functions/record.ts';
 import { decimalMs } from '../lib/decimal-ms.ts';
 import { ERRORS, VirgaError, errorBody } from '../protocol/errors.ts';
-
 import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Admission } from './admit.ts';
 import { isHttp2, streamOf } from './doors/peer.ts';
 import { headerIn } from './flat-headers.ts';
 import { markLast } from './last-answer.ts';
-import type { LocalAnswer } from './stage.ts';
+import { isRefusal } from './stage.ts';
+import type { LocalAnswer, Verdict } from './stage.ts';
 
 /** Larger bodies are not copied into a string. */
 const JOINED_BYTES_MAX = 4096;
@@ -144,6 +144,20 @@ function closeAfter(response: ServerResponse, headers: FlatHeaders): void {
   }
 }
 
+/** What a stage said instead of going on. */
+export function conclude(admission: Admission, response: ServerResponse, verdict: NonNullable<Verdict>): void {
+  const request = admission.incoming;
+  if (isRefusal(verdict)) {
+    respondError(response, verdict.error, {
+      requestId: admission.requestId,
+      close: !request.complete,
+      admission,
+      ...(verdict.headers === undefined ? {} : { headers: verdict.headers }),
+    });
+  } else respondLocally(response, verdict, admission);
+  request.resume();
+}
+
 /** An answer that no function was called for. A stream that breaks off breaks the connection off: half an answer must not look whole. */
 export function respondLocally(response: ServerResponse, answer: LocalAnswer, admission: Admission): void {
   const { status, body } = answer;
@@ -155,8 +169,16 @@ export function respondLocally(response: ServerResponse, answer: LocalAnswer, ad
   const isBuffer = body === undefined || Buffer.isBuffer(body);
   const noBody = status === 204 || status === 304;
   if (isBuffer && !noBody && headerIn(headers, 'content-length') === undefined) headers.push('content-length', String(body?.length ?? 0));
-  admission.answered(status, headers);
-  response.writeHead(status, headers);
+  try {
+    admission.answered(status, headers);
+    response.writeHead(status, headers);
+  } catch (error) {
+    // A mistake of ours in one answer is that request's failure, not the edge's.
+    if (!isBuffer) body.destroy();
+    const message = `the gateway made an answer that cannot be sent: ${error instanceof Error ? error.message : String(error)}`;
+    respondError(response, new VirgaError('internal', message), { requestId: admission.requestId, close: true });
+    return;
+  }
   if (noBody || body === undefined || admission.method === 'HEAD') {
     if (!isBuffer) body.destroy();
     response.end();

@@ -52,6 +52,10 @@ export interface GatewayRequest {
 export interface StageSink extends CallSink {
   /** The client left. True: the call is not to be abandoned. Asked of the stage that hears the call first. */
   left?(): boolean;
+  /** The call was abandoned: it hears nothing more. */
+  dropped?(): void;
+  /** The client has taken so many bytes. Who has this sees to call.consumed() itself. */
+  passedOn?(bytes: number): void;
 }
 
 /** Answered at the gateway, without the function. */

@@ -40,11 +40,12 @@ export class CacheStage implements Stage {
   onHead(request: GatewayRequest): Verdict | Promise<Verdict> {
     const { method, incoming } = request;
     if (method !== 'GET' && method !== 'HEAD') return undefined;
+    const { headers } = incoming;
+    // Whoever asks for another protocol gets no answer that could be kept, and the function all that it was sent.
+    if (headers.upgrade !== undefined) return undefined;
     const { rules } = this.#space;
     const primary = keyOf(request, rules);
-    const { headers } = incoming;
-    if (hasBody(headers) || headers.upgrade !== undefined || (headers['if-match'] ?? headers['if-unmodified-since']) !== undefined)
-      return this.#bypass(request, 'bypass');
+    if (hasBody(headers) || (headers['if-match'] ?? headers['if-unmodified-since']) !== undefined) return this.#bypass(request, 'bypass');
     return this.#look(request, primary, 0);
   }
 

@@ -2,6 +2,7 @@
 // what happens when clients leave or the function fails.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Server } from 'node:net';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
@@ -10,8 +11,11 @@ import type { Guest } from '../../functions/testing.ts';
 import { Flag, FrameType, encodeFrame, encodeMetaFrame } from '../../protocol/frames.ts';
 import type { FlatHeaders, HttpRequestMeta } from '../../protocol/frames.ts';
 import type { CacheRules } from '../../protocol/policies/cache.ts';
+import type { VersionSettings } from '../../protocol/settings.ts';
 import type { HttpMethod } from '../../protocol/http-methods.ts';
+import { CorsFeature } from '../cors/cors.ts';
 import { setUp as setUpGateway } from '../gateway-under-test.ts';
+import type { Stage } from '../stage.ts';
 import { headerIn } from '../flat-headers.ts';
 import { RewriteFeature } from '../rewrite/rewrite.ts';
 import { CacheFeature } from './cache.ts';
@@ -33,7 +37,7 @@ interface Asked {
 async function setUp(
   rules: CacheRules,
   answer?: (meta: HttpRequestMeta, count: number) => Answer,
-  options: { methods?: HttpMethod[]; cacheBytesMax?: number } = {},
+  options: { methods?: HttpMethod[]; cacheBytesMax?: number; settings?: Partial<VersionSettings> } = {},
 ) {
   const { methods = ['GET'], cacheBytesMax = 1_000_000 } = options;
   const clock = { now: 1_000_000_000 };
@@ -53,7 +57,11 @@ async function setUp(
         if (answer !== undefined) reply(answer(meta, asked.length));
       },
     },
-    { features: [feature], routes: [{ path: '/{all+}', methods, function: 'f', policy: { cache: rules } }], settings: { concurrency: 50 } },
+    {
+      features: [feature],
+      routes: [{ path: '/{all+}', methods, function: 'f', policy: { cache: rules } }],
+      settings: { concurrency: 50, ...options.settings },
+    },
   );
   return {
     ...edge,
@@ -65,6 +73,19 @@ async function setUp(
     stats: () => store.stats('p'),
     [Symbol.asyncDispose]: () => edge[Symbol.asyncDispose](),
   };
+}
+
+/** Resolves when so many more requests have come and the gateway has looked at each: its listener is the first. */
+function arrived({ gateway }: { gateway: { server: Server } }, count: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let left = count;
+  const listener = (): void => {
+    if (--left > 0) return;
+    gateway.server.off('request', listener);
+    resolve();
+  };
+  gateway.server.on('request', listener);
+  return promise;
 }
 
 const counting = (_meta: HttpRequestMeta, count: number): Answer => ({ body: `answer ${count}`, headers: ['content-type', 'text/plain'] });
@@ -181,6 +202,16 @@ test('answers vary by what Vary names', async () => {
   assert.equal(edge.stats().entries, 2);
 });
 
+test('what the gateway says of a request is not what the client claims', async () => {
+  await using edge = await setUp({ ttl: '10s' }, (_meta, count) => ({
+    body: `${count}`,
+    headers: ['vary', 'x-forwarded-for, x-real-ip, x-host'],
+  }));
+  const ask = async (headers: Record<string, string>) => (await edge.get('/a', { headers })).body.toString();
+  assert.equal(await ask({}), '1');
+  assert.equal(await ask({ 'x-forwarded-for': '203.0.113.7', 'x-real-ip': '203.0.113.7', 'x-host': 'evil.example' }), '1');
+});
+
 test('while it is old but not too old it is given at once, and the function is asked behind it, once', async () => {
   await using edge = await setUp({ ttl: '10s', staleWhileRevalidate: '5s' });
   const first = edge.next();
@@ -214,23 +245,42 @@ test('a function that fails, or cannot be called, is stood in for by what is kep
   assert.equal((await edge.get('/a')).status, 503);
 });
 
+test('what is kept stands in where the function takes no more calls', async () => {
+  await using edge = await setUp({ ttl: '10s', staleIfError: '60s' }, undefined, {
+    settings: { concurrency: 1, queue: 0, instances: { min: 0, max: 1 } },
+  });
+  const first = edge.next();
+  const asking = edge.get('/a');
+  (await first).reply({ body: 'kept' });
+  await asking;
+  edge.clock.now += 11_000;
+  const busy = edge.next();
+  const blocked = edge.get('/busy');
+  const { reply } = await busy;
+  const stale = await edge.get('/a');
+  assert.deepEqual(
+    [stale.status, stale.body.toString(), stale.headers['cache-status']],
+    [200, 'kept', 'virga; hit; detail=function_overloaded'],
+  );
+  assert.equal((await edge.get('/b')).status, 429);
+  reply({});
+  await blocked;
+});
+
 test('one call answers all who want the same at the same time', async () => {
   await using edge = await setUp({ ttl: '10s' });
   const first = edge.next();
+  const here = arrived(edge, 3);
   const all = [edge.get('/a'), edge.get('/a'), edge.get('/a')];
+  await here;
   const { reply } = await first;
-  // The other two are here when the waiting has begun: nobody else is asked meanwhile.
-  const other = edge.next();
-  const marker = edge.get('/marker');
-  (await other).reply({ body: 'marker' });
-  await marker;
   reply({ body: 'shared' });
   const answers = await Promise.all(all);
   assert.deepEqual(
     answers.map(({ body }) => body.toString()),
     ['shared', 'shared', 'shared'],
   );
-  assert.deepEqual([edge.asked.length, edge.stats().coalesced], [2, 2]);
+  assert.deepEqual([edge.asked.length, edge.stats().coalesced, edge.stats().misses, edge.stats().hits], [1, 2, 1, 2]);
   assert.equal(answers.filter(({ headers }) => /collapsed/.test(String(headers['cache-status']))).length, 2);
 });
 
@@ -245,12 +295,9 @@ test('the first client may leave: the call goes on for those who wait, and is gi
     return { socket, asked: await asked, closed };
   };
   const { socket, asked, closed } = await leave('/a');
+  const here = arrived(edge, 1);
   const follower = edge.get('/a');
-  // A request after it has been answered: the follower is waiting by then.
-  const other = edge.next();
-  const marker = edge.get('/marker');
-  (await other).reply({});
-  await marker;
+  await here;
   socket.destroy();
   await closed;
   asked.guest.send(
@@ -271,30 +318,109 @@ test('the first client may leave: the call goes on for those who wait, and is gi
   assert.equal((await after).body.toString(), 'anew');
 });
 
+test('a large answer goes on without its first client, as fast as it may be kept', async () => {
+  const body = Buffer.alloc(900_000, '0123456789');
+  const sent = new Map<number, { at: number; credit: number }>();
+  const more = (guest: Guest, stream: number): void => {
+    const state = sent.get(stream);
+    while (state !== undefined && state.credit > 0 && state.at < body.length) {
+      const payload = body.subarray(state.at, state.at + Math.min(state.credit, 60_000));
+      state.at += payload.length;
+      state.credit -= payload.length;
+      guest.send(encodeFrame(FrameType.BODY, { stream, payload, flags: state.at === body.length ? Flag.END : 0 }));
+    }
+  };
+  const store = new CacheStore({ cacheBytesMax: 2_000_000, projectCacheBytesMax: 2_000_000 });
+  const first = Promise.withResolvers<{ guest: Guest; stream: number }>();
+  let calls = 0;
+  await using edge = await setUpGateway(
+    {
+      onRequest: (guest, stream) => {
+        calls++;
+        first.resolve({ guest, stream });
+      },
+      onFrame: (guest, frame) => {
+        if (frame.type !== FrameType.CREDIT) return;
+        sent.get(frame.stream)!.credit += frame.arg;
+        setImmediate(() => more(guest, frame.stream));
+      },
+    },
+    {
+      features: [new CacheFeature(store)],
+      routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s' } } }],
+    },
+  );
+  const accepted = once(edge.gateway.server, 'connection') as Promise<[Socket]>;
+  const socket = connect(edge.port, '127.0.0.1');
+  socket.write('GET /a HTTP/1.1\r\nhost: p.localhost\r\n\r\n');
+  const [served] = await accepted;
+  const { guest, stream } = await first.promise;
+  const here = arrived(edge, 1);
+  const follower = edge.get('/a');
+  await here;
+  guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers: [] }, undefined, { flags: 0, stream, arg: 0 }));
+  sent.set(stream, { at: 0, credit: 256 * 1024 });
+  more(guest, stream);
+  await once(socket, 'data');
+  const gone = new Promise((resolve) => served.once('close', resolve));
+  socket.destroy();
+  await gone;
+  assert.ok((await follower).body.equals(body));
+  assert.equal(calls, 1);
+  assert.equal(store.bytes, store.stats('p').bytes);
+});
+
+test('a broken answer is not kept, nor what it held of the budget: a header that HTTP cannot carry, another length than said', async () => {
+  const script: ((guest: Guest, stream: number) => void)[] = [
+    (guest, stream) => head(guest, stream, ['x-bad', 'a\r\nset-cookie: b=c'], 'whole', Flag.END),
+    (guest, stream) => head(guest, stream, ['bad name', 'x'], 'whole', Flag.END),
+    (guest, stream) => head(guest, stream, ['x-bad', 'a\nb'], 'half', 0),
+    (guest, stream) => {
+      head(guest, stream, ['content-length', '100'], 'half', 0);
+      guest.send(encodeFrame(FrameType.BODY, { stream, flags: Flag.END, payload: Buffer.from('less') }));
+    },
+    (guest, stream) => {
+      head(guest, stream, ['content-length', '5'], 'half', 0);
+      guest.send(encodeFrame(FrameType.BODY, { stream, payload: Buffer.from('more') }));
+    },
+    (guest, stream) => {
+      head(guest, stream, [], 'half', 0);
+      guest.end({ code: 1 });
+    },
+  ];
+  const head = (guest: Guest, stream: number, headers: FlatHeaders, body: string, flags: number) =>
+    guest.send(encodeMetaFrame(FrameType.RESPONSE, { status: 200, headers }, Buffer.from(body), { flags, stream, arg: 0 }));
+  for (const answer of script) {
+    const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+    await using edge = await setUpGateway(
+      { onRequest: (guest, stream) => answer(guest, stream) },
+      {
+        features: [new CacheFeature(store)],
+        routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s' } } }],
+      },
+    );
+    const status = await edge.get('/a').then(
+      (answered) => answered.status,
+      () => 'broken off',
+    );
+    assert.ok(status === 502 || status === 'broken off', String(status));
+    assert.deepEqual([store.stats('p').entries, store.bytes], [0, 0], String(script.indexOf(answer)));
+  }
+});
+
 test('what may not be kept is fetched by each for itself, unless they share', async () => {
   for (const coalesce of [undefined, true, false] as const) {
     await using edge = await setUp({ ttl: '10s', ...(coalesce !== undefined && { coalesce }) });
+    const here = arrived(edge, 2);
     const first = edge.next();
+    const second = edge.next();
     const all = [edge.get('/a'), edge.get('/a')];
-    const begun = await first;
-    const other = edge.next();
-    const marker = edge.get('/marker');
-    const second = await other;
-    if (coalesce === false) {
-      if (edge.asked.length < 3) await edge.next();
-      for (const one of edge.asked) one.reply({ body: one.meta.url, headers: ['cache-control', 'no-store'] });
-      await Promise.all([...all, marker]);
-      assert.equal(edge.asked.length, 3);
-      continue;
-    }
-    second.reply({});
-    await marker;
-    const own = coalesce === undefined ? edge.next() : undefined;
-    begun.reply({ body: 'first', headers: ['cache-control', 'no-store'] });
-    (await own)?.reply({ body: 'second', headers: ['cache-control', 'no-store'] });
+    await here;
+    (await first).reply({ body: 'first', headers: ['cache-control', 'no-store'] });
+    if (coalesce !== true) (await second).reply({ body: 'second', headers: ['cache-control', 'no-store'] });
     const bodies = (await Promise.all(all)).map(({ body }) => body.toString());
     assert.deepEqual(bodies.toSorted(), coalesce === true ? ['first', 'first'] : ['first', 'second']);
-    assert.equal(edge.stats().entries, 1);
+    assert.deepEqual([edge.stats().entries, edge.store.bytes, edge.asked.length], [0, 0, coalesce === true ? 1 : 2]);
   }
 });
 
@@ -317,6 +443,93 @@ test('nothing that is not in the key reaches the function: parameters, cookies, 
   assert.equal((await ask('/a?page=2', { cookie: 'theme=light' })).count, 2);
   assert.equal((await ask('/a?page=2', { cookie: 'theme=dark', 'x-tenant': 't' })).count, 3);
   assert.equal((await ask('/a?page=3', { cookie: 'theme=dark' })).count, 4);
+});
+
+test('each principal has answers of its own, unless they are for all; Authorization that nobody checked keeps them out', async () => {
+  const asPrincipal: Stage = {
+    onHead: (request) => {
+      const id = request.header('x-user');
+      if (id !== undefined)
+        request.principal = { kind: 'jwt', id, scopes: [request.header('x-scope') ?? ''], claims: { iss: request.header('x-issuer') } };
+      return undefined;
+    },
+  };
+  for (const isPublic of [false, true]) {
+    const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+    let count = 0;
+    await using edge = await setUpGateway(
+      { onRequest: (guest, stream) => guest.answer(stream, String(++count)) },
+      {
+        features: [{ compile: () => asPrincipal }, new CacheFeature(store)],
+        routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s', public: isPublic } } }],
+      },
+    );
+    const ask = async (headers: Record<string, string>) => (await edge.get('/a', { headers })).body.toString();
+    const who = [
+      { 'x-user': 'ada', authorization: 'Bearer 1' },
+      { 'x-user': 'grace', authorization: 'Bearer 2' },
+      { 'x-user': 'ada', 'x-scope': 'admin' },
+      { 'x-user': 'ada', 'x-issuer': 'https://other.example' },
+    ];
+    const first = [];
+    for (const headers of who) first.push(await ask(headers));
+    assert.deepEqual(first, isPublic ? ['1', '1', '1', '1'] : ['1', '2', '3', '4']);
+    for (const [index, headers] of who.entries()) assert.equal(await ask(headers), first[index]);
+    const unchecked = { authorization: 'Bearer 3' };
+    assert.deepEqual([await ask(unchecked), await ask(unchecked)], isPublic ? ['1', '1'] : ['5', '6']);
+    assert.equal(await ask({}), isPublic ? '1' : '7');
+    assert.deepEqual([await ask({}), await ask(unchecked)], isPublic ? ['1', '1'] : ['7', '8']);
+  }
+});
+
+test('each version has answers of its own, where a stage chooses among them', async () => {
+  const choosing: Stage = {
+    onHead: (request) => {
+      if (request.header('x-canary') !== undefined) request.version = testVersion({ concurrency: 10 }, 'f', 2);
+      return undefined;
+    },
+  };
+  const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+  let count = 0;
+  await using edge = await setUpGateway(
+    { onRequest: (guest, stream) => guest.answer(stream, String(++count)) },
+    {
+      features: [{ compile: () => choosing }, new CacheFeature(store)],
+      routes: [{ path: '/{all+}', methods: ['GET'], function: 'f', policy: { cache: { ttl: '10s' } } }],
+    },
+  );
+  const ask = async (headers: Record<string, string>) => (await edge.get('/a', { headers })).body.toString();
+  assert.deepEqual([await ask({}), await ask({ 'x-canary': '1' }), await ask({}), await ask({ 'x-canary': '1' })], ['1', '2', '1', '2']);
+  assert.deepEqual(
+    edge.recorder.records.map(({ version }) => version),
+    [1, 2],
+  );
+});
+
+test('rules of CORS are those of who asks, not of who asked first', async () => {
+  const store = new CacheStore({ cacheBytesMax: 100_000, projectCacheBytesMax: 100_000 });
+  await using edge = await setUpGateway(
+    { onRequest: (guest, stream) => guest.answer(stream, 'shared') },
+    {
+      features: [new CorsFeature(), new CacheFeature(store)],
+      routes: [
+        {
+          path: '/{all+}',
+          methods: ['GET'],
+          function: 'f',
+          policy: { cache: { ttl: '10s' }, cors: { origins: ['https://a.example', 'https://b.example'] } },
+        },
+      ],
+    },
+  );
+  for (const origin of ['https://a.example', 'https://b.example', 'https://evil.example']) {
+    const { headers, body } = await edge.get('/a', { headers: { origin } });
+    assert.deepEqual(
+      [headers['access-control-allow-origin'], headers.vary, body.toString()],
+      [origin.includes('evil') ? undefined : origin, 'origin', 'shared'],
+    );
+  }
+  assert.deepEqual([store.stats('p').hits, store.stats('p').entries], [2, 1]);
 });
 
 test('what a rule rewrites is told apart by what was asked: the function sees the parameters of the route too', async () => {

@@ -46,8 +46,8 @@ export class CacheFeature implements Feature {
       return before.stage;
     }
     before?.space.close();
-    const own = this.#store.project(project);
-    const space = new RouteSpace(this.#store, own, compileRules(cache), this.#now);
+    const own = { project: this.#store.project(project), rules: compileRules(cache), now: this.#now };
+    const space = new RouteSpace(this.#store, own);
     const stage = new CacheStage(space);
     this.#held.set(key, { space, stage, was, seen: true });
     return stage;

@@ -8,7 +8,6 @@
 //
 // The client may leave, or be answered from what is old, before the call ends: `#client` is undefined then, and the bytes are taken
 // here. Invariant: settled once, whatever happens; what it holds of the budget goes back. Made by cache-stage.ts.
-import { hash } from 'node:crypto';
 import type { Call, CallSink } from '../../functions/call.ts';
 import type { VirgaError } from '../../protocol/errors.ts';
 import type { FlatHeaders } from '../../protocol/frames.ts';
@@ -17,10 +16,18 @@ import type { GatewayRequest, StageSink } from '../stage.ts';
 import { judge } from './judgement.ts';
 import type { Keep } from './judgement.ts';
 import { answerFrom, conditionsOf, keptHeaders, only304, tagsOf, updatedHeaders, visibleHeaders } from './kept-answer.ts';
+import { entryOf, isSendable, renewed } from './kept-entry.ts';
 import { pathOf, variantOf } from './key.ts';
+import { Pace } from './pace.ts';
 import type { Filling, Outcome, RouteSpace, Waiter } from './space.ts';
-import { costOf } from './store.ts';
 import type { Entry } from './store.ts';
+
+interface Head {
+  status: number;
+  headers: FlatHeaders;
+  body: Buffer;
+  end: boolean;
+}
 
 interface FillOptions {
   space: RouteSpace;
@@ -47,6 +54,7 @@ export class Fill implements StageSink, Filling {
   readonly #purges: number;
   readonly #askedAtMs: number;
   readonly #waiters = new Set<Waiter>();
+  readonly #pace = new Pace(() => this.call ?? this.#options.request.call);
   #timer: NodeJS.Timeout | undefined;
   #client: CallSink | undefined;
   /** Of a call behind the back of the client. */
@@ -55,8 +63,11 @@ export class Fill implements StageSink, Filling {
   #keep: Keep | undefined;
   #vary: readonly string[] = [];
   #status = 0;
+  /** As they may be given again. */
   #headers: FlatHeaders = [];
   #tags: readonly string[] = [];
+  #streams = false;
+  #kept: Entry | undefined;
   #chunks: Buffer[] = [];
   #bytes = 0;
 
@@ -72,15 +83,12 @@ export class Fill implements StageSink, Filling {
   }
 
   get takesWaiters(): boolean {
-    return (this.#state === 'asked' || this.#state === 'keeping' || this.#state === 'sharing') && this.#waiters.size < WAITERS_MAX;
+    return (this.#state === 'asked' || this.#isHeld) && this.#waiters.size < WAITERS_MAX;
   }
 
   wait(waiter: Waiter): void {
     this.#waiters.add(waiter);
-    this.#timer ??= setTimeout(() => {
-      this.#unregister();
-      this.#release('go');
-    }, WAIT_MS).unref();
+    this.#timer ??= setTimeout(() => this.#settle('go'), WAIT_MS).unref();
   }
 
   stopWaiting(waiter: Waiter): void {
@@ -92,77 +100,113 @@ export class Fill implements StageSink, Filling {
   }
 
   head(status: number, headers: FlatHeaders, body: Buffer, end: boolean): void {
-    const { old, space, request, forward, authorized } = this.#options;
-    const { rules } = space;
+    const { old, space } = this.#options;
     const nowMs = space.now();
-    if (status === 304 && old?.canValidate === true) return this.#stillGood(old, headers, nowMs);
-    if (FAILURES.has(status) && old !== undefined && nowMs < old.staleErrorUntilMs) {
-      this.#giveOld(old, nowMs, `hit; fwd-status=${status}`);
-      this.#settle(old);
+    if (status === 304 && old?.canValidate === true) this.#stillGood(old, headers, nowMs);
+    else if (FAILURES.has(status) && old !== undefined && nowMs < old.staleErrorUntilMs) {
       this.#state = end ? 'over' : 'passing';
-      if (!end) this.#consumed(body.length);
-      return;
-    }
-    const judged = judge(rules, { status, headers }, { authorized, askedAtMs: this.#askedAtMs, nowMs });
-    const seen = visibleHeaders(headers, rules);
-    const whole = end ? body.length : judged.keep ? judged.contentLength : undefined;
-    const fits = whole === undefined || whole <= rules.bodyBytesMax;
-    this.#status = status;
-    this.#vary = judged.vary;
-    let stored = false;
-    this.#tags = tagsOf(headers, rules.tags);
-    if (judged.keep && fits && !this.#isSpoiled()) {
-      this.#state = 'keeping';
-      this.#keep = judged;
-      this.#headers = keptHeaders(seen);
-      stored = this.#take(body, end);
-    } else if (!judged.keep && judged.shareable && fits && rules.coalesce === 'all' && this.#isAnonymous()) {
-      this.#state = 'sharing';
-      this.#headers = keptHeaders(seen);
-      this.#take(body, end);
-    } else {
-      this.#state = end ? 'over' : 'passing';
-      if (status < 500 && !authorized && !(judged.keep && fits)) space.markUnkept(this.#options.full);
-      this.#settle('go');
-    }
-    this.#passHead(seen, { body, end, cacheStatus: `virga; fwd=${forward}${stored ? '; stored' : ''}`, request });
+      this.#give(old, nowMs, `hit; fwd-status=${status}`);
+      if (!end) this.#pace.dropped(body.length);
+    } else this.#answered({ status, headers, body, end }, nowMs);
   }
 
   body(chunk: Buffer, end: boolean): void {
-    if (this.#state === 'keeping' || this.#state === 'sharing') this.#take(chunk, end);
-    else if (end) this.#state = 'over';
-    if (this.#client !== undefined) this.#client.body(chunk, end);
-    else if (!end) this.#consumed(chunk.length);
+    const own = this.#isHeld ? this.#take(chunk, end) : chunk;
+    if (end) this.#state = 'over';
+    this.#flow(own.length, end, (client) => client.body(own, end));
   }
 
   failed(error: VirgaError, headSent: boolean): void {
     const { old, space } = this.#options;
     const nowMs = space.now();
-    if (!headSent && old !== undefined && nowMs < old.staleErrorUntilMs) {
-      this.#giveOld(old, nowMs, `hit; detail=${error.code}`);
-      this.#settle(old);
-    } else {
+    this.#letGo();
+    this.#state = 'over';
+    if (!headSent && old !== undefined && nowMs < old.staleErrorUntilMs) this.#give(old, nowMs, `hit; detail=${error.code}`);
+    else {
       this.#settle('go');
       this.#client?.failed(error, headSent);
     }
-    this.#letGo();
-    this.#state = 'over';
   }
 
-  /** The client left. True: the call goes on without it, for those who wait. */
   left(): boolean {
     this.#client = undefined;
-    if (this.#waiters.size > 0 && this.#state !== 'over') return true;
+    if (this.#waiters.size > 0 && this.#state !== 'over') {
+      this.#pace.clientLeft();
+      return true;
+    }
     this.dropped();
     return false;
   }
 
+  passedOn(bytes: number): void {
+    this.#pace.taken(bytes);
+  }
+
   /** No answer will come: the call was not made, or is given up. */
   dropped(): void {
-    if (this.#state === 'over') return;
-    this.#settle('go');
     this.#letGo();
     this.#state = 'over';
+    this.#settle('go');
+  }
+
+  get #isHeld(): boolean {
+    return this.#state === 'keeping' || this.#state === 'sharing';
+  }
+
+  #answered({ status, headers, body, end }: Head, nowMs: number): void {
+    const { space, authorized, full, forward } = this.#options;
+    const { rules } = space;
+    const judged = judge(rules, { status, headers }, { authorized, askedAtMs: this.#askedAtMs, nowMs });
+    const seen = visibleHeaders(headers, rules);
+    const whole = end ? body.length : judged.keep ? judged.contentLength : undefined;
+    const fits = (whole ?? 0) <= Math.min(rules.bodyBytesMax, space.store.projectBytesMax) && isSendable(headers);
+    const shared = !judged.keep && judged.shareable && rules.coalesce === 'all' && this.#isAnonymous();
+    this.#status = status;
+    this.#streams = !end;
+    this.#vary = judged.vary;
+    this.#tags = tagsOf(headers, rules.tags);
+    let own = body;
+    if (fits && (shared || (judged.keep && !this.#isSpoiled()))) {
+      this.#state = judged.keep ? 'keeping' : 'sharing';
+      this.#keep = judged.keep ? judged : undefined;
+      this.#headers = keptHeaders(seen);
+      own = this.#take(body, end);
+    } else {
+      this.#state = end ? 'over' : 'passing';
+      if (status < 500 && !authorized && !(judged.keep && fits)) space.markUnkept(full);
+      this.#settle('go');
+    }
+    const stored = this.#kept !== undefined || this.#isKeeping();
+    this.#passHead(seen, own, { end, cacheStatus: `virga; fwd=${forward}${stored ? '; stored' : ''}` });
+  }
+
+  #passHead(headers: FlatHeaders, body: Buffer, { end, cacheStatus }: { end: boolean; cacheStatus: string }): void {
+    const keep = this.#keep;
+    const made = keep?.etag === undefined ? this.#kept?.etag : undefined;
+    const out = [...headers, ...(made === undefined ? [] : ['etag', made]), 'cache-status', cacheStatus];
+    // What the function was asked with is not what the client asked with: whether that holds is seen here.
+    const validators = { etag: keep?.etag ?? made, lastModified: keep?.lastModified };
+    const client = this.#client;
+    if (
+      client !== undefined &&
+      keep !== undefined &&
+      this.#status === 200 &&
+      notModified(conditionsOf(this.#options.request), validators)
+    ) {
+      this.#client = undefined;
+      client.head(304, only304(out).concat('cache-status', cacheStatus), NOTHING, true);
+      if (!end) this.#pace.dropped(body.length);
+    } else this.#flow(body.length, end, (to) => to.head(this.#status, out, body, end));
+  }
+
+  #flow(bytes: number, end: boolean, send: (client: CallSink) => void): void {
+    const client = this.#client;
+    if (client === undefined) {
+      if (!end) this.#pace.dropped(bytes);
+      return;
+    }
+    if (!end) this.#pace.sending(bytes, this.#isHeld);
+    send(client);
   }
 
   /** What it says was purged, or the route changed, since the function was asked. */
@@ -171,18 +215,25 @@ export class Fill implements StageSink, Filling {
     return space.closed || space.project.isPurged(this.#purges, { path: pathOf(request.asked), tags: this.#tags });
   }
 
-  /** Keeps a copy of more of the answer. False: it is not kept (any more). */
-  #take(chunk: Buffer, end: boolean): boolean {
+  #isKeeping(): boolean {
+    return this.#state === 'keeping';
+  }
+
+  /** A copy of more of the answer, for the client too: a chunk is a view of what came from the sandbox's socket. */
+  #take(chunk: Buffer, end: boolean): Buffer {
     const { space } = this.#options;
     const bytes = this.#bytes + chunk.length;
     if (bytes > space.rules.bodyBytesMax || space.closed || !space.store.hold(space.project, chunk.length)) {
       this.#giveUp(end);
-      return false;
+      return chunk;
     }
     this.#bytes = bytes;
-    // A chunk is a view of what came from the sandbox's socket: a copy keeps no more than it is.
-    if (chunk.length > 0) this.#chunks.push(Buffer.from(chunk));
-    return end ? this.#complete() : true;
+    // Not of a pool, a slice of which would keep the rest alive.
+    const own = Buffer.allocUnsafeSlow(chunk.length);
+    chunk.copy(own);
+    if (own.length > 0) this.#chunks.push(own);
+    if (end) this.#complete();
+    return own;
   }
 
   #giveUp(end: boolean): void {
@@ -190,63 +241,26 @@ export class Fill implements StageSink, Filling {
     this.#state = end ? 'over' : 'passing';
     this.#settle('go');
     // Nobody is left who wants it.
-    if (!end && this.#client === undefined) this.#itsCall()?.abandon();
+    if (!end && this.#client === undefined) (this.call ?? this.#options.request.call)?.abandon();
   }
 
-  #complete(): boolean {
+  #complete(): void {
     const { space, request, primary } = this.#options;
     const keep = this.#keep;
-    // Exactly what it is: no slice of a pool that would keep the rest alive.
-    const body = Buffer.allocUnsafeSlow(this.#bytes);
-    let at = 0;
-    for (const chunk of this.#chunks) at += chunk.copy(body, at);
+    const body = this.#chunks.length === 1 ? this.#chunks[0]! : joined(this.#chunks, this.#bytes);
     this.#letGo();
     this.#state = 'over';
+    const heard = { request, primary, status: this.#status, headers: this.#headers, tags: this.#tags, body };
+    const holder = space.project;
     if (keep === undefined) {
-      const entry = this.#entry(body, '', () => {}, undefined);
-      this.#settle(entry);
-      return false;
+      this.#settle(entryOf(heard, undefined, { holder, secondary: '', forget: () => {} }, space.now()));
+      return;
     }
-    if (this.#isSpoiled()) {
-      this.#settle('go');
-      return false;
+    const wrongLength = this.#streams && keep.contentLength !== undefined && keep.contentLength !== body.length;
+    if (!wrongLength && !this.#isSpoiled()) {
+      this.#kept = space.put(request, { primary, vary: keep.vary }, (place) => entryOf(heard, keep, { holder, ...place }, space.now()));
     }
-    const kept = space.put(request, { primary, vary: keep.vary }, (secondary, forget) => this.#entry(body, secondary, forget, keep));
-    this.#settle(kept ? 'look' : 'go');
-    return kept;
-  }
-
-  #entry(body: Buffer, secondary: string, forget: (entry: Entry) => void, keep: Keep | undefined): Entry {
-    const { space, request, primary } = this.#options;
-    const headers = this.#headers;
-    let etag = keep?.etag;
-    if (etag === undefined && keep !== undefined && this.#status === 200) {
-      // The same bytes for the same headers: strong.
-      etag = `"${hash('sha256', body, 'base64url').slice(0, 22)}"`;
-      headers.push('etag', etag);
-    }
-    if (this.#status !== 204) headers.push('content-length', String(body.length));
-    const parts = { primary, secondary, path: pathOf(request.asked), tags: this.#tags, headers, body };
-    const nowMs = space.now();
-    return {
-      ...parts,
-      holder: space.project,
-      forget,
-      status: this.#status,
-      etag,
-      lastModified: keep?.lastModified,
-      canValidate: keep !== undefined && (keep.etag ?? keep.lastModified) !== undefined,
-      bornMs: keep?.bornMs ?? nowMs,
-      freshUntilMs: keep?.freshUntilMs ?? nowMs,
-      staleWhileUntilMs: keep?.staleWhileUntilMs ?? nowMs,
-      staleErrorUntilMs: keep?.staleErrorUntilMs ?? nowMs,
-      forAuthorized: keep?.forAuthorized ?? false,
-      bytes: costOf(parts),
-      asked: false,
-      newer: undefined,
-      older: undefined,
-      held: false,
-    };
+    this.#settle(this.#kept === undefined ? 'go' : 'look');
   }
 
   /** The function says that what is kept still holds: its time begins anew. */
@@ -256,55 +270,22 @@ export class Fill implements StageSink, Filling {
     const headers = updatedHeaders(old.headers, visibleHeaders(news, space.rules));
     const judged = judge(space.rules, { status: old.status, headers }, { authorized, askedAtMs: this.#askedAtMs, nowMs });
     let entry = old;
-    if (judged.keep && old.held && !space.closed) {
-      const { bornMs, freshUntilMs, staleWhileUntilMs, staleErrorUntilMs, forAuthorized } = judged;
-      space.put(request, { primary, vary: judged.vary }, (secondary, forget) => {
-        const parts = { ...old, headers, secondary, forget, bornMs, freshUntilMs, staleWhileUntilMs, staleErrorUntilMs, forAuthorized };
-        return (entry = { ...parts, bytes: costOf(parts), asked: true, newer: undefined, older: undefined, held: false });
-      });
+    if (judged.keep && old.held && !space.closed && isSendable(news)) {
+      const made = { primary, vary: judged.vary };
+      entry = space.put(request, made, (place) => renewed(old, headers, judged, { holder: space.project, ...place })) ?? old;
     } else space.store.remove(old, 'replaced');
-    this.#giveOld(entry, nowMs, 'fwd=stale; fwd-status=304; stored');
-    this.#settle(entry);
+    this.#give(entry, nowMs, 'fwd=stale; fwd-status=304; stored');
   }
 
-  /** The client is answered from what is kept; what the call still says is only taken. */
-  #giveOld(entry: Entry, nowMs: number, status: string): void {
+  /** The client, and who waits, are answered from what is kept; what the call still says is only taken. */
+  #give(entry: Entry, nowMs: number, status: string): void {
     const client = this.#client;
     this.#client = undefined;
-    if (client === undefined) return;
-    const { request } = this.#options;
-    const answer = answerFrom(entry, request, { nowMs, status });
-    client.head(answer.status, answer.headers, Buffer.isBuffer(answer.body) ? answer.body : NOTHING, true);
-  }
-
-  #passHead(
-    headers: FlatHeaders,
-    { body, end, cacheStatus, request }: { body: Buffer; end: boolean; cacheStatus: string; request: GatewayRequest },
-  ): void {
-    const client = this.#client;
-    if (client === undefined) {
-      if (!end) this.#consumed(body.length);
-      return;
+    if (client !== undefined) {
+      const answer = answerFrom(entry, this.#options.request, { nowMs, status });
+      client.head(answer.status, answer.headers, Buffer.isBuffer(answer.body) ? answer.body : NOTHING, true);
     }
-    const etag = this.#headers.lastIndexOf('etag');
-    const computed = end && this.#keep?.etag === undefined && this.#keep !== undefined && etag >= 0 ? this.#headers[etag + 1] : undefined;
-    const out = [...headers, ...(computed === undefined ? [] : ['etag', computed]), 'cache-status', cacheStatus];
-    // What it was asked with is not what the client asked with: whether that holds is seen here.
-    const conditions = conditionsOf(request);
-    const validators = { etag: this.#keep?.etag ?? computed, lastModified: this.#keep?.lastModified };
-    if (this.#status === 200 && this.#keep !== undefined && notModified(conditions, validators)) {
-      this.#client = undefined;
-      if (!end) this.#consumed(body.length);
-      client.head(304, only304(out).concat('cache-status', cacheStatus), NOTHING, true);
-    } else client.head(this.#status, out, body, end);
-  }
-
-  #itsCall(): Call | undefined {
-    return this.call ?? this.#options.request.call;
-  }
-
-  #consumed(bytes: number): void {
-    this.#itsCall()?.consumed(bytes);
+    this.#settle(entry);
   }
 
   #letGo(): void {
@@ -321,26 +302,24 @@ export class Fill implements StageSink, Filling {
 
   /** The waiters hear what came of it; others who come now ask for themselves, or find it. */
   #settle(outcome: Outcome): void {
-    this.#unregister();
-    this.#release(outcome);
-  }
-
-  #unregister(): void {
-    const { space, full } = this.#options;
+    const { space, full, request } = this.#options;
     if (space.fills.get(full) === this) space.fills.delete(full);
-  }
-
-  #release(outcome: Outcome): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#waiters.size === 0) return;
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    const { request, space } = this.#options;
     const mine = typeof outcome === 'string' || this.#vary.length === 0 ? '' : variantOf(request, this.#vary, space.rules);
     for (const waiter of waiters) {
       const same = mine === '' || variantOf(waiter.request, this.#vary, space.rules) === mine;
       waiter.resolve(same ? outcome : 'go');
     }
   }
+}
+
+function joined(chunks: readonly Buffer[], bytes: number): Buffer {
+  const whole = Buffer.allocUnsafeSlow(bytes);
+  let at = 0;
+  for (const chunk of chunks) at += chunk.copy(whole, at);
+  return whole;
 }

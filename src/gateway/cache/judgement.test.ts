@@ -76,6 +76,7 @@ const CASES: Case[] = [
     good: 'it sets a cookie',
   },
   { name: 'a cookie that is dropped', rules: { ...TTL, dropSetCookie: true }, headers: ['set-cookie', 'a=b'], good: 60 },
+  { name: 'events', rules: TTL, headers: ['content-type', 'text/event-stream; charset=utf-8'], good: 'a stream of events' },
   { name: 'Vary: *', rules: TTL, headers: ['vary', 'accept, *'], good: 'vary' },
   { name: 'too much in Vary', rules: TTL, headers: ['vary', 'a,b,c,d,e,f,g,h,i,j,k'], good: 'vary' },
 

@@ -61,6 +61,7 @@ export function judge(
   let lastModified: string | undefined;
   let contentLength: number | undefined;
   let setsCookie = false;
+  let isEvents = false;
   const { status, headers } = answer;
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const value = headers[i + 1]!;
@@ -92,6 +93,10 @@ export function judge(
       case 'set-cookie':
         setsCookie = true;
         break;
+      case 'content-type':
+        // It may never end, and is of one moment: nobody should wait for it.
+        isEvents ||= value.toLowerCase().startsWith('text/event-stream');
+        break;
     }
   }
   const said = parseCacheControl(control);
@@ -100,6 +105,7 @@ export function judge(
   if (said.private) return pass('private', false);
   if (setsCookie && !rules.dropSetCookie) return pass('it sets a cookie', false);
   if (names === undefined) return pass('vary', false);
+  if (isEvents) return pass('a stream of events', false);
   if (said.noStore) return pass('no-store');
   if (!KEPT.has(status)) return pass(`status ${status}`);
   // Section 3.5. What the rule of the route says of everybody is said by who wrote the function.

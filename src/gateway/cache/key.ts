@@ -35,11 +35,10 @@ export function keyOf(request: GatewayRequest, rules: CompiledRules): string {
   // The function may see what was asked by the parameters of the route, though it is called at another path.
   const rewritten = request.target !== request.asked;
   if (rules.query !== undefined) request.target = withParameters(request.target, rules.query);
-  const secure = 'encrypted' in request.incoming.socket;
-  let key = `${secure ? 's' : ''}${request.host.toLowerCase()}${NEXT}${request.target}`;
+  let key = `${request.scheme}${NEXT}${request.host.toLowerCase()}${NEXT}${request.target}`;
   if (request.version !== undefined) key += `${NEXT}${request.version.version}`;
   if (rewritten) key += `${NEXT}${request.asked.split('?', 1)[0]}`;
-  for (const name of rules.headers) key += NEXT + (request.header(name) ?? MISSING);
+  for (const name of rules.headers) key += NEXT + (seen(request, name) ?? MISSING);
   if (request.incoming.headers.cookie !== undefined) onlyCookies(request, rules.cookies);
   if (rules.cookies.length > 0) key += NEXT + (request.incoming.headers.cookie === undefined ? MISSING : cookieIn(request));
   if (request.principal !== undefined && !rules.public) key += `${NEXT}${nameOf(request.principal)}`;
@@ -50,11 +49,19 @@ export function keyOf(request: GatewayRequest, rules: CompiledRules): string {
 export function variantOf(request: GatewayRequest, vary: readonly string[], rules: CompiledRules): string {
   let variant = '';
   for (const name of vary) {
-    // As the function sees it; what the gateway itself says of a request is the same for all.
-    const value = name === 'cookie' ? (rules.cookies.length === 0 ? '' : cookieIn(request)) : request.header(name);
+    const value = name === 'cookie' ? (rules.cookies.length === 0 ? '' : cookieIn(request)) : seen(request, name);
     variant += NEXT + (value === undefined ? MISSING : name === 'accept-encoding' ? codings(value) : value.trim());
   }
   return variant.length > KEY_CHARACTERS_MAX ? hash('sha256', variant) : variant;
+}
+
+/** A header as the function sees it: what the gateway says of a request itself is not what the client claims. */
+function seen(request: GatewayRequest, name: string): string | undefined {
+  if (name === 'x-forwarded-for') return request.client;
+  if (name === 'x-request-id' || name === 'traceparent') return request.id;
+  return name === 'forwarded' || name === 'x-real-ip' || name.startsWith('x-forwarded-') || CLAIMED.has(name)
+    ? undefined
+    : request.header(name);
 }
 
 /** What nobody vouches for is kept from the function. */

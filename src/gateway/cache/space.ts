@@ -23,6 +23,11 @@ export interface Filling {
   stopWaiting(waiter: Waiter): void;
 }
 
+interface Place {
+  secondary: string;
+  forget: (entry: Entry) => void;
+}
+
 interface Slot {
   /** All names that answers of this key ever had in Vary, sorted. */
   vary: readonly string[];
@@ -31,10 +36,8 @@ interface Slot {
 
 /** So many variants of one key at most: each client can make up headers that the function varies by. */
 const VARIANTS_MAX = 64;
-/** Keys whose answers may not be kept, so that nobody should wait for one. */
-const UNKEPT_MAX = 4_096;
-const UNKEPT_MS = 10_000;
 const NO_NAMES: readonly string[] = [];
+let spaces = 0;
 
 export class RouteSpace {
   readonly store: CacheStore;
@@ -45,10 +48,10 @@ export class RouteSpace {
   /** By key and variant: what others may wait for. */
   readonly fills = new Map<string, Filling>();
   readonly #slots = new Map<string, Slot>();
-  readonly #unkept = new Map<string, number>();
+  readonly #id = `${++spaces} `;
   readonly #forget = (entry: Entry): void => this.#forgetEntry(entry);
 
-  constructor(store: CacheStore, project: ProjectCache, rules: CompiledRules, now: () => number) {
+  constructor(store: CacheStore, { project, rules, now }: { project: ProjectCache; rules: CompiledRules; now: () => number }) {
     this.store = store;
     this.project = project;
     this.rules = rules;
@@ -64,12 +67,12 @@ export class RouteSpace {
     return { entry: slot.entries.get(secondary), full: primary + secondary, others: true };
   }
 
-  /** False: there is no room. `make` makes the entry for the variant that it is. */
+  /** undefined: there is no room. `make` makes the entry for the variant that it is. */
   put(
     request: GatewayRequest,
     { primary, vary }: { primary: string; vary: readonly string[] },
-    make: (secondary: string, forget: (entry: Entry) => void) => Entry,
-  ): boolean {
+    make: (place: Place) => Entry,
+  ): Entry | undefined {
     let slot = this.#slots.get(primary);
     const names = union(slot?.vary ?? NO_NAMES, vary);
     if (slot !== undefined && names.length > slot.vary.length) {
@@ -81,33 +84,26 @@ export class RouteSpace {
     const before = slot?.entries.get(secondary);
     if (before !== undefined) this.store.remove(before, 'replaced');
     else if (slot !== undefined && slot.entries.size >= VARIANTS_MAX) this.store.remove(slot.entries.values().next().value!, 'evictions');
-    const entry = make(secondary, this.#forget);
-    if (!this.store.add(entry)) return false;
+    const entry = make({ secondary, forget: this.#forget });
+    if (!this.store.add(entry)) return undefined;
     // The slot may have gone with what made room.
     slot = this.#slots.get(primary);
     if (slot === undefined) this.#slots.set(primary, (slot = { vary: names, entries: new Map() }));
     slot.entries.set(secondary, entry);
-    return true;
+    return entry;
   }
 
   isUnkept(full: string): boolean {
-    const until = this.#unkept.get(full);
-    if (until === undefined) return false;
-    if (until > this.now()) return true;
-    this.#unkept.delete(full);
-    return false;
+    return this.store.unkept.has(this.#id + full, this.now());
   }
 
   markUnkept(full: string): void {
-    this.#unkept.delete(full);
-    if (this.#unkept.size >= UNKEPT_MAX) this.#unkept.delete(this.#unkept.keys().next().value!);
-    this.#unkept.set(full, this.now() + UNKEPT_MS);
+    this.store.unkept.mark(this.#id + full, this.now());
   }
 
   close(): void {
     this.closed = true;
     for (const slot of [...this.#slots.values()]) for (const entry of [...slot.entries.values()]) this.store.remove(entry, 'purged');
-    this.#unkept.clear();
   }
 
   #forgetEntry(entry: Entry): void {

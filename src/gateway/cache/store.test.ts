@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { CacheStore, costOf } from './store.ts';
 import type { Entry } from './store.ts';
+import { Unkept } from './unkept.ts';
 
 function entryOf(store: CacheStore, project: string, { path, bytes, tags = [] }: { path: string; bytes: number; tags?: string[] }): Entry {
   const parts = { primary: path, secondary: '', path, tags, headers: [], body: Buffer.alloc(bytes) };
@@ -92,6 +93,15 @@ test('what was asked for stays, a scan of what is asked for once goes', () => {
   }
   assert.ok(wanted.every(({ held }) => held));
   assert.ok(store.stats('p').evictions > 80);
+});
+
+test('keys that nobody should wait for are forgotten after a while, and when there are too many', () => {
+  const unkept = new Unkept();
+  unkept.mark('a', 0);
+  assert.deepEqual([unkept.has('a', 9_999), unkept.has('b', 0), unkept.has('a', 10_000), unkept.size], [true, false, false, 0]);
+  for (let i = 0; i < 20_000; i++) unkept.mark(`key ${i}`, 0);
+  assert.equal(unkept.size, 16_384);
+  assert.deepEqual([unkept.has('key 0', 1), unkept.has('key 19999', 1)], [false, true]);
 });
 
 test('a project that fills its share pushes out its own, and the one that holds most gives way to others', () => {

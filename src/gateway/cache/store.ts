@@ -6,6 +6,7 @@
 // budget. Called by cache-stage.ts and fill.ts.
 import type { CacheCounts, CacheStats } from '../../protocol/cache-stats.ts';
 import type { FlatHeaders } from '../../protocol/frames.ts';
+import { Unkept } from './unkept.ts';
 
 /** One kept answer. */
 export interface Entry {
@@ -57,6 +58,7 @@ const RECENT_PURGES = 256;
 export class CacheStore {
   readonly bytesMax: number;
   readonly projectBytesMax: number;
+  readonly unkept = new Unkept();
   #bytes = 0;
   readonly #projects = new Map<string, ProjectCache>();
 

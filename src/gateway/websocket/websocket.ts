@@ -122,5 +122,11 @@ function connectFacts(request: GatewayRequest, subprotocols: string[]) {
   }
   const at = request.target.indexOf('?');
   const query = at < 0 ? {} : Object.fromEntries(new URLSearchParams(request.target.slice(at)));
-  return { url: `http://${request.host}${request.target}`, headers, query, subprotocols, traceparent: request.header('traceparent') };
+  return {
+    url: `${request.scheme}://${request.host}${request.target}`,
+    headers,
+    query,
+    subprotocols,
+    traceparent: request.header('traceparent'),
+  };
 }

@@ -55,8 +55,8 @@ test('who may call is told in the words of OpenAPI, without a secret or the name
     },
     defaults: { auth: { any: ['keys', { use: 'users', scopes: ['read'] }] } },
   };
-  const hooked: Route = { path: '/hook', methods: ['POST'], function: 'f', policy: { auth: 'hook' } as object };
-  const open: Route = { path: '/open', methods: ['GET'], function: 'f', policy: { auth: 'none' } as object };
+  const hooked: Route = { path: '/hook', methods: ['POST'], function: 'f', policy: { auth: 'hook' } };
+  const open: Route = { path: '/open', methods: ['GET'], function: 'f', policy: { auth: 'none' } };
   const read = documentOf([{ path: '/x', methods: ['GET'], function: 'f' }, hooked, open], gateway);
   assert.deepEqual(read.paths['/x']!['get']!['security'], [{ keys: [] }, { users: ['read'] }]);
   assert.deepEqual(Object.keys(read.paths['/x']!['get']!['responses'] as object), ['401', '403', 'default']);
