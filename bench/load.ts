@@ -1,5 +1,6 @@
 // The load generator: Debian's wrk where it is installed, else autocannon (one Node thread, which is slower than the
-// fastest servers here: its figures understate them, and the report says which one was used). Callers: warm.ts.
+// fastest servers here: its figures understate them, and the report says which one was used). Callers: warm.ts, forms.ts,
+// gateway.ts, whose requests only wrk can send.
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
@@ -30,16 +31,24 @@ interface Loading {
   seconds: number;
   /** Sent by POST with each call; 0: GET without a body. */
   bodyBytes?: number;
+  /** A file as peers/wrk/send.lua reads it, instead of `bodyBytes`. */
+  requestFile?: string;
 }
 
 export async function load(url: string, options: Loading): Promise<Load> {
   return WRK === undefined ? withAutocannon(url, options) : withWrk(WRK, url, options);
 }
 
-async function withWrk(wrk: string, url: string, { connections, seconds, bodyBytes = 0 }: Loading): Promise<Load> {
+async function withWrk(wrk: string, url: string, { connections, seconds, bodyBytes = 0, requestFile }: Loading): Promise<Load> {
   const args = ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=10s', '--latency'];
-  const script = join(import.meta.dirname, 'peers', 'wrk', 'post.lua');
-  const text = await output(wrk, [...args, ...(bodyBytes > 0 ? ['-s', script, url, '--', String(bodyBytes)] : [url])], seconds);
+  const scripts = join(import.meta.dirname, 'peers', 'wrk');
+  const sent =
+    requestFile !== undefined
+      ? ['-s', join(scripts, 'send.lua'), url, '--', requestFile]
+      : bodyBytes > 0
+        ? ['-s', join(scripts, 'post.lua'), url, '--', String(bodyBytes)]
+        : [url];
+  const text = await output(wrk, [...args, ...sent], seconds);
   const field = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
   const us = (share: string): number => {
     const found = new RegExp(`^\\s+${share}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(text);

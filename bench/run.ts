@@ -65,6 +65,12 @@ const BENCHES: Record<string, Bench> = {
     quick: { rounds: 1, seconds: 1, samples: 3 },
     load: async () => (await import('./forms.ts')).forms,
   },
+  gateway: {
+    asks: 'what does each thing that the gateway does for a route cost, beside a route for which it does nothing',
+    defaults: { rounds: 5, seconds: 1, samples: 10_000 },
+    quick: { rounds: 1, seconds: 1, samples: 1_000 },
+    load: async () => (await import('./gateway.ts')).gateway,
+  },
   sockets: {
     asks: 'what memory does an idle WebSocket cost at the gateway, and how long does a message take',
     defaults: { rounds: 1, seconds: 2, samples: 10_000 },

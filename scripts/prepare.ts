@@ -52,6 +52,9 @@ const NEEDS: Need[] = [
 /** Bun and Deno are no part of `npm ci` (94 MB to fetch), but the tests run them. */
 const RUNTIMES = ['bun', 'deno'] as const;
 
+/** With which pages are tested: CORS, server-sent events, WebSockets, the page of an OpenAPI document. */
+const BROWSER = 'chromium-headless-shell';
+
 function main(): number {
   const purpose = process.argv[process.argv.indexOf('--for') + 1] === 'test' ? 'test' : 'start';
   if (process.platform !== 'linux') {
@@ -80,7 +83,10 @@ function main(): number {
       return 1;
     }
   }
-  if (purpose === 'test') installRuntimes();
+  if (purpose === 'test') {
+    installRuntimes();
+    installBrowser();
+  }
   return checkNamespaces() || purpose === 'start' ? 0 : 1;
 }
 
@@ -93,6 +99,14 @@ function installRuntimes(): void {
     const { status } = spawnSync('npm', ['ci', '--prefix', folder, '--ignore-scripts'], { stdio: ['ignore', 2, 2] });
     if (status !== 0) say(`npm could not install ${name}, so functions of it are not tested; what it printed above says why`);
   }
+}
+
+/** 64 MB to fetch, and not to be had everywhere by apt-get: without it the tests of pages say that they were left out. */
+function installBrowser(): void {
+  const apt = find('apt-get');
+  if (find(BROWSER) !== null || find('chromium') !== null || apt === null || process.getuid?.() !== 0) return;
+  say(`installing with apt-get: ${BROWSER}`);
+  if (!install(apt, [BROWSER])) say('so the tests of pages in a browser are left out');
 }
 
 function missingFor(purpose: 'start' | 'test'): Need[] {

@@ -275,7 +275,7 @@ export const functionSchema = z
         .regex(/^[^\0-\x1f#]{1,256}$/, { error: 'the name of what the source exports, such as handler' })
         .optional()
         .describe(
-          'Name of the export to call. Without it: `default` with fetch or event (web style), else `handler`. With a folder or a .zip: file and export, as `index.handler`.',
+          'Name of the export to call. Without it: `default` with fetch, perhaps event beside it (web style), else `handler`. With a folder or a .zip: file and export, as `index.handler`.',
         ),
       command: z
         .union([z.string().min(1), z.array(z.string().max(4_096)).min(1).max(SETTING_LIMITS.command.max)], {
