@@ -2,7 +2,7 @@
 // deploy or by `virga import`; what goes in comes out.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -204,8 +204,9 @@ components: {schemas: {Cat: {type: object, required: [name]}}}
   assert.match(await wrong((text) => text.replace('required: [name]', 'requiredd: [name]')), /did you mean 'required'/);
 });
 
-test('a document that is imported is served as it was, as far as both can say it', async () => {
+test('a document that is imported is served as it was, as far as both can say it', async (t) => {
   const folder = await temporaryFolder('virga-project-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
   const original = await served('shelf', '/api/openapi.json');
   await writeFiles(folder, { 'openapi.json': JSON.stringify(original) });
   const imported = await runCli(['import', join(folder, 'openapi.json'), '--scaffold', '--json']);

@@ -85,7 +85,7 @@ test('a caller without a plan of its own is counted by address, over all routes 
 
 test('a stop writes all that was counted, and the next start goes on from there', async () => {
   for (let i = 0; i < 3; i++) assert.equal((await get('/')).status, 200);
-  await virga.stop();
+  await virga[Symbol.asyncDispose]();
   virga = await startVirga({ dataFolder: join(folder, 'data'), ...ports });
   assert.match((await get('/')).headers.get('ratelimit')!, /^"quota";r=4;/);
 });
