@@ -42,7 +42,7 @@ interface Case {
   posts?: boolean;
   /** Bearer tokens in turn. */
   tokens?: boolean;
-  /** That the answer passed the rules, and was not refused or served otherwise than meant. */
+  /** Of the bare route's requests/s, at least. */
   budget?: number;
 }
 
@@ -86,7 +86,7 @@ export async function gateway({ rounds, seconds, samples, quick }: BenchOptions)
   const tokens = Array.from({ length: TOKENS }, (_, i) => signed({ sub: `user-${i}` }, privateKey));
   const measured = cases(key, tokens[0]!);
   await deploy(virga, {
-    'virga.yaml': manifest(measured, publicKey.export({ type: 'spki', format: 'pem' }) as string),
+    'virga.yaml': manifest(measured, publicKey.export({ type: 'spki', format: 'pem' })),
     'hello.mjs': FUNCTION,
   });
   const tokensFile = join(folder, 'tokens');
@@ -137,8 +137,8 @@ export async function gateway({ rounds, seconds, samples, quick }: BenchOptions)
       ];
     });
   const head = ['', 'requests/s', 'of bare', 'budget', 'p50 µs', 'p99 µs'];
-  const gets = subjects.filter(({ posts }) => posts !== true).map(({ name }) => name);
-  const posts = subjects.filter(({ posts }) => posts === true).map(({ name }) => name);
+  const gets = subjects.filter((one) => one.posts !== true).map(({ name }) => name);
+  const posted = subjects.filter((one) => one.posts === true).map(({ name }) => name);
   writeReport(
     {
       name: 'gateway',
@@ -146,7 +146,7 @@ export async function gateway({ rounds, seconds, samples, quick }: BenchOptions)
       body: [
         `A function of one line behind a route for each case, ${CONNECTIONS} connections, medians of ${rounds} rounds of ${seconds} s, interleaved; load by ${GENERATOR} on the same two cores. Ratios are to the bare route of the same method in the same round.`,
         table(head, rowsOf(gets, gets[0]!)),
-        table(head, rowsOf(posts, posts[0]!)),
+        table(head, rowsOf(posted, posted[0]!)),
         `The same function in a project of few routes and in one of many:\n\n${table(
           head,
           rowsOf(
@@ -162,7 +162,7 @@ export async function gateway({ rounds, seconds, samples, quick }: BenchOptions)
   );
 }
 
-function manifest(all: Case[], pem: string): string {
+function manifest(all: Case[], pem: string | Buffer): string {
   const routes = all.map(
     ({ rules, posts }, i) => `      - {path: /${i}, methods: [${posts === true ? 'POST' : 'GET'}]${rules === '' ? '' : `, ${rules}`}}`,
   );
@@ -170,7 +170,7 @@ function manifest(all: Case[], pem: string): string {
 gateway:
   auth:
     partners: {keys: {}}
-    users: {jwt: {issuer: "https://login.example.com", audience: bench, keys: [${JSON.stringify(pem)}]}}
+    users: {jwt: {issuer: "https://login.example.com", audience: bench, keys: [${JSON.stringify(pem.toString())}]}}
   plans:
     free: {quota: {limit: 1000000000, per: day}}
 functions:
