@@ -16,6 +16,8 @@ import { deploy } from './virga.ts';
 
 const CONNECTIONS = 32;
 const FEW_ROUTES = 10;
+/** In a round, in alternating order: the difference that is looked for is smaller than what one second scatters. */
+const PAIRS = 3;
 /** More tokens than the edge is told to remember, so that each is new to it. */
 const TOKENS = 1_000;
 const REMEMBERED = 100;
@@ -109,16 +111,16 @@ export async function gateway({ rounds, seconds, samples, quick }: BenchOptions)
   const all = [...subjects, ...inProjects];
   const runs = new Map<string, Load[]>(all.map(({ name }) => [name, []]));
   for (const { path, requestFile } of all) await load(`${virga.edgeUrl}${path}`, { connections: CONNECTIONS, seconds: 1, requestFile });
+  const measure = async ({ name, path, requestFile }: (typeof all)[number], round: number): Promise<void> => {
+    const run = await load(`${virga.edgeUrl}${path}`, { connections: CONNECTIONS, seconds, requestFile });
+    if (run.failed > run.calls / 100) throw new Error(`${name}: ${run.failed} of ${run.calls} calls were refused`);
+    runs.get(name)!.push(run);
+    console.error(`round ${round + 1}/${rounds} ${name}: ${Math.round(run.requestsPerSecond)}/s p50 ${run.p50Us} µs, ${run.failed} failed`);
+  };
   for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < all.length; turn++) {
-      const { name, path, requestFile } = all[(turn + round * 5) % all.length]!;
-      const run = await load(`${virga.edgeUrl}${path}`, { connections: CONNECTIONS, seconds, requestFile });
-      if (run.failed > run.calls / 100) throw new Error(`${name}: ${run.failed} of ${run.calls} calls were refused`);
-      runs.get(name)!.push(run);
-      console.error(
-        `round ${round + 1}/${rounds} ${name}: ${Math.round(run.requestsPerSecond)}/s p50 ${run.p50Us} µs, ${run.failed} failed`,
-      );
-    }
+    for (let turn = 0; turn < subjects.length; turn++) await measure(subjects[(turn + round * 4) % subjects.length]!, round);
+    for (let pair = 0; pair < PAIRS; pair++)
+      for (const one of (pair + round) % 2 === 0 ? inProjects : inProjects.toReversed()) await measure(one, round);
   }
   rmSync(folder, { recursive: true });
 
@@ -147,7 +149,7 @@ export async function gateway({ rounds, seconds, samples, quick }: BenchOptions)
         `A function of one line behind a route for each case, ${CONNECTIONS} connections, medians of ${rounds} rounds of ${seconds} s, interleaved; load by ${GENERATOR} on the same two cores. Ratios are to the bare route of the same method in the same round.`,
         table(head, rowsOf(gets, gets[0]!)),
         table(head, rowsOf(posted, posted[0]!)),
-        `The same function in a project of few routes and in one of many:\n\n${table(
+        `The same function in a project of few routes and in one of many, ${PAIRS} pairs in each round:\n\n${table(
           head,
           rowsOf(
             inProjects.map(({ name }) => name),

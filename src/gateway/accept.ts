@@ -23,7 +23,7 @@ import type { RequestHead } from './request-head.ts';
 import { conclude, respondError, respondRedirect } from './respond.ts';
 import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
-import type { Verdict } from './stage.ts';
+import type { LocalTarget, Verdict } from './stage.ts';
 import type { ClientLimit } from './throttle/client-limit.ts';
 import { Upgrades } from './upgrades.ts';
 
@@ -205,13 +205,11 @@ export class Gateway {
       conclude(admission, response, verdict);
       return;
     }
-    if (routed.to.local !== undefined) {
-      const answer = admission.answerOf(routed.to.local);
-      if (answer instanceof Promise) void answer.then((later) => conclude(admission, response, later));
-      else conclude(admission, response, answer);
+    const { id, requestId, bodyBytesMax } = admission;
+    if (routed.to.local !== undefined && bodyBytesMax === 0) {
+      answerLocally(admission, response, routed.to.local);
       return;
     }
-    const { id, requestId, bodyBytesMax } = admission;
     const bytesMax = Math.min(this.#options.requestBytesMax, bodyBytesMax || Infinity);
     if (head.contentLength !== undefined && head.contentLength > bytesMax) {
       conclude(admission, response, {
@@ -220,22 +218,25 @@ export class Gateway {
       return;
     }
     if (expectsContinue) response.writeContinue();
+    if (bodyBytesMax > 0) {
+      this.#readWholeBody(response, head, admission, { routed, bytesMax });
+      return;
+    }
     const changed = asAdmitted(routed, admission);
     const exchange = new Exchange(request, response, requestId, bytesMax, admission);
-    if (bodyBytesMax > 0) this.#readWholeBody(exchange, head, changed, { id, admission, bytesMax });
-    else if (head.contentLength === 0) this.#invoke(exchange, head, changed, id, undefined, true);
+    if (head.contentLength === 0) this.#invoke(exchange, head, changed, id, undefined, true);
     else if (head.contentLength !== undefined && head.contentLength <= BODY_CHUNK_MAX) this.#readSmallBody(exchange, head, changed, id);
     else this.#invoke(exchange, head, changed, id, undefined, false);
   }
 
-  /** For stages that look at the body: it is theirs first, then the function's. */
+  /** For stages that look at the body: it is theirs first, and of those behind them, then the function's. */
   #readWholeBody(
-    exchange: Exchange,
+    response: ServerResponse,
     head: RequestHead,
-    routed: Routed,
-    { id, admission, bytesMax }: { id: string; admission: Admission; bytesMax: number },
+    admission: Admission,
+    { routed, bytesMax }: { routed: Routed; bytesMax: number },
   ): void {
-    const { request, response } = exchange;
+    const { incoming: request, id, requestId } = admission;
     const chunks: Buffer[] = [];
     let bytes = 0;
     const take = (chunk: Buffer): void => {
@@ -251,13 +252,20 @@ export class Gateway {
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
       const go = (verdict: Verdict): void => {
         if (response.destroyed) return;
-        // It may have taken the body to find out who calls.
-        const known = { ...routed, principal: admission.principal };
-        if (verdict !== undefined) conclude(admission, response, verdict);
-        else if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, known, id, body, true);
+        if (verdict !== undefined) {
+          conclude(admission, response, verdict);
+          return;
+        }
+        if (routed.to.local !== undefined) {
+          answerLocally(admission, response, routed.to.local);
+          return;
+        }
+        const changed = asAdmitted(routed, admission);
+        const exchange = new Exchange(request, response, requestId, bytesMax, admission);
+        if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, changed, id, body, true);
         else {
           exchange.collected = body;
-          this.#invoke(exchange, head, known, id, undefined, false);
+          this.#invoke(exchange, head, changed, id, undefined, false);
         }
       };
       const verdict = admission.bodyVerdict(body);
@@ -310,4 +318,10 @@ export class Gateway {
       headers: request.headers,
     });
   }
+}
+
+function answerLocally(admission: Admission, response: ServerResponse, target: LocalTarget): void {
+  const answer = admission.answerOf(target);
+  if (answer instanceof Promise) void answer.then((later) => conclude(admission, response, later));
+  else conclude(admission, response, answer);
 }

@@ -8,6 +8,7 @@ import type { Guest } from '../functions/testing.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { Flag, FrameType, encodeFrame, encodeMetaFrame } from '../protocol/frames.ts';
 import type { Frame, HttpRequestMeta } from '../protocol/frames.ts';
+import type { Route } from '../protocol/settings.ts';
 import { setUp } from './gateway-under-test.ts';
 import type { Feature, GatewayRequest, Stage } from './stage.ts';
 
@@ -180,4 +181,31 @@ test('a connection that asks for another protocol passes the stages too', async 
   const [first] = (await once(socket, 'data')) as [Buffer];
   assert.match(first.toString(), /^HTTP\/1\.1 401 /);
   await once(socket, 'close');
+});
+
+test('what stands behind a stage that looks at the body waits for it: an answer from a cache, a target without a function', async () => {
+  const signature: Stage = {
+    bodyBytesMax: 1_000,
+    onBody: (_request, body) => (body.toString() === 'signed' ? undefined : { error: new VirgaError('unauthorized', 'not signed') }),
+  };
+  const ended: string[] = [];
+  const kept: Stage = {
+    onHead: (request) => {
+      if (request.target !== '/kept') request.target = '/rewritten';
+      return request.target === '/kept' ? { status: 203, headers: [], body: Buffer.from('kept') } : undefined;
+    },
+    onEnd: (request) => void ended.push(request.target),
+  };
+  const routes: Route[] = [
+    { path: '/moved', methods: null, redirect: { to: '/elsewhere' } },
+    { path: '/{all+}', methods: null, function: 'f' },
+  ];
+  await using edge = await setUp({ onRequest: echo }, { features: [featureOf(signature), featureOf(kept)], routes });
+  const status = async (path: string, body: string) => (await edge.get(path, { method: 'POST', body })).status;
+  assert.deepEqual([await status('/kept', 'forged'), await status('/kept', 'signed')], [401, 203]);
+  assert.deepEqual([await status('/moved', 'forged'), await status('/moved', 'signed')], [401, 302]);
+  assert.equal((await edge.get('/kept')).status, 401, 'no body is looked at too');
+  const called = await edge.get('/called', { method: 'POST', body: 'signed' });
+  assert.equal(json(called.body)['url'], 'http://p.localhost/rewritten');
+  assert.deepEqual(ended, ['/kept', '/rewritten', '/rewritten'], 'who had not begun hears of no end');
 });

@@ -37,8 +37,8 @@ export class Admission implements GatewayRequest {
   readonly routed: Routed;
   readonly #callBehind: CallBehind;
   readonly #stages: Stages;
-  /** Of the head stages: those that were begun. */
-  #begun = 0;
+  /** Those that saw the head, of those that hear of the end. */
+  #begun: Set<Stage> | undefined;
   #ended = false;
 
   constructor(
@@ -90,10 +90,7 @@ export class Admission implements GatewayRequest {
   }
 
   headVerdict(): Verdict | Promise<Verdict> {
-    return this.#from(0, this.#stages.head, (stage) => {
-      this.#begun++;
-      return stage.onHead!(this);
-    });
+    return this.#from(0, this.#stages.head, (stage) => this.#begin(stage));
   }
 
   /** Of a request that can have no body: a stage that goes by the body has to see that there is none. */
@@ -104,7 +101,12 @@ export class Admission implements GatewayRequest {
   }
 
   bodyVerdict(body: Buffer): Verdict | Promise<Verdict> {
-    return this.#from(0, this.#stages.body, (stage) => stage.onBody!(this, body));
+    return this.#from(0, this.#stages.body, ({ stage, part }) => (part === 'onBody' ? stage.onBody!(this, body) : this.#begin(stage)));
+  }
+
+  #begin(stage: Stage): Verdict | Promise<Verdict> {
+    if (stage.onEnd !== undefined) (this.#begun ??= new Set()).add(stage);
+    return stage.onHead!(this);
   }
 
   answerOf(target: LocalTarget): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal> {
@@ -116,17 +118,17 @@ export class Admission implements GatewayRequest {
     }
   }
 
-  #from(at: number, stages: Stage[], ask: (stage: Stage) => Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
-    for (let i = at; i < stages.length; i++) {
+  #from<T>(at: number, steps: T[], ask: (step: T) => Verdict | Promise<Verdict>): Verdict | Promise<Verdict> {
+    for (let i = at; i < steps.length; i++) {
       let verdict: Verdict | Promise<Verdict>;
       try {
-        verdict = ask(stages[i]!);
+        verdict = ask(steps[i]!);
       } catch (error) {
         return broken(error);
       }
       if (verdict === undefined) continue;
       if (!(verdict instanceof Promise)) return verdict;
-      return verdict.then((later) => (later === undefined ? this.#from(i + 1, stages, ask) : later), broken);
+      return verdict.then((later) => (later === undefined ? this.#from(i + 1, steps, ask) : later), broken);
     }
     return undefined;
   }
@@ -149,8 +151,7 @@ export class Admission implements GatewayRequest {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    const begun = new Set(this.#stages.head.slice(0, this.#begun));
-    for (const stage of this.#stages.end) if (stage.onHead === undefined || begun.has(stage)) stage.onEnd!(this);
+    for (const stage of this.#stages.end) if (stage.onHead === undefined || this.#begun?.has(stage) === true) stage.onEnd!(this);
   }
 }
 

@@ -62,11 +62,18 @@ export function compileStages(features: readonly Feature[], source: RouteSource)
   const stages = features.map((feature) => feature.compile(source)).filter((stage) => stage !== undefined);
   if (stages.length === 0) return undefined;
   const having = (part: keyof Stage): Stage[] => stages.filter((stage) => stage[part] !== undefined);
-  const body = having('onBody');
+  const readers = having('onBody');
+  const first = readers.length === 0 ? stages.length : stages.indexOf(readers[0]!);
   return {
-    head: having('onHead'),
-    body,
-    bodyBytesMax: body.length === 0 ? 0 : Math.min(...body.map((stage) => stage.bodyBytesMax ?? Infinity)),
+    head: stages.slice(0, first + 1).filter((stage) => stage.onHead !== undefined),
+    // Nobody may answer before who stands in front of him has let the request pass.
+    body: stages
+      .slice(first)
+      .flatMap((stage, at) => [
+        ...(at > 0 && stage.onHead !== undefined ? [{ stage, part: 'onHead' as const }] : []),
+        ...(stage.onBody === undefined ? [] : [{ stage, part: 'onBody' as const }]),
+      ]),
+    bodyBytesMax: readers.length === 0 ? 0 : Math.min(...readers.map((stage) => stage.bodyBytesMax ?? Infinity)),
     preflight: having('onPreflight')[0],
     answer: having('onAnswer'),
     around: having('around'),

@@ -85,7 +85,7 @@ export type CompiledTarget = { version: DeployedVersion; local?: undefined } | {
 
 /** What one feature does for one route; each part is there only if it is needed. */
 export interface Stage {
-  /** The head of the request is there. Synchronous where it can be. None of these may throw but by mistake of ours. */
+  /** The head of the request is there, and every stage before this one let it pass. Synchronous where it can be. None of these may throw but by mistake of ours. */
   onHead?(request: GatewayRequest): Verdict | Promise<Verdict>;
   /** Asks for the whole body before the function is called: at most this many bytes, or the request gets 413. */
   readonly bodyBytesMax?: number;
@@ -115,8 +115,10 @@ export interface Upgrade {
 
 /** The stages of one route, sorted by what they do. */
 export interface Stages {
+  /** Those that see the head before the body is there: all up to the first that looks at the body. */
   head: Stage[];
-  body: Stage[];
+  /** From that one on, in the order of the stages: who looks at the body, and who sees the head only now. */
+  body: { stage: Stage; part: 'onHead' | 'onBody' }[];
   /** The largest body that all who read it whole would take; 0: nobody does. */
   bodyBytesMax: number;
   preflight: Stage | undefined;
