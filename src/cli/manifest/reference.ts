@@ -90,7 +90,8 @@ export function manifestReference(): string {
     ...policies(route),
     ...authenticators(root.properties!['gateway']!.properties!['auth']!.additionalProperties as Schema),
     '## The gateway\n',
-    'What holds for the whole project:\n',
+    'What holds for the whole project, here one that has a domain of its own, over HTTPS alone:\n',
+    GATEWAY,
     keys(root.properties!['gateway']!),
     '## A route without a function\n',
     'In `gateway.routes`: what a route of a function has, and one target:\n',
@@ -178,6 +179,14 @@ is removed. Mistakes are all reported at once, each with its line and column.
             methods: [GET, PUT, DELETE]
 
 Sizes are written \`256 MiB\`, \`1 GiB\` or, in MiB, \`256\`; durations \`500ms\`, \`30s\`, \`5m\`, \`1h\`.
+`;
+
+const GATEWAY = `    gateway:
+      domains: [shop.example.com, "*.shop.example.com"]
+      https: redirect
+      hsts: {maxAge: 365d, includeSubdomains: true}
+      defaults:
+        cors: {origins: [https://app.example.com]}
 `;
 
 const BUILDS = `## How functions are built
