@@ -8,7 +8,6 @@ import { once } from 'node:events';
 import { existsSync, globSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -53,13 +52,24 @@ export interface StartOptions {
   args?: string[];
 }
 
+/** Below those that the kernel gives to outgoing connections (32768 and up), so that none takes one between its choice and its use. */
+const [FIRST_PORT, PORTS] = [12_000, 20_000];
+/** Each process of the tests begins at another place, and goes on from there. */
+let lastPort = (process.pid * 37) % PORTS;
+
+/** Never the same twice in one process. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    lastPort = (lastPort + 1) % PORTS;
+    const server = createServer();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    server.once('error', () => resolve(false));
+    server.listen(FIRST_PORT + lastPort, '127.0.0.1', () => resolve(true));
+    if (!(await promise)) continue;
+    server.close();
+    await once(server, 'close');
+    return FIRST_PORT + lastPort;
+  }
 }
 
 export async function temporaryFolder(name = 'virga-test-'): Promise<string> {
