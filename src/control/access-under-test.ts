@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import type { StartControl, TestControl } from './fixture.ts';
-import { secretContext } from './secrets.ts';
+import { secretContext } from '../protocol/secret-context.ts';
 
 export function accessCases(start: StartControl): void {
   describe('API keys and secrets', () => {

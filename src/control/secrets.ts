@@ -18,11 +18,6 @@ export function secretItemOf(row: SecretRow): SecretItem {
   return { name: row.name, createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString() };
 }
 
-/** What a secret is sealed for; the edge opens it with the same words (server/access-feed.ts). */
-export function secretContext(project: string, name: string): string {
-  return `secret:${project}/${name}`;
-}
-
 export async function secretNames(sql: Sql, project: string): Promise<string[]> {
   const { rows } = await sql.query<{ name: string }>('select name from secrets where project = $1 order by name', [project]);
   return rows.map(({ name }) => name);

@@ -10,7 +10,8 @@ import type { ControlApp } from './operation.ts';
 import { invalidRequest } from './problems.ts';
 import { lockOrCreateProject } from './project-records.ts';
 import { name } from './schemas.ts';
-import { secretContext, secretItem, secretItemOf } from './secrets.ts';
+import { secretContext } from '../protocol/secret-context.ts';
+import { secretItem, secretItemOf } from './secrets.ts';
 import type { SecretRow } from './secrets.ts';
 
 /** Of a project. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { secretContext } from '../control/secrets.ts';
+import { secretContext } from '../protocol/secret-context.ts';
 import { KeyRing } from '../gateway/auth/key-ring.ts';
 import { SecretRing } from '../gateway/auth/secret-ring.ts';
 import { startTestPostgres } from '../store/records/testing.ts';

@@ -1,7 +1,7 @@
 // Keeps what the gateway verifies callers by up to date in the edge: API keys, and the secrets that the current deployments name.
 // Invariant: only secrets that a deployed authenticator names are opened here; a key that is revoked is gone from the edge as soon
 // as the control role has said so (NOTIFY), and whenever the connection to Postgres is made anew. Used by read-model-feed.ts.
-import { secretContext } from '../control/secrets.ts';
+import { secretContext } from '../protocol/secret-context.ts';
 import type { ChallengeScheme } from '../gateway/auth/authenticator.ts';
 import type { HeldKey, KeyRing } from '../gateway/auth/key-ring.ts';
 import type { SecretRing } from '../gateway/auth/secret-ring.ts';
