@@ -446,11 +446,17 @@ test('nothing that is not in the key reaches the function: parameters, cookies, 
 });
 
 test('each principal has answers of its own, unless they are for all; Authorization that nobody checked keeps them out', async () => {
+  let tokens = 0;
   const asPrincipal: Stage = {
     onHead: (request) => {
       const id = request.header('x-user');
       if (id !== undefined)
-        request.principal = { kind: 'jwt', id, scopes: [request.header('x-scope') ?? ''], claims: { iss: request.header('x-issuer') } };
+        request.principal = {
+          kind: 'jwt',
+          id,
+          scopes: [request.header('x-scope') ?? ''],
+          claims: { iss: request.header('x-issuer'), tenant: { id: request.header('x-tenant') }, exp: ++tokens, jti: `t${tokens}` },
+        };
       return undefined;
     },
   };
@@ -470,15 +476,16 @@ test('each principal has answers of its own, unless they are for all; Authorizat
       { 'x-user': 'grace', authorization: 'Bearer 2' },
       { 'x-user': 'ada', 'x-scope': 'admin' },
       { 'x-user': 'ada', 'x-issuer': 'https://other.example' },
+      { 'x-user': 'ada', 'x-tenant': 'acme' },
     ];
     const first = [];
     for (const headers of who) first.push(await ask(headers));
-    assert.deepEqual(first, isPublic ? ['1', '1', '1', '1'] : ['1', '2', '3', '4']);
+    assert.deepEqual(first, isPublic ? ['1', '1', '1', '1', '1'] : ['1', '2', '3', '4', '5']);
     for (const [index, headers] of who.entries()) assert.equal(await ask(headers), first[index]);
     const unchecked = { authorization: 'Bearer 3' };
-    assert.deepEqual([await ask(unchecked), await ask(unchecked)], isPublic ? ['1', '1'] : ['5', '6']);
-    assert.equal(await ask({}), isPublic ? '1' : '7');
-    assert.deepEqual([await ask({}), await ask(unchecked)], isPublic ? ['1', '1'] : ['7', '8']);
+    assert.deepEqual([await ask(unchecked), await ask(unchecked)], isPublic ? ['1', '1'] : ['6', '7']);
+    assert.equal(await ask({}), isPublic ? '1' : '8');
+    assert.deepEqual([await ask({}), await ask(unchecked)], isPublic ? ['1', '1'] : ['8', '9']);
   }
 });
 

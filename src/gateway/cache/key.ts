@@ -125,9 +125,23 @@ function cookieIn(request: GatewayRequest): string {
   return at % 2 === 0 ? request.headers[at + 1]! : MISSING;
 }
 
-/** Who gets an answer of his own: also what he may do is part of it, since answers may follow from that. */
-function nameOf({ kind, id, plan, scopes, claims }: Principal): string {
-  return JSON.stringify([kind, id, plan, claims['iss'], scopes.toSorted()]);
+/** What differs from one token of somebody to the next (RFC 7519, section 4.1), and tells nothing of him. */
+const OF_THE_TOKEN = new Set(['exp', 'nbf', 'iat', 'jti']);
+const names = new WeakMap<Principal, string>();
+
+/** Who gets an answer of his own. All that the function is told of him is part of it, since answers may follow from that. */
+function nameOf(principal: Principal): string {
+  let name = names.get(principal);
+  if (name === undefined) {
+    const { kind, id, plan, scopes, claims } = principal;
+    const lasting = Object.entries(claims).filter(([key]) => !OF_THE_TOKEN.has(key));
+    names.set(principal, (name = JSON.stringify([kind, id, plan, scopes.toSorted(), lasting.sort(byKey)])));
+  }
+  return name;
+}
+
+function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
+  return a < b ? -1 : 1;
 }
 
 /** Browsers differ in how they write the same. */
