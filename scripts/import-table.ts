@@ -15,7 +15,7 @@ export interface Room {
 }
 
 const CONTRACTS = ['lib', 'protocol', 'policies', 'frames'];
-const PORTS = ['port: sandbox', 'port: blobs', 'port: records', 'port: recorder'];
+const PORTS = ['port: sandbox', 'port: blobs', 'port: records', 'port: recorder', 'port: bus'];
 const ADAPTERS = [
   'sandbox parts',
   'sandbox networks',
@@ -27,13 +27,14 @@ const ADAPTERS = [
   'artifacts',
   'sealing',
   'records',
+  'bus adapters',
 ];
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner', 're2js'] },
   { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
   // What may stand in virga.yaml for the gateway: one schema for the manifest, the control API and, as types, the edge.
-  { name: 'policies', files: ['src/protocol/policies/**'], may: ['lib', 'protocol', 'frames'], npm: ['zod'] },
+  { name: 'policies', files: ['src/protocol/{policies,sources}/**'], may: ['lib', 'protocol', 'frames'], npm: ['zod'] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames', 'policies'] },
   { name: 'config', files: ['src/config/**'], may: CONTRACTS },
 
@@ -41,6 +42,7 @@ export const ROOMS: Room[] = [
   { name: 'port: blobs', files: ['src/store/blobs/blobs.ts'], may: CONTRACTS },
   { name: 'port: records', files: ['src/store/records/records.ts'], may: CONTRACTS },
   { name: 'port: recorder', files: ['src/observe/recorder.ts'], may: CONTRACTS },
+  { name: 'port: bus', files: ['src/events/{bus,queue-keys}.ts'], may: CONTRACTS },
 
   { name: 'bubblewrap driver', files: ['src/sandbox/bubblewrap/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
   { name: 'oci driver', files: ['src/sandbox/oci/**'], may: ['port: sandbox', 'sandbox parts', ...CONTRACTS] },
@@ -63,6 +65,10 @@ export const ROOMS: Room[] = [
   { name: 'runtime catalog', files: ['src/runtimes/catalog*.ts'], may: CONTRACTS, npm: ['rolldown'] },
   { name: 'runtimes', files: ['src/runtimes/**'], may: ['frames'] },
 
+  { name: 'bus adapters', files: ['src/events/postgres/**'], may: ['port: bus', ...CONTRACTS], npm: ['pg'] },
+  // Knows nothing of the engine: who calls functions is passed in (events/invoker.ts).
+  { name: 'events', files: ['src/events/**'], may: [...PORTS, ...CONTRACTS], npm: ['pg'] },
+
   { name: 'observe', files: ['src/observe/**'], may: [...PORTS, ...CONTRACTS], npm: ['pg', 'pg-copy-streams'] },
   { name: 'functions', files: ['src/functions/**'], may: [...PORTS, ...CONTRACTS] },
   {
@@ -73,11 +79,11 @@ export const ROOMS: Room[] = [
   { name: 'tls', files: ['src/gateway/tls/**'], may: CONTRACTS },
   // Runs in the control role, but for the answers to challenges.
   { name: 'acme', files: ['src/gateway/acme/**'], may: ['port: records', 'sealing', 'tls', ...CONTRACTS], npm: ['jose'] },
-  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', 'tls', ...CONTRACTS], npm: ['jose'] },
+  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', 'events', 'tls', ...CONTRACTS], npm: ['jose'] },
   {
     name: 'control',
     files: ['src/control/**'],
-    may: [...PORTS, 'artifacts', 'sealing', 'observe', ...CONTRACTS],
+    may: [...PORTS, 'artifacts', 'sealing', 'observe', 'events', ...CONTRACTS],
     npm: ['hono', '@hono/node-server', '@hono/zod-openapi', 'zod', 'pg'],
   },
 
@@ -98,6 +104,7 @@ export const ROOMS: Room[] = [
       'tls',
       'acme',
       'control',
+      'events',
       'profiles',
       'runtimes',
       'runtime catalog',

@@ -1,0 +1,29 @@
+// The keys of queues and streams on the bus: `<project>/<kind>/<name>`, so that everything of a project has one prefix. Names hold no
+// slash but for the last part, which may. Used by whoever names one.
+
+export const QUEUE_KINDS = ['queue', 'topic', 'event', 'schedule', 'async', 'workflow', 'webhook', 'dead'] as const;
+/**
+ * queue: of the project. topic, event, schedule: what one trigger of a function has to deliver, `<source>/<function>`. async: asynchronous
+ * invocations, by function. workflow: runs that go on, by function. webhook: `<topic>/<subscription>`. dead: dead letters, `<kind>/<name>` of
+ * the queue that they died in.
+ */
+export type QueueKind = (typeof QUEUE_KINDS)[number];
+
+export function queueKey(project: string, kind: QueueKind, name: string): string {
+  return `${project}/${kind}/${name}`;
+}
+
+/** Where what dies in a queue goes, unless the project says otherwise. */
+export function deadKey(key: string): string {
+  const { project, kind, name } = keyParts(key);
+  return `${project}/dead/${kind}/${name}`;
+}
+
+export function streamKey(project: string, name: string): string {
+  return `${project}/stream/${name}`;
+}
+
+export function keyParts(key: string): { project: string; kind: string; name: string } {
+  const [project = '', kind = '', ...name] = key.split('/');
+  return { project, kind, name: name.join('/') };
+}
