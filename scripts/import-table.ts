@@ -79,7 +79,12 @@ export const ROOMS: Room[] = [
   { name: 'tls', files: ['src/gateway/tls/**'], may: CONTRACTS },
   // Runs in the control role, but for the answers to challenges.
   { name: 'acme', files: ['src/gateway/acme/**'], may: ['port: records', 'sealing', 'tls', ...CONTRACTS], npm: ['jose'] },
-  { name: 'gateway', files: ['src/gateway/**'], may: ['functions', 'read model', 'port: recorder', 'events', 'tls', ...CONTRACTS], npm: ['jose'] },
+  {
+    name: 'gateway',
+    files: ['src/gateway/**'],
+    may: ['functions', 'read model', 'port: recorder', 'events', 'tls', ...CONTRACTS],
+    npm: ['jose'],
+  },
   {
     name: 'control',
     files: ['src/control/**'],

@@ -97,6 +97,7 @@ function requestOf(manifest: Manifest, built: ReadonlyMap<string, Built>, packed
     routes: manifest.routes,
     ...(manifest.gateway === undefined ? {} : { gateway: manifest.gateway }),
     ...(packed.size === 0 ? {} : { folders }),
+    ...(manifest.events === undefined ? {} : { events: manifest.events }),
   };
 }
 

@@ -3,6 +3,7 @@
 import type { Change } from '../protocol/control-api.ts';
 import { egressText } from '../protocol/egress.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
+import type { EventsSection } from '../protocol/sources/sources.ts';
 import type { Traffic } from '../protocol/policies/traffic.ts';
 import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
@@ -18,6 +19,7 @@ export interface Side {
   routes: Route[];
   gateway?: GatewaySection | undefined;
   folders?: Record<string, string> | undefined;
+  events?: EventsSection | undefined;
 }
 
 export function changesBetween(before: Side, after: Side): Change[] {
@@ -26,6 +28,7 @@ export function changesBetween(before: Side, after: Side): Change[] {
     ...routeChanges(before.routes, after.routes),
     ...gatewayChanges(before.gateway, after.gateway),
     ...folderChanges(before.folders, after.folders),
+    ...sourceChanges(before.events ?? {}, after.events ?? {}),
   ];
 }
 
@@ -43,10 +46,13 @@ function functionChanges(before: Side, after: Side): Change[] {
         kind: 'function',
         name,
         change: 'create',
-        detail: [...summaryOf(now), ...trafficChanges(undefined, after.traffic?.get(name))],
+        detail: [...summaryOf(now), ...trafficChanges(undefined, after.traffic?.get(name)), ...consumerChanges(name, {}, after.events)],
         version: now.number,
       };
-    const traffic = trafficChanges(before.traffic?.get(name), after.traffic?.get(name));
+    const traffic = [
+      ...trafficChanges(before.traffic?.get(name), after.traffic?.get(name)),
+      ...consumerChanges(name, before.events, after.events),
+    ];
     if (old.number === now.number && traffic.length === 0)
       return { kind: 'function', name, change: 'none', detail: [], version: now.number };
     const detail = old.artifact === now.artifact ? [] : [`code ${short(old.artifact)} → ${short(now.artifact)}`];
@@ -102,6 +108,28 @@ function folderChanges(before: Record<string, string> = {}, after: Record<string
     if (is === undefined) return { kind: 'folder', name, change: 'remove', detail: [] };
     return { kind: 'folder', name, change: 'update', detail: [`files ${short(was)} → ${short(is)}`] };
   });
+}
+
+const SOURCES = { queue: 'queues', topic: 'topics', stream: 'streams', schedule: 'schedules' } as const;
+
+function sourceChanges(before: EventsSection, after: EventsSection): Change[] {
+  return Object.entries(SOURCES).flatMap(([kind, plural]) => {
+    const [old, now] = [before[plural] ?? {}, after[plural] ?? {}];
+    return sortedUnion(Object.keys(old), Object.keys(now)).map((name): Change => {
+      const [was, is] = [old[name], now[name]];
+      const detail = was === undefined || is === undefined ? [] : keyChanges(was, is);
+      const change = was === undefined ? 'create' : is === undefined ? 'remove' : detail.length === 0 ? 'none' : 'update';
+      return { kind: kind as keyof typeof SOURCES, name, change, detail };
+    });
+  });
+}
+
+function consumerChanges(fn: string, before: EventsSection | undefined, after: EventsSection | undefined): string[] {
+  return keyChanges(consumerOf(fn, before), consumerOf(fn, after));
+}
+
+function consumerOf(fn: string, { triggers, async, workflows }: EventsSection = {}): object {
+  return { triggers: triggers?.[fn], async: async?.[fn], workflow: workflows?.[fn] };
 }
 
 /** Names of what differs, without its values. */

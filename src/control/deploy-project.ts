@@ -67,7 +67,7 @@ export function deployProject(app: ControlApp, needs: Needs): void {
         } as const;
         return await settle(
           sql,
-          { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, folders: usedFolders(body), dryRun },
+          { ...next, routes: sortedRoutes(body.routes), gateway: body.gateway, folders: usedFolders(body), events: body.events, dryRun },
           { ...needs, stats },
         );
       }

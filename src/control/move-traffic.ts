@@ -55,6 +55,7 @@ export function moveTraffic(app: ControlApp, needs: Needs): void {
             routes: state.routes,
             gateway: state.gateway,
             folders: state.folders,
+            events: state.events,
             dryRun: false,
           },
           { ...needs, stats },

@@ -2,6 +2,7 @@
 // holds the project's lock; either everything is written (versions, deployment, what is current, the notice to the
 // edges) or nothing; without a change nothing is written at all. Called by deploy-project.ts and rollback-project.ts.
 import type { Change, DeployAnswer } from '../protocol/control-api.ts';
+import type { EventsSection } from '../protocol/sources/sources.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
 import type { Traffic } from '../protocol/policies/traffic.ts';
@@ -30,6 +31,7 @@ export interface NewState {
   routes: Route[];
   gateway: GatewaySection | undefined;
   folders: Record<string, string> | undefined;
+  events: EventsSection | undefined;
   dryRun: boolean;
 }
 
@@ -58,6 +60,7 @@ export async function settle(
     routes: next.before?.state.routes ?? [],
     gateway: next.before?.state.gateway,
     folders: next.before?.state.folders,
+    events: next.before?.state.events,
   };
   const moved = [...next.functions.values()].filter((version) => before.functions.get(version.function)?.number !== version.number);
   const packed = Object.entries(next.folders ?? {}).filter(([folder, sha256]) => before.folders?.[folder] !== sha256);
@@ -79,6 +82,7 @@ export async function settle(
     routes: next.routes,
     gateway: next.gateway,
     folders: next.folders,
+    events: next.events,
   });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);
@@ -92,6 +96,7 @@ export async function settle(
     routes: next.routes,
     ...(next.gateway === undefined ? {} : { gateway: next.gateway }),
     ...(next.folders === undefined ? {} : { folders: next.folders }),
+    ...(next.events === undefined ? {} : { events: next.events }),
   };
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
   await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });

@@ -55,7 +55,7 @@ export function rollbackProject(app: ControlApp, needs: Needs): void {
         } as const;
         return await settle(
           sql,
-          { ...next, fresh: [], routes: state.routes, gateway: state.gateway, folders: state.folders, dryRun: false },
+          { ...next, fresh: [], routes: state.routes, gateway: state.gateway, folders: state.folders, events: state.events, dryRun: false },
           { ...needs, stats },
         );
       });

@@ -28,6 +28,8 @@ import { gatewaySection, routePolicy } from '../protocol/policies/policy.ts';
 import { staticFolder } from '../protocol/policies/static.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targets.ts';
 import { live, shadow, storedTraffic } from '../protocol/policies/traffic.ts';
+import { eventsSection } from '../protocol/sources/sources.ts';
+import { sourceProblems } from '../protocol/sources/references.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -151,8 +153,11 @@ export const deployRequest = z
       .record(staticFolder, sha256)
       .refine((folders) => Object.keys(folders).length <= FOLDERS_MAX, `must have at most ${FOLDERS_MAX} folders`)
       .optional(),
+    events: eventsSection.optional(),
   })
-  .superRefine(({ routes, gateway }, context) => {
+  .superRefine(({ functions, routes, gateway, events = {} }, context) => {
+    for (const { path, message } of sourceProblems(events, Object.keys(functions)))
+      context.addIssue({ code: 'custom', path: ['events', ...path], message });
     for (const { route: index, plan } of unknownPlans(routes, gateway)) {
       const path = index === undefined ? ['gateway', 'defaults', 'plan'] : ['routes', index, 'policy', 'plan'];
       context.addIssue({ code: 'custom', path, message: `must be one of gateway.plans; there is no plan '${plan}'` });
@@ -162,7 +167,7 @@ export const deployRequest = z
 
 export const change = z
   .object({
-    kind: z.enum(['project', 'function', 'route', 'gateway', 'folder']),
+    kind: z.enum(['project', 'function', 'route', 'gateway', 'folder', 'queue', 'topic', 'stream', 'schedule']),
     name: z.string(),
     change: z.enum(['create', 'update', 'remove', 'none']),
     detail: z.array(z.string()),

@@ -95,7 +95,13 @@ export interface ReceiveAnswer {
 export type Settlement =
   | { receipt: string; as: 'done' }
   /** It is due again after `delayMs`. In a fifo queue the rest of its group waits for it, and is released with it. */
-  | { receipt: string; as: 'retry'; delayMs: number; error?: string; /** It was not looked at: the receiving does not count. */ unseen?: true }
+  | {
+      receipt: string;
+      as: 'retry';
+      delayMs: number;
+      error?: string;
+      /** It was not looked at: the receiving does not count. */ unseen?: true;
+    }
   /** Goes to the queue of dead letters. */
   | { receipt: string; as: 'dead'; error?: string }
   /** Held for `leaseMs` from now. */
@@ -183,7 +189,10 @@ export interface Bus extends AsyncDisposable {
   /** Removes what is not held; of one id where it is given. Answers how many. */
   purge(key: string, options?: { id?: string }): Promise<number>;
   /** Moves dead letters back to where they came from (or to `to`), oldest first, with attempt 0: at most `max` in this step. Answers how many. */
-  redrive(key: string, options: { to?: QueueSpec; targetOf: (from: string) => QueueSpec | undefined; max: number; id?: string }): Promise<number>;
+  redrive(
+    key: string,
+    options: { to?: QueueSpec; targetOf: (from: string) => QueueSpec | undefined; max: number; id?: string },
+  ): Promise<number>;
   stats(keys: string[]): Promise<QueueStats[]>;
   /** Keys that exist and begin with it, e.g. `shop/`. */
   keys(prefix: string): Promise<string[]>;
@@ -197,9 +206,18 @@ export interface Bus extends AsyncDisposable {
   positionAt(key: string, partition: number, unixMs: number): Promise<number>;
   partitions(key: string): Promise<PartitionStats[]>;
   /** Takes the partitions that no other holder has, at most `max`; a new consumer begins at `from`. Holdings last `leaseMs` and are renewed by commit() or another hold(). */
-  hold(stream: StreamSpec, consumer: string, options: { max: number; leaseMs: number; from: 'oldest' | 'newest' }): Promise<PartitionHold[]>;
+  hold(
+    stream: StreamSpec,
+    consumer: string,
+    options: { max: number; leaseMs: number; from: 'oldest' | 'newest' },
+  ): Promise<PartitionHold[]>;
   /** Moves on, with the state. false: the holding was lost to another. */
-  commit(key: string, consumer: string, hold: PartitionHold, to: { position: number; state: string | null; leaseMs: number }): Promise<boolean>;
+  commit(
+    key: string,
+    consumer: string,
+    hold: PartitionHold,
+    to: { position: number; state: string | null; leaseMs: number },
+  ): Promise<boolean>;
   /** Gives holdings back. */
   release(key: string, consumer: string): Promise<void>;
   /** Sets where a consumer goes on; whoever holds the partition loses it. */

@@ -140,7 +140,7 @@ export interface VersionItem {
 
 /** What a deploy, or a rollback, changes (or, on a dry run, would change). */
 export interface Change {
-  kind: 'project' | 'function' | 'route' | 'gateway' | 'folder';
+  kind: 'project' | 'function' | 'route' | 'gateway' | 'folder' | 'queue' | 'topic' | 'stream' | 'schedule';
   /** Of the project or the function; of a route its methods and path, e.g. `GET,PUT /notes/{id}`. */
   name: string;
   change: 'create' | 'update' | 'remove' | 'none';

@@ -16,6 +16,7 @@ import type {
   SocketMessage,
   TableChanges,
   TopicMessage,
+  StreamBatch,
 } from './events.ts';
 
 const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'reference', 'events.md');
@@ -146,6 +147,25 @@ const TABLE: CloudEvent<TableChanges> = {
   },
 };
 
+const STREAM: CloudEvent<StreamBatch> = {
+  specversion: '1.0',
+  id: 'evt_10',
+  source: '/projects/shop/streams/clicks',
+  type: EventType.stream,
+  time: TIME,
+  subject: 'clicks',
+  data: {
+    stream: 'clicks',
+    partition: 0,
+    records: [
+      { id: 'r-1', key: 'user-7', data: '{"page":"/tea"}', attributes: {}, position: 41, at: 1_767_323_045_678 },
+      { id: 'r-2', key: 'user-7', data: '{"page":"/cart"}', attributes: {}, position: 42, at: 1_767_323_045_679 },
+    ],
+    window: { start: 1_767_323_040_000, end: 1_767_323_100_000, final: false },
+    state: { clicks: 12 },
+  },
+};
+
 const SOCKET: SocketFacts = {
   connectionId: 'con_01k2x3y4z5a6b7c8d9e0f1g2h3',
   host: 'shop.localhost:8080',
@@ -183,7 +203,7 @@ const MESSAGE = ofSocket<SocketMessage>('evt_8', EventType.socketMessage, {
 });
 const DISCONNECT = ofSocket<SocketDisconnect>('evt_9', EventType.socketDisconnect, { ...SOCKET, ...TALKING, code: 1001, reason: '' });
 
-const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE, CONNECT, MESSAGE, DISCONNECT];
+const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE, STREAM, CONNECT, MESSAGE, DISCONNECT];
 
 test('the reference of events shows every type, each with an example that is one', async () => {
   const page = await readFile(PAGE, 'utf8');

@@ -35,6 +35,8 @@ export const EventType = {
   schedule: 'virga.schedule.due',
   /** Data: `TableChanges`. */
   table: 'virga.table.changed',
+  /** Data: `StreamBatch`. Its handler may answer `StreamOutcome`. */
+  stream: 'virga.stream.batch',
   /** Data: `SocketConnect`. Its handler may answer `SocketReply`, as to the next. */
   socketConnect: 'virga.websocket.connect',
   /** Data: `SocketMessage`. */
@@ -90,10 +92,41 @@ export interface ObjectChange {
   sequence?: string;
 }
 
+export interface StreamBatch {
+  stream: string;
+  partition: number;
+  records: StreamItem[];
+  /** Of a trigger with `window`: the records are of this window; `final`: it has ended, and there are none. Unix ms. */
+  window?: { start: number; end: number; final: boolean };
+  /** What the last call of this window gave back; the first time it is missing. */
+  state?: unknown;
+}
+
+export interface StreamItem {
+  id: string;
+  /** Records of one key come in order. */
+  key: string;
+  data: string;
+  attributes: Record<string, string>;
+  position: number;
+  /** Unix ms. */
+  at: number;
+}
+
+export interface StreamOutcome {
+  /** Ids of records: the delivery goes on from the first of them. */
+  failed?: string[];
+  /** Of a window: kept for its next call. */
+  state?: unknown;
+}
+
 export interface ScheduleDue {
   schedule: string;
+  /** Empty for one of a rate, or of one time. */
   cron: string;
   timezone: string;
+  /** As in virga.yaml. */
+  input?: unknown;
   /** When it was due, unix ms. */
   dueAt: number;
   /** When it will be next, unix ms. */

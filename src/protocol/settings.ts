@@ -8,6 +8,7 @@ import type { HttpMethod } from './http-methods.ts';
 import type { Conditions } from './policies/conditions.ts';
 import type { GatewaySection, RoutePolicy } from './policies/policy.ts';
 import type { LocalTargets } from './policies/targets.ts';
+import type { EventsSection } from './sources/sources.ts';
 import type { LiveRules, ShadowRules, Traffic } from './policies/traffic.ts';
 
 /** What a sandbox boots. */
@@ -142,6 +143,8 @@ export interface ProjectState {
   gateway?: GatewaySection | undefined;
   /** Of routes with `static`: folder → sha256 of its artifact. Absent: there are none. */
   folders?: Record<string, string> | undefined;
+  /** Queues, topics, streams, schedules, and what functions do with them. Absent: there are none. */
+  events?: EventsSection | undefined;
 }
 
 /** One function in a deploy request. The artifact was uploaded before. */
@@ -158,6 +161,7 @@ export interface DeployRequest {
   gateway?: GatewaySection | undefined;
   /** Of routes with `static`: folder → sha256 of its artifact, which was uploaded before. */
   folders?: Record<string, string> | undefined;
+  events?: EventsSection | undefined;
 }
 
 export const NAME_PATTERN = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;

@@ -8,11 +8,13 @@ import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import type { GatewaySection } from '../../protocol/policies/policy.ts';
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { DeployFunction, FunctionRuntime, HttpEvent, InstanceWindow, Route, VersionSettings } from '../../protocol/settings.ts';
+import type { EventsSection } from '../../protocol/sources/sources.ts';
 import { authProblems } from './auth.ts';
 import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
 import { mapping } from './mapping.ts';
+import { eventsOf, eventsProblems } from './events.ts';
 import { documentRoutes } from './openapi-routes.ts';
 import { planProblems, routeProblems, routesOf } from './placed-routes.ts';
 import type { OwnedRoute } from './placed-routes.ts';
@@ -50,6 +52,7 @@ export interface Manifest {
   functions: ManifestFunction[];
   routes: Route[];
   gateway: GatewaySection | undefined;
+  events: EventsSection | undefined;
 }
 
 /** What `detail` of an `invalid_manifest` error is. */
@@ -96,6 +99,7 @@ export function parseManifest(text: string, file: string): Manifest {
   );
   const described = documentRoutes({ root, document, documents, written });
   problems.push(...described.problems);
+  if (parsed.success) problems.push(...eventsProblems(parsed.data, document));
   if (problems.length > 0 || !parsed.success) throw invalid(file, document, problems);
   const manifest = normalise(parsed.data, { file, folder, document });
   return { ...manifest, routes: [...manifest.routes, ...described.routes] };
@@ -242,7 +246,15 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
   const { routes: others, ...gateway } = input.gateway ?? {};
   routes.push(...routesOf(others ?? [], []).map(({ route }) => route));
   const said = Object.keys(gateway).length > 0;
-  return { project: input.project, file: at.file, folder: at.folder, functions, routes, gateway: said ? gateway : undefined };
+  return {
+    project: input.project,
+    file: at.file,
+    folder: at.folder,
+    functions,
+    routes,
+    gateway: said ? gateway : undefined,
+    events: eventsOf(input),
+  };
 }
 
 function plainPath(path: string): string {

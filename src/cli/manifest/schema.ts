@@ -9,6 +9,7 @@ import { conditionShape } from '../../protocol/policies/conditions.ts';
 import { gatewaySection, policyShape } from '../../protocol/policies/policy.ts';
 import { TARGET_KEYS, TARGET_RULE, targetShape } from '../../protocol/policies/targets.ts';
 import { live, shadow } from '../../protocol/policies/traffic.ts';
+import { consumerShape, sourcesShape } from '../../protocol/sources/sources.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { parseShortRoute, pathProblem } from './routes.ts';
 import { DURATION_PATTERN, durationMs, durationText, SIZE_PATTERN, sizeMiB, sizeText } from '../../lib/units.ts';
@@ -291,6 +292,7 @@ export const functionSchema = z
         .describe('Routes that call the function. Without any it can only be invoked directly.'),
       live: live.optional(),
       shadow: shadow.optional(),
+      ...consumerShape,
       ...settings,
     },
     { error: 'the settings of a function, at least its `source`' },
@@ -313,6 +315,7 @@ export const manifestSchema = z
       functions: z
         .record(name, functionSchema, { error: 'the functions by name' })
         .describe(`The functions of the project by name: ${NAME_RULE}.`),
+      ...sourcesShape,
     },
     { error: 'a mapping with `project` and `functions`' },
   )

@@ -22,6 +22,10 @@ export function byteSize(limit: { min: number; max: number }): z.ZodString {
     .refine((text) => (sizeBytes(text) ?? -1) >= limit.min && (sizeBytes(text) ?? -1) <= limit.max, { error });
 }
 
+export function wholeNumber(limit: { min: number; max: number }, error = `a whole number from ${limit.min} to ${limit.max}`): z.ZodInt {
+  return z.int({ error }).min(limit.min, { error }).max(limit.max, { error });
+}
+
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
 export const headerName = z.string({ error: 'a name of a header' }).regex(TOKEN, { error: 'a name of a header, such as x-tenant' });
 

@@ -1,0 +1,75 @@
+// `topics` of virga.yaml: what is published there goes to all subscriptions whose filter it passes. Functions subscribe by their
+// triggers; queues and HTTPS webhooks here.
+import { z } from 'zod';
+import { declaredName, duration, headerName, secretName, wholeNumber } from '../policies/words.ts';
+import { filter } from './filter.ts';
+import { recording } from './recording.ts';
+import { retry } from './retry.ts';
+
+const SUBSCRIPTIONS_MAX = 100;
+const urlError = 'an https:// URL (http:// for addresses of this machine and private networks, where the node allows them)';
+
+const subscription = z
+  .strictObject(
+    {
+      queue: declaredName.optional().describe('A queue of the project.'),
+      url: z
+        .string({ error: urlError })
+        .max(2_048, { error: urlError })
+        .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? '') && URL.parse(text)?.username === '', { error: urlError })
+        .optional()
+        .describe('Where it is sent by POST as a CloudEvent. Any 2xx is an answer; others are tried again.'),
+      name: declaredName.optional().describe('Of a `url`: what it is called. Without it `webhook-1`, `webhook-2`, ….'),
+      secret: secretName
+        .optional()
+        .describe(
+          'Of a `url`: the secret that it is signed with, as Standard Webhooks says (webhook-id, webhook-timestamp, webhook-signature).',
+        ),
+      headers: z
+        .record(headerName, z.string().max(4_096), { error: 'names and values of headers' })
+        .optional()
+        .describe('Of a `url`: further headers. Not for secrets.'),
+      timeout: duration({ min: 100, max: 300_000 }).optional().describe('Of a `url`: how long an answer may take. Without it 10s.'),
+      concurrency: wholeNumber({ min: 1, max: 100 }).optional().describe('Of a `url`: requests at the same time. Without it 4.'),
+      filter: filter.optional(),
+      retry: retry.optional(),
+      maxAge: duration({ min: 60_000, max: 14 * 86_400_000 })
+        .optional()
+        .describe('Of a `url`: older ones are dead letters. Without it 1d.'),
+      deadLetters: declaredName.optional().describe('Of a `url`: a queue of the project for its dead letters.'),
+    },
+    { error: 'a subscription such as {queue: orders} or {url: "https://example.com/hook", secret: HOOK_SECRET}' },
+  )
+  .superRefine((value, context) => {
+    if ((value.queue === undefined) === (value.url === undefined))
+      context.addIssue({
+        code: 'custom',
+        message: 'give it one of queue and url; functions subscribe by their own `triggers`',
+        params: { rule: true },
+      });
+    if (value.queue === undefined) return;
+    for (const key of ['name', 'secret', 'headers', 'timeout', 'concurrency', 'retry', 'maxAge', 'deadLetters'] as const)
+      if (value[key] !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: 'that is for a `url`; the queue has its own rules',
+          params: { rule: true },
+        });
+  });
+export type Subscription = z.infer<typeof subscription>;
+
+export const topic = z
+  .strictObject(
+    {
+      subscriptions: z
+        .array(subscription, { error: 'a list of subscriptions' })
+        .max(SUBSCRIPTIONS_MAX, { error: `at most ${SUBSCRIPTIONS_MAX} subscriptions` })
+        .optional()
+        .describe('Queues and webhooks that get what is published; functions are subscribed by their `triggers`.'),
+      record: recording.optional(),
+    },
+    { error: 'rules such as {subscriptions: [{queue: orders}]}, or {}' },
+  )
+  .describe('A topic.');
+export type TopicRules = z.infer<typeof topic>;

@@ -1,0 +1,25 @@
+// `workflow` of a function: it is durable. Its steps are run once, and while it sleeps it holds no instance.
+import { z } from 'zod';
+import { duration, wholeNumber } from '../policies/words.ts';
+import { retry } from './retry.ts';
+
+const rules = z.strictObject(
+  {
+    retry: retry.optional().describe('How a step that failed is tried again, unless it says otherwise itself.'),
+    keep: duration({ min: 60_000, max: 365 * 86_400_000 })
+      .optional()
+      .describe('How long a run that has ended can be looked at. Without it 30d.'),
+    maxRuns: wholeNumber({ min: 1, max: 1_000_000 })
+      .optional()
+      .describe('Runs that have not ended; the next one is refused with 429. Without it 10000.'),
+    concurrency: wholeNumber({ min: 1, max: 1_000 }).optional().describe('Runs that are awake at the same time. Without it 10.'),
+  },
+  { error: 'true, or rules such as {keep: 30d, maxRuns: 1000}' },
+);
+
+export const workflow = z
+  .union([z.literal(true), rules], { error: 'true, or rules such as {keep: 30d, maxRuns: 1000}' })
+  .describe(
+    'Makes the function a workflow: `context.step`, `sleep`, `waitForEvent` and `parallel` are there, and each call is a run that survives crashes, deploys and weeks of sleep.',
+  );
+export type WorkflowRules = z.infer<typeof workflow>;
