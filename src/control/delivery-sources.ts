@@ -18,9 +18,7 @@ export const sourceName = z
 
 /** Keys of the project's queues, sorted; without those of dead letters. */
 export async function deliveryKeys(bus: Bus, project: string): Promise<string[]> {
-  return (await bus.keys(`${project}/`))
-    .filter((key) => !OTHER_KINDS.has(keyParts(key).kind) && keyParts(key).kind !== 'dead')
-    .sort();
+  return (await bus.keys(`${project}/`)).filter((key) => !OTHER_KINDS.has(keyParts(key).kind) && keyParts(key).kind !== 'dead').sort();
 }
 
 /** Where dead letters may lie: kept by Virga, or in queues of the project that are named for it. Sorted. */

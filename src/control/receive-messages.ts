@@ -75,21 +75,19 @@ export function receiveMessages(app: ControlApp, { records, receivers, now }: Ne
       const { max = 1, waitMs = 0 } = asked;
       const messages = await receivers.receive(spec, { max, leaseMs, waitMs, signal: c.req.raw.signal });
       const heldUntil = isoOf(now() + leaseMs);
-      const items = messages.map(
-        (message): ReceivedItem => ({
-          receipt: message.receipt,
-          id: message.id,
-          body: message.body,
-          attributes: message.attributes,
-          attempt: message.attempt,
-          sentAt: isoOf(message.sentAt),
-          firstReceivedAt: isoOf(message.firstReceivedAt ?? now()),
-          heldUntil,
-          group: message.group,
-          deduplicationId: message.deduplicationId,
-          sequence: message.sequence,
-        }),
-      );
+      const items = messages.map((message): ReceivedItem => ({
+        receipt: message.receipt,
+        id: message.id,
+        body: message.body,
+        attributes: message.attributes,
+        attempt: message.attempt,
+        sentAt: isoOf(message.sentAt),
+        firstReceivedAt: isoOf(message.firstReceivedAt ?? now()),
+        heldUntil,
+        group: message.group,
+        deduplicationId: message.deduplicationId,
+        sequence: message.sequence,
+      }));
       return c.json({ messages: items });
     },
   );

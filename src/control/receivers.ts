@@ -17,17 +17,20 @@ export interface Receiving {
 }
 
 export class Receivers {
-  /** A bus of its own holder: what it holds outlives this process, since the receivers do. */
   readonly #bus: Bus;
   readonly #max: number;
   readonly #closed = new AbortController();
   readonly #waiting = new Map<string, Set<() => void>>();
   #count = 0;
 
-  constructor(bus: Bus, options: { max: number }) {
+  /**
+   * `bus`: of a holder of its own, which is never recovered: a restart of this process is none of those who received, so what they hold
+   * stays theirs. `notices`: the bus that is listened to; one connection does for the whole process.
+   */
+  constructor({ bus, notices, max }: { bus: Bus; notices: Bus; max: number }) {
     this.#bus = bus;
-    this.#max = options.max;
-    bus.onReady((key) => {
+    this.#max = max;
+    notices.onReady((key) => {
       for (const wake of this.#waiting.get(key) ?? []) wake();
     });
   }
