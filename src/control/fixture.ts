@@ -24,6 +24,8 @@ import type { ControlNeeds } from './control.ts';
 import { EdgeSocket } from './edge-client.ts';
 import { LogFollowers } from './log-followers.ts';
 import { Receivers } from './receivers.ts';
+import { moveSome } from './redrive-dead-letters.ts';
+import { Redrives } from './redrives.ts';
 import { serveControl } from './serve.ts';
 import { ensureOperatorToken } from './tokens.ts';
 
@@ -83,6 +85,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const bus = options.bus(database.connection, 'control');
   const received = options.bus(database.connection, 'receivers');
   const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
   const needs: ControlNeeds = {
     records,
     blobs,
@@ -97,6 +100,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     edge: socket,
     bus,
     receivers,
+    redrives,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -155,6 +159,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       await served.close();
       socket.close();
       await edge.close();
+      await redrives.close();
       await bus[Symbol.asyncDispose]();
       await received[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();

@@ -14,6 +14,8 @@ import { EdgeSocket } from '../control/edge-client.ts';
 import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
 import { Receivers } from '../control/receivers.ts';
+import { moveSome } from '../control/redrive-dead-letters.ts';
+import { Redrives } from '../control/redrives.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
@@ -49,6 +51,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
+    const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
     const needs: ControlNeeds = {
       records,
       blobs,
@@ -61,6 +64,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       edge,
       bus,
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
+      redrives,
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
@@ -85,12 +89,13 @@ export async function runControl(config: Config): Promise<RunningRole> {
     });
     const stopSweeping = sweepOnInterval(needs, log);
     await bus.recover();
+    await redrives.resume();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), redrives.close(), renewals?.close()]);
         await closeBuses();
         edge.close();
         await records[Symbol.asyncDispose]();
