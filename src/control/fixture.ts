@@ -9,6 +9,9 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
+import type { Bus } from '../events/bus.ts';
+import { Publisher } from '../events/publish.ts';
+import type { Topology } from '../events/topology.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
@@ -63,6 +66,9 @@ export interface TestOptions {
   /** The adapter: only a test may know one. */
   blobs: new (dataFolder: string) => Blobs;
   limits?: Partial<ControlLimits>;
+  /** Without it nothing can be published. */
+  bus?: Pick<Bus, 'send' | 'append'>;
+  topologyOf?: (project: string) => Topology | undefined;
 }
 
 export async function startControl(options: TestOptions): Promise<TestControl> {
@@ -80,6 +86,13 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     records,
     blobs,
     egressPrivate: [],
+    publisher: new Publisher({
+      bus: options.bus ?? NO_BUS,
+      topologyOf: options.topologyOf ?? (() => undefined),
+      limits: { messageBytesMax: 10_000 },
+      now: Date.now,
+    }),
+    refreshTopologies: () => Promise.resolve(),
     domains: { trusted: [], lookUp: (name) => Promise.resolve(texts.get(name) ?? []) },
     artifactFolders: new ArtifactFolders({
       folder: join(folder, 'artifacts'),
@@ -147,6 +160,11 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     },
   };
 }
+
+const NO_BUS: Pick<Bus, 'send' | 'append'> = {
+  send: () => Promise.reject(new Error('no bus')),
+  append: () => Promise.reject(new Error('no bus')),
+};
 
 const LIMITS: ControlLimits = {
   jsonBytesMax: 1_000_000,

@@ -17,12 +17,28 @@ export function passes(filter: FilterPattern | undefined, document: unknown): bo
 }
 
 /** Of a message of a queue or a topic. */
-export function messageDocument({ body, attributes = {}, subject }: { body: string; attributes?: Record<string, string>; subject?: string }) {
+export function messageDocument({
+  body,
+  attributes = {},
+  subject,
+}: {
+  body: string;
+  attributes?: Record<string, string>;
+  subject?: string;
+}) {
   return { attributes, body: parsed(body), ...(subject === undefined ? {} : { subject }) };
 }
 
 /** Of a record of a stream. */
-export function recordDocument({ partitionKey, data, attributes }: { partitionKey: string; data: string; attributes: Record<string, string> }) {
+export function recordDocument({
+  partitionKey,
+  data,
+  attributes,
+}: {
+  partitionKey: string;
+  data: string;
+  attributes: Record<string, string>;
+}) {
   return { key: partitionKey, attributes, data: parsed(data) };
 }
 

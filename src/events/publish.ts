@@ -145,7 +145,7 @@ export class Publisher {
     const fanOut = new FanOut();
     const published = events.map((event, index) => {
       const body = JSON.stringify(event);
-      bounds.add(index, { body });
+      bounds.add(index, { id: event.id, body });
       const own = (): NewMessage => ({ id: event.id, body, attributes: {} });
       return { id: event.id, deliveries: fanOut.add(eventSubscriptions, () => event, { event: own, own }) };
     });
@@ -212,9 +212,15 @@ class FanOut {
   }
 }
 
-const NOT_FOUND = { queue: 'queue_not_found', topic: 'topic_not_found', stream: 'stream_not_found' } as const satisfies Record<string, ErrorCode>;
+const NOT_FOUND = { queue: 'queue_not_found', topic: 'topic_not_found', stream: 'stream_not_found' } as const satisfies Record<
+  string,
+  ErrorCode
+>;
 
-function missing(kind: keyof typeof NOT_FOUND, { project, name, known }: { project: string; name: string; known: Iterable<string> }): never {
+function missing(
+  kind: keyof typeof NOT_FOUND,
+  { project, name, known }: { project: string; name: string; known: Iterable<string> },
+): never {
   const names = [...known];
   const meant = closestWord(name, names);
   const there = names.length === 0 ? `it has no ${kind}s` : `it has ${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;

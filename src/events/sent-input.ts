@@ -16,7 +16,9 @@ export function sentMessages(input: unknown): SendMessage[] {
 }
 
 export function sentPublications(input: unknown): TopicPublication[] {
-  return listOf(input, 'messages').map((one, index) => checked<TopicPublication>(one, place(input, 'messages', index), PUBLICATION, ['body']));
+  return listOf(input, 'messages').map((one, index) =>
+    checked<TopicPublication>(one, place(input, 'messages', index), PUBLICATION, ['body']),
+  );
 }
 
 /** A record without a key is in a partition of its id's. */
@@ -57,7 +59,11 @@ function checked<T>(one: unknown, at: string, fields: Fields, required: string[]
     if (kind === undefined) {
       const known = Object.keys(fields);
       const meant = closestWord(key, known);
-      throw wrong(`${at}${key.slice(0, 100)}`, `is not known; ${meant === undefined ? `known here: ${known.join(', ')}` : `did you mean '${meant}'?`}`, undefined);
+      throw wrong(
+        `${at}${key.slice(0, 100)}`,
+        `is not known; ${meant === undefined ? `known here: ${known.join(', ')}` : `did you mean '${meant}'?`}`,
+        undefined,
+      );
     }
     if (kind === 'json') out[key] = typeof value === 'string' ? value : JSON.stringify(value);
     else if (kind === 'attributes') out[key] = attributesOf(value, `${at}${key}`);
@@ -78,13 +84,16 @@ function attributesOf(value: unknown, at: string): Record<string, string> {
 /** Of a value its kind alone: it may be what the sender would not want in a log. */
 function wrong(path: string, message: string, value: unknown): VirgaError {
   const given = value === undefined ? '' : ` (got ${kindOf(value)})`;
-  return new VirgaError('invalid_request', `${path === '' ? 'the body' : `'${path}'`}: ${message}${given}`, { detail: [{ path, message }] });
+  return new VirgaError('invalid_request', `${path === '' ? 'the body' : `'${path}'`}: ${message}${given}`, {
+    detail: [{ path, message }],
+  });
 }
 
 function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return `a list of ${value.length}`;
-  return typeof value === 'object' ? 'an object' : typeof value === 'string' ? 'a text' : `the ${typeof value} ${String(value)}`;
+  if (typeof value === 'object') return 'an object';
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'a text';
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -91,7 +91,10 @@ function valueProblem(value: unknown, path: PropertyKey[], count: { values: numb
   const [operator] = keys as [string];
   if (!isOperator(operator)) {
     const meant = closestWord(operator, OPERATORS);
-    return { path: [...path, operator], message: meant === undefined ? `expected one of ${OPERATORS.join(', ')}` : `did you mean '${meant}'?` };
+    return {
+      path: [...path, operator],
+      message: meant === undefined ? `expected one of ${OPERATORS.join(', ')}` : `did you mean '${meant}'?`,
+    };
   }
   const message = operandProblem(operator, value[operator], count);
   return message === undefined ? undefined : { path: [...path, operator], message };
@@ -159,7 +162,9 @@ function anythingButProblem(operand: unknown, count: { values: number }): string
   if (all.length === 0) return example;
   if (count.values > VALUES_MAX) return `a pattern has at most ${VALUES_MAX} values`;
   for (const one of all) {
-    const problem = isText(one) ? operandProblem(operator as Operator, one, count) : `expected a text, or a list of texts, after ${operator}`;
+    const problem = isText(one)
+      ? operandProblem(operator as Operator, one, count)
+      : `expected a text, or a list of texts, after ${operator}`;
     if (problem !== undefined) return problem;
   }
   return undefined;
@@ -212,8 +217,7 @@ function compileValues(values: unknown[], place: Place): Test {
     } else tests.push(compileOperator(Object.entries(value)[0] as [Operator, unknown], place));
   }
   const numbers = place.texts && values.some((value) => typeof value === 'number');
-  const fits: Test = (value) =>
-    exact.has(value) || (numbers && exact.has(numberOf(value, place))) || tests.some((test) => test(value));
+  const fits: Test = (value) => exact.has(value) || (numbers && exact.has(numberOf(value, place))) || tests.some((test) => test(value));
   return (value) => (value === undefined ? absent : present || anyElement(value, fits, NESTED_LISTS_MAX));
 }
 

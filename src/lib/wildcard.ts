@@ -8,7 +8,10 @@ export function wildcardTest(pattern: string): (text: string) => boolean {
   if (pieces.length === 1) return (text) => text === pieces[0];
   const first = pieces[0]!;
   const last = pieces.at(-1)!;
-  const middle = pieces.slice(1, -1).filter((piece) => piece !== '').map(searchFor);
+  const middle = pieces
+    .slice(1, -1)
+    .filter((piece) => piece !== '')
+    .map(searchFor);
   return (text) => {
     if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last)) return false;
     const end = text.length - last.length;

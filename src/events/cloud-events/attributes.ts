@@ -6,7 +6,8 @@ import type { CloudEvent } from '../../protocol/events.ts';
 const NAME = /^[a-z0-9]{1,64}$/;
 const TEXT_MAX = 4_096;
 /** §3.1: control characters, halves of surrogate pairs and code points that are no characters. */
-const NO_TEXT = /[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef]|\p{Cs}|[\u{fffe}\u{ffff}\u{1fffe}\u{1ffff}\u{2fffe}\u{2ffff}\u{10fffe}\u{10ffff}]/u;
+const NO_TEXT =
+  /[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef]|\p{Cs}|[\u{fffe}\u{ffff}\u{1fffe}\u{1ffff}\u{2fffe}\u{2ffff}\u{10fffe}\u{10ffff}]/u;
 const URI_REFERENCE = /^(?:[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$/;
 const TIME = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 const MEDIA_TYPE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(?:;.*)?$/;
@@ -29,7 +30,8 @@ const REQUIRED = ['specversion', 'id', 'source', 'type'];
 
 /** `place`: before the names in errors, e.g. `events.3.`; `named`: how the sender wrote an attribute, e.g. `ce-id`. */
 export function checkedEvent(input: unknown, place: string, named: (attribute: string) => string = (attribute) => attribute): CloudEvent {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) throw wrong(place.slice(0, -1), 'expected a CloudEvent: an object');
+  if (typeof input !== 'object' || input === null || Array.isArray(input))
+    throw wrong(place.slice(0, -1), 'expected a CloudEvent: an object');
   const event: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(input as Record<string, unknown>)) {
     if (value === null && key !== 'data') continue;
@@ -66,7 +68,7 @@ function base64Problem(value: unknown): string | undefined {
 function isTime(text: string): boolean {
   const [, year, month, day, hour, minute, second] = TIME.exec(text)?.map(Number) ?? [];
   if (day === undefined || month! < 1 || month! > 12 || day < 1 || hour! > 23 || minute! > 59 || second! > 60) return false;
-  return day <= new Date(Date.UTC(year!, month!, 0)).getUTCDate();
+  return day <= new Date(Date.UTC(year!, month, 0)).getUTCDate();
 }
 
 export function wrong(path: string, message: string): VirgaError {

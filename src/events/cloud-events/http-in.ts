@@ -23,7 +23,10 @@ export function receivedEvents({ headers, body }: ReceivedBody, complete: Comple
     return list.map((one, index) => checkedEvent(one, `${index}.`));
   }
   if (type.startsWith('application/cloudevents'))
-    throw new VirgaError('unsupported_media_type', `events come as application/cloudevents+json or application/cloudevents-batch+json, not as '${type}'`);
+    throw new VirgaError(
+      'unsupported_media_type',
+      `events come as application/cloudevents+json or application/cloudevents-batch+json, not as '${type}'`,
+    );
   if (isBinaryEvent(headers)) return [binaryEvent({ headers, body })];
   if (type !== 'application/json')
     throw new VirgaError(

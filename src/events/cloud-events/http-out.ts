@@ -18,7 +18,10 @@ export function binary(event: CloudEvent): HttpMessage {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(attributes)) headers[`ce-${name}`] = encodedHeader(String(value));
   if (base64 !== undefined)
-    return { headers: { ...headers, ...(datacontenttype === undefined ? {} : { 'content-type': datacontenttype }) }, body: Buffer.from(base64, 'base64') };
+    return {
+      headers: { ...headers, ...(datacontenttype === undefined ? {} : { 'content-type': datacontenttype }) },
+      body: Buffer.from(base64, 'base64'),
+    };
   if (data === undefined) return { headers, body: Buffer.alloc(0) };
   const type = datacontenttype ?? 'application/json';
   const json = /^(?:application|text)\/(?:[^;]+\+)?json\s*(?:;|$)/i.test(type);
