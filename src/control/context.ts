@@ -1,6 +1,7 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
 import type { Publisher } from '../events/publish.ts';
+import type { Bus } from '../events/bus.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
@@ -14,6 +15,7 @@ export interface ControlContext {
   blobs: Blobs;
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
+  bus: Bus;
   /** What is secret at rest is sealed with it. */
   sealing: Sealing;
   limits: ControlLimits;
@@ -47,6 +49,8 @@ export interface ControlLimits {
   sandboxMemoryMiB: number;
   /** Connections that follow a log at the same time. */
   followersMax: number;
+  /** Connections that wait for messages of queues at the same time. */
+  receiversMax: number;
   /** How often a follower looks for new lines, ms, and how often it says that it is alive. */
   followPollMs: number;
   followHeartbeatMs: number;

@@ -11,7 +11,7 @@ import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
 import type { Bus } from '../events/bus.ts';
 import { Publisher } from '../events/publish.ts';
-import type { Topology } from '../events/topology.ts';
+import { topologyOf } from '../events/topology.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
@@ -25,6 +25,8 @@ import { createControl } from './control.ts';
 import type { ControlNeeds } from './control.ts';
 import { EdgeSocket } from './edge-client.ts';
 import { LogFollowers } from './log-followers.ts';
+import { Receivers } from './receivers.ts';
+import { findProject } from './project-records.ts';
 import { serveControl } from './serve.ts';
 import { ensureOperatorToken } from './tokens.ts';
 
@@ -65,10 +67,9 @@ export interface TestOptions {
   database: TestDatabase;
   /** The adapter: only a test may know one. */
   blobs: new (dataFolder: string) => Blobs;
+  /** The same of the bus. */
+  bus: (connection: pg.ClientConfig, holder: string) => Bus;
   limits?: Partial<ControlLimits>;
-  /** Without it nothing can be published. */
-  bus?: Pick<Bus, 'send' | 'append'>;
-  topologyOf?: (project: string) => Topology | undefined;
 }
 
 export async function startControl(options: TestOptions): Promise<TestControl> {
@@ -82,13 +83,19 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const allLimits = { ...LIMITS, ...options.limits };
   const socket = new EdgeSocket({ socketPath: join(folder, 'edge.sock'), invokeBytesMax: allLimits.invokeBytesMax });
   const blobs = new options.blobs(folder);
+  const bus = options.bus(database.connection, 'control');
+  const received = options.bus(database.connection, 'receivers');
+  const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
   const needs: ControlNeeds = {
     records,
     blobs,
     egressPrivate: [],
     publisher: new Publisher({
-      bus: options.bus ?? NO_BUS,
-      topologyOf: options.topologyOf ?? (() => undefined),
+      bus,
+      topologyOf: async (project) => {
+        const found = await findProject(records, project);
+        return found === undefined ? undefined : topologyOf(project, found.state.events, Object.keys(found.state.functions));
+      },
       limits: { messageBytesMax: 10_000 },
       now: Date.now,
     }),
@@ -101,6 +108,8 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    bus,
+    receivers,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -118,7 +127,11 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const tokenFile = join(folder, 'operator-token');
   await ensureOperatorToken(records, tokenFile, log);
   const token = (await readFile(tokenFile, 'utf8')).trim();
-  const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, followers: needs.followers, log });
+  const onClose = (): void => {
+    needs.followers.close();
+    receivers.close();
+  };
+  const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, onClose, log });
   const url = `http://127.0.0.1:${served.port}`;
 
   const call: TestControl['call'] = async (method, path, sent = {}) => {
@@ -155,16 +168,13 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       await served.close();
       socket.close();
       await edge.close();
+      await bus[Symbol.asyncDispose]();
+      await received[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
-
-const NO_BUS: Pick<Bus, 'send' | 'append'> = {
-  send: () => Promise.reject(new Error('no bus')),
-  append: () => Promise.reject(new Error('no bus')),
-};
 
 const LIMITS: ControlLimits = {
   jsonBytesMax: 1_000_000,
@@ -172,6 +182,7 @@ const LIMITS: ControlLimits = {
   invokeBytesMax: 1_000_000,
   sandboxMemoryMiB: 4_096,
   followersMax: 4,
+  receiversMax: 4,
   followPollMs: 20,
   followHeartbeatMs: 200,
   bodyIdleMs: 2_000,
