@@ -349,6 +349,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: 0, max: 1024 * GIB },
     'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
   ),
+  deliveriesMax: limit(
+    'DELIVERIES',
+    256,
+    { unit: 'deliveries', min: 1, max: 100_000 },
+    'Calls for events (of queues, topics, schedules and the like) at the same time. One project has at most three quarters of them.',
+  ),
+  deliveryBytesMax: limit(
+    'DELIVERY_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: MIB, max: 64 * GIB },
+    'Messages that the edge holds in memory while they are delivered.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

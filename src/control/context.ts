@@ -1,5 +1,6 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { Bus } from '../events/bus.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
@@ -13,6 +14,7 @@ export interface ControlContext {
   blobs: Blobs;
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
+  bus: Bus;
   /** What is secret at rest is sealed with it. */
   sealing: Sealing;
   limits: ControlLimits;

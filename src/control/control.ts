@@ -39,6 +39,7 @@ import { removeSecret } from './remove-secret.ts';
 import { revokeKey } from './revoke-key.ts';
 import { rollbackProject } from './rollback-project.ts';
 import { rotateKey } from './rotate-key.ts';
+import { sendMessages } from './send-messages.ts';
 import { setSecret } from './set-secret.ts';
 import { authenticate } from './tokens.ts';
 import { uploadArtifact } from './upload-artifact.ts';
@@ -112,6 +113,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
   setSecret(app, needs);
   removeSecret(app, needs);
   listUsage(app, needs);
+  sendMessages(app, needs);
   return app;
 }
 

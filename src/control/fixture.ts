@@ -63,6 +63,8 @@ export interface TestOptions {
   /** The adapter: only a test may know one. */
   blobs: new (dataFolder: string) => Blobs;
   limits?: Partial<ControlLimits>;
+  /** Without it there is none: what asks it fails. */
+  bus?: ControlNeeds['bus'];
 }
 
 export async function startControl(options: TestOptions): Promise<TestControl> {
@@ -88,6 +90,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    bus: options.bus ?? ({} as ControlNeeds['bus']),
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -216,6 +219,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
       webSockets: 0,
       functions: [],
       blanks: [],
+      deliveries: [],
       records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },
       sandbox: {
         driver: 'bubblewrap',

@@ -31,6 +31,7 @@ export const ERRORS = {
   secret_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no secret of this name; `virga secrets list` lists them.' },
   invocation_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no record of this invocation (any more).' },
   route_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No route of the project matches this path.' },
+  queue_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no queue of this name; the message says which it has.' },
   connection_not_found: { status: 410, fault: 'caller', retry: 'no', meaning: 'The project has no WebSocket connection of this id (any more).' },
   file_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The folder that the route serves has no such file.' },
   method_not_allowed: { status: 405, fault: 'caller', retry: 'no', meaning: 'The path exists, but not with this method; `Allow` lists those that do.' },

@@ -39,6 +39,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('control', config.log);
   const records = new PostgresRecords({ ...connectionOf(config), statement_timeout: STATEMENT_MS }, { connectionsMax: CONNECTIONS_MAX });
   const edge = new EdgeSocket({ socketPath: join(config.runFolder, 'edge.sock'), invokeBytesMax: config.limits.invokeBytesMax });
+  const bus = busOf(config, 'control', log);
   try {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
@@ -53,6 +54,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
         limits: config.limits,
       }),
       edge,
+      bus,
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
@@ -65,6 +67,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       followers: new LogFollowers({ records, limits, log }),
     };
     const { controlHost: host, controlPort: port } = config;
+    await bus.recover();
     const served = await serveControl(createControl(needs), {
       host,
       port,
@@ -73,8 +76,6 @@ export async function runControl(config: Config): Promise<RunningRole> {
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
-    const bus = busOf(config, 'control', log);
-    await bus.recover();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
@@ -88,6 +89,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     };
   } catch (error) {
     edge.close();
+    await bus[Symbol.asyncDispose]();
     await records[Symbol.asyncDispose]();
     throw error;
   }
