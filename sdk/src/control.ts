@@ -304,7 +304,12 @@ export class VirgaControl {
   /** To a queue; all are stored, or none. */
   async sendMessages(project: string, queue: string, messages: MessageToSend[], options: CallOptions = {}): Promise<SentMessage[]> {
     const path = pathOf(project, 'queues', queue, 'messages');
-    const answer = await this.#transport.json<{ sent: SentMessage[] }>({ method: 'POST', path, json: { messages }, signal: options.signal });
+    const answer = await this.#transport.json<{ sent: SentMessage[] }>({
+      method: 'POST',
+      path,
+      json: { messages },
+      signal: options.signal,
+    });
     return answer.sent;
   }
 

@@ -44,6 +44,8 @@ export interface ControlLimits {
   sandboxMemoryMiB: number;
   /** Connections that follow a log at the same time. */
   followersMax: number;
+  /** Connections that wait for messages of queues at the same time. */
+  receiversMax: number;
   /** How often a follower looks for new lines, ms, and how often it says that it is alive. */
   followPollMs: number;
   followHeartbeatMs: number;

@@ -1,14 +1,11 @@
 // POST /v1/projects/{project}/queues/{queue}/messages: sends messages to a queue. Invariant: when it answers, they are stored, all or none.
 import { z } from '@hono/zod-openapi';
-import { topologyOf } from '../events/topology.ts';
-import { closestWord } from '../lib/closest-word.ts';
 import { newId } from '../lib/ids.ts';
 import type { MessageToSend, SentMessage } from '../protocol/control-api.ts';
-import { VirgaError } from '../protocol/errors.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
-import { requireProject } from './project-records.ts';
+import { requireDeclaredQueue, requireTopology } from './project-sources.ts';
 import { name } from './schemas.ts';
 
 const MESSAGES_MAX = 1_000;
@@ -38,26 +35,19 @@ export function sendMessages(app: ControlApp, { records, bus }: Pick<ControlCont
       errors: ['project_not_found', 'queue_not_found', 'queue_full', 'request_too_large'],
     },
     async ({ params, body }, c) => {
-      const { state } = await requireProject(records, params.project);
-      const { queues } = topologyOf(params.project, state.events);
-      const queue = queues.get(params.queue);
-      if (queue === undefined) throw queueNotFound(params.queue, [...queues.keys()]);
+      const topology = await requireTopology(records, params.project);
+      const { spec } = requireDeclaredQueue(topology, params.queue);
+      const { delayMs } = topology.queues.get(params.queue)!;
       const messages = body.messages.map((one) => ({
         id: newId('msg'),
         body: one.body,
         attributes: one.attributes ?? {},
-        delayMs: one.delayMs ?? queue.delayMs,
+        delayMs: one.delayMs ?? delayMs,
         ...(one.group === undefined ? {} : { group: one.group }),
         ...(one.deduplicationId === undefined ? {} : { deduplicationId: one.deduplicationId }),
       }));
-      const [results = []] = await bus.send([{ queue: queue.spec, messages }]);
+      const [results = []] = await bus.send([{ queue: spec, messages }]);
       return c.json({ sent: results.map(({ id, result }) => ({ id, duplicate: result === 'duplicate' })) });
     },
   );
-}
-
-function queueNotFound(queue: string, known: string[]): VirgaError {
-  const meant = closestWord(queue, known);
-  const remedy = meant !== undefined ? `did you mean '${meant}'?` : known.length === 0 ? 'it has none' : `it has ${known.slice(0, 10).join(', ')}`;
-  return new VirgaError('queue_not_found', `there is no queue '${queue}' in this project; ${remedy}`);
 }

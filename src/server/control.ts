@@ -13,6 +13,7 @@ import { provenDomains } from '../control/domains.ts';
 import { EdgeSocket } from '../control/edge-client.ts';
 import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
+import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
@@ -40,6 +41,10 @@ export async function runControl(config: Config): Promise<RunningRole> {
   const records = new PostgresRecords({ ...connectionOf(config), statement_timeout: STATEMENT_MS }, { connectionsMax: CONNECTIONS_MAX });
   const edge = new EdgeSocket({ socketPath: join(config.runFolder, 'edge.sock'), invokeBytesMax: config.limits.invokeBytesMax });
   const bus = busOf(config, 'control', log);
+  const received = busOf(config, 'receivers', log);
+  const closeBuses = async (): Promise<void> => {
+    await Promise.all([bus[Symbol.asyncDispose](), received[Symbol.asyncDispose]()]);
+  };
   try {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
@@ -55,6 +60,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       bus,
+      receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
@@ -67,29 +73,32 @@ export async function runControl(config: Config): Promise<RunningRole> {
       followers: new LogFollowers({ records, limits, log }),
     };
     const { controlHost: host, controlPort: port } = config;
-    await bus.recover();
     const served = await serveControl(createControl(needs), {
       host,
       port,
       drainMs: config.limits.drainMs,
-      followers: needs.followers,
+      onClose: () => {
+        needs.followers.close();
+        needs.receivers.close();
+      },
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    await bus.recover();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
         await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
-        await bus[Symbol.asyncDispose]();
+        await closeBuses();
         edge.close();
         await records[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
+    await closeBuses();
     edge.close();
-    await bus[Symbol.asyncDispose]();
     await records[Symbol.asyncDispose]();
     throw error;
   }
@@ -131,6 +140,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     invokeBytesMax: limits.invokeBytesMax,
     sandboxMemoryMiB: limits.sandboxMemoryMiB,
     followersMax: 64,
+    receiversMax: limits.receiversMax,
     followPollMs: 250,
     followHeartbeatMs: 10_000,
     bodyIdleMs: 30_000,

@@ -323,7 +323,12 @@ export class Deliveries {
       (error: unknown) => {
         this.#options.log('error', `a delivery of the queue '${consumer.queue.key}' failed by a fault of Virga`, { reason: String(error) });
         const verdict: Verdict = { as: 'failed', error: 'a fault of Virga' };
-        this.#ended(line, consumer, messages, messages.map(() => verdict));
+        this.#ended(
+          line,
+          consumer,
+          messages,
+          messages.map(() => verdict),
+        );
       },
     );
   }
@@ -339,7 +344,11 @@ export class Deliveries {
     const laters = verdicts.filter((verdict) => verdict.as === 'later');
     if (laters.length > 0) line.pause(now, Math.max(...laters.map(({ delayMs }) => delayMs)));
     else line.resume();
-    if (brokenGroups.size > 0) this.#release(line, line.takeOut(({ message }) => message.group !== null && brokenGroups.has(message.group)));
+    if (brokenGroups.size > 0)
+      this.#release(
+        line,
+        line.takeOut(({ message }) => message.group !== null && brokenGroups.has(message.group)),
+      );
     this.#turns.giveBack(line.project, 1);
     this.#afterwards(line);
   }
@@ -372,7 +381,10 @@ export class Deliveries {
   #onLost(lost: Held): void {
     for (const line of this.#lines.values()) {
       if (!line.waiting.includes(lost)) continue;
-      this.#drop(line, line.takeOut((held) => held === lost));
+      this.#drop(
+        line,
+        line.takeOut((held) => held === lost),
+      );
       this.#look(line);
     }
   }

@@ -89,7 +89,8 @@ export class FairTurns<T extends { project: ProjectTurns<T> }> {
   placesFor({ places }: ProjectTurns<T>, atMost: number): number {
     const free = this.#placesMax - this.#places;
     // Whoever takes n of what is free may hold n more than now, of which at most SHARE_OF_FREE times the rest: n ≤ (3·free − held) / 4.
-    const fair = places === 0 ? Math.max(1, (SHARE_OF_FREE * free) / (SHARE_OF_FREE + 1)) : (SHARE_OF_FREE * free - places) / (SHARE_OF_FREE + 1);
+    const fair =
+      places === 0 ? Math.max(1, (SHARE_OF_FREE * free) / (SHARE_OF_FREE + 1)) : (SHARE_OF_FREE * free - places) / (SHARE_OF_FREE + 1);
     return Math.max(0, Math.floor(Math.min(fair, free, atMost - this.#places)));
   }
 
