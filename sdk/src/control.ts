@@ -20,14 +20,32 @@ import type {
   Page,
   ProjectDetail,
   ProjectItem,
+  PublishAnswer,
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  SendAnswer,
   SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
+import type {
+  DeadLetterChoice,
+  DeadLetterItem,
+  DeliveryDetail,
+  DeliveryFilter,
+  DeliveryItem,
+  QueuedMessage,
+  QueueItem,
+  ReceivedItem,
+  ReceiveRequest,
+  RedriveItem,
+  RedriveRequest,
+  SettleAnswer,
+  SettleItem,
+  TopicItem,
+} from '../../src/protocol/events-api.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
 import { base64Of } from './base64.ts';
@@ -57,13 +75,39 @@ export type {
   Page,
   ProjectDetail,
   ProjectItem,
+  PublishAnswer,
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  SendAnswer,
   SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+export type {
+  Backlog,
+  DeadLetterChoice,
+  DeadLetterItem,
+  DeliveryDetail,
+  DeliveryFilter,
+  DeliveryItem,
+  DeliveryState,
+  Died,
+  EventsStatus,
+  MessageState,
+  QueuedMessage,
+  QueueItem,
+  QueueRates,
+  QueueTotals,
+  ReceivedItem,
+  ReceiveRequest,
+  RedriveItem,
+  RedriveRequest,
+  SettleAnswer,
+  SettleItem,
+  TopicItem,
+  TopicSubscriptionItem,
+} from '../../src/protocol/events-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
@@ -133,6 +177,25 @@ export interface InvokeOptions extends CallOptions {
   requestId?: string | undefined;
   /** What functions of AWS Lambda find as the client context. */
   clientContext?: Record<string, unknown> | undefined;
+}
+
+/** A message for a queue. A body that is no text is sent as JSON. */
+export interface MessageToSend {
+  body: unknown;
+  attributes?: Record<string, string> | undefined;
+  delayMs?: number | undefined;
+  /** Of a queue with `fifo`. */
+  group?: string | undefined;
+  deduplicationId?: string | undefined;
+  id?: string | undefined;
+}
+
+/** A message for a topic. */
+export interface MessageToPublish {
+  body: unknown;
+  subject?: string | undefined;
+  attributes?: Record<string, string> | undefined;
+  id?: string | undefined;
 }
 
 export class VirgaControl {
@@ -364,11 +427,135 @@ export class VirgaControl {
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
   }
 
+  /** By name; those that virga.yaml does not name any more too, while there is something in them. */
+  queues(project: string, options: CallOptions = {}): Listing<QueueItem> {
+    return this.#list(pathOf(project, 'queues'), {}, options);
+  }
+
+  queue(project: string, queue: string, options: CallOptions = {}): Promise<QueueItem> {
+    return this.#get(pathOf(project, 'queues', queue), options);
+  }
+
+  /** Looks at messages without receiving them, oldest first, of long bodies the beginning; `after`: a sequence. */
+  messages(
+    project: string,
+    queue: string,
+    filter: { after?: string | undefined; body?: boolean | undefined } = {},
+    options: CallOptions = {},
+  ): Listing<QueuedMessage> {
+    return this.#list(pathOf(project, 'queues', queue, 'messages'), { after: filter.after, body: wordOf(filter.body) }, options, 100);
+  }
+
+  message(project: string, queue: string, id: string, options: CallOptions = {}): Promise<QueuedMessage> {
+    return this.#get(pathOf(project, 'queues', queue, 'messages', id), options);
+  }
+
+  /** They are stored when it resolves, all or none. */
+  sendMessages(project: string, queue: string, messages: readonly MessageToSend[], options: CallOptions = {}): Promise<SendAnswer> {
+    return this.#post(pathOf(project, 'queues', queue, 'messages'), { messages }, options);
+  }
+
+  /** Drops what is not held, or one message. */
+  purgeQueue(project: string, queue: string, options: CallOptions & { id?: string | undefined } = {}): Promise<{ purged: number }> {
+    const path = pathOf(project, 'queues', queue, 'messages');
+    return this.#transport.json({ method: 'DELETE', path, query: { id: options.id }, signal: options.signal });
+  }
+
+  /** Of a queue that no function takes. Settle each by its receipt, or it comes again. */
+  receiveMessages(
+    project: string,
+    queue: string,
+    request: ReceiveRequest = {},
+    options: CallOptions = {},
+  ): Promise<{ messages: ReceivedItem[] }> {
+    return this.#post(pathOf(project, 'queues', queue, 'receive'), request, options);
+  }
+
+  settleMessages(project: string, queue: string, settlements: readonly SettleItem[], options: CallOptions = {}): Promise<SettleAnswer> {
+    return this.#post(pathOf(project, 'queues', queue, 'settle'), { settlements }, options);
+  }
+
+  /** By name, with who is subscribed. */
+  topics(project: string, options: CallOptions = {}): Listing<TopicItem> {
+    return this.#list(pathOf(project, 'topics'), {}, options);
+  }
+
+  topic(project: string, topic: string, options: CallOptions = {}): Promise<TopicItem> {
+    return this.#get(pathOf(project, 'topics', topic), options);
+  }
+
+  /** To all subscriptions whose filter fits; how many is in the answer. */
+  publishMessages(
+    project: string,
+    topic: string,
+    messages: readonly MessageToPublish[],
+    options: CallOptions = {},
+  ): Promise<PublishAnswer> {
+    return this.#post(pathOf(project, 'topics', topic, 'messages'), { messages }, options);
+  }
+
+  /** Messages on their way, and dead ones, queue by queue. */
+  deliveries(project: string, filter: DeliveryFilter = {}, options: CallOptions = {}): Listing<DeliveryItem> {
+    return this.#list(pathOf(project, 'deliveries'), { ...filter }, options);
+  }
+
+  /** Where a message is on its way to, and where it died. */
+  delivery(project: string, id: string, options: CallOptions & { body?: boolean | undefined } = {}): Promise<DeliveryDetail> {
+    const query = { body: options.body };
+    return this.#transport.json({ method: 'GET', path: pathOf(project, 'deliveries', id), query, signal: options.signal });
+  }
+
+  /** Takes a message back that nobody holds, from all queues or from one source. */
+  cancelDelivery(project: string, id: string, options: CallOptions & { source?: string | undefined } = {}): Promise<{ cancelled: number }> {
+    return this.#post(pathOf(project, 'deliveries', id, 'cancel'), { source: options.source }, options);
+  }
+
+  /** Messages that were given up, place by place. */
+  deadLetters(
+    project: string,
+    filter: { source?: string | undefined; body?: boolean | undefined } = {},
+    options: CallOptions = {},
+  ): Listing<DeadLetterItem> {
+    return this.#list(pathOf(project, 'dead-letters'), { source: filter.source, body: wordOf(filter.body) }, options, 100);
+  }
+
+  /** A message may have died in several places. */
+  async deadLetter(project: string, id: string, options: CallOptions & { body?: boolean | undefined } = {}): Promise<DeadLetterItem[]> {
+    const query = { body: options.body };
+    const path = pathOf(project, 'dead-letters', id);
+    return (await this.#transport.json<{ items: DeadLetterItem[] }>({ method: 'GET', path, query, signal: options.signal })).items;
+  }
+
+  purgeDeadLetters(project: string, choice: DeadLetterChoice, options: CallOptions = {}): Promise<{ purged: number }> {
+    return this.#transport.json({ method: 'DELETE', path: pathOf(project, 'dead-letters'), query: { ...choice }, signal: options.signal });
+  }
+
+  /** Sends dead letters back to where they died. Of one `id` it is done when it resolves; else look at it with redrive(). */
+  startRedrive(project: string, request: RedriveRequest, options: CallOptions = {}): Promise<RedriveItem> {
+    return this.#post(pathOf(project, 'dead-letters', 'redrive'), request, options);
+  }
+
+  async redrives(project: string, options: CallOptions = {}): Promise<RedriveItem[]> {
+    return (await this.#get<{ items: RedriveItem[] }>(pathOf(project, 'redrives'), options)).items;
+  }
+
+  redrive(project: string, id: string, options: CallOptions = {}): Promise<RedriveItem> {
+    return this.#get(pathOf(project, 'redrives', id), options);
+  }
+
+  cancelRedrive(project: string, id: string, options: CallOptions = {}): Promise<RedriveItem> {
+    return this.#post(pathOf(project, 'redrives', id, 'cancel'), {}, options);
+  }
+
+  #post<T>(path: string, json: unknown, options: CallOptions): Promise<T> {
+    return this.#transport.json({ method: 'POST', path, json, signal: options.signal });
+  }
+
   #get<T>(path: string, options: CallOptions): Promise<T> {
     return this.#transport.json({ method: 'GET', path, signal: options.signal });
   }
 
-  #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions): Listing<T> {
+  #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions, pageMax = 1_000): Listing<T> {
     const page = (options: PageOptions = {}): Promise<Page<T>> =>
       this.#transport.json({
         method: 'GET',
@@ -381,7 +568,7 @@ export class VirgaControl {
       async *[Symbol.asyncIterator]() {
         let cursor: string | undefined;
         do {
-          const answer = await page({ limit: 1_000, cursor });
+          const answer = await page({ limit: pageMax, cursor });
           yield* answer.items;
           cursor = answer.next ?? undefined;
         } while (cursor !== undefined);
@@ -392,6 +579,10 @@ export class VirgaControl {
 
 function pathOf(...segments: string[]): string {
   return `/v1/projects/${segments.map((segment) => encodeURIComponent(segment)).join('/')}`;
+}
+
+function wordOf(value: boolean | undefined): string | undefined {
+  return value === undefined ? undefined : String(value);
 }
 
 function logQuery(filter: LogFilter): Record<string, string | number | undefined> {
