@@ -27,11 +27,13 @@ export interface StepIdentity {
 export interface KeptError {
   name: string;
   message: string;
-  stack?: string;
+  stack?: string | undefined;
   /** Python: module and class, to raise the same. */
-  type?: string;
+  type?: string | undefined;
   /** What else it had that is JSON: `code`, `status`… In Python its arguments, as `args`. */
-  fields?: Record<string, unknown>;
+  fields?: Record<string, unknown> | undefined;
+  /** Of a run that failed: the step whose error it was. */
+  step?: number | undefined;
 }
 
 export interface HistoryStep extends StepIdentity {
