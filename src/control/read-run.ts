@@ -71,16 +71,16 @@ export function readRun(app: ControlApp, { records }: Pick<ControlContext, 'reco
       );
       const found = runs[0];
       if (found === undefined) throw noSuchRun({ project, function: workflow, id });
-      const { input, result, ...row } = found;
+      const { run, input, result, ...row } = found;
       const { rows: steps } = await records.query<StepRow>(
         `select ordinal, scope, kind, name, occurrence, state, attempts, started_at as "startedAt", ended_at as "endedAt", wake_at as "wakeAt",
                 case when octet_length(result) <= ${RESULT_BYTES} then result end as result, coalesce(octet_length(result), 0) as "resultBytes", error
            from workflow_steps where run = $1 and ordinal > $2 order by ordinal limit ${STEPS_MAX + 1}`,
-        [row.run, after],
+        [run, after],
       );
       const { rows: events } = await records.query<Omit<RunEventItem, 'at'> & { at: Date }>(
         `select id, name, at, ordinal from workflow_events where run = $1 order by event desc limit ${EVENTS_MAX}`,
-        [row.run],
+        [run],
       );
       const shown = steps.slice(0, STEPS_MAX);
       const answer: RunDetail = {

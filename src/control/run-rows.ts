@@ -46,7 +46,7 @@ export interface RunRow {
 export const RUN_COLUMNS = `run::text, id, function as workflow, version, state, trigger, created_at as "createdAt", started_at as "startedAt",
   updated_at as "updatedAt", ended_at as "endedAt", wake_at as "wakeAt", error`;
 
-export function runItemOf({ run: _, createdAt, startedAt, updatedAt, endedAt, wakeAt, error, ...row }: RunRow): RunItem {
+export function runItemOf({ createdAt, startedAt, updatedAt, endedAt, wakeAt, error, ...row }: Omit<RunRow, 'run'>): RunItem {
   return {
     ...row,
     createdAt: createdAt.toISOString(),

@@ -115,7 +115,13 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const events = new EventKind(invoker);
   const deliveries = new Deliveries({
     bus,
-    kinds: { queue: new QueueDeliveries({ invoker, now: Date.now }), topic: events, event: events, schedule: events, workflow: workflows.kind },
+    kinds: {
+      queue: new QueueDeliveries({ invoker, now: Date.now }),
+      topic: events,
+      event: events,
+      schedule: events,
+      workflow: workflows.kind,
+    },
     invoker,
     limits: config.limits,
     clock: systemClock,

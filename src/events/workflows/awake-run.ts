@@ -174,17 +174,17 @@ export class AwakeRun {
     const { runs, now, keepMs } = this.#needs;
     return await this.#exclusively(async () => {
       const { state, step } = request;
-      const how =
-        state === 'succeeded'
-          ? { state, result: kept, error: null }
-          : { state, result: null, error: withStep(kept, step) };
+      const how = state === 'succeeded' ? { state, result: kept, error: null } : { state, result: null, error: withStep(kept, step) };
       if (!(await runs.end(this.taken, { ...how, now: now(), keepMs }))) throw this.#lose();
       this.state = state;
       return null;
     });
   }
 
-  async #writeEnd(step: StepIdentity, how: { state: 'done' | 'failed'; attempts: number; result?: string | null; error?: string | null }): Promise<StepEnd> {
+  async #writeEnd(
+    step: StepIdentity,
+    how: { state: 'done' | 'failed'; attempts: number; result?: string | null; error?: string | null },
+  ): Promise<StepEnd> {
     const bytes = (how.result?.length ?? 0) + (how.error?.length ?? 0);
     const { workflowHistoryBytesMax: bytesMax } = this.#needs.limits;
     if (this.#bytes + bytes > bytesMax)
@@ -207,7 +207,8 @@ export class AwakeRun {
     at = this.#needs.now(),
   ): Promise<T> {
     const { workflowStepsMax } = this.#needs.limits;
-    if (ordinal > workflowStepsMax) throw new VirgaError('workflow_too_large', `the run '${this.name.id}' has more than ${workflowStepsMax} steps`);
+    if (ordinal > workflowStepsMax)
+      throw new VirgaError('workflow_too_large', `the run '${this.name.id}' has more than ${workflowStepsMax} steps`);
     const startedAt = how.state === 'running' ? at : (this.#startedAt.get(ordinal) ?? at);
     if (how.place === undefined) this.#startedAt.set(ordinal, startedAt);
     else this.#startedAt.delete(ordinal);

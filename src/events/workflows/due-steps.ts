@@ -67,7 +67,10 @@ export async function endDueSteps(sql: Sql, { run, now, last }: { run: string; n
       'update workflow_events e set ordinal = t.ordinal from unnest($1::bigint[], $2::int[]) as t(event, ordinal) where e.event = t.event',
       [taken.map(({ event }) => event!.event), taken.map(({ ordinal }) => ordinal)],
     );
-  return ended.map(({ event, ...end }) => ({ ...end, ...(event === undefined ? {} : { result: JSON.parse(messageText(event)) as unknown }) }));
+  return ended.map(({ event, ...end }) => ({
+    ...end,
+    ...(event === undefined ? {} : { result: JSON.parse(messageText(event)) as unknown }),
+  }));
 }
 
 async function keptEvents(sql: Sql, run: string): Promise<EventRow[]> {
@@ -82,7 +85,9 @@ async function keptEvents(sql: Sql, run: string): Promise<EventRow[]> {
 /** Takes the event of a wait out of `events`. */
 function dueOf({ ordinal, kind, name, match, wakeAt, startedAt }: OpenRow, events: EventRow[], now: number): Due | undefined {
   if (kind === 'wait') {
-    const at = events.findIndex((event) => event.name === name && (wakeAt === null || event.at <= wakeAt) && patternFits(match, event.data));
+    const at = events.findIndex(
+      (event) => event.name === name && (wakeAt === null || event.at <= wakeAt) && patternFits(match, event.data),
+    );
     const [event] = at === -1 ? [] : events.splice(at, 1);
     if (event !== undefined) return { ordinal, state: 'done', at: Math.round(Math.max(event.at, startedAt)), event };
   }

@@ -25,5 +25,8 @@ export function runKey({ project, function: fn, id }: RunName): string {
 }
 
 export function noSuchRun({ project, function: fn, id }: RunName): VirgaError {
-  return new VirgaError('run_not_found', `the workflow '${fn}' of project '${project}' has no run '${id}' (any more); \`virga workflows\` lists them`);
+  return new VirgaError(
+    'run_not_found',
+    `the workflow '${fn}' of project '${project}' has no run '${id}' (any more); \`virga workflows\` lists them`,
+  );
 }

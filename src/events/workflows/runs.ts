@@ -130,7 +130,13 @@ export class Runs {
   /** The handler is through. false: the run is another's by now. */
   async end(
     held: { run: string; token: number },
-    { now, keepMs, state, result, error }: { now: number; keepMs: number; state: 'succeeded' | 'failed'; result: string | null; error: string | null },
+    {
+      now,
+      keepMs,
+      state,
+      result,
+      error,
+    }: { now: number; keepMs: number; state: 'succeeded' | 'failed'; result: string | null; error: string | null },
   ): Promise<boolean> {
     const { rowCount } = await this.#records.query(
       `update workflow_runs set state = $3, result = $4, error = $5, ended_at = ${time(6)}, updated_at = ${time(6)}, keep_until = ${time(7)},
@@ -142,7 +148,10 @@ export class Runs {
   }
 
   /** Its instance ended, or could not begin: it is woken up again at `wakeAt`. Answers how often that was in a row. */
-  async broke(held: { run: string; token: number }, { now, wakeAt, counts }: { now: number; wakeAt: number; counts: boolean }): Promise<number> {
+  async broke(
+    held: { run: string; token: number },
+    { now, wakeAt, counts }: { now: number; wakeAt: number; counts: boolean },
+  ): Promise<number> {
     const { rows } = await this.#records.query<{ crashes: number }>(
       `update workflow_runs set crashes = crashes + $3, holder = null, held_until = null, wake_at = ${time(4)}, updated_at = ${time(5)}
         where run = $1 and token = $2 and ended_at is null returning crashes`,
@@ -151,7 +160,10 @@ export class Runs {
     return rows[0]?.crashes ?? 0;
   }
 
-  async history(held: { run: string; token: number }, { after, now }: { after: number; now: number }): Promise<{ steps: string[]; more: number | undefined }> {
+  async history(
+    held: { run: string; token: number },
+    { after, now }: { after: number; now: number },
+  ): Promise<{ steps: string[]; more: number | undefined }> {
     return await historyPage(this.#records, { run: held.run, after, now });
   }
 
@@ -166,7 +178,10 @@ export class Runs {
 }
 
 async function isHeld(sql: Sql, { run, token }: { run: string; token: number }): Promise<boolean> {
-  const { rows } = await sql.query(`select 1 from workflow_runs where run = $1 and token = $2 and state = 'running' for update`, [run, token]);
+  const { rows } = await sql.query(`select 1 from workflow_runs where run = $1 and token = $2 and state = 'running' for update`, [
+    run,
+    token,
+  ]);
   return rows.length > 0;
 }
 

@@ -88,9 +88,13 @@ export class Starter {
     if (run === undefined) throw noSuchRun(name);
     if (run.ended) throw new VirgaError('run_ended', `the run '${name.id}' has ended: no event reaches it any more`);
     if (run.kept >= EVENTS_KEPT_MAX)
-      throw new VirgaError('workflow_full', `${EVENTS_KEPT_MAX} events wait for the run '${name.id}' already, and it waits for none of them`, {
-        retryAfterS: 5,
-      });
+      throw new VirgaError(
+        'workflow_full',
+        `${EVENTS_KEPT_MAX} events wait for the run '${name.id}' already, and it waits for none of them`,
+        {
+          retryAfterS: 5,
+        },
+      );
     await this.wake(name);
     return { id };
   }
@@ -112,7 +116,10 @@ export class Starter {
     const bytes = Buffer.byteLength(json);
     const { workflowBytesMax: bytesMax } = this.#needs.limits;
     if (bytes > bytesMax)
-      throw new VirgaError('request_too_large', `${what} has ${bytes} bytes as JSON; at most ${bytesMax} are taken (VIRGA_LIMIT_WORKFLOW_BYTES)`);
+      throw new VirgaError(
+        'request_too_large',
+        `${what} has ${bytes} bytes as JSON; at most ${bytesMax} are taken (VIRGA_LIMIT_WORKFLOW_BYTES)`,
+      );
   }
 }
 

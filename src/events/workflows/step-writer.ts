@@ -91,13 +91,15 @@ export class StepWriter {
         const held = await this.#patiently(batch.map(({ write }) => write));
         for (const { write, answered } of batch) {
           const isHeld = held.has(`${write.run}/${write.token}`);
-          for (const { resolve, reject } of answered) if (isHeld) resolve();
-          else reject(lost());
+          for (const { resolve, reject } of answered)
+            if (isHeld) resolve();
+            else reject(lost());
         }
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         for (const { answered } of batch)
-          for (const { reject } of answered) reject(new VirgaError('unavailable', `the step could not be kept: ${reason}`, { cause: error }));
+          for (const { reject } of answered)
+            reject(new VirgaError('unavailable', `the step could not be kept: ${reason}`, { cause: error }));
       }
     }
     this.#writing = false;

@@ -69,7 +69,9 @@ export class WorkflowKind implements DeliveryKind {
       return await awake.ask(request, data);
     } catch (error) {
       if (error instanceof VirgaError) throw error;
-      throw new VirgaError('unavailable', `the run could not be kept: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new VirgaError('unavailable', `the run could not be kept: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -138,7 +140,9 @@ export class WorkflowKind implements DeliveryKind {
       await runs.broke(taken, { now: now(), wakeAt: now() + delayMs, counts: false });
       return { as: 'failed', error: `${outcome.code}: ${outcome.message}`, delayMs };
     }
-    const { code, message } = outcome.ok ? { code: 'function_bad_response', message: 'it answered without telling how its run goes on' } : outcome;
+    const { code, message } = outcome.ok
+      ? { code: 'function_bad_response', message: 'it answered without telling how its run goes on' }
+      : outcome;
     const delayMs = Math.min(CRASH_LAST_MS, CRASH_FIRST_MS * 2 ** taken.crashes);
     const crashes = await runs.broke(taken, { now: now(), wakeAt: now() + delayMs, counts: true });
     log('info', 'the instance of a run ended', { ...name, code, crashes });

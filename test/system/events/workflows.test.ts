@@ -65,11 +65,11 @@ test('a run sleeps through a kill -9 of the edge, and its finished steps are not
 
 test('a step that runs while the edge is killed runs again, those before it do not', async () => {
   const id = await workflows.start('steps', { slow: 1_500 });
-  const { steps: before } = await workflows.until('steps', id, ({ steps }) => steps[1]?.state === 'running');
+  const { steps: seen } = await workflows.until('steps', id, ({ steps }) => steps[1]?.state === 'running');
   const [edge] = virga.pids()['edge']!;
   process.kill(edge!, 'SIGKILL');
   const { result, steps } = await workflows.succeeded('steps', id);
-  assert.deepEqual((result as { a: unknown }).a, before[0]!.result);
+  assert.deepEqual((result as { a: unknown }).a, seen[0]!.result);
   assert.deepEqual(
     steps.map(({ name, attempts }) => [name, attempts]),
     [

@@ -29,7 +29,8 @@ export class WorkflowContext extends Context {
 
   async sleepUntil(time: Date | string | number): Promise<void> {
     const until = new Date(time).getTime();
-    if (!Number.isFinite(until)) throw new TypeError(`'${String(time)}' is no time to sleep until; give a Date, an ISO 8601 text or Unix ms`);
+    if (!Number.isFinite(until))
+      throw new TypeError(`'${String(time)}' is no time to sleep until; give a Date, an ISO 8601 text or Unix ms`);
     await this.#wakeUp.sleep('', { until });
   }
 

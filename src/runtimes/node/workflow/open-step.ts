@@ -36,4 +36,3 @@ export interface StepKeeper {
 export function identityOf({ ordinal, scope, kind, name, occurrence }: OpenStep): StepIdentity {
   return { ordinal, scope, kind, name, occurrence };
 }
-

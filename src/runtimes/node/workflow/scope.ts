@@ -30,11 +30,16 @@ export class Scope {
 
   branches(count: number): Scope[] {
     const place = `${this.path}${this.path === '' ? '' : '/'}${++this.#parallels}`;
-    return Array.from({ length: count }, (_, i) => new Scope({ path: `${place}.${i + 1}`, now: this.now, seed: this.#seed, inside: this.inside }));
+    return Array.from(
+      { length: count },
+      (_, i) => new Scope({ path: `${place}.${i + 1}`, now: this.now, seed: this.#seed, inside: this.inside }),
+    );
   }
 
   /** 32 bytes that are the same in each replay, and others each time. */
   draw(): Buffer {
-    return createHash('sha256').update(`${this.#seed}\n${this.path}\n${++this.#drawn}`).digest();
+    return createHash('sha256')
+      .update(`${this.#seed}\n${this.path}\n${++this.#drawn}`)
+      .digest();
   }
 }

@@ -6,7 +6,6 @@ import { identityOf } from './open-step.ts';
 import type { OpenStep, StepKeeper, WakeUpHost } from './open-step.ts';
 import { errorOf, isFatal, jsonOf, keptError } from './values.ts';
 
-
 export interface StepOptions {
   retry?: { attempts?: number; delay?: string | number; maxDelay?: string | number };
   timeout?: string | number;
@@ -75,7 +74,7 @@ async function attemptStep(run: StepRun, rules: Rules, attempt: number): Promise
     const end = (await host.ask({ op: 'workflow.failed', attempt, ...what }, data)) as StepEnd;
     return wakeUp.ended(step, end, { error: errorOf(kept) });
   }
-  const inMs = delayBefore(attempt + 1, rules, host.random);
+  const inMs = delayBefore(attempt + 1, rules, host.random());
   await host.ask({ op: 'workflow.retry', attempt, inMs, ...what }, data);
   const again = (): void => {
     if (wakeUp.mayRun(step)) void wakeUp.busy(() => attemptStep(run, rules, attempt + 1));
@@ -112,7 +111,9 @@ function rulesOf({ wakeUp, step, options }: StepRun): Rules {
   const of = wakeUp.run.retry;
   const { attempts = of.attempts } = retry;
   if (!Number.isInteger(attempts) || attempts < 1 || attempts > ATTEMPTS_MAX)
-    throw new TypeError(`retry.attempts of the step '${step.name}' is ${String(attempts)}; it must be a whole number from 1 to ${ATTEMPTS_MAX}`);
+    throw new TypeError(
+      `retry.attempts of the step '${step.name}' is ${String(attempts)}; it must be a whole number from 1 to ${ATTEMPTS_MAX}`,
+    );
   return {
     attempts,
     delayMs: retry.delay === undefined ? of.delayMs : durationOf(retry.delay, `retry.delay of the step '${step.name}'`),
@@ -122,7 +123,7 @@ function rulesOf({ wakeUp, step, options }: StepRun): Rules {
 }
 
 /** Doubles with each; the half of it is left to chance. */
-function delayBefore(attempt: number, { delayMs, maxDelayMs }: Rules, random: () => number): number {
+function delayBefore(attempt: number, { delayMs, maxDelayMs }: Rules, random: number): number {
   const whole = Math.min(maxDelayMs, delayMs * 2 ** (attempt - 2));
-  return Math.round(whole * (0.5 + random() / 2));
+  return Math.round(whole * (0.5 + random / 2));
 }

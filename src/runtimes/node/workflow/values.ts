@@ -17,7 +17,9 @@ export function jsonOf(value: unknown, what: string, bytesMax: number): string |
   const bytes = Buffer.byteLength(json);
   if (bytes <= bytesMax) return json;
   throw fatal(
-    new RangeError(`${what} has ${bytes} bytes as JSON; at most ${bytesMax} are kept: store it elsewhere, and return where it is to be found`),
+    new RangeError(
+      `${what} has ${bytes} bytes as JSON; at most ${bytesMax} are kept: store it elsewhere, and return where it is to be found`,
+    ),
   );
 }
 

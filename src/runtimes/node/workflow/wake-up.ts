@@ -284,7 +284,9 @@ export class WakeUp implements StepKeeper {
   }
 
   async #suspend(): Promise<void> {
-    const ends = (await this.#host.ask({ op: 'workflow.suspend', ...(this.#shortOfTime ? { again: true as const } : {}) })) as StepEnd[] | null;
+    const ends = (await this.#host.ask({ op: 'workflow.suspend', ...(this.#shortOfTime ? { again: true as const } : {}) })) as
+      | StepEnd[]
+      | null;
     if (ends === null) this.#finish({ as: 'suspended' });
     else this.#take(ends);
   }
