@@ -43,7 +43,7 @@ export function dueText(iso: string, nowMs: number = Date.now()): string {
 }
 
 export function diedText({ from, reason, at }: Died): string {
-  const why = { receives: 'tried as often as it may be', expired: 'too old', rejected: 'rejected' }[reason];
+  const why = { receives: 'received as often as it may be', expired: 'too old', rejected: 'given up' }[reason];
   return `${why}, in ${from}, ${agoText(at)}`;
 }
 
