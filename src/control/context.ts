@@ -1,5 +1,7 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { Publisher } from '../events/publish.ts';
+import type { Bus } from '../events/bus.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
@@ -13,12 +15,17 @@ export interface ControlContext {
   blobs: Blobs;
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
+  bus: Bus;
   /** What is secret at rest is sealed with it. */
   sealing: Sealing;
   limits: ControlLimits;
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
   domains: DomainProofs;
+  /** Puts what is sent to projects onto the bus. */
+  publisher: Publisher;
+  /** Resolves when it knows of what is deployed now. */
+  refreshTopologies(): Promise<void>;
   urls: ControlUrls;
   log: PlatformLog;
   /** Unix ms. */
@@ -42,6 +49,8 @@ export interface ControlLimits {
   sandboxMemoryMiB: number;
   /** Connections that follow a log at the same time. */
   followersMax: number;
+  /** Connections that wait for messages of queues at the same time. */
+  receiversMax: number;
   /** How often a follower looks for new lines, ms, and how often it says that it is alive. */
   followPollMs: number;
   followHeartbeatMs: number;

@@ -13,18 +13,22 @@ import { provenDomains } from '../control/domains.ts';
 import { EdgeSocket } from '../control/edge-client.ts';
 import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
+import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
+import type { Bus } from '../events/bus.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { Renewals } from '../gateway/acme/renewals.ts';
-import { blobsOf, connectionOf } from '../profiles/embedded.ts';
+import { Publisher } from '../events/publish.ts';
+import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { StartError } from './start-error.ts';
+import { TopologyFeed } from './topology-feed.ts';
 import { txtLookup } from './txt-lookup.ts';
 
 const CONNECTIONS_MAX = 16;
@@ -32,12 +36,20 @@ const CONNECTIONS_MAX = 16;
 const STATEMENT_MS = 15_000;
 const FIRST_SWEEP_MS = 60_000;
 const SWEEP_MS = 600_000;
+const BUS_UPKEEP_MS = 60_000;
 
 export async function runControl(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('control', config.log);
   const records = new PostgresRecords({ ...connectionOf(config), statement_timeout: STATEMENT_MS }, { connectionsMax: CONNECTIONS_MAX });
   const edge = new EdgeSocket({ socketPath: join(config.runFolder, 'edge.sock'), invokeBytesMax: config.limits.invokeBytesMax });
+  const bus = busOf(config, 'control', log);
+  const received = busOf(config, 'receivers', log);
+  const closeBuses = async (): Promise<void> => {
+    await Promise.all([bus[Symbol.asyncDispose](), received[Symbol.asyncDispose]()]);
+  };
+  const topologies = new TopologyFeed({ connection: connectionOf(config), log, now: Date.now });
   try {
+    await topologies.start();
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
@@ -51,9 +63,18 @@ export async function runControl(config: Config): Promise<RunningRole> {
         limits: config.limits,
       }),
       edge,
+      bus,
+      receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
+      publisher: new Publisher({
+        bus,
+        topologyOf: (project) => topologies.topologyOf(project),
+        limits: config.limits,
+        now: Date.now,
+      }),
+      refreshTopologies: () => topologies.refresh(),
       domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
       urls: urlsOf(config),
       log,
@@ -67,20 +88,29 @@ export async function runControl(config: Config): Promise<RunningRole> {
       host,
       port,
       drainMs: config.limits.drainMs,
-      followers: needs.followers,
+      onClose: () => {
+        needs.followers.close();
+        needs.receivers.close();
+      },
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    await bus.recover();
+    const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), renewals?.close()]);
+        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await topologies.close();
+        await closeBuses();
         edge.close();
         await records[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
+    await topologies.close();
+    await closeBuses();
     edge.close();
     await records[Symbol.asyncDispose]();
     throw error;
@@ -123,6 +153,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     invokeBytesMax: limits.invokeBytesMax,
     sandboxMemoryMiB: limits.sandboxMemoryMiB,
     followersMax: 64,
+    receiversMax: limits.receiversMax,
     followPollMs: 250,
     followHeartbeatMs: 10_000,
     bodyIdleMs: 30_000,
@@ -166,6 +197,20 @@ function sweepOnInterval(needs: ControlNeeds, log: PlatformLog): () => Promise<v
   return async () => {
     stop.abort();
     clearTimeout(timer);
+    await round;
+  };
+}
+
+/** Answers how to stop: resolves when a round under way has ended. */
+function upkeepOnInterval(bus: Bus, log: PlatformLog): () => Promise<void> {
+  let round = Promise.resolve();
+  const timer = setInterval(() => {
+    round = round
+      .then(() => bus.upkeep())
+      .catch((error: unknown) => log('warn', 'the upkeep of the event bus failed and is tried again later', { reason: String(error) }));
+  }, BUS_UPKEEP_MS);
+  return async () => {
+    clearInterval(timer);
     await round;
   };
 }
