@@ -204,7 +204,8 @@ async function statsOf(virga: Virga, queue: string): Promise<{ done: number }> {
     headers: { authorization: `Bearer ${virga.token}` },
   });
   if (!response.ok) throw new Error(`the queue was answered ${response.status}: ${await response.text()}`);
-  return (await response.json()) as { done: number };
+  const { totals } = (await response.json()) as { totals: { done: number } };
+  return totals;
 }
 
 async function doneOf(virga: Virga, count: number): Promise<void> {
