@@ -17,39 +17,23 @@ import type {
   KeyItem,
   NewKey,
   NodeStatus,
-  Page,
   ProjectDetail,
   ProjectItem,
-  PublishAnswer,
   RevokedKey,
   SecretAnswer,
   SecretItem,
-  SendAnswer,
   SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
-import type {
-  DeadLetterChoice,
-  DeadLetterItem,
-  DeliveryDetail,
-  DeliveryFilter,
-  DeliveryItem,
-  QueuedMessage,
-  QueueItem,
-  ReceivedItem,
-  ReceiveRequest,
-  RedriveItem,
-  RedriveRequest,
-  SettleAnswer,
-  SettleItem,
-  TopicItem,
-} from '../../src/protocol/events-api.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
 import { base64Of } from './base64.ts';
+import { Calls, pathOf } from './calls.ts';
+import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
+import { QueuesControl } from './queues.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
@@ -116,24 +100,10 @@ export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
+export type { CallOptions, Listing, PageOptions } from './calls.ts';
+export type { MessageToPublish, MessageToSend } from './queues.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
-
-export interface CallOptions {
-  signal?: AbortSignal | undefined;
-}
-
-export interface PageOptions extends CallOptions {
-  /** Items in one answer, 1 to 1,000; default 100. */
-  limit?: number | undefined;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-}
-
-/** A list: iterate over all of it (pages are fetched as needed), or ask for one page. */
-export interface Listing<T> extends AsyncIterable<T> {
-  page(options?: PageOptions): Promise<Page<T>>;
-}
 
 export interface InvocationFilter {
   /** An ISO 8601 time, or how long ago: `90s`, `10m`, `2h`, `7d`. */
@@ -179,30 +149,13 @@ export interface InvokeOptions extends CallOptions {
   clientContext?: Record<string, unknown> | undefined;
 }
 
-/** A message for a queue. A body that is no text is sent as JSON. */
-export interface MessageToSend {
-  body: unknown;
-  attributes?: Record<string, string> | undefined;
-  delayMs?: number | undefined;
-  /** Of a queue with `fifo`. */
-  group?: string | undefined;
-  deduplicationId?: string | undefined;
-  id?: string | undefined;
-}
-
-/** A message for a topic. */
-export interface MessageToPublish {
-  body: unknown;
-  subject?: string | undefined;
-  attributes?: Record<string, string> | undefined;
-  id?: string | undefined;
-}
-
-export class VirgaControl {
+export class VirgaControl extends QueuesControl {
   readonly #transport: Transport;
 
   constructor(options: VirgaControlOptions) {
-    this.#transport = new Transport(options);
+    const transport = new Transport(options);
+    super(new Calls(transport));
+    this.#transport = transport;
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -427,162 +380,13 @@ export class VirgaControl {
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
   }
 
-  /** By name; those that virga.yaml does not name any more too, while there is something in them. */
-  queues(project: string, options: CallOptions = {}): Listing<QueueItem> {
-    return this.#list(pathOf(project, 'queues'), {}, options);
-  }
-
-  queue(project: string, queue: string, options: CallOptions = {}): Promise<QueueItem> {
-    return this.#get(pathOf(project, 'queues', queue), options);
-  }
-
-  /** Looks at messages without receiving them, oldest first, of long bodies the beginning; `after`: a sequence. */
-  messages(
-    project: string,
-    queue: string,
-    filter: { after?: string | undefined; body?: boolean | undefined } = {},
-    options: CallOptions = {},
-  ): Listing<QueuedMessage> {
-    return this.#list(pathOf(project, 'queues', queue, 'messages'), { after: filter.after, body: wordOf(filter.body) }, options, 100);
-  }
-
-  message(project: string, queue: string, id: string, options: CallOptions = {}): Promise<QueuedMessage> {
-    return this.#get(pathOf(project, 'queues', queue, 'messages', id), options);
-  }
-
-  /** They are stored when it resolves, all or none. */
-  sendMessages(project: string, queue: string, messages: readonly MessageToSend[], options: CallOptions = {}): Promise<SendAnswer> {
-    return this.#post(pathOf(project, 'queues', queue, 'messages'), { messages }, options);
-  }
-
-  /** Drops what is not held, or one message. */
-  purgeQueue(project: string, queue: string, options: CallOptions & { id?: string | undefined } = {}): Promise<{ purged: number }> {
-    const path = pathOf(project, 'queues', queue, 'messages');
-    return this.#transport.json({ method: 'DELETE', path, query: { id: options.id }, signal: options.signal });
-  }
-
-  /** Of a queue that no function takes. Settle each by its receipt, or it comes again. */
-  receiveMessages(
-    project: string,
-    queue: string,
-    request: ReceiveRequest = {},
-    options: CallOptions = {},
-  ): Promise<{ messages: ReceivedItem[] }> {
-    return this.#post(pathOf(project, 'queues', queue, 'receive'), request, options);
-  }
-
-  settleMessages(project: string, queue: string, settlements: readonly SettleItem[], options: CallOptions = {}): Promise<SettleAnswer> {
-    return this.#post(pathOf(project, 'queues', queue, 'settle'), { settlements }, options);
-  }
-
-  /** By name, with who is subscribed. */
-  topics(project: string, options: CallOptions = {}): Listing<TopicItem> {
-    return this.#list(pathOf(project, 'topics'), {}, options);
-  }
-
-  topic(project: string, topic: string, options: CallOptions = {}): Promise<TopicItem> {
-    return this.#get(pathOf(project, 'topics', topic), options);
-  }
-
-  /** To all subscriptions whose filter fits; how many is in the answer. */
-  publishMessages(
-    project: string,
-    topic: string,
-    messages: readonly MessageToPublish[],
-    options: CallOptions = {},
-  ): Promise<PublishAnswer> {
-    return this.#post(pathOf(project, 'topics', topic, 'messages'), { messages }, options);
-  }
-
-  /** Messages on their way, and dead ones, queue by queue. */
-  deliveries(project: string, filter: DeliveryFilter = {}, options: CallOptions = {}): Listing<DeliveryItem> {
-    return this.#list(pathOf(project, 'deliveries'), { ...filter }, options);
-  }
-
-  /** Where a message is on its way to, and where it died. */
-  delivery(project: string, id: string, options: CallOptions & { body?: boolean | undefined } = {}): Promise<DeliveryDetail> {
-    const query = { body: options.body };
-    return this.#transport.json({ method: 'GET', path: pathOf(project, 'deliveries', id), query, signal: options.signal });
-  }
-
-  /** Takes a message back that nobody holds, from all queues or from one source. */
-  cancelDelivery(project: string, id: string, options: CallOptions & { source?: string | undefined } = {}): Promise<{ cancelled: number }> {
-    return this.#post(pathOf(project, 'deliveries', id, 'cancel'), { source: options.source }, options);
-  }
-
-  /** Messages that were given up, place by place. */
-  deadLetters(
-    project: string,
-    filter: { source?: string | undefined; body?: boolean | undefined } = {},
-    options: CallOptions = {},
-  ): Listing<DeadLetterItem> {
-    return this.#list(pathOf(project, 'dead-letters'), { source: filter.source, body: wordOf(filter.body) }, options, 100);
-  }
-
-  /** A message may have died in several places. */
-  async deadLetter(project: string, id: string, options: CallOptions & { body?: boolean | undefined } = {}): Promise<DeadLetterItem[]> {
-    const query = { body: options.body };
-    const path = pathOf(project, 'dead-letters', id);
-    return (await this.#transport.json<{ items: DeadLetterItem[] }>({ method: 'GET', path, query, signal: options.signal })).items;
-  }
-
-  purgeDeadLetters(project: string, choice: DeadLetterChoice, options: CallOptions = {}): Promise<{ purged: number }> {
-    return this.#transport.json({ method: 'DELETE', path: pathOf(project, 'dead-letters'), query: { ...choice }, signal: options.signal });
-  }
-
-  /** Sends dead letters back to where they died. Of one `id` it is done when it resolves; else look at it with redrive(). */
-  startRedrive(project: string, request: RedriveRequest, options: CallOptions = {}): Promise<RedriveItem> {
-    return this.#post(pathOf(project, 'dead-letters', 'redrive'), request, options);
-  }
-
-  async redrives(project: string, options: CallOptions = {}): Promise<RedriveItem[]> {
-    return (await this.#get<{ items: RedriveItem[] }>(pathOf(project, 'redrives'), options)).items;
-  }
-
-  redrive(project: string, id: string, options: CallOptions = {}): Promise<RedriveItem> {
-    return this.#get(pathOf(project, 'redrives', id), options);
-  }
-
-  cancelRedrive(project: string, id: string, options: CallOptions = {}): Promise<RedriveItem> {
-    return this.#post(pathOf(project, 'redrives', id, 'cancel'), {}, options);
-  }
-
-  #post<T>(path: string, json: unknown, options: CallOptions): Promise<T> {
-    return this.#transport.json({ method: 'POST', path, json, signal: options.signal });
-  }
-
   #get<T>(path: string, options: CallOptions): Promise<T> {
-    return this.#transport.json({ method: 'GET', path, signal: options.signal });
+    return this.calls.get(path, options);
   }
 
-  #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions, pageMax = 1_000): Listing<T> {
-    const page = (options: PageOptions = {}): Promise<Page<T>> =>
-      this.#transport.json({
-        method: 'GET',
-        path,
-        query: { ...filter, limit: options.limit, cursor: options.cursor },
-        signal: options.signal ?? base.signal,
-      });
-    return {
-      page,
-      async *[Symbol.asyncIterator]() {
-        let cursor: string | undefined;
-        do {
-          const answer = await page({ limit: pageMax, cursor });
-          yield* answer.items;
-          cursor = answer.next ?? undefined;
-        } while (cursor !== undefined);
-      },
-    };
+  #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions): Listing<T> {
+    return this.calls.list(path, filter, base);
   }
-}
-
-function pathOf(...segments: string[]): string {
-  return `/v1/projects/${segments.map((segment) => encodeURIComponent(segment)).join('/')}`;
-}
-
-function wordOf(value: boolean | undefined): string | undefined {
-  return value === undefined ? undefined : String(value);
 }
 
 function logQuery(filter: LogFilter): Record<string, string | number | undefined> {

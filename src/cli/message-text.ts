@@ -49,7 +49,6 @@ export function diedText({ from, reason, at }: Died): string {
 
 /** In one line, without what moves the cursor. */
 export function oneLine(text: string, charactersMax: number): string {
-  // oxlint-disable-next-line no-control-regex -- they are what is taken out
   const plain = text.replaceAll(/\s+/g, ' ').replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '·');
   return plain.length > charactersMax ? `${plain.slice(0, Math.max(1, charactersMax - 1))}…` : plain;
 }
