@@ -133,13 +133,17 @@ export interface GuestError {
   stack: string;
 }
 
-/** To the WebSockets of the project; the bytes of the frame are the message. */
+/** Of `connections`: to the WebSockets of the project; the bytes of the frame are the message. Of the others: a JSON list of what is sent. */
 export type ServiceRequest =
   | { op: 'connections.send'; id: string; binary: boolean }
   /** `group` null: all. */
   | { op: 'connections.broadcast'; group: string | null; binary: boolean; except?: string }
   | { op: 'connections.close'; id: string; code?: number; reason?: string }
-  | { op: 'connections.join' | 'connections.leave'; id: string; group: string };
+  | { op: 'connections.join' | 'connections.leave'; id: string; group: string }
+  | { op: 'events.publish' }
+  | { op: 'queues.send'; queue: string }
+  | { op: 'topics.publish'; topic: string }
+  | { op: 'streams.append'; stream: string };
 
 export type ServiceAnswer = { value: unknown } | { error: { code: string; message: string } };
 
