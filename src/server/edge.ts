@@ -11,7 +11,10 @@ import { systemClock } from '../events/deliver/clock.ts';
 import { Deliveries } from '../events/deliver/deliveries.ts';
 import { EventKind } from '../events/deliver/event-kind.ts';
 import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
+import { GuestPublishing } from '../events/guest-publishing.ts';
+import { Publisher } from '../events/publish.ts';
 import { Engine } from '../functions/engine.ts';
+import { JoinedServices } from '../functions/guest-services.ts';
 import { Gateway } from '../gateway/accept.ts';
 import { AskingHosts } from '../gateway/auth/certificate/asking-hosts.ts';
 import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
@@ -51,7 +54,17 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const recorder = recorderOf(config, log);
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
-  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: new GuestDoor(sockets) });
+  const bus = busOf(config, 'edge', log);
+  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const publishing = new GuestPublishing({ publisher, now: Date.now });
+  const guestServices = new JoinedServices({
+    connections: new GuestDoor(sockets),
+    events: publishing,
+    queues: publishing,
+    topics: publishing,
+    streams: publishing,
+  });
+  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: guestServices });
   const connection = connectionOf(config);
   const keys = new KeyRing();
   const secrets = new SecretRing();
@@ -96,7 +109,6 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     httpsPort: config.httpsPort ?? 443,
     sockets,
   };
-  const bus = busOf(config, 'edge', log);
   const invoker = new EventInvoker({
     engine,
     model,
