@@ -81,6 +81,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       sealing,
       limits,
       egressPrivate: config.egressPrivate,
+      webhooksPrivate: [...config.webhooksPrivate, ...config.egressPrivate],
       publisher: new Publisher({
         bus,
         topologyOf: (project) => topologies.topologyOf(project),

@@ -56,6 +56,22 @@ export class ControlClient {
     return ((await response.json()) as { items: Came[] }).items;
   }
 
+  /** Dead letters that have come into a queue of the project, which are done then. */
+  async dead(queue: string, count: number): Promise<(Came & { lastError: string | null })[]> {
+    const until = Date.now() + 10_000;
+    for (;;) {
+      const headers = { authorization: `Bearer ${this.#virga.token}` };
+      const response = await fetch(`${this.#virga.controlUrl}/v1/projects/${this.#project}/queues/${queue}/messages`, { headers });
+      const { items } = (await response.json()) as { items: (Came & { lastError: string | null })[] };
+      if (items.length >= count) {
+        await this.take(queue, count);
+        return items.slice(0, count);
+      }
+      assert.ok(Date.now() < until, `only ${items.length} of ${count} dead letters came into '${queue}'`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   /** That nothing is in it. */
   async empty(queue: string): Promise<void> {
     const { body } = await this.post<{ messages: unknown[] }>(`/queues/${queue}/receive`, { max: 10 });

@@ -75,8 +75,8 @@ describe('publishing from functions', () => {
     folder = await temporaryFolder('virga-publish-');
     await writeFiles(folder, FILES);
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-    const { code, stdout } = await virga.cli(['deploy', folder, '--json']);
-    assert.equal(code, 0, stdout);
+    const { code, stderr } = await virga.cli(['deploy', folder, '--json']);
+    assert.equal(code, 0, stderr);
     shop = new ControlClient(virga, 'shop');
   });
   after(async () => {
