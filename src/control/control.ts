@@ -37,6 +37,7 @@ import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
 import { readProject } from './read-project.ts';
+import { readRun } from './read-run.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
 import { receiveMessages } from './receive-messages.ts';
@@ -48,6 +49,7 @@ import { rollbackProject } from './rollback-project.ts';
 import { rotateKey } from './rotate-key.ts';
 import { setSecret } from './set-secret.ts';
 import { settleMessages } from './settle-messages.ts';
+import { startWorkflow } from './start-workflow.ts';
 import { authenticate } from './tokens.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
@@ -107,6 +109,8 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listDomains(app, needs);
   verifyDomain(app, needs);
   invokeFunction(app, needs);
+  startWorkflow(app, needs);
+  readRun(app, needs);
   listConnections(app, needs);
   sendToConnections(app, needs);
   closeConnection(app, needs);

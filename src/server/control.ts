@@ -26,6 +26,7 @@ import { Renewals } from '../gateway/acme/renewals.ts';
 import { systemClock } from '../events/deliver/clock.ts';
 import { Deliveries } from '../events/deliver/deliveries.ts';
 import { Publisher } from '../events/publish.ts';
+import { Starter } from '../events/workflows/start-run.ts';
 import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
@@ -77,6 +78,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       bus,
+      workflows: new Starter({ records, bus, now: Date.now, limits: config.limits }),
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       sealing,
       limits,
