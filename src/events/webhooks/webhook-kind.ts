@@ -13,11 +13,11 @@ import type { WebhookClient } from './webhook-client.ts';
 
 export interface WebhookParts {
   client: Pick<WebhookClient, 'post'>;
-  topologyOf(project: string): Topology | undefined | Promise<Topology | undefined>;
+  topologyOf: (project: string) => Topology | undefined | Promise<Topology | undefined>;
   /** Values of a project's secrets; a name that is missing, or does not open, fails. */
-  secretsOf(project: string, names: readonly string[]): Promise<Buffer[]>;
+  secretsOf: (project: string, names: readonly string[]) => Promise<Buffer[]>;
   /** Unix ms. */
-  now(): number;
+  now: () => number;
 }
 
 const TIMEOUT_MS = 10_000;
