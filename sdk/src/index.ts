@@ -2,4 +2,5 @@
 export * from './function.ts';
 export * from './connections.ts';
 export * from './publishing.ts';
+export * from './events.ts';
 export * from './control.ts';
