@@ -94,6 +94,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     records,
     blobs,
     egressPrivate: [],
+    webhooksPrivate: ['127.0.0.2/32'],
     publisher: new Publisher({
       bus,
       topologyOf: async (project) => {
