@@ -133,6 +133,9 @@ export interface Limits {
   projectCacheBytesMax: number;
   /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
   filesBytesMax: number;
+  /** Bodies of asynchronous invocations, and what is kept of their answers, bytes. */
+  asyncRequestBytesMax: number;
+  asyncAnswerBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

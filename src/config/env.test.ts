@@ -99,6 +99,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       filesBytesMax: 32 * 1024 * 1024,
       apiKeysMax: 100_000,
       callersRemembered: 20_000,
+      asyncRequestBytesMax: 1_048_576,
+      asyncAnswerBytesMax: 1_048_576,
       retentionHours: 168,
     },
   });

@@ -349,6 +349,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: 0, max: 1024 * GIB },
     'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
   ),
+  asyncRequestBytesMax: limit(
+    'ASYNC_REQUEST_BYTES',
+    MIB,
+    { unit: 'bytes', min: KIB, max: 16 * MIB },
+    'Largest body of an asynchronous invocation; it is stored until it has ended.',
+  ),
+  asyncAnswerBytesMax: limit(
+    'ASYNC_ANSWER_BYTES',
+    MIB,
+    { unit: 'bytes', min: KIB, max: 16 * MIB },
+    'What is kept of the answer of an asynchronous invocation; a longer one is cut, and says so.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

@@ -9,6 +9,7 @@
 //                └─ no row: it was never acknowledged; dropped once it cannot be any more
 //
 // Invariants: deliver() never rejects; at most one outcome is kept. Made by server/edge.ts.
+import { VirgaError } from '../../protocol/errors.ts';
 import type { AsyncRules } from '../../protocol/sources/async.ts';
 import type { ReceivedMessage } from '../bus.ts';
 import type { DeliveryKind, Verdict } from '../deliver/delivery-kind.ts';
@@ -26,7 +27,7 @@ export interface AsyncDeliveryParts {
   invoker: Pick<Invoker, 'invoke'>;
   records: AsyncRecords;
   destinations: Destinations;
-  rulesOf(project: string, fn: string): AsyncRules | undefined;
+  rulesOf(project: string, fn: string): AsyncRules | undefined | Promise<AsyncRules | undefined>;
   answerBytesMax: number;
   log: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
   /** Unix ms. */
@@ -39,6 +40,7 @@ const UNKNOWN_KEPT_MS = 60_000;
 /** One that a crash of the node cut off so often is not tried again: it may be what makes it crash. */
 const INTERRUPTIONS_MAX = 5;
 const TROUBLE_DELAY_MS = 1_000;
+const FULL_DELAY_MS = 5_000;
 
 type Failure = { code: string; message: string };
 
@@ -70,10 +72,11 @@ export class AsyncDelivery implements DeliveryKind {
     const row = await records.claim({ id: message.id, sentAt: message.sentAt, now: now() });
     if (row === undefined) {
       const age = now() - message.sentAt;
-      return age < UNKNOWN_KEPT_MS ? { as: 'later', delayMs: Math.max(20, age) } : { as: 'done' };
+      if (age >= UNKNOWN_KEPT_MS) return { as: 'done' };
+      return { as: 'failed', error: 'it is not acknowledged yet', delayMs: Math.max(20, age) };
     }
     const { project } = keyParts(consumer.queue.key);
-    const rules = this.#parts.rulesOf(project, row.function) ?? {};
+    const rules = (await this.#parts.rulesOf(project, row.function)) ?? {};
     if (row.state !== 'running') return this.#conclude(row, request, rules);
     if (row.interrupted > INTERRUPTIONS_MAX)
       return this.#fail(row, request, rules, {
@@ -135,7 +138,6 @@ export class AsyncDelivery implements DeliveryKind {
     if (!began) await this.#parts.records.pause({ id: row.id, counts: false, invocation: null, error: null });
     const answered = outcome?.ok === true ? answerOf(outcome) : NO_ANSWER;
     const invocation = outcome?.invocation ?? row.invocation;
-    // With all that it was asked with: its dead letter may be redriven.
     const end: Outcome = {
       ...answered,
       id: row.id,
@@ -163,8 +165,19 @@ export class AsyncDelivery implements DeliveryKind {
   /** Of one that has ended: its destination hears of it before the message goes. Again after a crash in between, under the same event id. */
   async #conclude(row: AsyncRow, request: AsyncRequest, rules: AsyncRules): Promise<Verdict> {
     if (row.state === 'cancelled') return { as: 'done' };
-    await this.#parts.destinations.send(row, request, rules);
+    if (!(await this.#told(row, request, rules))) return { as: 'failed', error: 'its destination is full', delayMs: FULL_DELAY_MS };
     return row.state === 'succeeded' ? { as: 'done' } : { as: 'dead', error: row.error ?? 'it failed' };
+  }
+
+  /** false: there is no room for it at this time. */
+  async #told(row: AsyncRow, request: AsyncRequest, rules: AsyncRules): Promise<boolean> {
+    try {
+      await this.#parts.destinations.send(row, request, rules);
+      return true;
+    } catch (error) {
+      if (error instanceof VirgaError && error.code === 'queue_full') return false;
+      throw error;
+    }
   }
 }
 
@@ -172,8 +185,9 @@ type Answered = Extract<EventOutcome, { ok: true }>;
 
 const NO_ANSWER = { version: null, invocation: null, answer: null, answerBody: null } as const;
 
-function answerOf({ status, headers = [], contentType, truncated = false, body, version, invocation }: Answered) {
-  return { version: version ?? null, invocation, answer: { status, headers, contentType, truncated }, answerBody: body };
+function answerOf({ status, headers = [], contentType, truncated, body, version, invocation }: Answered) {
+  const answer = { status, headers, contentType, truncated: truncated === true };
+  return { version: version ?? null, invocation, answer, answerBody: body };
 }
 
 function failureOf({ http }: AsyncRequest, outcome: EventOutcome): Failure | undefined {

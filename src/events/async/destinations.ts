@@ -14,7 +14,7 @@ export interface DestinationParts {
     publish(project: string, topic: string, publications: { body: string; attributes?: Record<string, string>; id?: string }[]): Promise<unknown>;
   };
   acceptor: AsyncAcceptor;
-  rulesOf(project: string, fn: string): AsyncRules | undefined;
+  rulesOf(project: string, fn: string): AsyncRules | undefined | Promise<AsyncRules | undefined>;
   log: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
 }
 
@@ -48,7 +48,7 @@ export class Destinations {
         await acceptor.accept({
           project: row.project,
           function: to.function,
-          rules: rulesOf(row.project, to.function) ?? {},
+          rules: (await rulesOf(row.project, to.function)) ?? {},
           request: { contentType: CLOUD_EVENT_TYPE, hops, body: Buffer.from(message.body) },
           source: 'destination',
           // Told twice, run once.

@@ -81,7 +81,7 @@ export class AsyncRecords {
   readonly #sql: Sql;
   readonly #inserts: GroupCommit<NewRow, boolean>;
   readonly #claims: GroupCommit<{ id: string; sentAt: number; now: number }, AsyncRow | undefined>;
-  readonly #pauses: GroupCommit<Pause, void>;
+  readonly #pauses: GroupCommit<Pause, undefined>;
   readonly #outcomes: GroupCommit<Outcome, boolean>;
 
   constructor(sql: Sql) {
@@ -109,7 +109,7 @@ export class AsyncRecords {
   }
 
   /** It waits for its next attempt. */
-  pause(pause: Pause): Promise<void> {
+  pause(pause: Pause): Promise<undefined> {
     return this.#pauses.add(pause);
   }
 
