@@ -27,6 +27,7 @@ import type {
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+import type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem } from '../../src/protocol/async-api.ts';
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
@@ -68,6 +69,7 @@ export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
 export type { HttpMethod } from '../../src/protocol/http-methods.ts';
+export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
 export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
@@ -133,6 +135,14 @@ export interface InvokeOptions extends CallOptions {
   requestId?: string | undefined;
   /** What functions of AWS Lambda find as the client context. */
   clientContext?: Record<string, unknown> | undefined;
+}
+
+export interface InvokeAsyncOptions extends CallOptions {
+  /** Default: the one that is served when it runs. */
+  version?: number | undefined;
+  requestId?: string | undefined;
+  /** The same key for the same request: there is one invocation of it, however often it is sent. */
+  idempotencyKey?: string | undefined;
 }
 
 export class VirgaControl {
@@ -278,6 +288,33 @@ export class VirgaControl {
       ...(options.clientContext === undefined ? {} : { headers: { 'x-amz-client-context': base64Of(options.clientContext) } }),
       timeoutMs: null,
     });
+  }
+
+  /** Calls a function without waiting: resolves when the invocation is durable. `asyncInvocation()` says what became of it. */
+  invokeAsync(project: string, fn: string, payload: InvokePayload = {}, options: InvokeAsyncOptions = {}): Promise<AsyncAccepted> {
+    return this.#transport.json({
+      method: 'POST',
+      path: pathOf(project, 'functions', fn, 'invoke-async'),
+      query: { version: options.version },
+      body: { bytes: payload.body ?? '', contentType: payload.contentType ?? 'application/json' },
+      signal: options.signal,
+      requestId: options.requestId,
+      ...(options.idempotencyKey === undefined ? {} : { headers: { 'idempotency-key': JSON.stringify(options.idempotencyKey) } }),
+    });
+  }
+
+  /** Newest first. */
+  asyncInvocations(project: string, filter: AsyncFilter = {}, options: CallOptions = {}): Listing<AsyncItem> {
+    return this.#list(pathOf(project, 'async-invocations'), { function: filter.function, state: filter.state }, options);
+  }
+
+  asyncInvocation(project: string, id: string, options: CallOptions = {}): Promise<AsyncDetail> {
+    return this.#get(pathOf(project, 'async-invocations', id), options);
+  }
+
+  /** Only one that waits. Rejects with `invocation_not_queued` else. */
+  cancelAsyncInvocation(project: string, id: string, options: CallOptions = {}): Promise<AsyncItem> {
+    return this.#transport.json({ method: 'DELETE', path: pathOf(project, 'async-invocations', id), signal: options.signal });
   }
 
   /** The WebSockets that the gateway holds for the project, oldest first. */

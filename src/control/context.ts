@@ -1,5 +1,7 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { AsyncAcceptor } from '../events/async/accept.ts';
+import type { AsyncRecords } from '../events/async/records.ts';
 import type { Bus } from '../events/bus.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
@@ -15,6 +17,7 @@ export interface ControlContext {
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
   bus: Bus;
+  async: { acceptor: AsyncAcceptor; records: AsyncRecords };
   /** What is secret at rest is sealed with it. */
   sealing: Sealing;
   limits: ControlLimits;
@@ -58,6 +61,8 @@ export interface ControlLimits {
   retentionHours: number;
   /** API keys of all projects. */
   apiKeysMax: number;
+  /** Bodies of asynchronous invocations. */
+  asyncRequestBytesMax: number;
 }
 
 export interface DomainProofs {

@@ -10,6 +10,8 @@ import { createKey } from './create-key.ts';
 import { deployProject } from './deploy-project.ts';
 import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
+import { invokeAsync } from './invoke-async.ts';
+import { cancelAsyncInvocation, listAsyncInvocations, readAsyncInvocation } from './async-invocations.ts';
 import { invokeFunction } from './invoke-function.ts';
 import { listCertificates } from './list-certificates.ts';
 import { closeConnection, listConnections, sendToConnections } from './connections.ts';
@@ -126,6 +128,10 @@ export function createControl(needs: ControlNeeds): ControlApp {
   receiveMessages(app, needs);
   settleMessages(app, needs);
   listTopics(app, needs);
+  invokeAsync(app, needs);
+  listAsyncInvocations(app, needs);
+  readAsyncInvocation(app, needs);
+  cancelAsyncInvocation(app, needs);
   return app;
 }
 

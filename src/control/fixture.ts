@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
+import { AsyncAcceptor } from '../events/async/accept.ts';
+import { AsyncRecords } from '../events/async/records.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
@@ -83,6 +85,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const bus = options.bus(database.connection, 'control');
   const received = options.bus(database.connection, 'receivers');
   const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const asyncRecords = new AsyncRecords(records);
   const needs: ControlNeeds = {
     records,
     blobs,
@@ -95,6 +98,10 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    async: {
+      records: asyncRecords,
+      acceptor: new AsyncAcceptor({ bus, records: asyncRecords, requestBytesMax: allLimits.asyncRequestBytesMax, now: Date.now }),
+    },
     bus,
     receivers,
     sealing: new Sealing(Buffer.alloc(32, 7)),
@@ -177,6 +184,7 @@ const LIMITS: ControlLimits = {
   artifactGraceMs: 3_600_000,
   retentionHours: 24,
   apiKeysMax: 20,
+  asyncRequestBytesMax: 65_536,
 };
 
 export interface TestEdge {

@@ -16,6 +16,8 @@ import { LogFollowers } from '../control/log-followers.ts';
 import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
+import { AsyncAcceptor } from '../events/async/accept.ts';
+import { AsyncRecords } from '../events/async/records.ts';
 import type { Bus } from '../events/bus.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
@@ -49,6 +51,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
+    const invocations = new AsyncRecords(records);
     const needs: ControlNeeds = {
       records,
       blobs,
@@ -60,6 +63,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       bus,
+      async: { acceptor: new AsyncAcceptor({ bus, records: invocations, requestBytesMax: limits.asyncRequestBytesMax, now: Date.now }), records: invocations },
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
@@ -148,6 +152,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     artifactGraceMs: 24 * 3_600_000,
     retentionHours: limits.retentionHours,
     apiKeysMax: limits.apiKeysMax,
+    asyncRequestBytesMax: limits.asyncRequestBytesMax,
   };
 }
 

@@ -4,11 +4,12 @@
 // Callers: the gateway (`Prefer: respond-async`), control (invoke-async), destinations.
 import { newSecretId } from '../../lib/ids.ts';
 import { durationMs } from '../../lib/units.ts';
+import type { AsyncState } from '../../protocol/async-api.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { AsyncRules } from '../../protocol/sources/async.ts';
 import type { Bus } from '../bus.ts';
 import { asyncQueue } from '../topology.ts';
-import type { AsyncRecords, AsyncState, NewRow } from './records.ts';
+import type { AsyncRecords, NewRow } from './records.ts';
 import { fingerprintOf, writeRequest } from './request.ts';
 import type { AsyncRequest } from './request.ts';
 

@@ -2,17 +2,16 @@
 // letter; claims and outcomes that come together are written together, one statement for many. Callers: accept.ts, delivery.ts, sweep.ts,
 // control/.
 import { GroupCommit } from '../../lib/group-commit.ts';
+import type { AsyncItem, AsyncState } from '../../protocol/async-api.ts';
 import type { FlatHeaders } from '../../protocol/frames.ts';
 import type { Sql } from '../../store/records/records.ts';
-
-export type AsyncState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
 
 export interface NewRow {
   id: string;
   project: string;
   function: string;
   version: number | null;
-  source: 'control' | 'http' | 'function' | 'destination';
+  source: AsyncItem['source'];
   /** Unix ms. */
   createdAt: number;
   deadlineAt: number;
