@@ -2,6 +2,7 @@
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
 import type { AsyncAcceptor } from '../events/async/accept.ts';
 import type { AsyncRecords } from '../events/async/records.ts';
+import type { Publisher } from '../events/publish.ts';
 import type { Bus } from '../events/bus.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
@@ -24,6 +25,10 @@ export interface ControlContext {
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
   domains: DomainProofs;
+  /** Puts what is sent to projects onto the bus. */
+  publisher: Publisher;
+  /** Resolves when it knows of what is deployed now. */
+  refreshTopologies(): Promise<void>;
   urls: ControlUrls;
   log: PlatformLog;
   /** Unix ms. */

@@ -29,6 +29,7 @@ export const ERRORS = {
   artifact_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The artifact was never uploaded.' },
   key_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no API key of this id; `virga keys list` lists them.' },
   secret_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no secret of this name; `virga secrets list` lists them.' },
+  stream_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no stream of this name; `virga streams` lists them.' },
   invocation_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no record of this invocation (any more).' },
   invocation_not_ended: { status: 409, fault: 'caller', retry: 'later', meaning: 'The asynchronous invocation has no answer yet; its status says when it has.' },
   invocation_not_queued: { status: 409, fault: 'caller', retry: 'no', meaning: 'The asynchronous invocation runs already, or has ended: it cannot be cancelled any more.' },
