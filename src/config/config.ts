@@ -142,6 +142,9 @@ export interface Limits {
   /** Bodies of asynchronous invocations, and what is kept of their answers, bytes. */
   asyncRequestBytesMax: number;
   asyncAnswerBytesMax: number;
+  /** Calls of functions and webhooks for events at the same time, and bytes of their messages that are held. */
+  deliveriesMax: number;
+  deliveryBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

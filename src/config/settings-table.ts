@@ -373,6 +373,18 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: KIB, max: 16 * MIB },
     'What is kept of the answer of an asynchronous invocation; a longer one is cut, and says so.',
   ),
+  deliveriesMax: limit(
+    'DELIVERIES',
+    256,
+    { unit: 'deliveries', min: 1, max: 100_000 },
+    'Calls for events (of queues, topics, schedules and the like) at the same time. One project has at most three quarters of them.',
+  ),
+  deliveryBytesMax: limit(
+    'DELIVERY_BYTES',
+    64 * MIB,
+    { unit: 'bytes', min: MIB, max: 64 * GIB },
+    'Messages that the edge holds in memory while they are delivered.',
+  ),
   retentionHours: limit(
     'RETENTION_HOURS',
     168,

@@ -23,6 +23,7 @@ export function removeProject(app: ControlApp, { records, edge, log }: Pick<Cont
         await lockProject(sql, project);
         await sql.query('delete from projects where name = $1', [project]);
         await sql.query('delete from usage_counters where project = $1', [project]);
+        await sql.query('delete from async_invocations where project = $1', [project]);
         // Its keys and secrets go with it.
         await sql.query(`select pg_notify('virga_access', $1), pg_notify('virga_deployments', '0')`, [project]);
       });

@@ -16,8 +16,6 @@ import { LogFollowers } from '../control/log-followers.ts';
 import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
-import { AsyncAcceptor } from '../events/async/accept.ts';
-import { AsyncRecords } from '../events/async/records.ts';
 import type { Bus } from '../events/bus.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
@@ -27,6 +25,7 @@ import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
+import { ControlAsync } from './control-async.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { StartError } from './start-error.ts';
@@ -55,7 +54,8 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
-    const invocations = new AsyncRecords(records);
+    const topologyOf = (project: string) => topologies.topologyOf(project);
+    const async = new ControlAsync({ sql: records, bus, requestBytesMax: limits.asyncRequestBytesMax, topologyOf, log });
     const needs: ControlNeeds = {
       records,
       blobs,
@@ -67,14 +67,14 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       bus,
-      async: { acceptor: new AsyncAcceptor({ bus, records: invocations, requestBytesMax: limits.asyncRequestBytesMax, now: Date.now }), records: invocations },
+      async,
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
       publisher: new Publisher({
         bus,
-        topologyOf: (project) => topologies.topologyOf(project),
+        topologyOf,
         limits: config.limits,
         now: Date.now,
       }),
@@ -99,13 +99,14 @@ export async function runControl(config: Config): Promise<RunningRole> {
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    async.startSweeping(needs.publisher);
     await bus.recover();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await Promise.all([served.close(), stopSweeping(), async.close(), stopUpkeep(), renewals?.close()]);
         await topologies.close();
         await closeBuses();
         edge.close();

@@ -88,6 +88,7 @@ export class AsyncDelivery implements DeliveryKind {
       project,
       function: row.function,
       trigger: 'async',
+      requestLine: row.requestLine ?? `ASYNC ${row.id}`,
       contentType: request.contentType,
       body: request.body,
       answerBytesMax: this.#parts.answerBytesMax,
