@@ -126,7 +126,7 @@ export function cancelAsyncInvocation(app: ControlApp, { async, bus, now }: Need
         throw new VirgaError('invocation_not_queued', `invocation ${id} ${state}; only one that waits can be cancelled`);
       }
       // Who has the message already sees that it was cancelled.
-      await bus.purge(queueKey(project, 'async', row.function), { id });
+      await bus.purge(queueKey(project, 'async', row.function), { id }).catch(() => 0);
       return c.json(itemOf(row));
     },
   );
