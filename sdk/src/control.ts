@@ -15,7 +15,6 @@ import type {
   InvokeAnswer,
   KeyAnswer,
   KeyItem,
-  MessageToSend,
   NewKey,
   NodeStatus,
   Page,
@@ -25,7 +24,6 @@ import type {
   SecretAnswer,
   SecretItem,
   SendRequest,
-  SentMessage,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
@@ -336,18 +334,6 @@ export class VirgaControl {
   ): Promise<void> {
     const query = { code: options.code, reason: options.reason };
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'connections', id), query, signal: options.signal });
-  }
-
-  /** To a queue; all are stored, or none. */
-  async sendMessages(project: string, queue: string, messages: MessageToSend[], options: CallOptions = {}): Promise<SentMessage[]> {
-    const path = pathOf(project, 'queues', queue, 'messages');
-    const answer = await this.#transport.json<{ sent: SentMessage[] }>({
-      method: 'POST',
-      path,
-      json: { messages },
-      signal: options.signal,
-    });
-    return answer.sent;
   }
 
   /** Newest first. */

@@ -23,23 +23,6 @@ export interface ConnectionItem {
 }
 
 /** Exactly one of `connection`, `group` and `all`, and one of `text` and `base64`. */
-/** One message for a queue. */
-export interface MessageToSend {
-  body: string;
-  attributes?: Record<string, string> | undefined;
-  /** Not delivered before, ms; without it as the queue says. */
-  delayMs?: number | undefined;
-  /** Of a queue with `fifo`. */
-  group?: string | undefined;
-  deduplicationId?: string | undefined;
-}
-
-export interface SentMessage {
-  id: string;
-  /** It is the message that was sent with this deduplicationId before. */
-  duplicate: boolean;
-}
-
 export interface SendRequest {
   connection?: string | undefined;
   group?: string | undefined;

@@ -4,16 +4,17 @@
 //
 //   idle ──ready, or its time──▶ due ──turn──▶ receiving ──▶ waiting here ──full, or the window ends──▶ turn ──▶ in a call ──▶ settled
 //                                 └────────────── paused: nobody could take what was delivered, or the bus failed ◀─────────┘
-import type { ReceiveAnswer } from '../bus.ts';
+import type { DeliveryStats } from '../../protocol/stats.ts';
+import type { ReceiveAnswer, Settlement } from '../bus.ts';
 import type { Consumer } from '../topology.ts';
 import { nextBatch } from './batches.ts';
 import type { NextBatch } from './batches.ts';
 import type { ProjectTurns } from './fair-turns.ts';
 import type { Held } from './held.ts';
 
-export type Todo = 'call' | 'receive';
+type Todo = 'call' | 'receive';
 
-export interface LineCounts {
+interface LineCounts {
   received: number;
   done: number;
   retried: number;
@@ -165,8 +166,22 @@ export class ConsumerLine {
     this.#pausedUntil = 0;
   }
 
-  get pausedUntil(): number {
-    return this.#pausedUntil;
+  count(settlements: readonly Settlement[]): void {
+    const { counts } = this;
+    for (const settlement of settlements) {
+      if (settlement.as === 'done') counts.done++;
+      else if (settlement.as === 'dead') counts.dead++;
+      else if (settlement.as === 'retry' && settlement.unseen === true) counts.released++;
+      else counts.retried++;
+    }
+  }
+
+  stats(now: number): DeliveryStats {
+    const { consumer, project, counts, calls, waiting } = this;
+    const { kind, source, queue } = consumer;
+    const names = { project: project.name, kind, source, function: consumer.function ?? null, queue: queue.key };
+    const pausedUntil = this.#pausedUntil > now ? this.#pausedUntil : null;
+    return { ...names, ...counts, inFlight: calls, waiting: waiting.length, pausedUntil };
   }
 
   /** Takes out of those that wait here all that `which`, or all. */

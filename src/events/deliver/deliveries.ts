@@ -8,6 +8,7 @@ import type { Invoker } from '../invoker.ts';
 import type { Consumer } from '../topology.ts';
 import { bytesOf } from './held.ts';
 import type { Held } from './held.ts';
+import { BusAway } from './bus-away.ts';
 import type { Clock } from './clock.ts';
 import { ConsumerLine } from './consumer-line.ts';
 import type { DeliveryKind, Verdict } from './delivery-kind.ts';
@@ -44,8 +45,6 @@ const RECEIVE_BYTES_MIN = 1_024 * 1_024;
 /** While requests of clients wait for room: a share of the places, and how often to look whether they still do. */
 const PRESSED_SHARE = 1 / 64;
 const PRESSED_LOOK_MS = 20;
-const BUS_FIRST_MS = 100;
-const BUS_LAST_MS = 5_000;
 
 export class Deliveries {
   readonly #options: DeliveriesOptions;
@@ -58,9 +57,7 @@ export class Deliveries {
   #started = false;
   #closing = false;
   #dispatching = false;
-  /** The bus was away: nothing is received until then. */
-  #busAwayUntil = 0;
-  #busAwayMs = 0;
+  readonly #busAway: BusAway;
   #cancelDue: (() => void) | undefined;
   #cancelAgain: (() => void) | undefined;
   #quiet: (() => void) | undefined;
@@ -69,6 +66,7 @@ export class Deliveries {
     this.#options = options;
     const { bus, clock, log, limits } = options;
     this.#turns = new FairTurns({ placesMax: limits.deliveriesMax, bytesMax: limits.deliveryBytesMax });
+    this.#busAway = new BusAway(log);
     this.#outcomes = new Outcomes({ bus, clock, log });
     this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held) });
     bus.onReady((key) => {
@@ -125,15 +123,8 @@ export class Deliveries {
   }
 
   stats(): DeliveryStats[] {
-    const stats: DeliveryStats[] = [];
-    for (const [queue, { consumer, project, counts, calls, waiting, pausedUntil }] of this.#lines) {
-      if (counts.received === 0) continue;
-      const { kind, source } = consumer;
-      const paused = pausedUntil > this.#options.clock.now() ? pausedUntil : null;
-      const names = { project: project.name, kind, source, function: consumer.function ?? null, queue };
-      stats.push({ ...names, ...counts, inFlight: calls, waiting: waiting.length, pausedUntil: paused });
-    }
-    return stats;
+    const now = this.#options.clock.now();
+    return [...this.#lines.values()].filter(({ counts }) => counts.received > 0).map((line) => line.stats(now));
   }
 
   /** Nothing more is received; calls in flight have `drainMs` to end; what became of them is settled. */
@@ -244,7 +235,7 @@ export class Deliveries {
       if (todo === undefined) return true;
       if (this.#turns.placesFor(line.project, placesMax) === 0 && line.calls < this.#concurrencyOf(line)) return false;
       if (todo === 'call') return true;
-      return this.#receives < RECEIVES_MAX && now >= this.#busAwayUntil && this.#turns.bytesFor(line.project) > 0;
+      return this.#receives < RECEIVES_MAX && !this.#busAway.at(now) && this.#turns.bytesFor(line.project) > 0;
     };
     for (;;) {
       const line = this.#turns.next(may);
@@ -258,7 +249,7 @@ export class Deliveries {
     }
     if (!this.#turns.someWait) return;
     if (pressed) this.#dispatchIn(PRESSED_LOOK_MS);
-    else if (now < this.#busAwayUntil) this.#dispatchIn(this.#busAwayUntil - now);
+    else if (this.#busAway.at(now)) this.#dispatchIn(this.#busAway.until - now);
   }
 
   #dispatchIn(ms: number): void {
@@ -288,26 +279,17 @@ export class Deliveries {
       for (const { bytes } of held) this.#turns.hold(line.project, bytes);
       this.#leases.add(queue, held);
       line.received(answer, held, clock.now());
-      this.#busAwayMs = 0;
+      this.#busAway.back();
       if (line.removed || this.#closing) this.#release(line, line.takeOut());
     } catch (error) {
-      this.#onReceiveFailed(line, error);
+      const now = clock.now();
+      line.receiveFailed(now);
+      this.#busAway.failed(now, error);
     }
     this.#receives--;
     this.#turns.hold(line.project, -bytesMax);
     this.#turns.giveBack(line.project, places);
     this.#afterwards(line);
-  }
-
-  #onReceiveFailed(line: ConsumerLine, error: unknown): void {
-    const { clock, log } = this.#options;
-    const now = clock.now();
-    line.receiveFailed(now);
-    if (now >= this.#busAwayUntil) {
-      if (this.#busAwayMs === 0) log('warn', 'the bus cannot be reached; deliveries wait for it', { reason: String(error) });
-      this.#busAwayMs = Math.min(BUS_LAST_MS, Math.max(BUS_FIRST_MS, this.#busAwayMs * 2));
-      this.#busAwayUntil = now + this.#busAwayMs;
-    }
   }
 
   #call(line: ConsumerLine, now: number): void {
@@ -337,7 +319,7 @@ export class Deliveries {
     const { clock, random } = this.#options;
     const { settlements, brokenGroups } = settle(consumer, messages, verdicts, random);
     this.#outcomes.add(consumer.queue, settlements);
-    for (const settlement of settlements) count(line, settlement);
+    line.count(settlements);
     this.#drop(line, messages);
     line.ended(messages);
     const now = clock.now();
@@ -393,12 +375,4 @@ export class Deliveries {
     const { key } = line.consumer.queue;
     if (line.removed && line.calls === 0 && !line.receiving && this.#lines.get(key) === line) this.#lines.delete(key);
   }
-}
-
-function count(line: ConsumerLine, settlement: { as: string; unseen?: true }): void {
-  const { counts } = line;
-  if (settlement.as === 'done') counts.done++;
-  else if (settlement.as === 'dead') counts.dead++;
-  else if (settlement.unseen === true) counts.released++;
-  else counts.retried++;
 }

@@ -1,10 +1,12 @@
 // Queues: the messages of a batch are one event, `virga.queue.batch`, and its handler may say which of them failed. Invariant: an answer that
-// cannot be understood means that all failed, so that nothing is lost by a typing error; the reason names what was wrong with it.
+// cannot be understood means that all failed, so that nothing is lost by a typing error; the reason names what was wrong with it. What the trigger's filter
+// does not let through is done without a call.
 // Made by server/edge.ts.
 import { CLOUD_EVENT_TYPE, EventType } from '../../protocol/events.ts';
 import type { CloudEvent, QueueBatch, QueueMessage } from '../../protocol/events.ts';
 import type { ReceivedMessage } from '../bus.ts';
 import type { EventOutcome, Invoker } from '../invoker.ts';
+import { messageDocument, passes } from '../filters.ts';
 import { keyParts } from '../queue-keys.ts';
 import type { Consumer } from '../topology.ts';
 import { verdictOf } from './called.ts';
@@ -22,7 +24,17 @@ export class QueueDeliveries implements DeliveryKind {
     this.#now = parts.now;
   }
 
-  async deliver({ queue, source, function: fn }: Consumer, messages: ReceivedMessage[], signal: AbortSignal): Promise<Verdict[]> {
+  async deliver(consumer: Consumer, messages: ReceivedMessage[], signal: AbortSignal): Promise<Verdict[]> {
+    const { filter } = consumer;
+    if (filter === undefined) return await this.#call(consumer, messages, signal);
+    const wanted = messages.filter((message) => passes(filter, messageDocument(message)));
+    if (wanted.length === messages.length) return await this.#call(consumer, messages, signal);
+    const verdicts = wanted.length === 0 ? [] : await this.#call(consumer, wanted, signal);
+    const ofWanted = new Map(wanted.map((message, index) => [message, verdicts[index]!]));
+    return messages.map((message): Verdict => ofWanted.get(message) ?? { as: 'done' });
+  }
+
+  async #call({ queue, source, function: fn }: Consumer, messages: ReceivedMessage[], signal: AbortSignal): Promise<Verdict[]> {
     const { project } = keyParts(queue.key);
     const outcome = await this.#invoker.invoke({
       project,

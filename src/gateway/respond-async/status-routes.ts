@@ -112,8 +112,10 @@ function answerOf(row: AsyncRow): LocalAnswer | Refusal {
     );
     return { status: kept.status, headers: [...headers, ...(kept.truncated ? ['x-virga-truncated', '1'] : [])], body: answerBody ?? Buffer.alloc(0) };
   }
+  if (row.state === 'cancelled')
+    return { error: new VirgaError('invocation_not_found', `invocation ${row.id} was cancelled, and has no answer`) };
   const code = row.errorCode !== null && Object.hasOwn(ERRORS, row.errorCode) ? (row.errorCode as ErrorCode) : 'invocation_not_found';
-  return { error: new VirgaError(code, row.error ?? `invocation ${row.id} was ${row.state} and has no answer`) };
+  return { error: new VirgaError(code, row.error ?? `invocation ${row.id} has ${row.state} without an answer`) };
 }
 
 function unknown(id: string): Refusal {

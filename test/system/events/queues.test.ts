@@ -16,9 +16,9 @@ async function send(project: string, queue: string, messages: { body: string; [k
     headers: { authorization: `Bearer ${virga.token}`, 'content-type': 'application/json' },
     body: JSON.stringify({ messages }),
   });
-  const answer = (await response.json()) as { sent: { id: string }[] };
-  assert.equal(response.status, 200, JSON.stringify(answer));
-  return answer.sent;
+  const answer = (await response.json()) as { messages: { id: string }[] };
+  assert.equal(response.status, 202, JSON.stringify(answer));
+  return answer.messages;
 }
 
 test('messages of a queue reach a function that has no fetch', async () => {
