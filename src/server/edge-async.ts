@@ -1,5 +1,6 @@
 // Asynchronous invocations in the edge: what the gateway takes, and what is delivered. Made by edge.ts, in two steps, since the gateway is
 // there before what calls functions for events. Invariant: it has connections of its own, so that neither waits for what else is asked.
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { AsyncAcceptor } from '../events/async/accept.ts';
@@ -46,6 +47,7 @@ export class EdgeAsync {
       log,
       now: Date.now,
       random: Math.random,
+      sleep,
     });
   }
 

@@ -33,10 +33,12 @@ export interface AsyncDeliveryParts {
   /** Unix ms. */
   now(): number;
   random(): number;
+  sleep(ms: number): Promise<unknown>;
 }
 
 /** A row is written right after its message: one that is not there by then will never be. */
 const UNKNOWN_KEPT_MS = 60_000;
+const ROW_WAITS_MS = [1, 2, 4, 8, 16, 32];
 /** One that a crash of the node cut off so often is not tried again: it may be what makes it crash. */
 const INTERRUPTIONS_MAX = 5;
 const TROUBLE_DELAY_MS = 1_000;
@@ -66,10 +68,10 @@ export class AsyncDelivery implements DeliveryKind {
   }
 
   async #one(consumer: Consumer, message: ReceivedMessage, signal: AbortSignal): Promise<Verdict> {
-    const { records, now } = this.#parts;
+    const { now } = this.#parts;
     const request = readRequest(message.body);
     if (request === undefined) return { as: 'dead', error: 'the message is no asynchronous invocation' };
-    const row = await records.claim({ id: message.id, sentAt: message.sentAt, now: now() });
+    const row = await this.#claim(message);
     if (row === undefined) {
       const age = now() - message.sentAt;
       if (age >= UNKNOWN_KEPT_MS) return { as: 'done' };
@@ -98,6 +100,17 @@ export class AsyncDelivery implements DeliveryKind {
       ...(request.http === undefined ? {} : { http: { ...request.http, headers: headersOf(request.http.headers, row) } }),
     });
     return this.#ended(row, request, rules, outcome);
+  }
+
+  /** A message may be here some ms before its row: less than going back to the bus would take. */
+  async #claim({ id, sentAt }: ReceivedMessage): Promise<AsyncRow | undefined> {
+    const { records, now, sleep } = this.#parts;
+    for (const waitMs of ROW_WAITS_MS) {
+      const row = await records.claim({ id, sentAt, now: now() });
+      if (row !== undefined || now() - sentAt > UNKNOWN_KEPT_MS) return row;
+      await sleep(waitMs);
+    }
+    return undefined;
   }
 
   async #ended(row: AsyncRow, request: AsyncRequest, rules: AsyncRules, outcome: EventOutcome): Promise<Verdict> {

@@ -240,7 +240,8 @@ export class AsyncRecords {
     const found = new Map(rows.map((row) => [row.id, row]));
     const others = ids.filter((id) => !found.has(id));
     if (others.length > 0) {
-      const ended = await this.#sql.query<AsyncRow>(`select ${COLUMNS} from async_invocations where id = any($1)`, [others]);
+      // One that is open came in between the two statements: it is not claimed yet.
+      const ended = await this.#sql.query<AsyncRow>(`select ${COLUMNS} from async_invocations where id = any($1) and not ${IS_OPEN}`, [others]);
       for (const row of ended.rows) found.set(row.id, row);
     }
     return ids.map((id) => ({ value: found.get(id) }));
