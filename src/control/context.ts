@@ -4,6 +4,7 @@ import type { AsyncAcceptor } from '../events/async/accept.ts';
 import type { AsyncRecords } from '../events/async/records.ts';
 import type { Publisher } from '../events/publish.ts';
 import type { Bus } from '../events/bus.ts';
+import type { Starter } from '../events/workflows/start-run.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
@@ -19,6 +20,8 @@ export interface ControlContext {
   edge: EdgeClient;
   bus: Bus;
   async: { acceptor: AsyncAcceptor; records: AsyncRecords };
+  /** Starts runs of workflows, and sends events to them. */
+  workflows: Starter;
   /** What is secret at rest is sealed with it. */
   sealing: Sealing;
   limits: ControlLimits;

@@ -12,6 +12,7 @@ import type pg from 'pg';
 import { AsyncAcceptor } from '../events/async/accept.ts';
 import { AsyncRecords } from '../events/async/records.ts';
 import type { Bus } from '../events/bus.ts';
+import { Starter } from '../events/workflows/start-run.ts';
 import { Publisher } from '../events/publish.ts';
 import { topologyOf } from '../events/topology.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
@@ -116,6 +117,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       acceptor: new AsyncAcceptor({ bus, records: asyncRecords, requestBytesMax: allLimits.asyncRequestBytesMax, now: Date.now }),
     },
     bus,
+    workflows: new Starter({ records, bus, now: Date.now, limits: { workflowBytesMax: 10_000 } }),
     receivers,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
