@@ -30,7 +30,8 @@ export async function follow(client: VirgaControl, { project, id }: { project: s
   if (terminal.json) terminal.result(detail, () => '');
   else {
     const { answer } = detail;
-    if (answer?.text !== undefined) terminal.outBytes(terminal.outIsTerminal && !answer.text.endsWith('\n') ? `${answer.text}\n` : answer.text);
+    if (answer?.text !== undefined)
+      terminal.outBytes(terminal.outIsTerminal && !answer.text.endsWith('\n') ? `${answer.text}\n` : answer.text);
     else if (answer?.base64 !== undefined) terminal.outBytes(Buffer.from(answer.base64, 'base64'));
     if (detail.error !== null)
       terminal.error(`${terminal.paintError(['red', 'bold'], 'error:')} ${printable(detail.error.message)} (${detail.error.code})`);
@@ -60,7 +61,8 @@ export function asyncText(detail: AsyncDetail, terminal: Terminal): string {
       rows.map(([name, value]) => [`  ${terminal.paint('dim', name!)}`, value!]),
     ),
   ];
-  if (asked !== null) lines.push('', terminal.paint('dim', 'asked'), printable(asked.text ?? (asked.json === undefined ? '' : JSON.stringify(asked.json))));
+  if (asked !== null)
+    lines.push('', terminal.paint('dim', 'asked'), printable(asked.text ?? (asked.json === undefined ? '' : JSON.stringify(asked.json))));
   if (answer !== null) lines.push('', terminal.paint('dim', 'answered'), printable(answer.text ?? '(bytes)'));
   return lines.join('\n');
 }
@@ -74,7 +76,9 @@ export function asyncTable(items: AsyncItem[], terminal: Terminal): string {
     String(item.attempts),
     item.request ?? 'async',
     String(item.status ?? ''),
-    printable(item.error?.message ?? '').replaceAll('\n', ' ').slice(0, 80),
+    printable(item.error?.message ?? '')
+      .replaceAll('\n', ' ')
+      .slice(0, 80),
   ]);
   return table(['invocation', 'time', 'state', '>attempts', 'request', '>status', 'error'], rows, (text) => terminal.paint('dim', text));
 }

@@ -133,7 +133,10 @@ export function cancelAsyncInvocation(app: ControlApp, { async, bus, now }: Need
 }
 
 function notFound(project: string, id: string): VirgaError {
-  return new VirgaError('invocation_not_found', `project '${project}' has no asynchronous invocation ${id}; they are kept for a set time (\`async.keep\`)`);
+  return new VirgaError(
+    'invocation_not_found',
+    `project '${project}' has no asynchronous invocation ${id}; they are kept for a set time (\`async.keep\`)`,
+  );
 }
 
 function itemOf(row: AsyncRow): AsyncItem {
@@ -168,10 +171,9 @@ function detailOf(row: AsyncRow): AsyncDetail {
         ? null
         : {
             ...payloadOf(request.contentType, request.body),
-            ...(request.http === undefined
-              ? {}
-              : { method: request.http.method, url: request.http.url, headers: request.http.headers }),
+            ...(request.http === undefined ? {} : { method: request.http.method, url: request.http.url, headers: request.http.headers }),
           },
-    answer: row.answer === null ? null : { ...row.answer, ...(body.equals(Buffer.from(text)) ? { text } : { base64: body.toString('base64') }) },
+    answer:
+      row.answer === null ? null : { ...row.answer, ...(body.equals(Buffer.from(text)) ? { text } : { base64: body.toString('base64') }) },
   };
 }

@@ -13,7 +13,9 @@ import type { ControlApp } from './operation.ts';
 import { requireProject } from './project-records.ts';
 import { name, wholeNumber } from './schemas.ts';
 
-const accepted = z.object({ id: z.string(), state: asyncState, again: z.boolean() }).openapi('AsyncAccepted') satisfies z.ZodType<AsyncAccepted>;
+const accepted = z
+  .object({ id: z.string(), state: asyncState, again: z.boolean() })
+  .openapi('AsyncAccepted') satisfies z.ZodType<AsyncAccepted>;
 
 export function invokeAsync(app: ControlApp, { records, async, limits }: Pick<ControlContext, 'records' | 'async' | 'limits'>): void {
   operation(
@@ -74,6 +76,11 @@ async function requireVersion(
   records: ControlContext['records'],
   { project, function: fn, version }: { project: string; function: string; version: number },
 ): Promise<void> {
-  const { rows } = await records.query('select 1 from versions where project = $1 and function = $2 and number = $3', [project, fn, version]);
-  if (rows.length === 0) throw new VirgaError('version_not_found', `function '${fn}' has no version ${version}; \`virga versions ${fn}\` lists them`);
+  const { rows } = await records.query('select 1 from versions where project = $1 and function = $2 and number = $3', [
+    project,
+    fn,
+    version,
+  ]);
+  if (rows.length === 0)
+    throw new VirgaError('version_not_found', `function '${fn}' has no version ${version}; \`virga versions ${fn}\` lists them`);
 }

@@ -240,12 +240,7 @@ export class Gateway {
     response: ServerResponse,
     head: RequestHead,
     admission: Admission,
-    {
-      routed,
-      bytesMax,
-      excess,
-      deferral,
-    }: { routed: Routed; bytesMax: number; excess: () => VirgaError; deferral: Deferral | undefined },
+    { routed, bytesMax, excess, deferral }: { routed: Routed; bytesMax: number; excess: () => VirgaError; deferral: Deferral | undefined },
   ): void {
     const { incoming: request, id, requestId } = admission;
     const chunks: Buffer[] = [];

@@ -204,7 +204,12 @@ const MESSAGE = ofSocket<SocketMessage>('evt_8', EventType.socketMessage, {
 });
 const DISCONNECT = ofSocket<SocketDisconnect>('evt_9', EventType.socketDisconnect, { ...SOCKET, ...TALKING, code: 1001, reason: '' });
 
-const ENDED = { invocation: 'inv_01k2x3y4z5a6b7c8d9e0f1g2h3', function: 'resize', createdAt: 1_767_323_040_000, endedAt: 1_767_323_045_678 };
+const ENDED = {
+  invocation: 'inv_01k2x3y4z5a6b7c8d9e0f1g2h3',
+  function: 'resize',
+  createdAt: 1_767_323_040_000,
+  endedAt: 1_767_323_045_678,
+};
 const SUCCEEDED = ofInvocation('evt_01k2x3y4z5a6b7c8d9e0f1g2h3', EventType.invocationSucceeded, {
   ...ENDED,
   version: 7,

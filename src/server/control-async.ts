@@ -45,7 +45,9 @@ export class ControlAsync {
         .then(({ expired, removed }) => {
           if (expired + removed > 0) log('info', 'asynchronous invocations were swept', { expired, removed });
         })
-        .catch((error: unknown) => log('warn', 'the sweep of asynchronous invocations failed and is tried again', { reason: String(error) }))
+        .catch((error: unknown) =>
+          log('warn', 'the sweep of asynchronous invocations failed and is tried again', { reason: String(error) }),
+        )
         .finally(() => {
           if (!this.#stop.signal.aborted) this.#timer = setTimeout(run, SWEEP_MS);
         });

@@ -44,7 +44,11 @@ export const command: CommandDefinition<{ project?: string; cancel?: true }> = {
   },
 };
 
-async function asynchronous(client: VirgaControl, { project, id }: { project: string; id: string }, failure: unknown): Promise<AsyncDetail> {
+async function asynchronous(
+  client: VirgaControl,
+  { project, id }: { project: string; id: string },
+  failure: unknown,
+): Promise<AsyncDetail> {
   const isUnknown = (error: unknown): boolean => error instanceof VirgaApiError && error.code === 'invocation_not_found';
   if (!isUnknown(failure)) throw failure;
   try {

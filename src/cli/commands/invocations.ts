@@ -31,7 +31,12 @@ export const command: CommandDefinition<Options> = {
       .option('-n, --limit <count>', 'at most so many', '20')
       .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },
-  examples: ['virga invocations hello', 'virga invocations hello --outcome failed --since 1h', 'virga invocations hello --async', 'virga invocations hello --json'],
+  examples: [
+    'virga invocations hello',
+    'virga invocations hello --outcome failed --since 1h',
+    'virga invocations hello --async',
+    'virga invocations hello --json',
+  ],
   async run({ terminal, settings }, [name], options) {
     const fn = checkedName(name!, 'the name of the function');
     const limit = wholeNumber(options.limit, '--limit', { min: 1, max: 10_000 });
@@ -39,7 +44,8 @@ export const command: CommandDefinition<Options> = {
     const client = connect(settings);
     const project = await projectOf(client, options.project);
     if (options.async === true) {
-      if (options.since !== undefined || options.outcome !== undefined) throw new UsageError('--since and --outcome do not go with --async');
+      if (options.since !== undefined || options.outcome !== undefined)
+        throw new UsageError('--since and --outcome do not go with --async');
       const items: AsyncItem[] = [];
       for await (const item of client.asyncInvocations(project, { function: fn })) {
         if (items.push(item) >= limit) break;

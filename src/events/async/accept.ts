@@ -89,7 +89,8 @@ export class AsyncAcceptor {
     if (before !== undefined && before.expiresAt > now()) return known(before);
     if (before !== undefined) await records.remove(before.id);
     const id = newSecretId('inv', now());
-    if (await this.#write(call, id, idempotency)) return { accepted: { id, state: 'queued', again: false }, fingerprint: idempotency.fingerprint };
+    if (await this.#write(call, id, idempotency))
+      return { accepted: { id, state: 'queued', again: false }, fingerprint: idempotency.fingerprint };
     // Another process was faster. Its row is there, so its message is too; ours is nobody's.
     await bus.purge(asyncQueue(call.project, call.function, call.rules).key, { id }).catch(() => 0);
     const faster = await records.findByKey(of);
@@ -152,7 +153,10 @@ export function tooLarge(bytesMax: number): VirgaError {
   );
 }
 
-function known({ id, state, fingerprint }: { id: string; state: AsyncState; fingerprint: Buffer }): { accepted: Accepted; fingerprint: Buffer } {
+function known({ id, state, fingerprint }: { id: string; state: AsyncState; fingerprint: Buffer }): {
+  accepted: Accepted;
+  fingerprint: Buffer;
+} {
   return { accepted: { id, state, again: true }, fingerprint };
 }
 

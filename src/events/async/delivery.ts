@@ -220,4 +220,3 @@ export function expired(row: Pick<AsyncRow, 'error' | 'attempts'>, rules: AsyncR
 function headersOf(headers: string[], row: AsyncRow): string[] {
   return [...headers, 'x-virga-async-invocation', row.id, 'x-virga-attempt', String(row.attempts)];
 }
-

@@ -11,7 +11,11 @@ import type { AsyncRequest } from './request.ts';
 export interface DestinationParts {
   publisher: {
     send(project: string, queue: string, messages: { body: string; attributes?: Record<string, string>; id?: string }[]): Promise<unknown>;
-    publish(project: string, topic: string, publications: { body: string; attributes?: Record<string, string>; id?: string }[]): Promise<unknown>;
+    publish(
+      project: string,
+      topic: string,
+      publications: { body: string; attributes?: Record<string, string>; id?: string }[],
+    ): Promise<unknown>;
   };
   acceptor: AsyncAcceptor;
   rulesOf(project: string, fn: string): AsyncRules | undefined | Promise<AsyncRules | undefined>;
@@ -57,7 +61,8 @@ export class Destinations {
       }
     } catch (error) {
       const { code } = error as { code?: unknown };
-      if (code !== 'queue_not_found' && code !== 'topic_not_found' && code !== 'request_too_large' && code !== 'idempotency_key_reused') throw error;
+      if (code !== 'queue_not_found' && code !== 'topic_not_found' && code !== 'request_too_large' && code !== 'idempotency_key_reused')
+        throw error;
       log('warn', 'the outcome of an asynchronous invocation could not be sent', { id: row.id, code });
     }
   }

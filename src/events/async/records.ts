@@ -73,7 +73,10 @@ const COLUMNS = `id, project, function, version, source, state, attempts, interr
   principal, request_line as "requestLine", invocation, request, answer::jsonb as answer, answer_body as "answerBody",
   error_code as "errorCode", error`;
 /** Without what is long. */
-const LISTED = COLUMNS.replace('request, answer::jsonb as answer, answer_body as "answerBody"', 'null as request, answer::jsonb as answer, null as "answerBody"');
+const LISTED = COLUMNS.replace(
+  'request, answer::jsonb as answer, answer_body as "answerBody"',
+  'null as request, answer::jsonb as answer, null as "answerBody"',
+);
 const IS_OPEN = `state in ('queued', 'running')`;
 
 export class AsyncRecords {
@@ -136,7 +139,10 @@ export class AsyncRecords {
   }
 
   async find(project: string, id: string): Promise<AsyncRow | undefined> {
-    const { rows } = await this.#sql.query<AsyncRow>(`select ${COLUMNS} from async_invocations where id = $1 and project = $2`, [id, project]);
+    const { rows } = await this.#sql.query<AsyncRow>(`select ${COLUMNS} from async_invocations where id = $1 and project = $2`, [
+      id,
+      project,
+    ]);
     return rows[0];
   }
 
@@ -241,7 +247,9 @@ export class AsyncRecords {
     const others = ids.filter((id) => !found.has(id));
     if (others.length > 0) {
       // One that is open came in between the two statements: it is not claimed yet.
-      const ended = await this.#sql.query<AsyncRow>(`select ${COLUMNS} from async_invocations where id = any($1) and not ${IS_OPEN}`, [others]);
+      const ended = await this.#sql.query<AsyncRow>(`select ${COLUMNS} from async_invocations where id = any($1) and not ${IS_OPEN}`, [
+        others,
+      ]);
       for (const row of ended.rows) found.set(row.id, row);
     }
     return ids.map((id) => ({ value: found.get(id) }));

@@ -20,7 +20,17 @@ const ID = /^inv_[0-9a-z]{26}$/;
 /** Looked up at the same time, on this node. */
 const LOOKUPS_MAX = 200;
 /** Of the exchange that it was, or made anew for this one. */
-const NOT_GIVEN = new Set(['connection', 'content-length', 'date', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'x-request-id']);
+const NOT_GIVEN = new Set([
+  'connection',
+  'content-length',
+  'date',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-request-id',
+]);
 
 export function statusRoutes({ routes, gateway, async }: OwnSource, services: StatusServices): OwnRoute[] {
   const folders = new Map<string, RoutePolicy>();
@@ -31,7 +41,11 @@ export function statusRoutes({ routes, gateway, async }: OwnSource, services: St
   }
   return [...folders].flatMap(([path, policy]): OwnRoute[] => [
     { route: { path: `${path}/{id}`, methods: ['GET'] }, policy, local: { answer: (request) => answer(request, services, statusOf) } },
-    { route: { path: `${path}/{id}/answer`, methods: ['GET'] }, policy, local: { answer: (request) => answer(request, services, answerOf) } },
+    {
+      route: { path: `${path}/{id}/answer`, methods: ['GET'] },
+      policy,
+      local: { answer: (request) => answer(request, services, answerOf) },
+    },
   ]);
 }
 
@@ -110,7 +124,11 @@ function answerOf(row: AsyncRow): LocalAnswer | Refusal {
     const headers = kept.headers.flatMap((text, at) =>
       at % 2 === 0 && !NOT_GIVEN.has(text.toLowerCase()) ? [text, kept.headers[at + 1] ?? ''] : [],
     );
-    return { status: kept.status, headers: [...headers, ...(kept.truncated ? ['x-virga-truncated', '1'] : [])], body: answerBody ?? Buffer.alloc(0) };
+    return {
+      status: kept.status,
+      headers: [...headers, ...(kept.truncated ? ['x-virga-truncated', '1'] : [])],
+      body: answerBody ?? Buffer.alloc(0),
+    };
   }
   if (row.state === 'cancelled')
     return { error: new VirgaError('invocation_not_found', `invocation ${row.id} was cancelled, and has no answer`) };
@@ -120,6 +138,9 @@ function answerOf(row: AsyncRow): LocalAnswer | Refusal {
 
 function unknown(id: string): Refusal {
   return {
-    error: new VirgaError('invocation_not_found', `there is no invocation '${id.slice(0, 40)}' here that you could read; answers are kept for a set time`),
+    error: new VirgaError(
+      'invocation_not_found',
+      `there is no invocation '${id.slice(0, 40)}' here that you could read; answers are kept for a set time`,
+    ),
   };
 }

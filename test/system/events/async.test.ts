@@ -115,7 +115,10 @@ async function linesOf(fn: string, having: string): Promise<string[]> {
 }
 
 test('a request with Prefer: respond-async is answered 202, runs as that very request, and its answer can be read', async () => {
-  const response = await ask('/work/orders?n=1', { body: 'two shirts', headers: { 'x-custom': 'ü'.normalize('NFC') === 'ü' ? 'yes' : '' } });
+  const response = await ask('/work/orders?n=1', {
+    body: 'two shirts',
+    headers: { 'x-custom': 'ü'.normalize('NFC') === 'ü' ? 'yes' : '' },
+  });
   assert.equal(response.status, 202);
   assert.equal(response.headers.get('preference-applied'), 'respond-async');
   const location = response.headers.get('location')!;
@@ -284,7 +287,7 @@ test('the edge is killed in the middle of 200 calls: each succeeds, none is lost
   const ids = new Set(locations.map((location) => location.split('/').at(-1)!));
   const done = await eventually(async () => {
     const items: Item[] = [];
-    for (let cursor = ''; ; ) {
+    for (let cursor = ''; ;) {
       const { body } = await control<{ items: Item[]; next: string | null }>(`async-invocations?function=work&limit=1000${cursor}`);
       items.push(...body.items.filter(({ id }) => ids.has(id)));
       if (body.next === null) break;
