@@ -17,7 +17,6 @@ import type {
   KeyItem,
   NewKey,
   NodeStatus,
-  Page,
   ProjectDetail,
   ProjectItem,
   RevokedKey,
@@ -27,12 +26,15 @@ import type {
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
-import type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem } from '../../src/protocol/async-api.ts';
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
+import { AsyncCalls } from './async-calls.ts';
 import { base64Of } from './base64.ts';
+import { Calls, pathOf } from './calls.ts';
+import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
+import { QueuesControl } from './queues.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
@@ -58,40 +60,53 @@ export type {
   Page,
   ProjectDetail,
   ProjectItem,
+  PublishAnswer,
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  SendAnswer,
   SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+export type {
+  Backlog,
+  DeadLetterChoice,
+  DeadLetterItem,
+  DeliveryDetail,
+  DeliveryFilter,
+  DeliveryItem,
+  DeliveryState,
+  Died,
+  EventsStatus,
+  MessageState,
+  QueuedMessage,
+  QueueItem,
+  QueueRates,
+  QueueTotals,
+  ReceivedItem,
+  ReceiveRequest,
+  RedriveItem,
+  RedriveRequest,
+  SettleAnswer,
+  SettleItem,
+  TopicItem,
+  TopicSubscriptionItem,
+} from '../../src/protocol/events-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
 export type { HttpMethod } from '../../src/protocol/http-methods.ts';
-export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
 export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
+export type { InvokeAsyncOptions } from './async-calls.ts';
+export type { CallOptions, Listing, PageOptions } from './calls.ts';
+export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
+export type { MessageToPublish, MessageToSend } from './queues.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
-
-export interface CallOptions {
-  signal?: AbortSignal | undefined;
-}
-
-export interface PageOptions extends CallOptions {
-  /** Items in one answer, 1 to 1,000; default 100. */
-  limit?: number | undefined;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-}
-
-/** A list: iterate over all of it (pages are fetched as needed), or ask for one page. */
-export interface Listing<T> extends AsyncIterable<T> {
-  page(options?: PageOptions): Promise<Page<T>>;
-}
 
 export interface InvocationFilter {
   /** An ISO 8601 time, or how long ago: `90s`, `10m`, `2h`, `7d`. */
@@ -137,19 +152,16 @@ export interface InvokeOptions extends CallOptions {
   clientContext?: Record<string, unknown> | undefined;
 }
 
-export interface InvokeAsyncOptions extends CallOptions {
-  /** Default: the one that is served when it runs. */
-  version?: number | undefined;
-  requestId?: string | undefined;
-  /** The same key for the same request: there is one invocation of it, however often it is sent. */
-  idempotencyKey?: string | undefined;
-}
-
-export class VirgaControl {
+export class VirgaControl extends QueuesControl {
+  /** Invocations that nobody waits for. */
+  readonly async: AsyncCalls;
   readonly #transport: Transport;
 
   constructor(options: VirgaControlOptions) {
-    this.#transport = new Transport(options);
+    const transport = new Transport(options);
+    super(new Calls(transport));
+    this.#transport = transport;
+    this.async = new AsyncCalls(this.calls);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -290,33 +302,6 @@ export class VirgaControl {
     });
   }
 
-  /** Calls a function without waiting: resolves when the invocation is durable. `asyncInvocation()` says what became of it. */
-  invokeAsync(project: string, fn: string, payload: InvokePayload = {}, options: InvokeAsyncOptions = {}): Promise<AsyncAccepted> {
-    return this.#transport.json({
-      method: 'POST',
-      path: pathOf(project, 'functions', fn, 'invoke-async'),
-      query: { version: options.version },
-      body: { bytes: payload.body ?? '', contentType: payload.contentType ?? 'application/json' },
-      signal: options.signal,
-      requestId: options.requestId,
-      ...(options.idempotencyKey === undefined ? {} : { headers: { 'idempotency-key': JSON.stringify(options.idempotencyKey) } }),
-    });
-  }
-
-  /** Newest first. */
-  asyncInvocations(project: string, filter: AsyncFilter = {}, options: CallOptions = {}): Listing<AsyncItem> {
-    return this.#list(pathOf(project, 'async-invocations'), { function: filter.function, state: filter.state }, options);
-  }
-
-  asyncInvocation(project: string, id: string, options: CallOptions = {}): Promise<AsyncDetail> {
-    return this.#get(pathOf(project, 'async-invocations', id), options);
-  }
-
-  /** Only one that waits. Rejects with `invocation_not_queued` else. */
-  cancelAsyncInvocation(project: string, id: string, options: CallOptions = {}): Promise<AsyncItem> {
-    return this.#transport.json({ method: 'DELETE', path: pathOf(project, 'async-invocations', id), signal: options.signal });
-  }
-
   /** The WebSockets that the gateway holds for the project, oldest first. */
   connections(project: string, filter: { group?: string | undefined } = {}, options: CallOptions = {}): Listing<ConnectionItem> {
     return this.#list(pathOf(project, 'connections'), { group: filter.group }, options);
@@ -402,33 +387,12 @@ export class VirgaControl {
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {
-    return this.#transport.json({ method: 'GET', path, signal: options.signal });
+    return this.calls.get(path, options);
   }
 
   #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions): Listing<T> {
-    const page = (options: PageOptions = {}): Promise<Page<T>> =>
-      this.#transport.json({
-        method: 'GET',
-        path,
-        query: { ...filter, limit: options.limit, cursor: options.cursor },
-        signal: options.signal ?? base.signal,
-      });
-    return {
-      page,
-      async *[Symbol.asyncIterator]() {
-        let cursor: string | undefined;
-        do {
-          const answer = await page({ limit: 1_000, cursor });
-          yield* answer.items;
-          cursor = answer.next ?? undefined;
-        } while (cursor !== undefined);
-      },
-    };
+    return this.calls.list(path, filter, base);
   }
-}
-
-function pathOf(...segments: string[]): string {
-  return `/v1/projects/${segments.map((segment) => encodeURIComponent(segment)).join('/')}`;
 }
 
 function logQuery(filter: LogFilter): Record<string, string | number | undefined> {

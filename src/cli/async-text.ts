@@ -22,7 +22,7 @@ export async function follow(client: VirgaControl, { project, id }: { project: s
   {
     using _ = terminal.progress(`waiting for ${id}`);
     for (let waitMs = LOOK_FIRST_MS; ; waitMs = Math.min(LOOK_LAST_MS, waitMs * 1.5)) {
-      detail = await client.asyncInvocation(project, id);
+      detail = await client.async.read(project, id);
       if (detail.state !== 'queued' && detail.state !== 'running') break;
       await sleep(waitMs);
     }

@@ -14,7 +14,7 @@ interface Parts {
   sql: Sql;
   bus: Bus;
   requestBytesMax: number;
-  topologyOf(project: string): Topology | undefined | Promise<Topology | undefined>;
+  topologyOf: (project: string) => Topology | undefined | Promise<Topology | undefined>;
   log: PlatformLog;
 }
 

@@ -29,7 +29,7 @@ export const command: CommandDefinition<{ project?: string; cancel?: true }> = {
     const client = connect(settings);
     const project = await projectOf(client, options.project);
     if (options.cancel === true) {
-      const cancelled = await client.cancelAsyncInvocation(project, asked);
+      const cancelled = await client.async.cancel(project, asked);
       terminal.result(cancelled, () => `${cancelled.id} is cancelled`);
       return;
     }
@@ -52,7 +52,7 @@ async function asynchronous(
   const isUnknown = (error: unknown): boolean => error instanceof VirgaApiError && error.code === 'invocation_not_found';
   if (!isUnknown(failure)) throw failure;
   try {
-    return await client.asyncInvocation(project, id);
+    return await client.async.read(project, id);
   } catch (error) {
     throw isUnknown(error) ? failure : error;
   }

@@ -47,7 +47,7 @@ export const command: CommandDefinition<Options> = {
       if (options.since !== undefined || options.outcome !== undefined)
         throw new UsageError('--since and --outcome do not go with --async');
       const items: AsyncItem[] = [];
-      for await (const item of client.asyncInvocations(project, { function: fn })) {
+      for await (const item of client.async.list(project, { function: fn })) {
         if (items.push(item) >= limit) break;
       }
       if (items.length === 0) {

@@ -76,7 +76,7 @@ export const command: CommandDefinition<Options> = {
     const project = await projectOf(client, options.project);
     if (options.async === true) {
       if (clientContext !== undefined) throw new UsageError('--client-context is for calls that are waited for; leave out --async, or it');
-      const taken = await client.invokeAsync(project, fn, payload, { version, idempotencyKey: options.key });
+      const taken = await client.async.invoke(project, fn, payload, { version, idempotencyKey: options.key });
       return options.wait === true ? await follow(client, { project, id: taken.id }, terminal) : printTaken(taken, terminal);
     }
     if (options.wait === true || options.key !== undefined)

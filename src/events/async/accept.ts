@@ -37,7 +37,7 @@ export interface AsyncParts {
   records: AsyncRecords;
   requestBytesMax: number;
   /** Unix ms. */
-  now(): number;
+  now: () => number;
 }
 
 const KEEP_MS = 86_400_000;

@@ -27,13 +27,13 @@ export interface AsyncDeliveryParts {
   invoker: Pick<Invoker, 'invoke'>;
   records: AsyncRecords;
   destinations: Destinations;
-  rulesOf(project: string, fn: string): AsyncRules | undefined | Promise<AsyncRules | undefined>;
+  rulesOf: (project: string, fn: string) => AsyncRules | undefined | Promise<AsyncRules | undefined>;
   answerBytesMax: number;
   log: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
   /** Unix ms. */
-  now(): number;
-  random(): number;
-  sleep(ms: number): Promise<unknown>;
+  now: () => number;
+  random: () => number;
+  sleep: (ms: number) => Promise<unknown>;
 }
 
 /** A row is written right after its message: one that is not there by then will never be. */

@@ -18,7 +18,7 @@ export interface DestinationParts {
     ): Promise<unknown>;
   };
   acceptor: AsyncAcceptor;
-  rulesOf(project: string, fn: string): AsyncRules | undefined | Promise<AsyncRules | undefined>;
+  rulesOf: (project: string, fn: string) => AsyncRules | undefined | Promise<AsyncRules | undefined>;
   log: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
 }
 

@@ -13,9 +13,9 @@ export interface SweepParts {
   records: AsyncRecords;
   bus: Pick<Bus, 'find'>;
   destinations: Destinations;
-  rulesOf(project: string, fn: string): AsyncRules | undefined | Promise<AsyncRules | undefined>;
+  rulesOf: (project: string, fn: string) => AsyncRules | undefined | Promise<AsyncRules | undefined>;
   /** Unix ms. */
-  now(): number;
+  now: () => number;
 }
 
 const STEP = 1_000;

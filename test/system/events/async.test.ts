@@ -81,7 +81,11 @@ export default {
 });
 after(() => virga[Symbol.asyncDispose]());
 
-async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+interface Sent extends RequestInit {
+  headers?: Record<string, string>;
+}
+
+async function ask(path: string, init: Sent = {}): Promise<Response> {
   return virga.fetch('shop', path, { method: 'POST', ...init, headers: { prefer: 'respond-async', ...init.headers } });
 }
 
@@ -97,7 +101,7 @@ const ended = (location: string): Promise<Status> =>
     return status.state === 'queued' || status.state === 'running' ? undefined : status;
   });
 
-async function control<T>(path: string, init: RequestInit = {}): Promise<{ status: number; body: T }> {
+async function control<T>(path: string, init: Sent = {}): Promise<{ status: number; body: T }> {
   const response = await fetch(`${virga.controlUrl}/v1/projects/shop/${path}`, {
     ...init,
     headers: { authorization: `Bearer ${virga.token}`, 'content-type': 'application/json', ...init.headers },
