@@ -35,6 +35,7 @@ import { Calls, pathOf } from './calls.ts';
 import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
 import { QueuesControl } from './queues.ts';
+import { RecordingCalls } from './replay-calls.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
@@ -105,6 +106,8 @@ export type { InvokeAsyncOptions } from './async-calls.ts';
 export type { CallOptions, Listing, PageOptions } from './calls.ts';
 export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
 export type { MessageToPublish, MessageToSend } from './queues.ts';
+export type { RecordingFilter } from './replay-calls.ts';
+export type { Difference, RecordingDetail, RecordingItem, ReplayAnswer, ReplayRequest, ReplayResult } from '../../src/protocol/replay-api.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
 
@@ -155,6 +158,8 @@ export interface InvokeOptions extends CallOptions {
 export class VirgaControl extends QueuesControl {
   /** Invocations that nobody waits for. */
   readonly async: AsyncCalls;
+  /** What was recorded, and running it again. */
+  readonly recordings: RecordingCalls;
   readonly #transport: Transport;
 
   constructor(options: VirgaControlOptions) {
@@ -162,6 +167,7 @@ export class VirgaControl extends QueuesControl {
     super(new Calls(transport));
     this.#transport = transport;
     this.async = new AsyncCalls(this.calls);
+    this.recordings = new RecordingCalls(this.calls);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
