@@ -32,10 +32,12 @@ import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invo
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
 import { base64Of } from './base64.ts';
 import { followLines } from './follow.ts';
+import type { CallOptions, Listing, PageOptions } from './listing.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
 import type { UploadOptions } from './upload.ts';
+import { WorkflowRuns } from './workflow-runs.ts';
 
 export type {
   ArtifactAnswer,
@@ -72,24 +74,9 @@ export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
+export type { CallOptions, Listing, PageOptions } from './listing.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
-
-export interface CallOptions {
-  signal?: AbortSignal | undefined;
-}
-
-export interface PageOptions extends CallOptions {
-  /** Items in one answer, 1 to 1,000; default 100. */
-  limit?: number | undefined;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-}
-
-/** A list: iterate over all of it (pages are fetched as needed), or ask for one page. */
-export interface Listing<T> extends AsyncIterable<T> {
-  page(options?: PageOptions): Promise<Page<T>>;
-}
 
 export interface InvocationFilter {
   /** An ISO 8601 time, or how long ago: `90s`, `10m`, `2h`, `7d`. */
@@ -362,6 +349,10 @@ export class VirgaControl {
 
   async removeSecret(project: string, name: string, options: CallOptions = {}): Promise<void> {
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
+  }
+
+  workflows(project: string): WorkflowRuns {
+    return new WorkflowRuns({ transport: this.#transport, project, list: (...list) => this.#list(...list) });
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {

@@ -2,3 +2,4 @@
 export * from './function.ts';
 export * from './connections.ts';
 export * from './control.ts';
+export * from './workflow-runs.ts';

@@ -78,6 +78,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'attack the walls of this machine from inside a sandbox, and tell what holds',
     load: () => import('./commands/doctor.ts'),
   },
+  {
+    name: 'workflows',
+    group: LOOK,
+    summary: 'list workflows and their runs, show one step by step, start, send to, cancel, retry',
+    load: () => import('./commands/workflows.ts'),
+  },
   { name: 'login', group: CONNECT, summary: 'remember a server and its token', load: () => import('./commands/login.ts') },
   {
     name: 'reference',

@@ -49,7 +49,7 @@ export class AwakeRun {
   /** Something may have become due: an event was sent, or the run was cancelled. */
   poke(): void {
     this.#isPoked = true;
-    if (this.#listener !== undefined) void this.#lookForListener();
+    void this.#lookForListener();
   }
 
   /** `data` is the guest's to reuse once this returns. */
@@ -123,9 +123,7 @@ export class AwakeRun {
   async #lookForListener(): Promise<void> {
     try {
       const ends = await this.#look();
-      if (ends.length === 0) return;
-      if (this.#listener === undefined) this.#unheard.push(...ends);
-      else this.#tellListener(ends);
+      if (ends.length > 0) this.#tellListener(ends);
     } catch {
       this.#tellListener(null);
     }

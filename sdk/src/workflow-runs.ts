@@ -1,0 +1,77 @@
+// Workflows of one project, through the control API: what runs there are, and what is done to them. Made by control.ts.
+import type { ChangedRun, RunDetail, RunItem, RunState, SentRunEvent, StartedRun, WorkflowItem } from '../../src/protocol/workflow-api.ts';
+import type { CallOptions, Listing } from './listing.ts';
+import type { Transport } from './transport.ts';
+
+export type {
+  ChangedRun,
+  RunDetail,
+  RunEventItem,
+  RunItem,
+  RunState,
+  RunStep,
+  SentRunEvent,
+  StartedRun,
+  WorkflowItem,
+} from '../../src/protocol/workflow-api.ts';
+
+export interface WorkflowRunsParts {
+  transport: Pick<Transport, 'json'>;
+  project: string;
+  list: <T>(path: string, filter: Record<string, string | undefined>, options: CallOptions) => Listing<T>;
+}
+
+export class WorkflowRuns {
+  readonly #parts: WorkflowRunsParts;
+
+  constructor(parts: WorkflowRunsParts) {
+    this.#parts = parts;
+  }
+
+  list(options: CallOptions = {}): Listing<WorkflowItem> {
+    return this.#parts.list(this.#path(), {}, options);
+  }
+
+  /** The newest first. */
+  runs(workflow: string, options: CallOptions & { state?: RunState | undefined } = {}): Listing<RunItem> {
+    return this.#parts.list(this.#path(workflow, 'runs'), { state: options.state }, options);
+  }
+
+  /** With its steps, behind `after`. */
+  run(workflow: string, run: string, options: CallOptions & { after?: number | undefined } = {}): Promise<RunDetail> {
+    const query = { after: options.after };
+    return this.#parts.transport.json({ method: 'GET', path: this.#path(workflow, 'runs', run), query, signal: options.signal });
+  }
+
+  /** `id`: of the run; the same starts it once. */
+  start(workflow: string, input?: unknown, options: CallOptions & { id?: string | undefined } = {}): Promise<StartedRun> {
+    return this.#post({ input, id: options.id }, options, workflow, 'runs');
+  }
+
+  /** `id`: of the event; the same is taken once. */
+  send(
+    workflow: string,
+    run: string,
+    event: { name: string; data?: unknown; id?: string | undefined },
+    options: CallOptions = {},
+  ): Promise<SentRunEvent> {
+    return this.#post(event, options, workflow, 'runs', run, 'events');
+  }
+
+  cancel(workflow: string, run: string, options: CallOptions = {}): Promise<ChangedRun> {
+    return this.#post(undefined, options, workflow, 'runs', run, 'cancel');
+  }
+
+  /** A run that failed goes on from its failed step; with `version`, with the code of that one. */
+  retry(workflow: string, run: string, options: CallOptions & { version?: number | undefined } = {}): Promise<ChangedRun> {
+    return this.#post({ version: options.version }, options, workflow, 'runs', run, 'retry');
+  }
+
+  #post<T>(json: unknown, { signal }: CallOptions, ...segments: string[]): Promise<T> {
+    return this.#parts.transport.json({ method: 'POST', path: this.#path(...segments), ...(json === undefined ? {} : { json }), signal });
+  }
+
+  #path(...segments: string[]): string {
+    return `/v1/projects/${[this.#parts.project, 'workflows', ...segments].map((segment) => encodeURIComponent(segment)).join('/')}`;
+  }
+}
