@@ -52,7 +52,7 @@ import { rotateKey } from './rotate-key.ts';
 import { setSecret } from './set-secret.ts';
 import { settleMessages } from './settle-messages.ts';
 import { startWorkflow } from './start-workflow.ts';
-import { authenticate } from './tokens.ts';
+import { TokenMemory } from './token-memory.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
 export interface ControlNeeds extends ControlContext {
@@ -67,9 +67,10 @@ const METHODS_THAT_CHANGE = new Set(['POST', 'PUT', 'DELETE']);
 
 export function createControl(needs: ControlNeeds): ControlApp {
   const hono = new OpenAPIHono<ControlEnv>();
+  const tokens = new TokenMemory(needs.records);
   const app: ControlApp = {
     hono,
-    authenticate: (c) => authenticate(needs.records, c.req.header('authorization')),
+    authenticate: (c) => tokens.authenticate(c.req.header('authorization')),
     limits: needs.limits,
     registered: [],
   };
@@ -85,7 +86,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
     c.res.headers.set('x-content-type-options', 'nosniff');
     const { method, path } = c.req;
     const ms = Math.round((performance.now() - startedAt) * 10) / 10;
-    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) ? 'info' : 'debug';
+    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) && !c.get('frequent') ? 'info' : 'debug';
     needs.log(level, `${method} ${path} ${c.res.status}`, { requestId, ms, by: c.get('principal')?.tokenName });
   });
   hono.onError((error, c) => answerFailure(error, c, needs));
