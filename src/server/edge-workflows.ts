@@ -11,11 +11,12 @@ import type { ReadModel } from '../gateway/read-model.ts';
 import { ERRORS, VirgaError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { WorkflowRequest } from '../protocol/workflow-run.ts';
-import type { Records } from '../store/records/records.ts';
+import type { PostgresRecords } from '../store/records/postgres.ts';
+import type { Sql } from '../store/records/records.ts';
 import type { PlatformLog } from './platform-log.ts';
 
 export interface EdgeWorkflowsNeeds {
-  records: Records;
+  records: PostgresRecords;
   bus: Bus;
   invoke: (call: EventCall) => Promise<EventOutcome>;
   model: Pick<ReadModel, 'project'>;
@@ -39,7 +40,7 @@ export function edgeWorkflows({ records, bus, invoke, model, limits, log }: Edge
   const starter = new Starter({ records, bus, now: Date.now, limits });
   const kind = new WorkflowKind({
     runs,
-    writer: new StepWriter(records, { patienceMs: PATIENCE_MS }),
+    writer: new StepWriter({ query: prepared(records) }, { patienceMs: PATIENCE_MS }),
     invoker: { invoke },
     rulesOf: (project, fn) => workflowSettings(model.project(project)?.topology.workflows.get(fn)),
     wake: (name, at) => starter.wake(name, at),
@@ -61,6 +62,14 @@ export function edgeWorkflows({ records, bus, invoke, model, limits, log }: Edge
     recover: async () => {
       for (const name of await runs.orphans()) await starter.wake(name);
     },
+  };
+}
+
+/** Each statement once for each connection: the one of the writer takes Postgres 1 ms to parse and plan. */
+function prepared({ pool }: PostgresRecords): Sql['query'] {
+  return async <R>(text: string, values?: unknown[]) => {
+    const { rows, rowCount } = await pool.query({ name: 'workflow-steps', text, values: values ?? [] });
+    return { rows: rows as R[], rowCount };
   };
 }
 

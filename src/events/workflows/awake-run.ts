@@ -212,12 +212,15 @@ export class AwakeRun {
     else this.#startedAt.delete(ordinal);
     const { run, token } = this.taken;
     const { inMs, ...rest } = how;
-    const write = this.#needs.writer.write({
-      ...{ result: null, error: null, match: null, place: null },
-      ...{ run, token, ordinal, scope, kind, name, occurrence, startedAt, at },
-      ...rest,
-      wakeAt: inMs === undefined ? null : at + inMs,
-    });
+    const write = this.#needs.writer.write(
+      {
+        ...{ result: null, error: null, match: null, place: null },
+        ...{ run, token, ordinal, scope, kind, name, occurrence, startedAt, at },
+        ...rest,
+        wakeAt: inMs === undefined ? null : at + inMs,
+      },
+      { waits: how.state === 'running' },
+    );
     this.#writes.add(write);
     try {
       await write;
