@@ -17,7 +17,6 @@ import type {
   KeyItem,
   NewKey,
   NodeStatus,
-  Page,
   ProjectDetail,
   ProjectItem,
   RevokedKey,
@@ -31,8 +30,10 @@ import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts'
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
 import { base64Of } from './base64.ts';
+import { Calls, pathOf } from './calls.ts';
+import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
-import type { CallOptions, Listing, PageOptions } from './listing.ts';
+import { QueuesControl } from './queues.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
@@ -59,13 +60,39 @@ export type {
   Page,
   ProjectDetail,
   ProjectItem,
+  PublishAnswer,
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  SendAnswer,
   SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+export type {
+  Backlog,
+  DeadLetterChoice,
+  DeadLetterItem,
+  DeliveryDetail,
+  DeliveryFilter,
+  DeliveryItem,
+  DeliveryState,
+  Died,
+  EventsStatus,
+  MessageState,
+  QueuedMessage,
+  QueueItem,
+  QueueRates,
+  QueueTotals,
+  ReceivedItem,
+  ReceiveRequest,
+  RedriveItem,
+  RedriveRequest,
+  SettleAnswer,
+  SettleItem,
+  TopicItem,
+  TopicSubscriptionItem,
+} from '../../src/protocol/events-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
@@ -74,7 +101,8 @@ export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
-export type { CallOptions, Listing, PageOptions } from './listing.ts';
+export type { CallOptions, Listing, PageOptions } from './calls.ts';
+export type { MessageToPublish, MessageToSend } from './queues.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
 
@@ -122,11 +150,13 @@ export interface InvokeOptions extends CallOptions {
   clientContext?: Record<string, unknown> | undefined;
 }
 
-export class VirgaControl {
+export class VirgaControl extends QueuesControl {
   readonly #transport: Transport;
 
   constructor(options: VirgaControlOptions) {
-    this.#transport = new Transport(options);
+    const transport = new Transport(options);
+    super(new Calls(transport));
+    this.#transport = transport;
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -352,37 +382,16 @@ export class VirgaControl {
   }
 
   workflows(project: string): WorkflowRuns {
-    return new WorkflowRuns({ transport: this.#transport, project, list: (...list) => this.#list(...list) });
+    return new WorkflowRuns(this.calls, project);
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {
-    return this.#transport.json({ method: 'GET', path, signal: options.signal });
+    return this.calls.get(path, options);
   }
 
   #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions): Listing<T> {
-    const page = (options: PageOptions = {}): Promise<Page<T>> =>
-      this.#transport.json({
-        method: 'GET',
-        path,
-        query: { ...filter, limit: options.limit, cursor: options.cursor },
-        signal: options.signal ?? base.signal,
-      });
-    return {
-      page,
-      async *[Symbol.asyncIterator]() {
-        let cursor: string | undefined;
-        do {
-          const answer = await page({ limit: 1_000, cursor });
-          yield* answer.items;
-          cursor = answer.next ?? undefined;
-        } while (cursor !== undefined);
-      },
-    };
+    return this.calls.list(path, filter, base);
   }
-}
-
-function pathOf(...segments: string[]): string {
-  return `/v1/projects/${segments.map((segment) => encodeURIComponent(segment)).join('/')}`;
 }
 
 function logQuery(filter: LogFilter): Record<string, string | number | undefined> {

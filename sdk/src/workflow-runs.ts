@@ -1,7 +1,7 @@
 // Workflows of one project, through the control API: what runs there are, and what is done to them. Made by control.ts.
 import type { ChangedRun, RunDetail, RunItem, RunState, SentRunEvent, StartedRun, WorkflowItem } from '../../src/protocol/workflow-api.ts';
-import type { CallOptions, Listing } from './listing.ts';
-import type { Transport } from './transport.ts';
+import { pathOf } from './calls.ts';
+import type { CallOptions, Calls, Listing } from './calls.ts';
 
 export type {
   ChangedRun,
@@ -15,32 +15,27 @@ export type {
   WorkflowItem,
 } from '../../src/protocol/workflow-api.ts';
 
-export interface WorkflowRunsParts {
-  transport: Pick<Transport, 'json'>;
-  project: string;
-  list: <T>(path: string, filter: Record<string, string | undefined>, options: CallOptions) => Listing<T>;
-}
-
 export class WorkflowRuns {
-  readonly #parts: WorkflowRunsParts;
+  readonly #calls: Calls;
+  readonly #project: string;
 
-  constructor(parts: WorkflowRunsParts) {
-    this.#parts = parts;
+  constructor(calls: Calls, project: string) {
+    this.#calls = calls;
+    this.#project = project;
   }
 
   list(options: CallOptions = {}): Listing<WorkflowItem> {
-    return this.#parts.list(this.#path(), {}, options);
+    return this.#calls.list(this.#path(), {}, options);
   }
 
   /** The newest first. */
   runs(workflow: string, options: CallOptions & { state?: RunState | undefined } = {}): Listing<RunItem> {
-    return this.#parts.list(this.#path(workflow, 'runs'), { state: options.state }, options);
+    return this.#calls.list(this.#path(workflow, 'runs'), { state: options.state }, options);
   }
 
   /** With its steps, behind `after`. */
   run(workflow: string, run: string, options: CallOptions & { after?: number | undefined } = {}): Promise<RunDetail> {
-    const query = { after: options.after };
-    return this.#parts.transport.json({ method: 'GET', path: this.#path(workflow, 'runs', run), query, signal: options.signal });
+    return this.#calls.get(this.#path(workflow, 'runs', run), options, { after: options.after });
   }
 
   /** `id`: of the run; the same starts it once. */
@@ -67,11 +62,11 @@ export class WorkflowRuns {
     return this.#post({ version: options.version }, options, workflow, 'runs', run, 'retry');
   }
 
-  #post<T>(json: unknown, { signal }: CallOptions, ...segments: string[]): Promise<T> {
-    return this.#parts.transport.json({ method: 'POST', path: this.#path(...segments), ...(json === undefined ? {} : { json }), signal });
+  #post<T>(json: unknown, options: CallOptions, ...segments: string[]): Promise<T> {
+    return this.#calls.post(this.#path(...segments), json, options);
   }
 
   #path(...segments: string[]): string {
-    return `/v1/projects/${[this.#parts.project, 'workflows', ...segments].map((segment) => encodeURIComponent(segment)).join('/')}`;
+    return pathOf(this.#project, 'workflows', ...segments);
   }
 }

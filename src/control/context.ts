@@ -24,6 +24,8 @@ export interface ControlContext {
   limits: ControlLimits;
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
+  /** Ranges that are not public, to which webhooks may be sent all the same. */
+  webhooksPrivate: readonly string[];
   domains: DomainProofs;
   /** Puts what is sent to projects onto the bus. */
   publisher: Publisher;

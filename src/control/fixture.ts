@@ -27,6 +27,8 @@ import type { ControlNeeds } from './control.ts';
 import { EdgeSocket } from './edge-client.ts';
 import { LogFollowers } from './log-followers.ts';
 import { Receivers } from './receivers.ts';
+import { moveSome } from './redrive-dead-letters.ts';
+import { Redrives } from './redrives.ts';
 import { findProject } from './project-records.ts';
 import { serveControl } from './serve.ts';
 import { ensureOperatorToken } from './tokens.ts';
@@ -87,10 +89,12 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const bus = options.bus(database.connection, 'control');
   const received = options.bus(database.connection, 'receivers');
   const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
   const needs: ControlNeeds = {
     records,
     blobs,
     egressPrivate: [],
+    webhooksPrivate: ['127.0.0.2/32'],
     publisher: new Publisher({
       bus,
       topologyOf: async (project) => {
@@ -112,6 +116,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     bus,
     workflows: new Starter({ records, bus, now: Date.now, limits: { workflowBytesMax: 10_000 } }),
     receivers,
+    redrives,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -170,6 +175,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       await served.close();
       socket.close();
       await edge.close();
+      await redrives.close();
       await bus[Symbol.asyncDispose]();
       await received[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();

@@ -13,7 +13,7 @@ let randomPart = ''; // the high 40 bits, fixed within one ms
 const entropy = Buffer.alloc(4096);
 let entropyAt = entropy.length;
 
-export type IdPrefix = 'inv' | 'log' | 'sbx' | 'req' | 'tok' | 'ins' | 'con' | 'evt' | 'msg' | 'rec' | 'run';
+export type IdPrefix = 'inv' | 'log' | 'sbx' | 'req' | 'tok' | 'ins' | 'con' | 'evt' | 'msg' | 'rec' | 'run' | 'rdr';
 
 /** e.g. `newId('inv')` → `inv_01k9…` (30 characters). */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

@@ -11,6 +11,8 @@ import { systemClock } from '../events/deliver/clock.ts';
 import { Deliveries } from '../events/deliver/deliveries.ts';
 import { EventKind } from '../events/deliver/event-kind.ts';
 import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
+import { GuestPublishing } from '../events/guest-publishing.ts';
+import { Publisher } from '../events/publish.ts';
 import { Engine } from '../functions/engine.ts';
 import { JoinedServices } from '../functions/guest-services.ts';
 import { Gateway } from '../gateway/accept.ts';
@@ -55,12 +57,18 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
   const bus = busOf(config, 'edge', log);
+  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const publishing = new GuestPublishing({ publisher, now: Date.now });
   const connection = connectionOf(config);
   const records = new PostgresRecords(connection, { connectionsMax: 4 });
   const workflows = edgeWorkflows({ records, bus, invoke: (call) => invoker.invoke(call), model, limits: config.limits, log });
   const guestServices = new JoinedServices({
     connections: new GuestDoor(sockets),
     workflow: workflows.services,
+    events: publishing,
+    queues: publishing,
+    topics: publishing,
+    streams: publishing,
   });
   const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: guestServices });
   const keys = new KeyRing();
