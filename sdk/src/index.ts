@@ -5,3 +5,5 @@ export * from './publishing.ts';
 export * from './events.ts';
 export * from './control.ts';
 export * from './workflow-runs.ts';
+export * from './workflow.ts';
+export * from './starting.ts';

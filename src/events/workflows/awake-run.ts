@@ -3,6 +3,7 @@
 // being written; after it is over, nothing is written for it. Made by awake.ts.
 import { VirgaError } from '../../protocol/errors.ts';
 import type { StepEnd, StepIdentity, WorkflowRequest } from '../../protocol/workflow-run.ts';
+import { checkMatch } from './event-match.ts';
 import type { RunName } from './names.ts';
 import type { Runs, Taken } from './runs.ts';
 import { lost } from './step-writer.ts';
@@ -94,6 +95,7 @@ export class AwakeRun {
   }
 
   async #wait(request: StepIdentity & { forMs?: number }, match: string | null): Promise<unknown> {
+    if (match !== null) checkMatch(match, request.name);
     const { forMs } = request;
     await this.#write(request, { state: 'waiting', attempts: 1, match, ...(forMs === undefined ? {} : { inMs: forMs }) }, null);
     const ends = await this.#exclusively(() => this.#dueNow());

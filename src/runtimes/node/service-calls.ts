@@ -5,10 +5,12 @@ import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, encodeFrame } from '../../p
 import type { Frame, ServiceAnswer, ServiceRequest } from '../../protocol/frames.ts';
 import type { Outlet } from './channel.ts';
 import { Publishing } from './publishing.ts';
+import { Workflows } from './workflow/starting.ts';
 
 /** Where @virga/sdk finds them, in whatever form the code is. */
 const CONNECTIONS = Symbol.for('virga.connections');
 const PUBLISHING = Symbol.for('virga.publishing');
+const WORKFLOWS = Symbol.for('virga.workflows');
 
 /** Node's longest timer, ms. */
 const FOR_EVER_MS = 2 ** 31 - 1;
@@ -28,6 +30,7 @@ export class ServiceCalls {
   #alive: NodeJS.Timeout | undefined;
   readonly connections = new Connections(this);
   readonly publishing = new Publishing(this);
+  readonly workflows = new Workflows(this);
 
   constructor(outlet: Pick<Outlet, 'send' | 'sendNow'>) {
     this.#outlet = outlet;
@@ -36,6 +39,7 @@ export class ServiceCalls {
   install(): void {
     Object.defineProperty(globalThis, CONNECTIONS, { value: this.connections, configurable: true });
     Object.defineProperty(globalThis, PUBLISHING, { value: this.publishing, configurable: true });
+    Object.defineProperty(globalThis, WORKFLOWS, { value: this.workflows, configurable: true });
   }
 
   /** Rejects with an Error that has the `code` of the error table. `now`: it leaves before the next line of code runs. */
