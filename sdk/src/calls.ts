@@ -1,4 +1,4 @@
-// What the parts of the client share: requests that answer JSON, and lists in pages. Used by control.ts and queues.ts.
+// What the parts of the client share: requests that answer JSON, and lists in pages. Used by control.ts, queues.ts and async-calls.ts.
 import type { Page } from '../../src/protocol/control-api.ts';
 import type { Transport } from './transport.ts';
 

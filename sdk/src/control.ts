@@ -29,6 +29,7 @@ import type {
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
+import { AsyncCalls } from './async-calls.ts';
 import { base64Of } from './base64.ts';
 import { Calls, pathOf } from './calls.ts';
 import type { CallOptions, Listing } from './calls.ts';
@@ -101,7 +102,9 @@ export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
+export type { InvokeAsyncOptions } from './async-calls.ts';
 export type { CallOptions, Listing, PageOptions } from './calls.ts';
+export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
 export type { MessageToPublish, MessageToSend } from './queues.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
@@ -151,12 +154,15 @@ export interface InvokeOptions extends CallOptions {
 }
 
 export class VirgaControl extends QueuesControl {
+  /** Invocations that nobody waits for. */
+  readonly async: AsyncCalls;
   readonly #transport: Transport;
 
   constructor(options: VirgaControlOptions) {
     const transport = new Transport(options);
     super(new Calls(transport));
     this.#transport = transport;
+    this.async = new AsyncCalls(this.calls);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */

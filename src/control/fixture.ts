@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
+import { AsyncAcceptor } from '../events/async/accept.ts';
+import { AsyncRecords } from '../events/async/records.ts';
 import type { Bus } from '../events/bus.ts';
 import { Starter } from '../events/workflows/start-run.ts';
 import { Publisher } from '../events/publish.ts';
@@ -89,6 +91,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const bus = options.bus(database.connection, 'control');
   const received = options.bus(database.connection, 'receivers');
   const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const asyncRecords = new AsyncRecords(records);
   const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
   const needs: ControlNeeds = {
     records,
@@ -113,6 +116,10 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    async: {
+      records: asyncRecords,
+      acceptor: new AsyncAcceptor({ bus, records: asyncRecords, requestBytesMax: allLimits.asyncRequestBytesMax, now: Date.now }),
+    },
     bus,
     workflows: new Starter({ records, bus, now: Date.now, limits: { workflowBytesMax: 10_000 } }),
     receivers,
@@ -198,6 +205,7 @@ const LIMITS: ControlLimits = {
   artifactGraceMs: 3_600_000,
   retentionHours: 24,
   apiKeysMax: 20,
+  asyncRequestBytesMax: 65_536,
 };
 
 export interface TestEdge {

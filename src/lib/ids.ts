@@ -29,6 +29,11 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${timePart}${randomPart}${base32(Math.floor(random), 8)}`;
 }
 
+/** Sorts by time to the ms, and its other 80 bits are fresh: who knows one cannot guess the next. For ids that give a right. */
+export function newSecretId(prefix: IdPrefix, nowMs: number = Date.now()): string {
+  return `${prefix}_${base32(nowMs, 10)}${base32(random40(), 8)}${base32(random40(), 8)}`;
+}
+
 /** `digits` is even. */
 function base32(value: number, digits: number): string {
   let rest = value;

@@ -33,6 +33,7 @@ import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
+import { ControlAsync } from './control-async.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { ProjectSecrets } from './project-secrets.ts';
@@ -69,6 +70,8 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
+    const topologyOf = (project: string) => topologies.topologyOf(project);
+    const async = new ControlAsync({ sql: records, bus, requestBytesMax: limits.asyncRequestBytesMax, topologyOf, log });
     const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
     const needs: ControlNeeds = {
       records,
@@ -81,6 +84,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       bus,
+      async,
       workflows: new Starter({ records, bus, now: Date.now, limits: config.limits }),
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       redrives,
@@ -90,7 +94,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       webhooksPrivate: [...config.webhooksPrivate, ...config.egressPrivate],
       publisher: new Publisher({
         bus,
-        topologyOf: (project) => topologies.topologyOf(project),
+        topologyOf,
         limits: config.limits,
         now: Date.now,
       }),
@@ -115,6 +119,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    async.startSweeping(needs.publisher);
     await bus.recover();
     await redrives.resume();
     webhooks.deliveries.start();
@@ -123,7 +128,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), redrives.close(), renewals?.close()]);
+        await Promise.all([served.close(), stopSweeping(), async.close(), stopUpkeep(), redrives.close(), renewals?.close()]);
         await webhooks.close();
         await topologies.close();
         await closeBuses();
@@ -212,6 +217,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     artifactGraceMs: 24 * 3_600_000,
     retentionHours: limits.retentionHours,
     apiKeysMax: limits.apiKeysMax,
+    asyncRequestBytesMax: limits.asyncRequestBytesMax,
   };
 }
 
