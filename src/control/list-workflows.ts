@@ -43,7 +43,7 @@ export function listWorkflows(app: ControlApp, { records }: Pick<ControlContext,
       const alive = rows.filter(({ state }) => state !== 'succeeded' && state !== 'failed' && state !== 'cancelled');
       const names = [...new Set([...live.keys(), ...alive.map((row) => row.name)])].sort().filter((one) => one > (page.after ?? ''));
       const items = names.slice(0, page.limit + 1).map((one): WorkflowItem => {
-        const { version = null, runsMax } = live.get(one) ?? { version: null, ...workflowSettings(undefined) };
+        const { version, runsMax } = live.get(one) ?? { version: null, ...workflowSettings(undefined) };
         const runs = Object.fromEntries(RUN_STATES.map((state) => [state, 0])) as Record<RunState, number>;
         for (const row of rows) if (row.name === one) runs[row.state] = row.count;
         return { name: one, version, runs, runsMax };
