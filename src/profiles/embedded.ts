@@ -2,6 +2,8 @@
 // where; cluster.ts, when it comes, differs in these lines only. Callers: server/edge.ts, control.ts, launcher.ts.
 import type pg from 'pg';
 import type { Config } from '../config/config.ts';
+import type { Bus } from '../events/bus.ts';
+import { PostgresBus } from '../events/postgres/postgres.ts';
 import { BatchRecorder } from '../observe/batch-recorder.ts';
 import type { Recorder } from '../observe/recorder.ts';
 import { LauncherClient } from '../sandbox/launcher/client.ts';
@@ -26,4 +28,9 @@ export function recorderOf(config: Config, log: Log): Recorder {
 
 export function blobsOf(config: Config): Blobs {
   return new DiskBlobs(config.dataFolder);
+}
+
+/** `holder`: the role, and what makes it one of a kind; it holds what it receives, also after a restart. */
+export function busOf(config: Config, holder: string, log: Log): Bus {
+  return new PostgresBus({ connection: connectionOf(config), holder, log });
 }

@@ -58,6 +58,7 @@ export const ERRORS = {
     meaning: 'A `throttle` or `concurrency` of the route, of the plan or of the node is used up; the message says which, `detail.policies` names it as `RateLimit-Policy` does, `Retry-After` says when to try again.',
   },
   quota_exceeded: { status: 429, fault: 'caller', retry: 'later', meaning: 'The quota of the usage plan is used up for this day or month (UTC); `Retry-After` says when the next one begins.' },
+  queue_full: { status: 429, fault: 'caller', retry: 'later', meaning: 'The queue has as many messages, or bytes, as it may (`maxMessages`, `maxBytes`); nothing was stored. It has room again when messages are handled, or purged.' },
   project_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'As many calls of the project wait as may; `Retry-After` says when to try again.' },
   headers_too_large: { status: 431, fault: 'caller', retry: 'no', meaning: 'The headers are more, or larger, than this node accepts; the message names the limit.' },
   websocket_required: { status: 426, fault: 'caller', retry: 'no', meaning: 'The route is a WebSocket of version 13; nothing else is served there.' },

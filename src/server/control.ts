@@ -15,10 +15,11 @@ import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
+import type { Bus } from '../events/bus.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { Renewals } from '../gateway/acme/renewals.ts';
-import { blobsOf, connectionOf } from '../profiles/embedded.ts';
+import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
@@ -32,6 +33,7 @@ const CONNECTIONS_MAX = 16;
 const STATEMENT_MS = 15_000;
 const FIRST_SWEEP_MS = 60_000;
 const SWEEP_MS = 600_000;
+const BUS_UPKEEP_MS = 60_000;
 
 export async function runControl(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('control', config.log);
@@ -71,11 +73,15 @@ export async function runControl(config: Config): Promise<RunningRole> {
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    const bus = busOf(config, 'control', log);
+    await bus.recover();
+    const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), renewals?.close()]);
+        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await bus[Symbol.asyncDispose]();
         edge.close();
         await records[Symbol.asyncDispose]();
       },
@@ -166,6 +172,20 @@ function sweepOnInterval(needs: ControlNeeds, log: PlatformLog): () => Promise<v
   return async () => {
     stop.abort();
     clearTimeout(timer);
+    await round;
+  };
+}
+
+/** Answers how to stop: resolves when a round under way has ended. */
+function upkeepOnInterval(bus: Bus, log: PlatformLog): () => Promise<void> {
+  let round = Promise.resolve();
+  const timer = setInterval(() => {
+    round = round
+      .then(() => bus.upkeep())
+      .catch((error: unknown) => log('warn', 'the upkeep of the event bus failed and is tried again later', { reason: String(error) }));
+  }, BUS_UPKEEP_MS);
+  return async () => {
+    clearInterval(timer);
     await round;
   };
 }

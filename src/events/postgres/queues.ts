@@ -1,0 +1,90 @@
+// What the adapter knows of the queues: the number that stands for a key, and that their rows say what their specs say. Kept in
+// memory, by key. Invariants: a queue is there before anything of it is written; what this process counts of it has a row of its own.
+// A queue that was taken away meanwhile is found out by whoever writes to it (event_gone), who calls forget().
+import type { QueueSpec } from '../bus.ts';
+import type { Connections, Statement } from './connections.ts';
+
+export interface QueueRow {
+  id: number;
+  key: string;
+}
+
+const REMEMBERED_MAX = 10_000;
+/** Of a queue of dead letters that nobody has described: 14 days. */
+const DEAD_RETENTION_MS = 14 * 86_400_000;
+
+const UPSERT: Statement = {
+  name: 'bus-queue',
+  text: `
+with queue as (
+  insert into event_queues as q (key, fifo, retention_ms, deduplication_ms, dead) values ($1, $2, $3, $4, $5)
+  on conflict (key) do update set fifo = excluded.fifo, retention_ms = excluded.retention_ms, deduplication_ms = excluded.deduplication_ms, dead = excluded.dead
+  returning id
+), counters as (
+  insert into event_counters (queue, writer) select id, w from queue, unnest($6::text[]) w on conflict do nothing
+)
+select id from queue`,
+};
+const ENSURE: Statement = {
+  name: 'bus-dead-queue',
+  text: `
+with queue as (
+  insert into event_queues as q (key, fifo, retention_ms, deduplication_ms, dead) values ($1, false, $2, 0, null)
+  on conflict (key) do update set key = excluded.key returning id
+), counters as (
+  insert into event_counters (queue, writer) select id, w from queue, unnest($3::text[]) w on conflict do nothing
+)
+select id from queue`,
+};
+
+export class Queues {
+  readonly #connections: Connections;
+  /** Rows of event_counters that this process writes. */
+  readonly #writers: string[];
+  /** By key, with what was last said of it. */
+  readonly #known = new Map<string, { row: Promise<QueueRow>; said: string }>();
+
+  constructor(connections: Connections, writers: string[]) {
+    this.#connections = connections;
+    this.#writers = writers;
+  }
+
+  async of(spec: QueueSpec): Promise<QueueRow> {
+    const said = `${spec.fifo} ${spec.retentionMs} ${spec.deduplicationMs} ${spec.dead}`;
+    const known = this.#known.get(spec.key);
+    if (known?.said === said) return await known.row;
+    return await this.#learn(spec.key, said, UPSERT, [
+      spec.key,
+      spec.fifo,
+      spec.retentionMs,
+      spec.deduplicationMs,
+      spec.dead,
+      this.#writers,
+    ]);
+  }
+
+  /** A queue of dead letters: it is made if it is not there, and left as it is if it is. */
+  async ofDead(key: string): Promise<QueueRow> {
+    const known = this.#known.get(key);
+    if (known !== undefined) return await known.row;
+    return await this.#learn(key, '', ENSURE, [key, DEAD_RETENTION_MS, this.#writers]);
+  }
+
+  forget(key?: string): void {
+    if (key === undefined) this.#known.clear();
+    else this.#known.delete(key);
+  }
+
+  async #learn(key: string, said: string, statement: Statement, values: unknown[]): Promise<QueueRow> {
+    const row = this.#connections.rows<{ id: number }>(statement, values).then(([{ id } = { id: 0 }]) => ({ id, key }));
+    if (this.#known.size >= REMEMBERED_MAX) this.#known.clear();
+    const entry = { row, said };
+    this.#known.set(key, entry);
+    try {
+      return await row;
+    } catch (error) {
+      if (this.#known.get(key) === entry) this.#known.delete(key);
+      throw error;
+    }
+  }
+}
