@@ -29,6 +29,11 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${timePart}${randomPart}${base32(Math.floor(random), 8)}`;
 }
 
+/** The same for the same time and digest, of which 10 bytes count. */
+export function stableId(prefix: IdPrefix, atMs: number, digest: Buffer): string {
+  return `${prefix}_${base32(Math.max(0, atMs), 10)}${base32(digest.readUIntBE(0, 5), 8)}${base32(digest.readUIntBE(5, 5), 8)}`;
+}
+
 /** `digits` is even. */
 function base32(value: number, digits: number): string {
   let rest = value;
