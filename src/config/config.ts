@@ -120,6 +120,8 @@ export interface Limits {
   shadowsMax: number;
   /** API keys of all projects. */
   apiKeysMax: number;
+  /** Connections that wait for messages of queues at the same time. */
+  receiversMax: number;
   /** Entries of each memory of callers in the edge: verified tokens, answers of authorizers, signatures of webhooks. */
   callersRemembered: number;
   /** WebSockets of this node, and of one project, at the same time. */

@@ -98,6 +98,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
       projectCacheBytesMax: 32 * 1024 * 1024,
       filesBytesMax: 32 * 1024 * 1024,
       apiKeysMax: 100_000,
+      receiversMax: 256,
       callersRemembered: 20_000,
       retentionHours: 168,
     },

@@ -311,6 +311,12 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'keys', min: 1, max: 10_000_000 },
     'API keys of all projects; the edge holds them in memory, about 500 bytes each.',
   ),
+  receiversMax: limit(
+    'RECEIVERS',
+    256,
+    { unit: 'connections', min: 0, max: 10_000 },
+    'Connections to the control API that wait for messages of queues (`waitMs`) at the same time; the next is answered 503.',
+  ),
   callersRemembered: limit(
     'CALLERS_REMEMBERED',
     20_000,

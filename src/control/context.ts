@@ -1,5 +1,6 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { Bus } from '../events/bus.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
@@ -13,6 +14,7 @@ export interface ControlContext {
   blobs: Blobs;
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
+  bus: Bus;
   /** What is secret at rest is sealed with it. */
   sealing: Sealing;
   limits: ControlLimits;
@@ -42,6 +44,8 @@ export interface ControlLimits {
   sandboxMemoryMiB: number;
   /** Connections that follow a log at the same time. */
   followersMax: number;
+  /** Connections that wait for messages of queues at the same time. */
+  receiversMax: number;
   /** How often a follower looks for new lines, ms, and how often it says that it is alive. */
   followPollMs: number;
   followHeartbeatMs: number;

@@ -1,6 +1,7 @@
 // The control API over real HTTP, a real Postgres and real files. One server for all cases, each group with a database of
 // its own: a server per file would cost more than the tests.
 import { after, before } from 'node:test';
+import { PostgresBus } from '../events/postgres/postgres.ts';
 import { DiskBlobs } from '../store/blobs/disk.ts';
 import { startTestPostgres } from '../store/records/testing.ts';
 import type { TestPostgres } from '../store/records/testing.ts';
@@ -12,6 +13,7 @@ import type { StartControl } from './fixture.ts';
 import { domainCases } from './domains-under-test.ts';
 import { recordCases } from './invocations-under-test.ts';
 import { protocolCases } from './protocol-under-test.ts';
+import { queueCases } from './queues-under-test.ts';
 import { tokenCases } from './tokens-under-test.ts';
 
 let postgres: TestPostgres;
@@ -22,7 +24,13 @@ after(async () => {
   await postgres[Symbol.asyncDispose]();
 });
 
-const start: StartControl = async (limits = {}) => await startControl({ database: await postgres.database(), blobs: DiskBlobs, limits });
+const start: StartControl = async (limits = {}) =>
+  await startControl({
+    database: await postgres.database(),
+    blobs: DiskBlobs,
+    bus: (connection, holder) => new PostgresBus({ connection, holder, log: () => {} }),
+    limits,
+  });
 
 protocolCases(start);
 tokenCases(start);
@@ -31,3 +39,4 @@ artifactCases(start);
 deploymentCases(start);
 domainCases(start);
 recordCases(start);
+queueCases(start);

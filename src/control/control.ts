@@ -19,13 +19,17 @@ import { listInvocations } from './list-invocations.ts';
 import { listKeys } from './list-keys.ts';
 import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
+import { listQueues } from './list-queues.ts';
 import { listSecrets } from './list-secrets.ts';
+import { listTopics } from './list-topics.ts';
 import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import { moveTraffic } from './move-traffic.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
+import { peekMessages } from './peek-messages.ts';
 import { purgeCache } from './purge-cache.ts';
+import { purgeMessages } from './purge-messages.ts';
 import { readCache } from './read-cache.ts';
 import { listDomains, verifyDomain } from './project-domains.ts';
 import { readHealth } from './read-health.ts';
@@ -34,12 +38,15 @@ import { readOpenApi } from './read-openapi.ts';
 import { readProject } from './read-project.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
+import { receiveMessages } from './receive-messages.ts';
+import type { Receivers } from './receivers.ts';
 import { removeProject } from './remove-project.ts';
 import { removeSecret } from './remove-secret.ts';
 import { revokeKey } from './revoke-key.ts';
 import { rollbackProject } from './rollback-project.ts';
 import { rotateKey } from './rotate-key.ts';
 import { setSecret } from './set-secret.ts';
+import { settleMessages } from './settle-messages.ts';
 import { authenticate } from './tokens.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
@@ -47,6 +54,7 @@ export interface ControlNeeds extends ControlContext {
   identity: NodeIdentity;
   artifactsInUse: ArtifactsInUse;
   followers: LogFollowers;
+  receivers: Receivers;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
@@ -112,6 +120,12 @@ export function createControl(needs: ControlNeeds): ControlApp {
   setSecret(app, needs);
   removeSecret(app, needs);
   listUsage(app, needs);
+  listQueues(app, needs);
+  peekMessages(app, needs);
+  purgeMessages(app, needs);
+  receiveMessages(app, needs);
+  settleMessages(app, needs);
+  listTopics(app, needs);
   return app;
 }
 

@@ -13,6 +13,7 @@ import type { DeployRequest, Route, VersionSettings } from '../protocol/settings
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { Sealing } from '../store/sealing.ts';
+import type { Bus } from '../events/bus.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
 import type { TestDatabase } from '../store/records/testing.ts';
@@ -22,6 +23,7 @@ import { createControl } from './control.ts';
 import type { ControlNeeds } from './control.ts';
 import { EdgeSocket } from './edge-client.ts';
 import { LogFollowers } from './log-followers.ts';
+import { Receivers } from './receivers.ts';
 import { serveControl } from './serve.ts';
 import { ensureOperatorToken } from './tokens.ts';
 
@@ -62,6 +64,8 @@ export interface TestOptions {
   database: TestDatabase;
   /** The adapter: only a test may know one. */
   blobs: new (dataFolder: string) => Blobs;
+  /** The same of the bus. */
+  bus: (connection: pg.ClientConfig, holder: string) => Bus;
   limits?: Partial<ControlLimits>;
 }
 
@@ -76,6 +80,9 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const allLimits = { ...LIMITS, ...options.limits };
   const socket = new EdgeSocket({ socketPath: join(folder, 'edge.sock'), invokeBytesMax: allLimits.invokeBytesMax });
   const blobs = new options.blobs(folder);
+  const bus = options.bus(database.connection, 'control');
+  const received = options.bus(database.connection, 'receivers');
+  const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
   const needs: ControlNeeds = {
     records,
     blobs,
@@ -88,6 +95,8 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    bus,
+    receivers,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -105,7 +114,11 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const tokenFile = join(folder, 'operator-token');
   await ensureOperatorToken(records, tokenFile, log);
   const token = (await readFile(tokenFile, 'utf8')).trim();
-  const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, followers: needs.followers, log });
+  const onClose = (): void => {
+    needs.followers.close();
+    receivers.close();
+  };
+  const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, onClose, log });
   const url = `http://127.0.0.1:${served.port}`;
 
   const call: TestControl['call'] = async (method, path, sent = {}) => {
@@ -142,6 +155,8 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       await served.close();
       socket.close();
       await edge.close();
+      await bus[Symbol.asyncDispose]();
+      await received[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
     },
@@ -154,6 +169,7 @@ const LIMITS: ControlLimits = {
   invokeBytesMax: 1_000_000,
   sandboxMemoryMiB: 4_096,
   followersMax: 4,
+  receiversMax: 4,
   followPollMs: 20,
   followHeartbeatMs: 200,
   bodyIdleMs: 2_000,

@@ -43,3 +43,9 @@ export function numberKey(after: string | undefined): number | undefined {
   if (!Number.isSafeInteger(number)) throw invalidRequest([{ path: '?cursor', message: 'is not a cursor of this list', value: after }]);
   return number;
 }
+
+/** A cursor's key where keys are sequences of the bus: decimal digits. */
+export function sequenceKey(after: string | undefined): string | undefined {
+  if (after === undefined || /^\d{1,19}$/.test(after)) return after;
+  throw invalidRequest([{ path: '?cursor', message: 'is not a cursor of this list', value: after }]);
+}

@@ -13,6 +13,7 @@ import { provenDomains } from '../control/domains.ts';
 import { EdgeSocket } from '../control/edge-client.ts';
 import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
+import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
@@ -39,6 +40,11 @@ export async function runControl(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('control', config.log);
   const records = new PostgresRecords({ ...connectionOf(config), statement_timeout: STATEMENT_MS }, { connectionsMax: CONNECTIONS_MAX });
   const edge = new EdgeSocket({ socketPath: join(config.runFolder, 'edge.sock'), invokeBytesMax: config.limits.invokeBytesMax });
+  const bus = busOf(config, 'control', log);
+  const received = busOf(config, 'receivers', log);
+  const closeBuses = async (): Promise<void> => {
+    await Promise.all([bus[Symbol.asyncDispose](), received[Symbol.asyncDispose]()]);
+  };
   try {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
@@ -53,6 +59,8 @@ export async function runControl(config: Config): Promise<RunningRole> {
         limits: config.limits,
       }),
       edge,
+      bus,
+      receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
@@ -69,11 +77,13 @@ export async function runControl(config: Config): Promise<RunningRole> {
       host,
       port,
       drainMs: config.limits.drainMs,
-      followers: needs.followers,
+      onClose: () => {
+        needs.followers.close();
+        needs.receivers.close();
+      },
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
-    const bus = busOf(config, 'control', log);
     await bus.recover();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
@@ -81,12 +91,13 @@ export async function runControl(config: Config): Promise<RunningRole> {
     return {
       async close() {
         await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
-        await bus[Symbol.asyncDispose]();
+        await closeBuses();
         edge.close();
         await records[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
+    await closeBuses();
     edge.close();
     await records[Symbol.asyncDispose]();
     throw error;
@@ -129,6 +140,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     invokeBytesMax: limits.invokeBytesMax,
     sandboxMemoryMiB: limits.sandboxMemoryMiB,
     followersMax: 64,
+    receiversMax: limits.receiversMax,
     followPollMs: 250,
     followHeartbeatMs: 10_000,
     bodyIdleMs: 30_000,
