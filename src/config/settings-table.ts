@@ -317,6 +317,12 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'connections', min: 0, max: 10_000 },
     'Connections to the control API that wait for messages of queues (`waitMs`) at the same time; the next is answered 503.',
   ),
+  scheduleLateMs: limit(
+    'SCHEDULE_LATE_MS',
+    60_000,
+    { unit: 'ms', min: 0, max: 24 * HOUR_MS },
+    'A time of a schedule that is later than this was missed, and `missed` of the schedule says what becomes of it; one that is not is fired late.',
+  ),
   callersRemembered: limit(
     'CALLERS_REMEMBERED',
     20_000,

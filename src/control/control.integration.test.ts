@@ -14,6 +14,7 @@ import { domainCases } from './domains-under-test.ts';
 import { recordCases } from './invocations-under-test.ts';
 import { protocolCases } from './protocol-under-test.ts';
 import { queueCases } from './queues-under-test.ts';
+import { scheduleCases } from './schedules-under-test.ts';
 import { tokenCases } from './tokens-under-test.ts';
 
 let postgres: TestPostgres;
@@ -40,3 +41,4 @@ deploymentCases(start);
 domainCases(start);
 recordCases(start);
 queueCases(start);
+scheduleCases(start);

@@ -17,6 +17,8 @@ import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
+import { ScheduleClock } from '../events/schedules/schedule-clock.ts';
+import { Scheduler } from '../events/schedules/scheduler.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { Renewals } from '../gateway/acme/renewals.ts';
@@ -30,6 +32,7 @@ import { StartError } from './start-error.ts';
 import { txtLookup } from './txt-lookup.ts';
 
 const CONNECTIONS_MAX = 16;
+const SCHEDULER_CONNECTIONS = 2;
 /** A list that walks too far is stopped; the answer says how to narrow it down. */
 const STATEMENT_MS = 15_000;
 const FIRST_SWEEP_MS = 60_000;
@@ -86,11 +89,13 @@ export async function runControl(config: Config): Promise<RunningRole> {
     const stopSweeping = sweepOnInterval(needs, log);
     await bus.recover();
     const stopUpkeep = upkeepOnInterval(bus, log);
+    const schedules = schedulesOf(config, { bus, log });
+    schedules.start();
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await Promise.all([schedules.close(), served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
         await closeBuses();
         edge.close();
         await records[Symbol.asyncDispose]();
@@ -102,6 +107,22 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await records[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** On connections of its own, so that no busy API makes schedules late. */
+function schedulesOf(config: Config, { bus, log }: { bus: Bus; log: PlatformLog }): { start(): void; close(): Promise<void> } {
+  const connection = connectionOf(config);
+  const records = new PostgresRecords(connection, { connectionsMax: SCHEDULER_CONNECTIONS });
+  const { scheduleLateMs: lateMs } = config.limits;
+  const scheduler = new Scheduler({ records, bus, lateMs, log, now: Date.now, random: Math.random });
+  const clock = new ScheduleClock(scheduler, { connection, log, now: Date.now });
+  return {
+    start: () => clock.start(),
+    close: async () => {
+      await clock.close();
+      await records[Symbol.asyncDispose]();
+    },
+  };
 }
 
 async function renewalsOf(

@@ -48,7 +48,15 @@ export async function fireByHand(
   const asked = { project, name, deployment: rows[0]?.deployment ?? null };
   const triggers = (await new TriggersOf().of(records, [asked]))(asked);
   const nextAt = row.paused ? undefined : (row.nextDueAt ?? undefined);
-  const time = { project, schedule: name, rules: row.rules, dueAt: now, nextAt, previousAt: row.lastDueAt ?? undefined, byHand: newId('run', now) };
+  const time = {
+    project,
+    schedule: name,
+    rules: row.rules,
+    dueAt: now,
+    nextAt,
+    previousAt: row.lastDueAt ?? undefined,
+    byHand: newId('run', now),
+  };
   const batches = batchesOf(time, triggers);
   if (batches.length > 0) await bus.send(batches);
   return { dueAt: now, deliveries: batches.map(({ messages }, index) => ({ function: triggers[index]!.function, id: messages[0]!.id })) };

@@ -51,7 +51,8 @@ function plannedRow(
   const asked = rules.paused ?? false;
   if (before !== undefined && hasSameTimes(rules, before.rules)) {
     const paused = asked === (before.rules.paused ?? false) ? before.paused : asked;
-    const redrawn = rules.jitter === before.rules.jitter || before.nextDueAt === null ? before.fireAt : fireAtOf(before.nextDueAt, rules, random);
+    const redrawn =
+      rules.jitter === before.rules.jitter || before.nextDueAt === null ? before.fireAt : fireAtOf(before.nextDueAt, rules, random);
     return { ...before, rules, paused, fireAt: redrawn };
   }
   const last = before?.lastDueAt ?? null;
