@@ -62,7 +62,7 @@ export function scheduleCases(start: StartControl): void {
       const refused = await call('GET', '/schedules/nightly/next?count=0&from=tomorrow');
       assert.equal(refused.status, 400);
       assert.deepEqual(
-        refused.body.error.detail.problems.map((problem: { path: string }) => problem.path),
+        refused.body.error.detail.map((problem: { path: string }) => problem.path),
         ['?count', '?from'],
       );
     });
@@ -112,7 +112,7 @@ export function scheduleCases(start: StartControl): void {
         schedules: { a: { cron: '@daily' }, b: { cron: '0 0 30 2 *' }, c: { rate: '1h', cron: '0 3 * * *' } },
       });
       assert.equal(refused.status, 400);
-      const problems = refused.body.error.detail.problems.map((one: { path: string; message: string }) => `${one.path}: ${one.message}`);
+      const problems = refused.body.error.detail.map((one: { path: string; message: string }) => `${one.path}: ${one.message}`);
       assert.equal(problems.length, 3);
       assert.match(problems[0], /events\.schedules\.a\.cron: .*"0 0 \* \* \*"/);
       assert.match(problems[1], /events\.schedules\.b\.cron: .*a time that exists/);
