@@ -29,10 +29,10 @@ import type {
 } from '../../src/protocol/control-api.ts';
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
-import type { ScheduleItem, ScheduleRun, ScheduleTimesAnswer } from '../../src/protocol/schedules-api.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
 import { base64Of } from './base64.ts';
 import { followLines } from './follow.ts';
+import { ScheduleCalls } from './schedules.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
@@ -138,10 +138,12 @@ export interface InvokeOptions extends CallOptions {
 }
 
 export class VirgaControl {
+  readonly schedules: ScheduleCalls;
   readonly #transport: Transport;
 
   constructor(options: VirgaControlOptions) {
     this.#transport = new Transport(options);
+    this.schedules = new ScheduleCalls(this.#transport);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -364,38 +366,6 @@ export class VirgaControl {
 
   async removeSecret(project: string, name: string, options: CallOptions = {}): Promise<void> {
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
-  }
-
-  /** By name. */
-  async schedules(project: string, options: CallOptions = {}): Promise<ScheduleItem[]> {
-    return (await this.#get<{ items: ScheduleItem[] }>(pathOf(project, 'schedules'), options)).items;
-  }
-
-  schedule(project: string, schedule: string, options: CallOptions = {}): Promise<ScheduleItem> {
-    return this.#get(pathOf(project, 'schedules', schedule), options);
-  }
-
-  /** The next times of a schedule: 10 without `count`, after `from` (ISO 8601 with its offset) or now. */
-  nextTimes(
-    project: string,
-    schedule: string,
-    options: CallOptions & { count?: number | undefined; from?: string | undefined } = {},
-  ): Promise<ScheduleTimesAnswer> {
-    const query = { count: options.count, from: options.from };
-    return this.#transport.json({ method: 'GET', path: pathOf(project, 'schedules', schedule, 'next'), query, signal: options.signal });
-  }
-
-  pauseSchedule(project: string, schedule: string, options: CallOptions = {}): Promise<ScheduleItem> {
-    return this.#transport.json({ method: 'POST', path: pathOf(project, 'schedules', schedule, 'pause'), signal: options.signal });
-  }
-
-  resumeSchedule(project: string, schedule: string, options: CallOptions = {}): Promise<ScheduleItem> {
-    return this.#transport.json({ method: 'POST', path: pathOf(project, 'schedules', schedule, 'resume'), signal: options.signal });
-  }
-
-  /** Fires it now; its own times stay as they are. */
-  runSchedule(project: string, schedule: string, options: CallOptions = {}): Promise<ScheduleRun> {
-    return this.#transport.json({ method: 'POST', path: pathOf(project, 'schedules', schedule, 'run'), signal: options.signal });
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {

@@ -102,12 +102,12 @@ function between(times: CronTimes, from: number, to: number): number[] {
   return found;
 }
 
-for (const [zone, count] of Object.entries(ZONES)) {
+for (const [zone, changesMin] of Object.entries(ZONES)) {
   const wallAt = wallClock(zone);
   const changes = changesOf(wallAt);
 
   test(`${zone}: around each of its changes in ten years times are as our rule says`, () => {
-    assert.ok(changes.length >= count, `${changes.length} changes`);
+    assert.ok(changes.length >= changesMin, `${changes.length} changes`);
     for (const change of changes) {
       const [from, to] = [change - AROUND_MS, change + AROUND_MS];
       const walls = Array.from({ length: (to - from) / MINUTE_MS + 1 }, (_, n) => ({

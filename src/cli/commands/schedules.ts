@@ -65,27 +65,27 @@ export const command: CommandDefinition<Options> = {
     const project = await projectOf(client, options.project);
     switch (action) {
       case 'show': {
-        const item = await client.schedule(project, schedule);
+        const item = await client.schedules.show(project, schedule);
         return terminal.result(item, () => shown(item));
       }
       case 'next': {
-        const { rules } = await client.schedule(project, schedule);
-        const answer = await client.nextTimes(project, schedule, { count, from });
+        const { rules } = await client.schedules.show(project, schedule);
+        const answer = await client.schedules.next(project, schedule, { count, from });
         if (answer.times.length === 0) terminal.note(`The schedule '${schedule}' is not due any more.`);
         const zone = zoneOf(options) ?? rules.timezone ?? 'UTC';
         return terminal.result(answer, () => answer.times.map((time) => zonedText(time, zone)).join('\n'));
       }
       case 'pause': {
-        const item = await client.pauseSchedule(project, schedule);
+        const item = await client.schedules.pause(project, schedule);
         return terminal.result(item, () => `${schedule} is paused`);
       }
       case 'resume': {
-        const item = await client.resumeSchedule(project, schedule);
+        const item = await client.schedules.resume(project, schedule);
         const next = item.nextAt === null ? 'it is not due any more' : `next ${zonedText(item.nextAt, item.rules.timezone ?? 'UTC')}`;
         return terminal.result(item, () => `${schedule} goes on: ${next}`);
       }
       case 'run': {
-        const run = await client.runSchedule(project, schedule);
+        const run = await client.schedules.run(project, schedule);
         if (run.deliveries.length === 0) terminal.note(`No function has the schedule '${schedule}' among its triggers.`);
         return terminal.result(run, () => run.deliveries.map((one) => `${one.function} is called with the event ${one.id}`).join('\n'));
       }
@@ -100,7 +100,7 @@ function isAction(text: string): text is (typeof ACTIONS)[number] {
 async function list({ terminal, settings }: CommandContext, options: Options): Promise<void> {
   const client = connect(settings);
   const project = await projectOf(client, options.project);
-  const schedules = await client.schedules(project);
+  const schedules = await client.schedules.list(project);
   if (schedules.length === 0) terminal.note(`The project '${project}' has no schedules; \`schedules\` in virga.yaml names them.`);
   terminal.result(schedules, () => {
     if (schedules.length === 0) return '';

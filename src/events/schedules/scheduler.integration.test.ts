@@ -155,13 +155,13 @@ test('what is fired by hand is an event of its own, also while it is paused, and
   await using shop = await schedulesUnderTest(postgres, '2026-01-02T00:00:30Z');
   const { records } = shop.database;
   await shop.deploy({ nightly: { ...NIGHTLY, paused: true } });
-  const before = await findSchedule(records, PROJECT, 'nightly');
+  const planned = await findSchedule(records, PROJECT, 'nightly');
   const first = await fireByHand(records, shop.bus, { project: PROJECT, name: 'nightly', now: shop.clock.now });
   await fireByHand(records, shop.bus, { project: PROJECT, name: 'nightly', now: shop.clock.now });
   const events = await shop.sent('nightly');
   assert.equal(new Set(events.map(({ id }) => id)).size, 2);
   assert.deepEqual(first.deliveries, [{ function: 'nightly', id: events[0]!.id }]);
-  assert.deepEqual(await findSchedule(records, PROJECT, 'nightly'), before);
+  assert.deepEqual(await findSchedule(records, PROJECT, 'nightly'), planned);
   await assert.rejects(fireByHand(records, shop.bus, { project: PROJECT, name: 'nigthly', now: 0 }), {
     code: 'schedule_not_found',
     message: /did you mean 'nightly'/,
