@@ -68,7 +68,6 @@ export type {
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
-export type { ScheduleItem, ScheduleRun, ScheduleTimesAnswer } from '../../src/protocol/schedules-api.ts';
 export type { HttpMethod } from '../../src/protocol/http-methods.ts';
 export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
@@ -109,7 +108,6 @@ export interface UsageFilter {
 export interface LogFilter {
   function?: string | undefined;
   invocation?: string | undefined;
-  /** As in InvocationFilter. */
   since?: string | undefined;
   /** Only lines after the one with this id. */
   after?: string | undefined;
@@ -138,8 +136,8 @@ export interface InvokeOptions extends CallOptions {
 }
 
 export class VirgaControl {
-  readonly schedules: ScheduleCalls;
   readonly #transport: Transport;
+  readonly schedules: ScheduleCalls;
 
   constructor(options: VirgaControlOptions) {
     this.#transport = new Transport(options);
@@ -242,7 +240,6 @@ export class VirgaControl {
     return this.#list(pathOf(project, 'functions'), {}, options);
   }
 
-  /** By name. */
   async domains(project: string, options: CallOptions = {}): Promise<DomainItem[]> {
     return (await this.#get<{ items: DomainItem[] }>(pathOf(project, 'domains'), options)).items;
   }

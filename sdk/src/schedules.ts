@@ -2,6 +2,8 @@
 import type { ScheduleItem, ScheduleRun, ScheduleTimesAnswer } from '../../src/protocol/schedules-api.ts';
 import type { Transport } from './transport.ts';
 
+export type { ScheduleItem, ScheduleRun, ScheduleTimesAnswer };
+
 interface CallOptions {
   signal?: AbortSignal | undefined;
 }

@@ -1,7 +1,7 @@
 // `virga schedules`: when the schedules of a project were due and will be; pause, resume, and run one now. `next --cron` and `next --rate`
 // tell the times of a schedule that is not deployed, and ask no server.
 import type { Command } from 'commander';
-import type { ScheduleItem } from '../../../sdk/src/control.ts';
+import type { ScheduleItem } from '../../../sdk/src/schedules.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { ScheduleTimes } from '../../lib/schedule-times.ts';
 import { durationMs } from '../../lib/units.ts';

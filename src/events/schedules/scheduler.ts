@@ -73,7 +73,7 @@ export class Scheduler {
       return { row, decision, batches: mergedByQueue(batches) };
     });
     // Each is a call of its own, so that one whose queue is full holds up no other; the bus commits them together.
-    const sent = await Promise.allSettled(decided.map(({ batches }) => (batches.length === 0 ? undefined : bus.send(batches))));
+    const sent = await Promise.allSettled(decided.map(async ({ batches }) => (batches.length === 0 ? [] : await bus.send(batches))));
     const moved: Moved[] = [];
     let down: unknown;
     for (const [index, { row, decision }] of decided.entries()) {
