@@ -32,7 +32,7 @@ const ADAPTERS = [
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner', 're2js'] },
-  { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
+  { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm,workflow-run}.ts'], may: [] },
   // What may stand in virga.yaml for the gateway: one schema for the manifest, the control API and, as types, the edge.
   { name: 'policies', files: ['src/protocol/{policies,sources}/**'], may: ['lib', 'protocol', 'frames'], npm: ['zod'] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames', 'policies'] },

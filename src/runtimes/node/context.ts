@@ -68,8 +68,10 @@ export class Context {
 
   get log(): Record<LogLevelName, LogMethod> {
     const write = (level: LogLevelName): LogMethod => {
-      return (text, fields) =>
+      return (text, fields) => {
+        if (this.#invocation.isReplay?.() === true) return;
         this.#host.log.write(this.#invocation.stream, level, fields === undefined ? String(text) : `${text} ${fieldsText(fields)}`);
+      };
     };
     return (this.#log ??= { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') });
   }

@@ -19,6 +19,7 @@ import { RequestBody } from './request-body.ts';
 import type { Connections, ServiceCalls } from './service-calls.ts';
 import type { StandardStreams } from './standard-streams.ts';
 import { callFetch } from './web-call.ts';
+import { callWorkflow } from './workflow/call.ts';
 
 export interface ServerParts {
   outlet: Outlet;
@@ -106,7 +107,9 @@ export class Server implements ContextHost {
   };
 
   #call(invocation: Invocation): Promise<void> {
-    const { target } = this.#parts;
+    const { target, services } = this.#parts;
+    if (invocation.meta.kind === 'event' && invocation.meta.trigger === 'workflow')
+      return callWorkflow(target.event ?? target.handler, invocation, { host: this, services });
     const context = new Context(this, invocation);
     if (target.serve !== undefined) return target.serve(invocation, context);
     if (target.event !== undefined && invocation.meta.kind === 'event') return callHandler(target.event, invocation, context);
