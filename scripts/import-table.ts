@@ -140,7 +140,7 @@ export const ROOMS: Room[] = [
     name: 'system tests',
     files: ['test/**'],
     may: ['sdk'],
-    npm: ['@seriousme/openapi-schema-validator', 'dns-packet', 'fast-check', 'jose', 'ws', 'yazl'],
+    npm: ['@seriousme/openapi-schema-validator', 'cloudevents', 'dns-packet', 'fast-check', 'jose', 'standardwebhooks', 'ws', 'yazl'],
   },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
   { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
@@ -149,7 +149,7 @@ export const ROOMS: Room[] = [
 /** What a test beside its file may import over and above its room: the real things that it runs against. */
 export const TESTS_MAY = {
   rooms: ['config', ...PORTS, ...ADAPTERS, 'functions', 'read model', 'observe', 'runtimes', 'runtime catalog', 'node guest', ...CONTRACTS],
-  npm: ['ajv', 'aws-lambda', 'cron-parser', 'fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
+  npm: ['ajv', 'aws-lambda', 'cloudevents', 'cron-parser', 'fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
 };
 
 export interface Exception {

@@ -135,13 +135,20 @@ export interface GuestError {
   stack: string;
 }
 
-/** To the WebSockets of the project, where the bytes of the frame are the message; and of runs of workflows (workflow-run.ts). */
+/**
+ * `connections`: to the WebSockets of the project, where the bytes of the frame are the message. `events`, `queues`, `topics`, `streams`: a JSON
+ * list of what is sent. `workflow`: of runs (workflow-run.ts).
+ */
 export type ServiceRequest =
   | { op: 'connections.send'; id: string; binary: boolean }
   /** `group` null: all. */
   | { op: 'connections.broadcast'; group: string | null; binary: boolean; except?: string }
   | { op: 'connections.close'; id: string; code?: number; reason?: string }
   | { op: 'connections.join' | 'connections.leave'; id: string; group: string }
+  | { op: 'events.publish' }
+  | { op: 'queues.send'; queue: string }
+  | { op: 'topics.publish'; topic: string }
+  | { op: 'streams.append'; stream: string }
   | WorkflowRequest;
 
 export type ServiceAnswer = { value: unknown } | { error: { code: string; message: string } };

@@ -11,6 +11,8 @@ import { systemClock } from '../events/deliver/clock.ts';
 import { Deliveries } from '../events/deliver/deliveries.ts';
 import { EventKind } from '../events/deliver/event-kind.ts';
 import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
+import { GuestPublishing } from '../events/guest-publishing.ts';
+import { Publisher } from '../events/publish.ts';
 import { Engine } from '../functions/engine.ts';
 import { JoinedServices } from '../functions/guest-services.ts';
 import { Gateway } from '../gateway/accept.ts';
@@ -40,6 +42,7 @@ import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { AccessFeed } from './access-feed.ts';
 import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
+import { EdgeAsync } from './edge-async.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { edgeWorkflows } from './edge-workflows.ts';
 import { EventInvoker } from './event-invoker.ts';
@@ -55,12 +58,18 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
   const bus = busOf(config, 'edge', log);
+  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const publishing = new GuestPublishing({ publisher, now: Date.now });
   const connection = connectionOf(config);
   const records = new PostgresRecords(connection, { connectionsMax: 4 });
   const workflows = edgeWorkflows({ records, bus, invoke: (call) => invoker.invoke(call), model, limits: config.limits, log });
   const guestServices = new JoinedServices({
     connections: new GuestDoor(sockets),
     workflow: workflows.services,
+    events: publishing,
+    queues: publishing,
+    topics: publishing,
+    streams: publishing,
   });
   const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: guestServices });
   const keys = new KeyRing();
@@ -94,6 +103,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
+  const async = new EdgeAsync({ config, bus, model, log });
   const services: GatewayServices = {
     engine,
     quotas,
@@ -105,6 +115,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     log,
     httpsPort: config.httpsPort ?? 443,
     sockets,
+    async,
   };
   const invoker = new EventInvoker({
     engine,
@@ -120,6 +131,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       topic: events,
       event: events,
       schedule: events,
+      async: async.delivery(invoker),
       workflow: workflows.kind,
     },
     invoker,
@@ -221,6 +233,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       privateServer.closeAllConnections();
       await quotas.close(2_000);
       await feed.close();
+      await async.close();
       await bus[Symbol.asyncDispose]();
       await records[Symbol.asyncDispose]();
       await access.close();

@@ -15,6 +15,7 @@ import { Invocation, running } from './invocation.ts';
 import type { Target } from './load.ts';
 import type { LogRecords } from './log-records.ts';
 import type { PeakMemory } from './peak-memory.ts';
+import type { Publishing } from './publishing.ts';
 import { RequestBody } from './request-body.ts';
 import type { Connections, ServiceCalls } from './service-calls.ts';
 import type { StandardStreams } from './standard-streams.ts';
@@ -35,6 +36,7 @@ export class Server implements ContextHost {
   readonly init: InitPayload;
   readonly log: LogRecords;
   readonly connections: Connections;
+  readonly publishing: Publishing;
   readonly #parts: ServerParts;
   readonly #invocations = new StreamTable<Invocation>();
   /** Invocations, and promises given to waitUntil, that have not settled. */
@@ -47,6 +49,7 @@ export class Server implements ContextHost {
     this.init = parts.init;
     this.log = parts.log;
     this.connections = parts.services.connections;
+    this.publishing = parts.services.publishing;
     this.#parts = parts;
   }
 
