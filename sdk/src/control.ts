@@ -153,7 +153,6 @@ export interface InvokeOptions extends CallOptions {
 }
 
 export class VirgaControl extends QueuesControl {
-  /** Invocations that nobody waits for. */
   readonly async: AsyncCalls;
   readonly #transport: Transport;
   readonly schedules: ScheduleCalls;
