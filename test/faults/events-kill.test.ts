@@ -28,7 +28,7 @@ functions:
 `,
   'handler.mjs': `import { stream } from '@virga/sdk';
 export async function handler({ data }) {
-  await stream('handled').append(data.messages.map(({ body, group }) => ({ key: data.queue, data: body, attributes: { group: group ?? '' } })));
+  await stream('handled').appendBatch(data.messages.map(({ body, group }) => ({ key: data.queue, data: body, attributes: { group: group ?? '' } })));
 }`,
 };
 

@@ -16,7 +16,7 @@ const needsRoot = process.getuid?.() === 0 ? false : 'mounting a small disk need
 
 const HANDLER = `import { stream } from '@virga/sdk';
 export async function handler({ data }) {
-  await stream('handled').append(data.messages.map(({ body }) => ({ key: 'k', data: body })));
+  await stream('handled').appendBatch(data.messages.map(({ body }) => ({ key: 'k', data: body })));
 }`;
 const PROJECT = {
   'virga.yaml': `project: faults
