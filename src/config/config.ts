@@ -43,6 +43,8 @@ export interface Config {
   egressPrivate: string[];
   /** Ranges that are not public, from which the edge fetches the keys of issuers of tokens all the same. */
   issuersPrivate: string[];
+  /** Ranges that are not public, to which webhooks of topics are sent all the same. */
+  webhooksPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
   /** Which routes' answers are held to their `response` schemas: those that ask for it, or all that have some. */
@@ -77,6 +79,8 @@ export interface Limits {
   validationStepsMax: number;
   /** Payload and result of a direct invocation, bytes. */
   invokeBytesMax: number;
+  /** Body of one message, event or record, bytes. */
+  messageBytesMax: number;
   /** One artifact as uploaded, bytes. */
   artifactBytesMax: number;
   /** One artifact unpacked, bytes, and its number of files. */
@@ -120,11 +124,19 @@ export interface Limits {
   shadowsMax: number;
   /** API keys of all projects. */
   apiKeysMax: number;
+  /** Connections that wait for messages of queues at the same time. */
+  receiversMax: number;
+  /** How late a time of a schedule may be and is not missed, ms. */
+  scheduleLateMs: number;
   /** Entries of each memory of callers in the edge: verified tokens, answers of authorizers, signatures of webhooks. */
   callersRemembered: number;
   /** WebSockets of this node, and of one project, at the same time. */
   webSocketsMax: number;
   projectWebSocketsMax: number;
+  /** Steps of one run of a workflow, bytes of its results in all, and of one input, event or result. */
+  workflowStepsMax: number;
+  workflowHistoryBytesMax: number;
+  workflowBytesMax: number;
   /** Bytes that may wait for one slow WebSocket client, and that are held for all of them, both ways. */
   webSocketBufferBytesMax: number;
   webSocketsHeldBytesMax: number;
@@ -133,6 +145,12 @@ export interface Limits {
   projectCacheBytesMax: number;
   /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
   filesBytesMax: number;
+  /** Bodies of asynchronous invocations, and what is kept of their answers, bytes. */
+  asyncRequestBytesMax: number;
+  asyncAnswerBytesMax: number;
+  /** Calls of functions and webhooks for events at the same time, and bytes of their messages that are held. */
+  deliveriesMax: number;
+  deliveryBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

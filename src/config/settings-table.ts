@@ -4,9 +4,10 @@
 import { isIP } from 'node:net';
 import { basename, isAbsolute, resolve } from 'node:path';
 import type { Config, Limits } from './config.ts';
+import { EVENT_LIMITS } from './event-limits.ts';
 import { GATEWAY_SETTINGS } from './gateway-settings.ts';
 import { NETWORK_SETTINGS } from './network-settings.ts';
-import { oneOf, port, wholeNumber } from './setting.ts';
+import { limit, oneOf, port } from './setting.ts';
 import type { Parsed, Setting } from './setting.ts';
 
 export type NodeSettings = { [K in Exclude<keyof Config, 'runFolder' | 'limits'>]: Setting<Config[K]> };
@@ -118,6 +119,12 @@ export const LIMIT_SETTINGS: LimitSettings = {
     1_000_000,
     { unit: 'steps', min: 1_000, max: 1_000_000_000 },
     'Work of one check by a schema, by default some 25 to 150 ms of the edge; what takes more is refused.',
+  ),
+  messageBytesMax: limit(
+    'MESSAGE_BYTES',
+    256 * KIB,
+    { unit: 'bytes', min: KIB, max: 8 * MIB },
+    'Body of one message of a queue or a topic, of an event or of a record.',
   ),
   // The payload and the result are held in memory, so this one stays small.
   headBytesMax: limit(
@@ -319,6 +326,24 @@ export const LIMIT_SETTINGS: LimitSettings = {
   ),
   webSocketsMax: limit('WEBSOCKETS', 20_000, CONNECTIONS, 'WebSockets at the same time; the next handshake is answered 503.'),
   projectWebSocketsMax: limit('PROJECT_WEBSOCKETS', 10_000, CONNECTIONS, 'WebSockets of one project; the next is answered 429.'),
+  workflowStepsMax: limit(
+    'WORKFLOW_STEPS',
+    10_000,
+    { unit: 'steps', min: 1, max: 100_000 },
+    'Steps, sleeps and waits of one run of a workflow; the next one fails.',
+  ),
+  workflowHistoryBytesMax: limit(
+    'WORKFLOW_HISTORY_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 64 * KIB, max: GIB },
+    'Bytes of all results and errors of the steps of one run.',
+  ),
+  workflowBytesMax: limit(
+    'WORKFLOW_BYTES',
+    256 * KIB,
+    { unit: 'bytes', min: KIB, max: 512 * KIB },
+    'Bytes, as JSON, of the input of a run, of the data of an event to it, of its result, and of that of one step.',
+  ),
   webSocketBufferBytesMax: limit(
     'WEBSOCKET_BUFFER_BYTES',
     MIB,
@@ -349,6 +374,7 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: 0, max: 1024 * GIB },
     'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
   ),
+  ...EVENT_LIMITS,
   retentionHours: limit(
     'RETENTION_HOURS',
     168,
@@ -356,21 +382,6 @@ export const LIMIT_SETTINGS: LimitSettings = {
     'How long invocations and log lines are kept.',
   ),
 };
-
-function limit(name: string, value: number, range: { unit: string; min: number; max: number }, meaning: string): Setting<number> {
-  const { unit, min, max } = range;
-  return {
-    variable: `VIRGA_LIMIT_${name}`,
-    meaning,
-    default: () => value,
-    defaultText: unit === 'bytes' ? `${value} (${quantity(value)})` : `${value} ${unit}`,
-    parse: (text) => wholeNumber(text, { min, max, what: `a whole number of ${unit}` }),
-  };
-}
-
-function quantity(bytes: number): string {
-  return bytes >= GIB ? `${bytes / GIB} GiB` : bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
-}
 
 function host(text: string): Parsed<string> {
   const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;

@@ -6,47 +6,70 @@ import { newId } from '../lib/ids.ts';
 import { ERRORS, errorBody, VirgaError } from '../protocol/errors.ts';
 import type { ArtifactsInUse } from './artifacts-in-use.ts';
 import type { ControlContext } from './context.ts';
+import { changeRuns } from './change-run.ts';
 import { createKey } from './create-key.ts';
 import { deployProject } from './deploy-project.ts';
 import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
+import { invokeAsync } from './invoke-async.ts';
+import { cancelAsyncInvocation, listAsyncInvocations, readAsyncInvocation } from './async-invocations.ts';
 import { invokeFunction } from './invoke-function.ts';
 import { listCertificates } from './list-certificates.ts';
+import { actOnSchedule } from './act-on-schedule.ts';
+import { cancelDelivery } from './cancel-delivery.ts';
 import { closeConnection, listConnections, sendToConnections } from './connections.ts';
+import { listDeadLetters } from './list-dead-letters.ts';
+import { listDeliveries } from './list-deliveries.ts';
 import { listDeployments } from './list-deployments.ts';
 import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
 import { listKeys } from './list-keys.ts';
 import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
+import { listQueues } from './list-queues.ts';
 import { listSecrets } from './list-secrets.ts';
+import { listTopics } from './list-topics.ts';
 import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
+import { listWorkflows } from './list-workflows.ts';
 import type { LogFollowers } from './log-followers.ts';
 import { moveTraffic } from './move-traffic.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
+import { appendRecords, publishEvents, publishMessages, sendMessages } from './publish-messages.ts';
+import { peekMessages } from './peek-messages.ts';
 import { purgeCache } from './purge-cache.ts';
+import { purgeMessages } from './purge-messages.ts';
 import { readCache } from './read-cache.ts';
 import { listDomains, verifyDomain } from './project-domains.ts';
 import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
 import { readProject } from './read-project.ts';
+import { readSchedules } from './read-schedules.ts';
+import { readRun } from './read-run.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
+import { receiveMessages } from './receive-messages.ts';
+import type { Receivers } from './receivers.ts';
+import { redriveDeadLetters } from './redrive-dead-letters.ts';
+import type { Redrives } from './redrives.ts';
 import { removeProject } from './remove-project.ts';
 import { removeSecret } from './remove-secret.ts';
 import { revokeKey } from './revoke-key.ts';
 import { rollbackProject } from './rollback-project.ts';
 import { rotateKey } from './rotate-key.ts';
 import { setSecret } from './set-secret.ts';
-import { authenticate } from './tokens.ts';
+import { settleMessages } from './settle-messages.ts';
+import { startWorkflow } from './start-workflow.ts';
+import { TokenMemory } from './token-memory.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
 export interface ControlNeeds extends ControlContext {
   identity: NodeIdentity;
   artifactsInUse: ArtifactsInUse;
   followers: LogFollowers;
+  receivers: Receivers;
+  redrives: Redrives;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
@@ -54,9 +77,10 @@ const METHODS_THAT_CHANGE = new Set(['POST', 'PUT', 'DELETE']);
 
 export function createControl(needs: ControlNeeds): ControlApp {
   const hono = new OpenAPIHono<ControlEnv>();
+  const tokens = new TokenMemory(needs.records);
   const app: ControlApp = {
     hono,
-    authenticate: (c) => authenticate(needs.records, c.req.header('authorization')),
+    authenticate: (c) => tokens.authenticate(c.req.header('authorization')),
     limits: needs.limits,
     registered: [],
   };
@@ -72,7 +96,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
     c.res.headers.set('x-content-type-options', 'nosniff');
     const { method, path } = c.req;
     const ms = Math.round((performance.now() - startedAt) * 10) / 10;
-    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) ? 'info' : 'debug';
+    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) && !c.get('frequent') ? 'info' : 'debug';
     needs.log(level, `${method} ${path} ${c.res.status}`, { requestId, ms, by: c.get('principal')?.tokenName });
   });
   hono.onError((error, c) => answerFailure(error, c, needs));
@@ -98,6 +122,10 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listDomains(app, needs);
   verifyDomain(app, needs);
   invokeFunction(app, needs);
+  listWorkflows(app, needs);
+  startWorkflow(app, needs);
+  readRun(app, needs);
+  changeRuns(app, needs);
   listConnections(app, needs);
   sendToConnections(app, needs);
   closeConnection(app, needs);
@@ -112,6 +140,26 @@ export function createControl(needs: ControlNeeds): ControlApp {
   setSecret(app, needs);
   removeSecret(app, needs);
   listUsage(app, needs);
+  readSchedules(app, needs);
+  actOnSchedule(app, needs);
+  publishEvents(app, needs);
+  publishMessages(app, needs);
+  sendMessages(app, needs);
+  appendRecords(app, needs);
+  listQueues(app, needs);
+  peekMessages(app, needs);
+  purgeMessages(app, needs);
+  receiveMessages(app, needs);
+  settleMessages(app, needs);
+  listTopics(app, needs);
+  invokeAsync(app, needs);
+  listAsyncInvocations(app, needs);
+  readAsyncInvocation(app, needs);
+  cancelAsyncInvocation(app, needs);
+  listDeliveries(app, needs);
+  cancelDelivery(app, needs);
+  listDeadLetters(app, needs);
+  redriveDeadLetters(app, needs);
   return app;
 }
 

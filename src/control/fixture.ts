@@ -9,6 +9,12 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
+import { AsyncAcceptor } from '../events/async/accept.ts';
+import { AsyncRecords } from '../events/async/records.ts';
+import type { Bus } from '../events/bus.ts';
+import { Starter } from '../events/workflows/start-run.ts';
+import { Publisher } from '../events/publish.ts';
+import { topologyOf } from '../events/topology.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
@@ -22,6 +28,10 @@ import { createControl } from './control.ts';
 import type { ControlNeeds } from './control.ts';
 import { EdgeSocket } from './edge-client.ts';
 import { LogFollowers } from './log-followers.ts';
+import { Receivers } from './receivers.ts';
+import { moveSome } from './redrive-dead-letters.ts';
+import { Redrives } from './redrives.ts';
+import { findProject } from './project-records.ts';
 import { serveControl } from './serve.ts';
 import { ensureOperatorToken } from './tokens.ts';
 
@@ -62,6 +72,8 @@ export interface TestOptions {
   database: TestDatabase;
   /** The adapter: only a test may know one. */
   blobs: new (dataFolder: string) => Blobs;
+  /** The same of the bus. */
+  bus: (connection: pg.ClientConfig, holder: string) => Bus;
   limits?: Partial<ControlLimits>;
 }
 
@@ -76,10 +88,26 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const allLimits = { ...LIMITS, ...options.limits };
   const socket = new EdgeSocket({ socketPath: join(folder, 'edge.sock'), invokeBytesMax: allLimits.invokeBytesMax });
   const blobs = new options.blobs(folder);
+  const bus = options.bus(database.connection, 'control');
+  const received = options.bus(database.connection, 'receivers');
+  const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const asyncRecords = new AsyncRecords(records);
+  const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
   const needs: ControlNeeds = {
     records,
     blobs,
     egressPrivate: [],
+    webhooksPrivate: ['127.0.0.2/32'],
+    publisher: new Publisher({
+      bus,
+      topologyOf: async (project) => {
+        const found = await findProject(records, project);
+        return found === undefined ? undefined : topologyOf(project, found.state.events, Object.keys(found.state.functions));
+      },
+      limits: { messageBytesMax: 10_000 },
+      now: Date.now,
+    }),
+    refreshTopologies: () => Promise.resolve(),
     domains: { trusted: [], lookUp: (name) => Promise.resolve(texts.get(name) ?? []) },
     artifactFolders: new ArtifactFolders({
       folder: join(folder, 'artifacts'),
@@ -88,6 +116,14 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    async: {
+      records: asyncRecords,
+      acceptor: new AsyncAcceptor({ bus, records: asyncRecords, requestBytesMax: allLimits.asyncRequestBytesMax, now: Date.now }),
+    },
+    bus,
+    workflows: new Starter({ records, bus, now: Date.now, limits: { workflowBytesMax: 10_000 } }),
+    receivers,
+    redrives,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -105,7 +141,11 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const tokenFile = join(folder, 'operator-token');
   await ensureOperatorToken(records, tokenFile, log);
   const token = (await readFile(tokenFile, 'utf8')).trim();
-  const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, followers: needs.followers, log });
+  const onClose = (): void => {
+    needs.followers.close();
+    receivers.close();
+  };
+  const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, onClose, log });
   const url = `http://127.0.0.1:${served.port}`;
 
   const call: TestControl['call'] = async (method, path, sent = {}) => {
@@ -142,6 +182,9 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       await served.close();
       socket.close();
       await edge.close();
+      await redrives.close();
+      await bus[Symbol.asyncDispose]();
+      await received[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
     },
@@ -154,6 +197,7 @@ const LIMITS: ControlLimits = {
   invokeBytesMax: 1_000_000,
   sandboxMemoryMiB: 4_096,
   followersMax: 4,
+  receiversMax: 4,
   followPollMs: 20,
   followHeartbeatMs: 200,
   bodyIdleMs: 2_000,
@@ -161,6 +205,7 @@ const LIMITS: ControlLimits = {
   artifactGraceMs: 3_600_000,
   retentionHours: 24,
   apiKeysMax: 20,
+  asyncRequestBytesMax: 65_536,
 };
 
 export interface TestEdge {
@@ -216,6 +261,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
       webSockets: 0,
       functions: [],
       blanks: [],
+      deliveries: [],
       records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },
       sandbox: {
         driver: 'bubblewrap',

@@ -2,6 +2,7 @@
 // holds the project's lock; either everything is written (versions, deployment, what is current, the notice to the
 // edges) or nothing; without a change nothing is written at all. Called by deploy-project.ts and rollback-project.ts.
 import type { Change, DeployAnswer } from '../protocol/control-api.ts';
+import { deploySchedules } from '../events/schedules/deployed.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
@@ -13,6 +14,7 @@ import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
 import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
 import { checkEnforcement, refuseRedirect } from './enforcement.ts';
+import { keptWarning, requireSameOrder } from './kept-messages.ts';
 import { insertDeployment, insertVersions, trafficIn } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 
@@ -51,8 +53,10 @@ export async function settle(
     egressPrivate,
     urls,
     domains,
+    bus,
+    now,
     stats,
-  }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate' | 'urls' | 'domains'> & { stats: EdgeStats | undefined },
+  }: Pick<ControlContext, 'blobs' | 'bus' | 'limits' | 'egressPrivate' | 'urls' | 'domains' | 'now'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
   const before = {
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
@@ -71,9 +75,16 @@ export async function settle(
   const names = next.gateway?.domains ?? [];
   await requireDomainsFree(sql, next.project, names);
   const unheld = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
+  const events = {
+    project: next.project,
+    before: { events: before.events, functions: before.functions.keys() },
+    after: { events: next.events, functions: next.functions.keys() },
+  };
+  await requireSameOrder(sql, bus, events);
+  const kept = await keptWarning(bus, events);
   const warning = async (): Promise<string | undefined> => {
     const unproven = names.length === 0 ? undefined : unprovenWarning(await domainsOf(sql, next.project));
-    return [unheld, unproven].filter((text) => text !== undefined).join('; ') || undefined;
+    return [unheld, unproven, kept].filter((text) => text !== undefined).join('; ') || undefined;
   };
   if (next.gateway?.https === 'redirect' && !urls.https) refuseRedirect(next.project);
   const changes = changesBetween(before, {
@@ -99,6 +110,7 @@ export async function settle(
     ...(next.events === undefined ? {} : { events: next.events }),
   };
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
+  await deploySchedules(sql, { project: next.project, schedules: next.events?.schedules ?? {}, now: now(), random: Math.random });
   await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });
   return { deployment, changes, changed, warning: await warning() };
 }
@@ -131,12 +143,19 @@ async function requireArtifacts(sql: Sql, blobs: ControlContext['blobs'], needed
 /** Waits, bounded, until the edge serves what was committed. The deployment stands whether it does or not. */
 export async function deployAnswer(
   settled: Settled,
-  { project, dryRun, edge, urls, log }: Pick<ControlContext, 'edge' | 'urls' | 'log'> & { project: string; dryRun: boolean },
+  {
+    project,
+    dryRun,
+    edge,
+    refreshTopologies,
+    urls,
+    log,
+  }: Pick<ControlContext, 'edge' | 'refreshTopologies' | 'urls' | 'log'> & { project: string; dryRun: boolean },
 ): Promise<DeployAnswer> {
   const warnings = settled.warning === undefined ? [] : [settled.warning];
   if (settled.changed && !dryRun && settled.deployment !== null) {
     try {
-      await edge.sync(settled.deployment);
+      await Promise.all([edge.sync(settled.deployment), refreshTopologies()]);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       log('warn', 'the edge did not confirm a deployment', { project, deployment: settled.deployment, reason });

@@ -18,7 +18,7 @@ export function pageRequest(list: string, query: { limit?: number | undefined; c
   if (query.cursor === undefined) return { limit, after: undefined };
   try {
     const [of, after, ...rest] = JSON.parse(Buffer.from(query.cursor, 'base64url').toString('utf8')) as unknown[];
-    if (of === list && typeof after === 'string' && after.length <= 256 && !after.includes('\0') && rest.length === 0)
+    if (of === list && typeof after === 'string' && after.length <= 400 && !after.includes('\0') && rest.length === 0)
       return { limit, after };
   } catch {
     // Not one of ours.
@@ -42,4 +42,15 @@ export function numberKey(after: string | undefined): number | undefined {
   const number = Number(after);
   if (!Number.isSafeInteger(number)) throw invalidRequest([{ path: '?cursor', message: 'is not a cursor of this list', value: after }]);
   return number;
+}
+
+/** A cursor's key where keys are sequences of the bus: decimal digits. */
+export function sequenceKey(after: string | undefined): string | undefined {
+  if (after === undefined || /^\d{1,19}$/.test(after)) return after;
+  throw invalidRequest([{ path: '?cursor', message: 'is not a cursor of this list', value: after }]);
+}
+
+/** A page of what walk() found. */
+export function pageOfWalk<T>(list: string, { items, next }: { items: T[]; next: string | undefined }): Page<T> {
+  return { items, next: next === undefined ? null : Buffer.from(JSON.stringify([list, next])).toString('base64url') };
 }

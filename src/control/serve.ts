@@ -1,12 +1,11 @@
 // Puts the control API on a port. Invariant: connections, headers and idle time are bounded; what is not even HTTP gets a
-// JSON error too; close() ends followers and idle connections at once and gives the rest `drainMs`. Called by server/control.ts.
+// JSON error too; close() ends what waits and idle connections at once and gives the rest `drainMs`. Called by server/control.ts.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { newId } from '../lib/ids.ts';
 import { errorBody } from '../protocol/errors.ts';
 import type { PlatformLog } from './context.ts';
-import type { LogFollowers } from './log-followers.ts';
 import type { ControlApp } from './operation.ts';
 
 const CONNECTIONS_MAX = 1_024;
@@ -19,7 +18,8 @@ export interface ServeOptions {
   /** 0: any free one. */
   port: number;
   drainMs: number;
-  followers: LogFollowers;
+  /** Ends what waits and never would end by itself: followers, receivers. */
+  onClose: () => void;
   log: PlatformLog;
 }
 
@@ -61,7 +61,7 @@ export async function serveControl(app: ControlApp, options: ServeOptions): Prom
     port,
     async close() {
       const closed = new Promise<void>((done) => server.close(() => done()));
-      options.followers.close();
+      options.onClose();
       server.closeIdleConnections();
       const timer = setTimeout(() => server.closeAllConnections(), options.drainMs);
       await closed;

@@ -13,7 +13,7 @@ let randomPart = ''; // the high 40 bits, fixed within one ms
 const entropy = Buffer.alloc(4096);
 let entropyAt = entropy.length;
 
-export type IdPrefix = 'inv' | 'log' | 'sbx' | 'req' | 'tok' | 'ins' | 'con' | 'evt' | 'msg' | 'rec' | 'run';
+export type IdPrefix = 'inv' | 'log' | 'sbx' | 'req' | 'tok' | 'ins' | 'con' | 'evt' | 'msg' | 'rec' | 'run' | 'rdr';
 
 /** e.g. `newId('inv')` → `inv_01k9…` (30 characters). */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
@@ -27,6 +27,16 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
     random += 1 + (randomByte() << 8) + randomByte();
   }
   return `${prefix}_${timePart}${randomPart}${base32(Math.floor(random), 8)}`;
+}
+
+/** The same for the same time and digest, of which 10 bytes count. */
+export function stableId(prefix: IdPrefix, atMs: number, digest: Buffer): string {
+  return `${prefix}_${base32(Math.max(0, atMs), 10)}${base32(digest.readUIntBE(0, 5), 8)}${base32(digest.readUIntBE(5, 5), 8)}`;
+}
+
+/** Sorts by time to the ms, and its other 80 bits are fresh: who knows one cannot guess the next. For ids that give a right. */
+export function newSecretId(prefix: IdPrefix, nowMs: number = Date.now()): string {
+  return `${prefix}_${base32(nowMs, 10)}${base32(random40(), 8)}${base32(random40(), 8)}`;
 }
 
 /** `digits` is even. */

@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import type { Server } from 'node:net';
 import pg from 'pg';
 import type { Config } from '../config/config.ts';
+import { systemClock } from '../events/deliver/clock.ts';
+import { Deliveries } from '../events/deliver/deliveries.ts';
+import { EventKind } from '../events/deliver/event-kind.ts';
+import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
+import { GuestPublishing } from '../events/guest-publishing.ts';
+import { Publisher } from '../events/publish.ts';
 import { Engine } from '../functions/engine.ts';
+import { JoinedServices } from '../functions/guest-services.ts';
 import { Gateway } from '../gateway/accept.ts';
 import { AskingHosts } from '../gateway/auth/certificate/asking-hosts.ts';
 import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
@@ -28,13 +35,17 @@ import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { GuestDoor } from '../gateway/websocket/guest-door.ts';
 import { Hub } from '../gateway/websocket/hub.ts';
 import type { SocketLimits } from '../gateway/websocket/hub.ts';
-import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
+import { blobsOf, busOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
+import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { AccessFeed } from './access-feed.ts';
 import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
+import { EdgeAsync } from './edge-async.ts';
 import { createEdgePrivate } from './edge-private.ts';
+import { edgeWorkflows } from './edge-workflows.ts';
+import { EventInvoker } from './event-invoker.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { PlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
@@ -46,8 +57,21 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const recorder = recorderOf(config, log);
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
-  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: new GuestDoor(sockets) });
+  const bus = busOf(config, 'edge', log);
+  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const publishing = new GuestPublishing({ publisher, now: Date.now });
   const connection = connectionOf(config);
+  const records = new PostgresRecords(connection, { connectionsMax: 4 });
+  const workflows = edgeWorkflows({ records, bus, invoke: (call) => invoker.invoke(call), model, limits: config.limits, log });
+  const guestServices = new JoinedServices({
+    connections: new GuestDoor(sockets),
+    ...workflows.services,
+    events: publishing,
+    queues: publishing,
+    topics: publishing,
+    streams: publishing,
+  });
+  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: guestServices });
   const keys = new KeyRing();
   const secrets = new SecretRing();
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
@@ -79,6 +103,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
+  const async = new EdgeAsync({ config, bus, model, log });
   const services: GatewayServices = {
     engine,
     quotas,
@@ -90,8 +115,33 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     log,
     httpsPort: config.httpsPort ?? 443,
     sockets,
+    async,
   };
-  const feed = new ReadModelFeed({ connection, model, engine, services, access, log });
+  const invoker = new EventInvoker({
+    engine,
+    model,
+    version: (name) => loadVersion(lookups, name),
+    answerBytesMax: config.limits.invokeBytesMax,
+  });
+  const events = workflows.starting(new EventKind(invoker));
+  const deliveries = new Deliveries({
+    bus,
+    kinds: {
+      queue: workflows.starting(new QueueDeliveries({ invoker, now: Date.now })),
+      topic: events,
+      event: events,
+      schedule: events,
+      async: async.delivery(invoker),
+      workflow: workflows.kind,
+    },
+    invoker,
+    limits: config.limits,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  const onProjects = (): void => deliveries.setConsumers([...model.projects()].flatMap(({ topology }) => topology.consumers));
+  const feed = new ReadModelFeed({ connection, model, engine, services, access, onProjects, log });
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
     awaited: config.acmeDomains.length > 0,
@@ -146,6 +196,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       webSockets: sockets.size,
       functions: engine.stats(),
       blanks: engine.blanks.stats(),
+      deliveries: deliveries.stats(),
       records: recorder.status(),
       sandbox: sandboxes.status() ?? null,
     }),
@@ -155,6 +206,10 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   if (config.httpsPort !== null) await certificates.start();
   // Without what was used before, a restart would give every plan its whole quota again.
   await quotas.load();
+  // What an edge that was killed held is due again at once.
+  await bus.recover().catch((error: unknown) => log('warn', 'what was held comes again when its leases end', { reason: String(error) }));
+  await workflows.recover().catch((error: unknown) => log('warn', 'runs that were awake are found later', { reason: String(error) }));
+  deliveries.start();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -165,7 +220,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     close: async () => {
       gateway.drain();
       sockets.drain();
-      await engine.drain(config.limits.drainMs);
+      await Promise.all([engine.drain(config.limits.drainMs), deliveries.close(config.limits.drainMs)]);
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
       // Of WebSockets that were closed: their functions are still told.
@@ -178,6 +233,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       privateServer.closeAllConnections();
       await quotas.close(2_000);
       await feed.close();
+      await async.close();
+      await bus[Symbol.asyncDispose]();
+      await records[Symbol.asyncDispose]();
       await access.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });

@@ -19,6 +19,8 @@ export interface FeedOptions {
   engine: Engine;
   services: GatewayServices;
   access: AccessFeed;
+  /** The projects are what the records say, perhaps anew. */
+  onProjects: () => void;
   log: PlatformLog;
 }
 
@@ -43,7 +45,7 @@ export class ReadModelFeed {
     this.#compiler = {
       stages: (source) => compileStages(features, source),
       local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
-      own: ownRoutes,
+      own: (source) => ownRoutes(source, options.services.async),
     };
   }
 
@@ -96,6 +98,7 @@ export class ReadModelFeed {
     model.replaceAll(loaded);
     for (const feature of this.#features) feature.compiled?.({ all, anew });
     engine.setCurrent([...model.projects()].flatMap((project) => project.versions));
+    this.#options.onProjects();
   }
 
   /** Holds the listening connection, and makes it anew whenever it breaks. */

@@ -1,7 +1,7 @@
 // `triggers` of a function: what it is called for beside HTTP requests. Each names one source.
 import { z } from 'zod';
 import { declaredName, duration, wholeNumber } from '../policies/words.ts';
-import { filter } from './filter.ts';
+import { checkRoots, filter } from './filter.ts';
 import { retry } from './retry.ts';
 
 const KEYS = ['queue', 'topic', 'event', 'stream', 'schedule'] as const;
@@ -86,6 +86,7 @@ export const trigger = z
       context.addIssue({ code: 'custom', message, params: { rule: true } });
       return;
     }
+    checkRoots(value.filter, kinds[0] === 'stream' ? 'record' : 'message', context);
     const takes = TAKES[kinds[0]!];
     for (const [key, set] of Object.entries(value)) {
       if (set === undefined || key === kinds[0] || takes.includes(key)) continue;
