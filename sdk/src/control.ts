@@ -36,10 +36,12 @@ import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
 import { QueuesControl } from './queues.ts';
 import { RecordingCalls } from './replay-calls.ts';
+import { ScheduleCalls } from './schedules.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
 import type { UploadOptions } from './upload.ts';
+import { WorkflowRuns } from './workflow-runs.ts';
 
 export type {
   ArtifactAnswer,
@@ -107,7 +109,14 @@ export type { CallOptions, Listing, PageOptions } from './calls.ts';
 export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
 export type { MessageToPublish, MessageToSend } from './queues.ts';
 export type { RecordingFilter } from './replay-calls.ts';
-export type { Difference, RecordingDetail, RecordingItem, ReplayAnswer, ReplayRequest, ReplayResult } from '../../src/protocol/replay-api.ts';
+export type {
+  Difference,
+  RecordingDetail,
+  RecordingItem,
+  ReplayAnswer,
+  ReplayRequest,
+  ReplayResult,
+} from '../../src/protocol/replay-api.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
 
@@ -127,7 +136,6 @@ export interface UsageFilter {
 export interface LogFilter {
   function?: string | undefined;
   invocation?: string | undefined;
-  /** As in InvocationFilter. */
   since?: string | undefined;
   /** Only lines after the one with this id. */
   after?: string | undefined;
@@ -156,11 +164,11 @@ export interface InvokeOptions extends CallOptions {
 }
 
 export class VirgaControl extends QueuesControl {
-  /** Invocations that nobody waits for. */
   readonly async: AsyncCalls;
   /** What was recorded, and running it again. */
   readonly recordings: RecordingCalls;
   readonly #transport: Transport;
+  readonly schedules: ScheduleCalls;
 
   constructor(options: VirgaControlOptions) {
     const transport = new Transport(options);
@@ -168,6 +176,7 @@ export class VirgaControl extends QueuesControl {
     this.#transport = transport;
     this.async = new AsyncCalls(this.calls);
     this.recordings = new RecordingCalls(this.calls);
+    this.schedules = new ScheduleCalls(transport);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -266,7 +275,6 @@ export class VirgaControl extends QueuesControl {
     return this.#list(pathOf(project, 'functions'), {}, options);
   }
 
-  /** By name. */
   async domains(project: string, options: CallOptions = {}): Promise<DomainItem[]> {
     return (await this.#get<{ items: DomainItem[] }>(pathOf(project, 'domains'), options)).items;
   }
@@ -390,6 +398,10 @@ export class VirgaControl extends QueuesControl {
 
   async removeSecret(project: string, name: string, options: CallOptions = {}): Promise<void> {
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
+  }
+
+  workflows(project: string): WorkflowRuns {
+    return new WorkflowRuns(this.calls, project);
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {

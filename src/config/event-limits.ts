@@ -50,4 +50,10 @@ export const EVENT_LIMITS = {
     { unit: 'bytes', min: MIB, max: 1024 * GIB },
     'Recordings that are kept of one project; the oldest make room.',
   ),
+  scheduleLateMs: limit(
+    'SCHEDULE_LATE_MS',
+    60_000,
+    { unit: 'ms', min: 0, max: 86_400_000 },
+    'A time of a schedule that is later than this was missed, and `missed` of the schedule says what becomes of it; one that is not is fired late.',
+  ),
 } satisfies Partial<{ [K in keyof Limits]: Setting<number> }>;

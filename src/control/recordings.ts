@@ -106,7 +106,10 @@ export function readRecorded(app: ControlApp, { records }: Pick<ControlContext, 
     async ({ params: { project, id } }, c) => {
       const found = await findRecordings(records, project, id);
       if (found.length === 0)
-        throw new VirgaError('recording_not_found', `project '${project}' has no recording of '${id.slice(0, 100)}'; \`virga recordings\` lists those that it has`);
+        throw new VirgaError(
+          'recording_not_found',
+          `project '${project}' has no recording of '${id.slice(0, 100)}'; \`virga recordings\` lists those that it has`,
+        );
       return c.json({ items: found.map(detailOf) });
     },
   );

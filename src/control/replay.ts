@@ -58,7 +58,14 @@ export function replayOne(app: ControlApp, { records, bus, edge, async, limits, 
           .openapi({ description: 'Compare with the recorded answer, or else with that of the version that is served, which is run too.' }),
       }),
       answers: { 200: { description: 'It ran.', schema: answer } },
-      errors: ['project_not_found', 'function_not_found', 'version_not_found', 'recording_not_found', 'replay_impossible', 'function_overloaded'],
+      errors: [
+        'project_not_found',
+        'function_not_found',
+        'version_not_found',
+        'recording_not_found',
+        'replay_impossible',
+        'function_overloaded',
+      ],
     },
     async ({ params: { project }, body }, c) => {
       const topology = await requireTopology(records, project);

@@ -141,7 +141,12 @@ export class Publisher {
     });
     await fanOut.send(this.#parts.bus);
     if (found.record !== undefined) {
-      const passed = publications.map(({ body, subject, attributes = {} }, index) => ({ id: published[index]!.id, body, subject, attributes }));
+      const passed = publications.map(({ body, subject, attributes = {} }, index) => ({
+        id: published[index]!.id,
+        body,
+        subject,
+        attributes,
+      }));
       this.#record(project, `topic/${topic}`, found.record, passed);
     }
     return published;

@@ -33,7 +33,15 @@ export interface RecordingItem {
 }
 
 export interface RecordingDetail extends RecordingItem {
-  request: { method?: string | undefined; url?: string | undefined; headers?: string[] | undefined; attributes?: Record<string, string> | undefined; contentType?: string | undefined; text?: string | undefined; base64?: string | undefined };
+  request: {
+    method?: string | undefined;
+    url?: string | undefined;
+    headers?: string[] | undefined;
+    attributes?: Record<string, string> | undefined;
+    contentType?: string | undefined;
+    text?: string | undefined;
+    base64?: string | undefined;
+  };
   answer: ReplayResult | null;
 }
 

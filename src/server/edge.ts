@@ -67,7 +67,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const workflows = edgeWorkflows({ records, bus, invoke: (call) => invoker.invoke(call), model, limits: config.limits, log });
   const guestServices = new JoinedServices({
     connections: new GuestDoor(sockets),
-    workflow: workflows.services,
+    ...workflows.services,
     events: publishing,
     queues: publishing,
     topics: publishing,
@@ -125,11 +125,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     version: (name) => loadVersion(lookups, name),
     answerBytesMax: config.limits.invokeBytesMax,
   });
-  const events = new EventKind(invoker);
+  const events = workflows.starting(new EventKind(invoker));
   const deliveries = new Deliveries({
     bus,
     kinds: {
-      queue: async.recorder.around(new QueueDeliveries({ invoker, now: Date.now }), topologyOf),
+      queue: async.recorder.around(workflows.starting(new QueueDeliveries({ invoker, now: Date.now })), topologyOf),
       topic: async.recorder.around(events, topologyOf),
       event: events,
       schedule: events,

@@ -31,7 +31,11 @@ export const command: CommandDefinition<Options> = {
       .option('-n, --limit <count>', 'list: at most so many', '20')
       .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },
-  examples: ['virga recordings list', 'virga recordings list --source queue/orders --since 1h', 'virga recordings show inv_01k9x3v5m8q2r7t4w6y9z0a1b2'],
+  examples: [
+    'virga recordings list',
+    'virga recordings list --source queue/orders --since 1h',
+    'virga recordings show inv_01k9x3v5m8q2r7t4w6y9z0a1b2',
+  ],
   async run({ terminal, settings }, [action, id], options) {
     if (action !== 'list' && action !== 'show')
       throw new UsageError(`there is no action '${action}'${suggestion(action!, ACTIONS) || `; expected one of ${ACTIONS.join(', ')}`}`);
@@ -105,6 +109,8 @@ function headerLines(headers: readonly string[]): string[] {
 
 function outcomesText({ outcomes }: RecordingItem): string {
   return Object.entries(outcomes)
-    .map(([fn, { state, error }]) => `${fn} ${state}${error === undefined ? '' : `: ${printable(error).replaceAll('\n', ' ').slice(0, 60)}`}`)
+    .map(
+      ([fn, { state, error }]) => `${fn} ${state}${error === undefined ? '' : `: ${printable(error).replaceAll('\n', ' ').slice(0, 60)}`}`,
+    )
     .join(', ');
 }

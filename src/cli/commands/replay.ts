@@ -59,7 +59,8 @@ export const command: CommandDefinition<Options> = {
 };
 
 function print({ result, error, invocation, function: fn, version }: ReplayAnswer, terminal: Terminal): void {
-  if (result?.text !== undefined) terminal.outBytes(terminal.outIsTerminal && !result.text.endsWith('\n') ? `${result.text}\n` : result.text);
+  if (result?.text !== undefined)
+    terminal.outBytes(terminal.outIsTerminal && !result.text.endsWith('\n') ? `${result.text}\n` : result.text);
   else if (result?.base64 !== undefined) terminal.outBytes(Buffer.from(result.base64, 'base64'));
   if (error !== null) terminal.error(`${terminal.paintError(['red', 'bold'], 'error:')} ${printable(error.message)} (${error.code})`);
   const status = result === null ? '' : `  status ${result.status}`;
@@ -71,8 +72,18 @@ function differenceText(differences: readonly Difference[], terminal: Terminal):
   const is = (text: string): string => terminal.paint('green', text);
   return differences
     .flatMap((one) => {
-      if ('lines' in one) return [one.at, ...one.lines.map((line) => (line.startsWith('-') ? was(printable(line)) : line.startsWith('+') ? is(printable(line)) : printable(line)))];
-      return [one.at, ...('before' in one ? [was(`- ${valueText(one.before)}`)] : []), ...('after' in one ? [is(`+ ${valueText(one.after)}`)] : [])];
+      if ('lines' in one)
+        return [
+          one.at,
+          ...one.lines.map((line) =>
+            line.startsWith('-') ? was(printable(line)) : line.startsWith('+') ? is(printable(line)) : printable(line),
+          ),
+        ];
+      return [
+        one.at,
+        ...('before' in one ? [was(`- ${valueText(one.before)}`)] : []),
+        ...('after' in one ? [is(`+ ${valueText(one.after)}`)] : []),
+      ];
     })
     .join('\n');
 }

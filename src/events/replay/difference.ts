@@ -36,7 +36,8 @@ export function differences(before: ComparedAnswer, after: ComparedAnswer): Diff
   const [ours, theirs] = [valuesOf(before.headers), valuesOf(after.headers)];
   for (const name of [...new Set([...ours.keys(), ...theirs.keys()])].sort()) {
     const [was, is] = [ours.get(name), theirs.get(name)];
-    if (was !== is) found.push({ at: `header.${name}`, ...(was === undefined ? {} : { before: was }), ...(is === undefined ? {} : { after: is }) });
+    if (was !== is)
+      found.push({ at: `header.${name}`, ...(was === undefined ? {} : { before: was }), ...(is === undefined ? {} : { after: is }) });
   }
   bodies(before, after, found);
   return found.slice(0, DIFFERENCES_MAX);
@@ -121,7 +122,8 @@ function editsOf(ours: string[], theirs: string[]): string[] {
       lines.push(` ${ours[i]}`);
       i++;
       j++;
-    } else if (j >= theirs.length || (i < ours.length && longest[(i + 1) * width + j]! >= longest[i * width + j + 1]!)) lines.push(`-${ours[i++]}`);
+    } else if (j >= theirs.length || (i < ours.length && longest[(i + 1) * width + j]! >= longest[i * width + j + 1]!))
+      lines.push(`-${ours[i++]}`);
     else lines.push(`+${theirs[j++]}`);
   }
   return lines;

@@ -40,14 +40,17 @@ export async function originsOf(parts: OriginParts, topology: Topology, id: stri
   const { sql, now } = parts;
   const recorded = await findRecordings(sql, topology.project, id);
   const origins = recorded.map((one) =>
-    one.source.startsWith('route') ? ofRequest(one) : ofMessage(topology, one.source, { id, ...(JSON.parse(one.content) as RecordedMessage) }, now(), one.redacted),
+    one.source.startsWith('route')
+      ? ofRequest(one)
+      : ofMessage(topology, one.source, { id, ...(JSON.parse(one.content) as RecordedMessage) }, now(), one.redacted),
   );
   const row = await parts.async.find(topology.project, id);
   if (row?.request != null) {
     const request = readRequest(row.request);
     const answer = row.answer === null ? undefined : { ...row.answer, body: row.answerBody ?? Buffer.alloc(0) };
     const answered = answer === undefined ? undefined : { version: row.version, invocation: row.invocation, answer };
-    if (request !== undefined) origins.push({ ...ofAsync(row.function, request), redacted: request.http === undefined ? [] : CREDENTIALS, answered });
+    if (request !== undefined)
+      origins.push({ ...ofAsync(row.function, request), redacted: request.http === undefined ? [] : CREDENTIALS, answered });
   }
   if (origins.length > 0) return origins;
   return onBus(parts, topology, id);
@@ -83,7 +86,9 @@ function ofMessage(
   redacted: string[],
 ): Origin {
   const [kind = '', name = ''] = source.split('/');
-  const functions = consumers.flatMap((one) => (one.kind === kind && one.source === name && one.function !== undefined ? [one.function] : []));
+  const functions = consumers.flatMap((one) =>
+    one.kind === kind && one.source === name && one.function !== undefined ? [one.function] : [],
+  );
   const { id, body, attributes, subject, group, sentAt } = message;
   const event =
     kind === 'topic'

@@ -91,7 +91,8 @@ export class EventRecorder {
         ...(verdict.as === 'done' ? {} : { error: verdict.error.slice(0, 500) }),
       };
       const passed = kind === 'topic' ? ofTopic(message) : ofQueue(message);
-      if (passed !== undefined) this.passed({ project: keyParts(queue.key).project, source: `${kind}/${source}`, rules }, passed, { [fn]: note });
+      if (passed !== undefined)
+        this.passed({ project: keyParts(queue.key).project, source: `${kind}/${source}`, rules }, passed, { [fn]: note });
     }
   }
 

@@ -67,7 +67,8 @@ function chosenOrigin(origins: Origin[], project: string, { id, source }: Replay
 function chosenFunction({ functions, source }: Origin, { id, function: fn }: ReplayRequest): string {
   if (fn !== undefined) return fn;
   if (functions.length === 1) return functions[0]!;
-  const why = functions.length === 0 ? `no function takes what passes '${source}'` : `it goes to ${functions.map((name) => `'${name}'`).join(', ')}`;
+  const why =
+    functions.length === 0 ? `no function takes what passes '${source}'` : `it goes to ${functions.map((name) => `'${name}'`).join(', ')}`;
   throw new VirgaError('invalid_request', `which function is to run ${id}? ${why}; say it by \`function\` (--function)`);
 }
 
@@ -100,7 +101,12 @@ function redacted(answer: ComparedAnswer, redaction: Redaction | undefined): Com
   if (redaction === undefined) return answer;
   const left = new Set<string>();
   const body = answer.truncated ? answer.body : redaction.body(answer.body, left);
-  return { ...answer, headers: redaction.headers(answer.headers, left), body: body ?? Buffer.alloc(0), truncated: answer.truncated || body === undefined };
+  return {
+    ...answer,
+    headers: redaction.headers(answer.headers, left),
+    body: body ?? Buffer.alloc(0),
+    truncated: answer.truncated || body === undefined,
+  };
 }
 
 function runOf(outcome: EventOutcome): ReplayRun {

@@ -115,7 +115,13 @@ async function ask(path: string, init: RequestInit = {}): Promise<string> {
 test('a request is kept with its answer, without what its caller proved itself with and what the rules name', async () => {
   const id = await ask('/quote/lamp?token=hush&n=1', {
     method: 'POST',
-    headers: { authorization: 'Bearer hush', cookie: 'a=hush', 'x-shop-key': 'hush', 'x-other': 'stays', 'content-type': 'application/json' },
+    headers: {
+      authorization: 'Bearer hush',
+      cookie: 'a=hush',
+      'x-shop-key': 'hush',
+      'x-other': 'stays',
+      'content-type': 'application/json',
+    },
     body: JSON.stringify({ card: { number: 'hush', name: 'Ada' }, people: [{ mail: 'hush' }, { mail: 'hush', age: 36 }] }),
   });
   const [one, ...others] = await recorded(id);
@@ -128,7 +134,14 @@ test('a request is kept with its answer, without what its caller proved itself w
     people: [{ mail: '[redacted]' }, { mail: '[redacted]', age: 36 }],
   });
   assert.ok(one!.request.headers!.includes('stays'));
-  for (const place of ['header.authorization', 'header.cookie', 'header.x-shop-key', 'header.set-cookie', 'query.token', 'body.card.number'])
+  for (const place of [
+    'header.authorization',
+    'header.cookie',
+    'header.x-shop-key',
+    'header.set-cookie',
+    'query.token',
+    'body.card.number',
+  ])
     assert.ok(one!.redacted.includes(place), `${place} of ${one!.redacted.join(', ')}`);
 });
 
@@ -150,7 +163,9 @@ test('what passes a queue and a topic is kept, with what became of each delivery
   });
   assert.deepEqual([one!.source, one!.outcomes['ship']!.state], ['queue/orders', 'done']);
   assert.deepEqual([JSON.parse(one!.request.text!), one!.request.attributes], [{ n: 1, card: '[redacted]' }, { size: 'L' }]);
-  const { body } = await control<{ published: { id: string }[] }>('topics/prices/messages', { messages: [{ body: 'poison', subject: 'lamps' }] });
+  const { body } = await control<{ published: { id: string }[] }>('topics/prices/messages', {
+    messages: [{ body: 'poison', subject: 'lamps' }],
+  });
   const id = body.published[0]!.id;
   const [topic] = await eventually(async () => {
     const found = await recorded(id);
