@@ -72,30 +72,7 @@ export type {
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
-export type {
-  Backlog,
-  DeadLetterChoice,
-  DeadLetterItem,
-  DeliveryDetail,
-  DeliveryFilter,
-  DeliveryItem,
-  DeliveryState,
-  Died,
-  EventsStatus,
-  MessageState,
-  QueuedMessage,
-  QueueItem,
-  QueueRates,
-  QueueTotals,
-  ReceivedItem,
-  ReceiveRequest,
-  RedriveItem,
-  RedriveRequest,
-  SettleAnswer,
-  SettleItem,
-  TopicItem,
-  TopicSubscriptionItem,
-} from '../../src/protocol/events-api.ts';
+export type * from '../../src/protocol/events-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
@@ -106,17 +83,10 @@ export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
 export type { InvokeAsyncOptions } from './async-calls.ts';
 export type { CallOptions, Listing, PageOptions } from './calls.ts';
-export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
+export type * from '../../src/protocol/async-api.ts';
 export type { MessageToPublish, MessageToSend } from './queues.ts';
 export type { RecordingFilter } from './replay-calls.ts';
-export type {
-  Difference,
-  RecordingDetail,
-  RecordingItem,
-  ReplayAnswer,
-  ReplayRequest,
-  ReplayResult,
-} from '../../src/protocol/replay-api.ts';
+export type * from '../../src/protocol/replay-api.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
 

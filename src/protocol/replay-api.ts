@@ -51,9 +51,9 @@ export interface ReplayRequest {
   /** Default: the one that is served. */
   version?: number | undefined;
   /** Which, where several functions got it. */
-  function?: string | undefined | undefined;
+  function?: string | undefined;
   /** Which, where it passed several places. */
-  source?: string | undefined | undefined;
+  source?: string | undefined;
   /** Compare the answer with the recorded one, or else with that of the version that is served, which is run too. */
   diff?: boolean | undefined;
 }

@@ -75,7 +75,7 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
     case 'POST /cache/purge':
       return send(response, 200, purge(options.cache, url.searchParams));
     case 'POST /call':
-      return call(options.invoker, request, response);
+      return callAsEvent(options.invoker, request, response);
     case 'POST /invoke':
       return invoke(options, url.searchParams, request, response);
     default:
@@ -120,7 +120,7 @@ function purge(cache: CacheStore, query: URLSearchParams): CachePurged {
 }
 
 /** A call as events make it, for the control role. */
-async function call(invoker: Pick<Invoker, 'invoke'>, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function callAsEvent(invoker: Pick<Invoker, 'invoke'>, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
   const asked = JSON.parse(Buffer.concat(chunks).toString()) as { call: Omit<EventCall, 'body'>; base64: string };

@@ -33,7 +33,7 @@ const DEPTH_MAX = 200;
 export function differences(before: ComparedAnswer, after: ComparedAnswer): Difference[] {
   const found: Difference[] = [];
   if (before.status !== after.status) found.push({ at: 'status', before: before.status, after: after.status });
-  const [ours, theirs] = [valuesOf(before.headers), valuesOf(after.headers)];
+  const [ours, theirs] = [namedValues(before.headers), namedValues(after.headers)];
   for (const name of [...new Set([...ours.keys(), ...theirs.keys()])].sort()) {
     const [was, is] = [ours.get(name), theirs.get(name)];
     if (was !== is)
@@ -43,15 +43,15 @@ export function differences(before: ComparedAnswer, after: ComparedAnswer): Diff
   return found.slice(0, DIFFERENCES_MAX);
 }
 
-function valuesOf(headers: FlatHeaders): Map<string, string> {
-  const values = new Map<string, string>();
+function namedValues(headers: FlatHeaders): Map<string, string> {
+  const named = new Map<string, string>();
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i]!.toLowerCase();
     if (OF_ONE_EXCHANGE.has(name)) continue;
-    const there = values.get(name);
-    values.set(name, there === undefined ? headers[i + 1]! : `${there}, ${headers[i + 1]!}`);
+    const there = named.get(name);
+    named.set(name, there === undefined ? headers[i + 1]! : `${there}, ${headers[i + 1]!}`);
   }
-  return values;
+  return named;
 }
 
 function bodies(before: ComparedAnswer, after: ComparedAnswer, found: Difference[]): void {

@@ -45,7 +45,7 @@ export async function originsOf(parts: OriginParts, topology: Topology, id: stri
       : ofMessage(topology, one.source, { id, ...(JSON.parse(one.content) as RecordedMessage) }, now(), one.redacted),
   );
   const row = await parts.async.find(topology.project, id);
-  if (row?.request != null) {
+  if (row !== undefined && row.request !== null) {
     const request = readRequest(row.request);
     const answer = row.answer === null ? undefined : { ...row.answer, body: row.answerBody ?? Buffer.alloc(0) };
     const answered = answer === undefined ? undefined : { version: row.version, invocation: row.invocation, answer };

@@ -118,7 +118,7 @@ export class RecordingBuffer {
     const now = performance.now();
     if (now < this.#reportedAt + REPORT_EVERY_MS) return;
     this.#reportedAt = now;
-    const reason = error === undefined ? 'they come faster than they are written' : String(error);
+    const reason = error instanceof Error ? error.message : 'they come faster than they are written';
     this.#log('warn', 'recordings were dropped since the start', { dropped: this.#dropped, reason });
   }
 }
