@@ -3,7 +3,7 @@
 // and line: HTTP is carried over, other triggers have no source in Virga yet. Used by azure.ts.
 import { globSync } from 'node:fs';
 import { remedyForSource } from '../event-sources.ts';
-import type { SourceKind } from '../event-sources.ts';
+import type { ForeignSource } from '../event-sources.ts';
 import type { ImportFiles } from '../files.ts';
 import type { FunctionRuntime } from '../../../protocol/settings.ts';
 import type { Report } from '../report.ts';
@@ -24,7 +24,7 @@ const HTTP = new Set(['http', 'get', 'put', 'post', 'patch', 'deleteRequest', 'd
 /** Those that the form `azure` calls, once something sends the event. */
 const RUNS = new Set(['timer', 'storageQueue', 'storageBlob', 'eventGrid', 'generic', 'warmup']);
 const REFUSED = 'Virga has no such trigger, and the deploy refuses it: take it out';
-const TRIGGERS: Record<string, SourceKind> = {
+const TRIGGERS: Record<string, ForeignSource> = {
   timer: 'schedule',
   storageQueue: 'queue',
   serviceBusQueue: 'queue',
