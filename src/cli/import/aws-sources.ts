@@ -4,6 +4,7 @@
 import type { Resource } from './cloudformation/resources.ts';
 import { inside, OWN_CLIENTS, secondsText, sourceKey } from './event-sources.ts';
 import type { EventSources, Rules } from './event-sources.ts';
+import { isSecretName, isSecretValue } from './secrets.ts';
 import { Section } from './section.ts';
 import { entryOf, textOf } from './tree.ts';
 
@@ -134,18 +135,18 @@ export function filterOf(
   return scope === 'MessageBody' ? { body: pattern } : { attributes: pattern };
 }
 
-/** A tree as a plain value; undefined where a part of it cannot be known. */
+/** A tree as a plain value; undefined where a part of it cannot be known, or may be secret by its name or its look. */
 export function plainOf(tree: Parameters<typeof textOf>[0], section: Section): unknown {
   if (tree === undefined) return undefined;
   const known = section.reading.resolve(tree);
-  if (known.kind === 'scalar') return known.value;
+  if (known.kind === 'scalar') return typeof known.value === 'string' && isSecretValue(known.value) ? undefined : known.value;
   if (known.kind === 'list') {
     const items = known.items.map((item) => plainOf(item, section));
     return items.includes(undefined) ? undefined : items;
   }
   if (known.kind !== 'mapping') return undefined;
   const entries = [...known.entries].map(([key, { value }]) => [key, plainOf(value, section)] as const);
-  return entries.some(([, value]) => value === undefined) ? undefined : Object.fromEntries(entries);
+  return entries.some(([key, value]) => value === undefined || isSecretName(key)) ? undefined : Object.fromEntries(entries);
 }
 
 function readStream({ id, at }: Resource, properties: Section, sources: EventSources): boolean {

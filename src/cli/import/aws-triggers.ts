@@ -6,7 +6,7 @@ import { inside, OWN_CLIENTS, remedyForSource, secondsText, sourceKey } from './
 import type { EventSources, Rules } from './event-sources.ts';
 import { awsTime } from './foreign-cron.ts';
 import type { ImportedFunction } from './project.ts';
-import { isSecretValue } from './secrets.ts';
+import { isSecretName, isSecretValue } from './secrets.ts';
 import type { Section } from './section.ts';
 import type { Place, Tree } from './tree.ts';
 import { textOf } from './tree.ts';
@@ -176,10 +176,22 @@ function inputOf(section: Section, key: string): unknown {
     return undefined;
   }
   try {
-    return JSON.parse(text) as unknown;
+    const parsed = JSON.parse(text) as unknown;
+    return holdsSecret(parsed) ? leave() : parsed;
   } catch {
     return plain;
   }
+
+  function leave(): undefined {
+    section.left(key, 'it may hold a secret, and is not copied: give the trigger its `input` by hand');
+  }
+}
+
+/** A text of JSON has names and values of its own. */
+function holdsSecret(value: unknown): boolean {
+  if (typeof value === 'string') return isSecretValue(value);
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([name, one]) => isSecretName(name) || holdsSecret(one));
 }
 
 /** A rule of EventBridge with a pattern, for events of the project's own. */

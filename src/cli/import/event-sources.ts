@@ -3,6 +3,7 @@
 // declaration or a function that takes it comes first. Filled by the readers of all formats, written by manifest-text.ts.
 import { durationText } from '../../lib/units.ts';
 import { kebabName } from './project.ts';
+import { isSecretValue } from './secrets.ts';
 import { textOf } from './tree.ts';
 import type { Tree } from './tree.ts';
 
@@ -86,7 +87,7 @@ export function sourceKey(tree: Tree | undefined): string | undefined {
   const text = textOf(tree);
   if (text === undefined || text === '') return undefined;
   const last = text.split(/[:/]/).at(-1)!;
-  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,255}$/.test(last) ? last : undefined;
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,255}$/.test(last) && !isSecretValue(last) ? last : undefined;
 }
 
 export function secondsText(seconds: number): string {

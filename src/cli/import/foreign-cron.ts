@@ -48,8 +48,7 @@ export function azureTime(expression: string): ForeignTime {
 /** The days of the week are 1 (Sunday) to 7 there, 0 to 6 here. */
 function fromOne(fields: string[], zone: { timezone?: string }): ForeignTime {
   const [minute, hour, day, month, weekday] = fields.map((field) => (field === '?' ? '*' : field));
-  if (/[lw#]/i.test(`${day} ${weekday}`.replaceAll(/[A-Z]{3}/gi, '')))
-    return { why: 'it has L, W or #, which mean other days here' };
+  if (/[lw#]/i.test(`${day} ${weekday}`.replaceAll(/[A-Z]{3}/gi, ''))) return { why: 'it has L, W or #, which mean other days here' };
   const moved = weekday!.replace(/^[^/]+/, (days) => days.replaceAll(/\d+/g, (number) => String(Number(number) - 1)));
   return checked([minute, hour, day, month, moved].join(' '), zone);
 }
