@@ -43,6 +43,8 @@ export interface Config {
   egressPrivate: string[];
   /** Ranges that are not public, from which the edge fetches the keys of issuers of tokens all the same. */
   issuersPrivate: string[];
+  /** Ranges that are not public, to which webhooks of topics are sent all the same. */
+  webhooksPrivate: string[];
   /** null: those of /etc/resolv.conf. */
   egressResolvers: string[] | null;
   /** Which routes' answers are held to their `response` schemas: those that ask for it, or all that have some. */
@@ -77,6 +79,8 @@ export interface Limits {
   validationStepsMax: number;
   /** Payload and result of a direct invocation, bytes. */
   invokeBytesMax: number;
+  /** Body of one message, event or record, bytes. */
+  messageBytesMax: number;
   /** One artifact as uploaded, bytes. */
   artifactBytesMax: number;
   /** One artifact unpacked, bytes, and its number of files. */

@@ -74,6 +74,7 @@ export function readConfig(flags: StartFlags = {}, env: NodeJS.ProcessEnv = proc
     accessLogFile: read(table.accessLogFile),
     egressPrivate: read(table.egressPrivate),
     issuersPrivate: read(table.issuersPrivate),
+    webhooksPrivate: read(table.webhooksPrivate),
     egressResolvers: read(table.egressResolvers),
     checkedResponses: read(table.checkedResponses),
     domainsTrusted: read(table.domainsTrusted),

@@ -5,7 +5,7 @@ import { parseEgressEntry } from '../protocol/egress.ts';
 import type { Config } from './config.ts';
 import type { Parsed, Setting } from './setting.ts';
 
-type NetworkKeys = 'egressPrivate' | 'issuersPrivate' | 'egressResolvers' | 'domainsTrusted' | 'domainResolvers';
+type NetworkKeys = 'egressPrivate' | 'issuersPrivate' | 'webhooksPrivate' | 'egressResolvers' | 'domainsTrusted' | 'domainResolvers';
 
 export const NETWORK_SETTINGS: { [K in NetworkKeys]: Setting<Config[K]> } = {
   egressPrivate: {
@@ -20,6 +20,14 @@ export const NETWORK_SETTINGS: { [K in NetworkKeys]: Setting<Config[K]> } = {
     variable: 'VIRGA_ISSUERS_PRIVATE',
     meaning:
       'Ranges that are not public, from which the keys of issuers of tokens (`jwt` in virga.yaml) are fetched all the same, e.g. `127.0.0.1` for an issuer on this machine. Those of VIRGA_EGRESS_PRIVATE are open as well.',
+    default: () => [],
+    defaultText: 'none',
+    parse: addressRanges,
+  },
+  webhooksPrivate: {
+    variable: 'VIRGA_WEBHOOKS_PRIVATE',
+    meaning:
+      'Ranges that are not public, to which webhooks (`subscriptions` with a `url`) are sent all the same, e.g. `127.0.0.1` for a receiver on this machine. Those of VIRGA_EGRESS_PRIVATE are open as well.',
     default: () => [],
     defaultText: 'none',
     parse: addressRanges,

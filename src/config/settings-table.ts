@@ -119,6 +119,12 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'steps', min: 1_000, max: 1_000_000_000 },
     'Work of one check by a schema, by default some 25 to 150 ms of the edge; what takes more is refused.',
   ),
+  messageBytesMax: limit(
+    'MESSAGE_BYTES',
+    256 * KIB,
+    { unit: 'bytes', min: KIB, max: 8 * MIB },
+    'Body of one message of a queue or a topic, of an event or of a record.',
+  ),
   // The payload and the result are held in memory, so this one stays small.
   headBytesMax: limit(
     'HEAD_BYTES',

@@ -1,5 +1,6 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { Publisher } from '../events/publish.ts';
 import type { Bus } from '../events/bus.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
@@ -21,6 +22,10 @@ export interface ControlContext {
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
   domains: DomainProofs;
+  /** Puts what is sent to projects onto the bus. */
+  publisher: Publisher;
+  /** Resolves when it knows of what is deployed now. */
+  refreshTopologies(): Promise<void>;
   urls: ControlUrls;
   log: PlatformLog;
   /** Unix ms. */

@@ -27,6 +27,7 @@ import { listVersions } from './list-versions.ts';
 import type { LogFollowers } from './log-followers.ts';
 import { moveTraffic } from './move-traffic.ts';
 import type { ControlApp, ControlEnv, ControlRequest } from './operation.ts';
+import { appendRecords, publishEvents, publishMessages, sendMessages } from './publish-messages.ts';
 import { peekMessages } from './peek-messages.ts';
 import { purgeCache } from './purge-cache.ts';
 import { purgeMessages } from './purge-messages.ts';
@@ -120,6 +121,10 @@ export function createControl(needs: ControlNeeds): ControlApp {
   setSecret(app, needs);
   removeSecret(app, needs);
   listUsage(app, needs);
+  publishEvents(app, needs);
+  publishMessages(app, needs);
+  sendMessages(app, needs);
+  appendRecords(app, needs);
   listQueues(app, needs);
   peekMessages(app, needs);
   purgeMessages(app, needs);

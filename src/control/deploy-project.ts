@@ -18,7 +18,10 @@ import { secretNames } from './secrets.ts';
 import { trafficOf } from './traffic.ts';
 import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
+type Needs = Pick<
+  ControlContext,
+  'records' | 'blobs' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
+>;
 
 export function deployProject(app: ControlApp, needs: Needs): void {
   operation(

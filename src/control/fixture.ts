@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
+import type { Bus } from '../events/bus.ts';
+import { Publisher } from '../events/publish.ts';
+import { topologyOf } from '../events/topology.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { Sealing } from '../store/sealing.ts';
-import type { Bus } from '../events/bus.ts';
 import type { Blobs } from '../store/blobs/blobs.ts';
 import type { Records } from '../store/records/records.ts';
 import type { TestDatabase } from '../store/records/testing.ts';
@@ -24,6 +26,7 @@ import type { ControlNeeds } from './control.ts';
 import { EdgeSocket } from './edge-client.ts';
 import { LogFollowers } from './log-followers.ts';
 import { Receivers } from './receivers.ts';
+import { findProject } from './project-records.ts';
 import { serveControl } from './serve.ts';
 import { ensureOperatorToken } from './tokens.ts';
 
@@ -87,6 +90,16 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     records,
     blobs,
     egressPrivate: [],
+    publisher: new Publisher({
+      bus,
+      topologyOf: async (project) => {
+        const found = await findProject(records, project);
+        return found === undefined ? undefined : topologyOf(project, found.state.events, Object.keys(found.state.functions));
+      },
+      limits: { messageBytesMax: 10_000 },
+      now: Date.now,
+    }),
+    refreshTopologies: () => Promise.resolve(),
     domains: { trusted: [], lookUp: (name) => Promise.resolve(texts.get(name) ?? []) },
     artifactFolders: new ArtifactFolders({
       folder: join(folder, 'artifacts'),

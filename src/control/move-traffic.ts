@@ -11,7 +11,10 @@ import { lockProject, requireProject } from './project-records.ts';
 import { deployAnswer as answerSchema, name } from './schemas.ts';
 import { trafficOf } from './traffic.ts';
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
+type Needs = Pick<
+  ControlContext,
+  'records' | 'blobs' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
+>;
 
 export function moveTraffic(app: ControlApp, needs: Needs): void {
   operation(

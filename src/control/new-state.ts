@@ -131,12 +131,19 @@ async function requireArtifacts(sql: Sql, blobs: ControlContext['blobs'], needed
 /** Waits, bounded, until the edge serves what was committed. The deployment stands whether it does or not. */
 export async function deployAnswer(
   settled: Settled,
-  { project, dryRun, edge, urls, log }: Pick<ControlContext, 'edge' | 'urls' | 'log'> & { project: string; dryRun: boolean },
+  {
+    project,
+    dryRun,
+    edge,
+    refreshTopologies,
+    urls,
+    log,
+  }: Pick<ControlContext, 'edge' | 'refreshTopologies' | 'urls' | 'log'> & { project: string; dryRun: boolean },
 ): Promise<DeployAnswer> {
   const warnings = settled.warning === undefined ? [] : [settled.warning];
   if (settled.changed && !dryRun && settled.deployment !== null) {
     try {
-      await edge.sync(settled.deployment);
+      await Promise.all([edge.sync(settled.deployment), refreshTopologies()]);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       log('warn', 'the edge did not confirm a deployment', { project, deployment: settled.deployment, reason });

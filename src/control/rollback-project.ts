@@ -13,7 +13,10 @@ import { lockProject, requireProject, versionsOf } from './project-records.ts';
 import type { StoredProject } from './project-records.ts';
 import { deployAnswer as answerSchema, name } from './schemas.ts';
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'edge' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'>;
+type Needs = Pick<
+  ControlContext,
+  'records' | 'blobs' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
+>;
 
 export function rollbackProject(app: ControlApp, needs: Needs): void {
   operation(

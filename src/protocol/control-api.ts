@@ -261,3 +261,17 @@ export interface SecretItem {
 export interface SecretAnswer extends SecretItem {
   warning?: string;
 }
+
+/** Of events, and of messages to a topic: in the order of the request. */
+export interface PublishAnswer {
+  published: { id: string; /** Subscriptions whose filter it fits. */ deliveries: number }[];
+}
+
+/** `duplicate`: one with its deduplicationId was sent before; the id is that one's. */
+export interface SendAnswer {
+  messages: ({ result: 'sent'; id: string; sequence: string } | { result: 'duplicate'; id: string })[];
+}
+
+export interface AppendAnswer {
+  records: { id: string; partition: number; position: number }[];
+}

@@ -20,6 +20,7 @@ import type { Bus } from '../events/bus.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { Renewals } from '../gateway/acme/renewals.ts';
+import { Publisher } from '../events/publish.ts';
 import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
@@ -27,6 +28,7 @@ import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { StartError } from './start-error.ts';
+import { TopologyFeed } from './topology-feed.ts';
 import { txtLookup } from './txt-lookup.ts';
 
 const CONNECTIONS_MAX = 16;
@@ -45,7 +47,9 @@ export async function runControl(config: Config): Promise<RunningRole> {
   const closeBuses = async (): Promise<void> => {
     await Promise.all([bus[Symbol.asyncDispose](), received[Symbol.asyncDispose]()]);
   };
+  const topologies = new TopologyFeed({ connection: connectionOf(config), log, now: Date.now });
   try {
+    await topologies.start();
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
@@ -64,6 +68,13 @@ export async function runControl(config: Config): Promise<RunningRole> {
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
+      publisher: new Publisher({
+        bus,
+        topologyOf: (project) => topologies.topologyOf(project),
+        limits: config.limits,
+        now: Date.now,
+      }),
+      refreshTopologies: () => topologies.refresh(),
       domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
       urls: urlsOf(config),
       log,
@@ -91,12 +102,14 @@ export async function runControl(config: Config): Promise<RunningRole> {
     return {
       async close() {
         await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await topologies.close();
         await closeBuses();
         edge.close();
         await records[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
+    await topologies.close();
     await closeBuses();
     edge.close();
     await records[Symbol.asyncDispose]();

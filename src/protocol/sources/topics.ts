@@ -2,7 +2,7 @@
 // triggers; queues and HTTPS webhooks here.
 import { z } from 'zod';
 import { declaredName, duration, headerName, secretName, wholeNumber } from '../policies/words.ts';
-import { filter } from './filter.ts';
+import { checkRoots, filter } from './filter.ts';
 import { recording } from './recording.ts';
 import { retry } from './retry.ts';
 
@@ -41,6 +41,7 @@ const subscription = z
     { error: 'a subscription such as {queue: orders} or {url: "https://example.com/hook", secret: HOOK_SECRET}' },
   )
   .superRefine((value, context) => {
+    checkRoots(value.filter, 'message', context);
     if ((value.queue === undefined) === (value.url === undefined))
       context.addIssue({
         code: 'custom',

@@ -1,0 +1,121 @@
+// CloudEvents as they come by HTTP, after the HTTP protocol binding 1.0.2: structured (`application/cloudevents+json`), batched
+// (`application/cloudevents-batch+json`) and binary (`ce-` headers); beside them plain JSON, in which what is missing is filled in.
+// Invariant: what comes out passed checkedEvent(). Used by control/, gateway/.
+import { VirgaError } from '../../protocol/errors.ts';
+import type { CloudEvent } from '../../protocol/events.ts';
+import { checkedEvent, wrong } from './attributes.ts';
+
+export interface ReceivedBody {
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  body: Buffer;
+}
+
+/** Fills in what an event lacks; for plain JSON alone. */
+export type Complete = (event: Record<string, unknown>) => Record<string, unknown>;
+
+export function receivedEvents({ headers, body }: ReceivedBody, complete: Complete): CloudEvent[] {
+  const type = mediaTypeOf(headers);
+  if (type === 'application/cloudevents+json') return [checkedEvent(jsonOf(body), '')];
+  if (type === 'application/cloudevents-batch+json') {
+    const list = jsonOf(body);
+    if (!Array.isArray(list)) throw wrong('', 'expected a list of CloudEvents');
+    return list.map((one, index) => checkedEvent(one, `${index}.`));
+  }
+  if (type.startsWith('application/cloudevents'))
+    throw new VirgaError(
+      'unsupported_media_type',
+      `events come as application/cloudevents+json or application/cloudevents-batch+json, not as '${type}'`,
+    );
+  if (isBinaryEvent(headers)) return [binaryEvent({ headers, body })];
+  if (type !== 'application/json')
+    throw new VirgaError(
+      'unsupported_media_type',
+      `this is no event: send application/cloudevents+json, application/cloudevents-batch+json, application/json, or ce- headers (the content-type is ${type === '' ? 'missing' : `'${type.slice(0, 100)}'`})`,
+    );
+  const input = jsonOf(body);
+  if (Array.isArray(input)) return input.map((one, index) => checkedEvent(completed(one, complete), `${index}.`));
+  const list = isObject(input) && input['type'] === undefined ? input['events'] : undefined;
+  if (Array.isArray(list)) return list.map((one, index) => checkedEvent(completed(one, complete), `events.${index}.`));
+  return [checkedEvent(completed(input, complete), '')];
+}
+
+export function isBinaryEvent(headers: ReceivedBody['headers']): boolean {
+  return headers['ce-specversion'] !== undefined || headers['ce-id'] !== undefined || headers['ce-type'] !== undefined;
+}
+
+/** Whether it is an event in any of the three modes. */
+export function isEventRequest(headers: ReceivedBody['headers']): boolean {
+  return mediaTypeOf(headers).startsWith('application/cloudevents') || isBinaryEvent(headers);
+}
+
+function completed(one: unknown, complete: Complete): unknown {
+  return isObject(one) ? complete(one) : one;
+}
+
+/** §3.1: attributes in headers, data in the body. */
+function binaryEvent({ headers, body }: ReceivedBody): CloudEvent {
+  const event: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (!name.startsWith('ce-') || value === undefined) continue;
+    const attribute = name.slice(3);
+    if (attribute === 'datacontenttype') throw wrong(name, 'the media type of the data is the content-type');
+    if (attribute === 'data' || attribute === 'data_base64') throw wrong(name, 'the data is the body');
+    event[attribute] = decodedHeader(name, Array.isArray(value) ? value.join(', ') : value);
+  }
+  const type = headers['content-type'];
+  if (typeof type === 'string' && type !== '') event['datacontenttype'] = type;
+  if (body.length > 0) {
+    const text = mediaTypeOf(headers);
+    if (/^(?:application|text)\/(?:[^;]+\+)?json$/.test(text)) event['data'] = jsonOf(body);
+    else if (text.startsWith('text/') || /[/+]xml$/.test(text)) event['data'] = textOf(body);
+    else event['data_base64'] = body.toString('base64');
+  }
+  return checkedEvent(event, '', (attribute) => (attribute.startsWith('data') ? attribute : `ce-${attribute}`));
+}
+
+/** §3.1.3.2: out of double quotes, then one round of percent-decoding; node:http gives bytes as Latin-1. */
+function decodedHeader(name: string, value: string): string {
+  const inner = /^"(.*)"$/s.exec(value)?.[1]?.replaceAll(/\\(.)/g, '$1') ?? value;
+  const bytes = Buffer.from(inner, 'latin1').toString('latin1');
+  const raw = bytes.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(raw, 'latin1'));
+  } catch {
+    throw wrong(name, 'it is not UTF-8, percent-encoded');
+  }
+}
+
+function mediaTypeOf(headers: ReceivedBody['headers']): string {
+  const type = headers['content-type'];
+  return (Array.isArray(type) ? type[0] : type)?.split(';')[0]!.trim().toLowerCase() ?? '';
+}
+
+function textOf(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    throw new VirgaError('invalid_request', 'the body is not valid UTF-8');
+  }
+}
+
+/** Without keys that change what an object is. */
+export function jsonOf(body: Buffer): unknown {
+  const text = textOf(body);
+  try {
+    // The reviver costs ten times the parsing, so it runs only when the key may be there.
+    return /__proto__|\\u/.test(text) ? (JSON.parse(text, refuseProto) as unknown) : (JSON.parse(text) as unknown);
+  } catch (error) {
+    if (error instanceof VirgaError) throw error;
+    throw new VirgaError('invalid_request', `the body is not valid JSON: ${(error as Error).message}`);
+  }
+}
+
+function refuseProto(key: string, value: unknown): unknown {
+  if (key === '__proto__') throw wrong(key, 'is not allowed as a key');
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

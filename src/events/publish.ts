@@ -1,0 +1,229 @@
+// The one way onto the bus for what a project sends itself: messages for its queues and topics, events, records of its streams. It looks
+// up who is to get what, checks it against the bounds, and hands it over. Invariants: a request is stored whole or not at all, a fan-out
+// too, since it is one bus.send; what is resolved for is durable; nothing leaves the project. Callers: the edge (functions, routes),
+// control (HTTP), schedules, destinations of asynchronous invocations, platform events.
+import { closestWord } from '../lib/closest-word.ts';
+import { newId } from '../lib/ids.ts';
+import { VirgaError } from '../protocol/errors.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
+import { EventType } from '../protocol/events.ts';
+import type { CloudEvent, TopicMessage } from '../protocol/events.ts';
+import type { Bus, NewMessage, SendResult } from './bus.ts';
+import { messageDocument, passes } from './filters.ts';
+import { MessageBounds } from './message-bounds.ts';
+import type { Topology, TopicSubscription } from './topology.ts';
+
+export interface SendMessage {
+  body: string;
+  attributes?: Record<string, string>;
+  /** Default: the queue's. */
+  delayMs?: number;
+  /** Of a fifo queue. */
+  group?: string;
+  deduplicationId?: string;
+  /** Default: a new one. */
+  id?: string;
+}
+
+export interface TopicPublication {
+  body: string;
+  subject?: string;
+  attributes?: Record<string, string>;
+  id?: string;
+  /** For subscribed queues, as in SendMessage. */
+  group?: string;
+  deduplicationId?: string;
+}
+
+export interface AppendRecord {
+  partitionKey: string;
+  data: string;
+  attributes?: Record<string, string>;
+  id?: string;
+}
+
+/** How many subscriptions got it; 0: none whose filter fits. */
+export interface Published {
+  id: string;
+  deliveries: number;
+}
+
+export interface Appended {
+  id: string;
+  partition: number;
+  position: number;
+}
+
+export interface PublisherParts {
+  bus: Pick<Bus, 'send' | 'append'>;
+  /** undefined: there is no such project. */
+  topologyOf(project: string): Topology | undefined | Promise<Topology | undefined>;
+  limits: { messageBytesMax: number };
+  /** Unix ms. */
+  now(): number;
+}
+
+/** Of one request, over all subscriptions. */
+const DELIVERIES_MAX = 20_000;
+const DELIVERED_BYTES_MAX = 64 * 1_024 ** 2;
+
+export class Publisher {
+  readonly #parts: PublisherParts;
+  readonly #bounds: MessageBounds;
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+    this.#bounds = new MessageBounds(parts.limits.messageBytesMax);
+  }
+
+  /** To a queue, in this order. */
+  async send(project: string, queue: string, messages: SendMessage[]): Promise<SendResult[]> {
+    const { queues } = await this.#topology(project);
+    const found = queues.get(queue) ?? missing('queue', { project, name: queue, known: queues.keys() });
+    const bounds = this.#bounds.of('messages', messages.length);
+    const batch = messages.map((message, index): NewMessage => {
+      const { id = newId('msg'), body, attributes = {}, delayMs = found.delayMs, group, deduplicationId } = message;
+      bounds.add(index, { id, body, attributes, delayMs, group, deduplicationId });
+      if (group !== undefined && !found.spec.fifo)
+        throw bounds.refusal(index, 'group', `the queue '${queue}' has no groups; \`fifo: true\` in virga.yaml makes a queue that has`);
+      return {
+        id,
+        body,
+        attributes,
+        ...(delayMs > 0 ? { delayMs } : {}),
+        ...(group === undefined ? {} : { group }),
+        ...(deduplicationId === undefined ? {} : { deduplicationId }),
+      };
+    });
+    const [results] = await this.#parts.bus.send([{ queue: found.spec, messages: batch }]);
+    return results!;
+  }
+
+  /** To all subscriptions of a topic whose filter fits. */
+  async publish(project: string, topic: string, publications: TopicPublication[]): Promise<Published[]> {
+    const { topics } = await this.#topology(project);
+    const found = topics.get(topic) ?? missing('topic', { project, name: topic, known: topics.keys() });
+    const bounds = this.#bounds.of('messages', publications.length);
+    const fanOut = new FanOut();
+    const published = publications.map((publication, index) => {
+      const { id = newId('msg'), body, subject, attributes = {}, group, deduplicationId } = publication;
+      bounds.add(index, { id, body, subject, attributes, group, deduplicationId });
+      const sentAt = this.#parts.now();
+      const data: TopicMessage = { topic, id, ...(subject === undefined ? {} : { subject }), body, attributes, sentAt };
+      const event: CloudEvent<TopicMessage> = {
+        specversion: '1.0',
+        id: newId('evt'),
+        source: `/projects/${project}/topics/${topic}`,
+        type: EventType.topic,
+        time: new Date(sentAt).toISOString(),
+        subject: topic,
+        datacontenttype: 'application/json',
+        data,
+      };
+      let text: string | undefined;
+      const deliveries = fanOut.add(found.subscriptions, () => messageDocument(publication), {
+        event: () => ({ id: event.id, body: (text ??= JSON.stringify(event)), attributes: {} }),
+        own: ({ spec }) => ({
+          id,
+          body,
+          // A queue's message has no subject of its own.
+          attributes: subject === undefined || Object.hasOwn(attributes, 'subject') ? attributes : { ...attributes, subject },
+          ...(group === undefined || !spec.fifo ? {} : { group }),
+          ...(deduplicationId === undefined ? {} : { deduplicationId }),
+        }),
+      });
+      return { id, deliveries };
+    });
+    await fanOut.send(this.#parts.bus);
+    return published;
+  }
+
+  /** To all functions of the project with an `event` trigger whose pattern fits. */
+  async publishEvents(project: string, events: CloudEvent[]): Promise<Published[]> {
+    const { eventSubscriptions } = await this.#topology(project);
+    const bounds = this.#bounds.of('events', events.length);
+    const fanOut = new FanOut();
+    const published = events.map((event, index) => {
+      const body = JSON.stringify(event);
+      bounds.add(index, { id: event.id, body });
+      const own = (): NewMessage => ({ id: event.id, body, attributes: {} });
+      return { id: event.id, deliveries: fanOut.add(eventSubscriptions, () => event, { event: own, own }) };
+    });
+    await fanOut.send(this.#parts.bus);
+    return published;
+  }
+
+  /** To a stream, in this order within each key. */
+  async append(project: string, stream: string, records: AppendRecord[]): Promise<Appended[]> {
+    const { streams } = await this.#topology(project);
+    const found = streams.get(stream) ?? missing('stream', { project, name: stream, known: streams.keys() });
+    const bounds = this.#bounds.of('records', records.length);
+    const batch = records.map(({ id = newId('rec'), partitionKey, data, attributes = {} }, index) => {
+      bounds.add(index, { id, body: data, attributes, key: partitionKey });
+      return { id, partitionKey, data, attributes };
+    });
+    const places = await this.#parts.bus.append(found.spec, batch);
+    return places.map((place, index) => ({ id: batch[index]!.id, ...place }));
+  }
+
+  async #topology(project: string): Promise<Topology> {
+    const topology = await this.#parts.topologyOf(project);
+    if (topology !== undefined) return topology;
+    throw new VirgaError('project_not_found', `there is no project '${project}', or nothing was deployed to it`);
+  }
+}
+
+type Queued = TopicSubscription['queue'];
+
+/** What goes to which queue, gathered for one send. */
+class FanOut {
+  readonly #batches = new Map<string, { queue: Queued; messages: NewMessage[] }>();
+  #deliveries = 0;
+  #bytes = 0;
+
+  /** `event`: what functions and webhooks get; `own`: what a queue of the project gets. Answers how many it goes to. */
+  add(
+    subscriptions: readonly TopicSubscription[],
+    document: () => unknown,
+    message: { event(): NewMessage; own(to: { spec: Queued }): NewMessage },
+  ): number {
+    let looked: unknown;
+    let count = 0;
+    for (const { queue, filter, to } of subscriptions) {
+      if (filter !== undefined && !passes(filter, (looked ??= document()))) continue;
+      const one = 'queue' in to ? message.own({ spec: queue }) : message.event();
+      let batch = this.#batches.get(queue.key);
+      if (batch === undefined) this.#batches.set(queue.key, (batch = { queue, messages: [] }));
+      batch.messages.push(one);
+      this.#bytes += one.body.length;
+      count++;
+    }
+    this.#deliveries += count;
+    if (this.#deliveries > DELIVERIES_MAX || this.#bytes > DELIVERED_BYTES_MAX)
+      throw new VirgaError(
+        'request_too_large',
+        `this would be more than ${DELIVERIES_MAX} deliveries, or ${DELIVERED_BYTES_MAX} bytes of them, over all subscriptions; publish fewer at once`,
+      );
+    return count;
+  }
+
+  async send(bus: Pick<Bus, 'send'>): Promise<void> {
+    if (this.#batches.size > 0) await bus.send([...this.#batches.values()]);
+  }
+}
+
+const NOT_FOUND = { queue: 'queue_not_found', topic: 'topic_not_found', stream: 'stream_not_found' } as const satisfies Record<
+  string,
+  ErrorCode
+>;
+
+function missing(
+  kind: keyof typeof NOT_FOUND,
+  { project, name, known }: { project: string; name: string; known: Iterable<string> },
+): never {
+  const names = [...known];
+  const meant = closestWord(name, names);
+  const there = names.length === 0 ? `it has no ${kind}s` : `it has ${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
+  const remedy = meant === undefined ? there : `did you mean '${meant}'?`;
+  throw new VirgaError(NOT_FOUND[kind], `project '${project}' has no ${kind} '${name.slice(0, 100)}'; ${remedy}`);
+}

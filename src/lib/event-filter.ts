@@ -1,0 +1,326 @@
+// Patterns that say which events somebody is for, in the way of Amazon EventBridge: a pattern is an object of the event's shape whose
+// leaves are lists of what may stand there. Invariants: pure; what filterProblem() lets through compiles; a match costs time linear in
+// the event for each value of the pattern, wildcards included, and looks no deeper into the event than the pattern goes.
+// Callers: protocol/sources/filter.ts (at deploy), events/filters.ts.
+//
+//   {type: [order.placed, {prefix: invoice.}], data: {total: [{numeric: [">", 100]}], $or: [{vip: [true]}, {country: [ES, PT]}]}}
+//
+// All keys of an object have to fit; of a list one value. Where the event has an array, one element has to fit.
+import { BlockList, isIP } from 'node:net';
+import { closestWord } from './closest-word.ts';
+import { wildcardTest } from './wildcard.ts';
+
+const DEPTH_MAX = 12;
+const VALUES_MAX = 500;
+const TEXT_MAX = 1_024;
+/** How far lists within lists of an event are looked into. */
+const NESTED_LISTS_MAX = 4;
+
+export interface FilterProblem {
+  path: PropertyKey[];
+  message: string;
+}
+
+type Test = (value: unknown) => boolean;
+type Scalar = string | number | boolean | null;
+
+const OPERATORS = ['prefix', 'suffix', 'equals-ignore-case', 'wildcard', 'anything-but', 'numeric', 'exists', 'cidr'] as const;
+type Operator = (typeof OPERATORS)[number];
+const COMPARISONS = ['=', '<', '<=', '>', '>='] as const;
+type Comparison = (typeof COMPARISONS)[number];
+const EXAMPLE = 'a list of what may stand there, such as [eu, {prefix: us-}]';
+
+/** `roots`: the keys that an event has at the top; without it any. */
+export function filterProblem(pattern: unknown, roots?: readonly string[]): FilterProblem | undefined {
+  const count = { values: 0 };
+  if (isObject(pattern) && roots !== undefined) {
+    const strange = rootsOf(pattern).find(({ key }) => !roots.includes(key));
+    if (strange !== undefined) {
+      const meant = closestWord(strange.key, roots);
+      const remedy = meant === undefined ? `there are ${roots.join(', ')}` : `did you mean '${meant}'?`;
+      return { path: strange.path, message: `what is filtered has no '${strange.key}'; ${remedy}` };
+    }
+  }
+  return objectProblem(pattern, [], count);
+}
+
+function rootsOf(pattern: Record<string, unknown>, path: PropertyKey[] = []): { key: string; path: PropertyKey[] }[] {
+  return Object.entries(pattern).flatMap(([key, value]) => {
+    if (key !== '$or' || !Array.isArray(value) || path.length > DEPTH_MAX) return [{ key, path: [...path, key] }];
+    return value.flatMap((one, index) => (isObject(one) ? rootsOf(one, [...path, key, index]) : []));
+  });
+}
+
+function objectProblem(pattern: unknown, path: PropertyKey[], count: { values: number }): FilterProblem | undefined {
+  if (!isObject(pattern)) return { path, message: `expected a pattern such as {type: [order.placed]}` };
+  if (path.length > DEPTH_MAX) return { path, message: `a pattern is at most ${DEPTH_MAX} levels deep` };
+  const entries = Object.entries(pattern);
+  if (entries.length === 0) return { path, message: 'it has no key; leave it out to take all events' };
+  for (const [key, value] of entries) {
+    const at = [...path, key];
+    if (key === '$or') {
+      if (!Array.isArray(value) || value.length < 2) return { path: at, message: 'expected a list of two patterns or more' };
+      for (const [index, one] of value.entries()) {
+        const problem = objectProblem(one, [...at, index], count);
+        if (problem !== undefined) return problem;
+      }
+    } else if (Array.isArray(value)) {
+      if (value.length === 0) return { path: at, message: `expected ${EXAMPLE}` };
+      count.values += value.length;
+      if (count.values > VALUES_MAX) return { path: at, message: `a pattern has at most ${VALUES_MAX} values` };
+      for (const [index, one] of value.entries()) {
+        const problem = valueProblem(one, [...at, index], count);
+        if (problem !== undefined) return problem;
+      }
+    } else if (isObject(value)) {
+      const operator = Object.keys(value)[0];
+      if (operator !== undefined && isOperator(operator) && !isObject(value[operator]))
+        return { path: at, message: `expected ${EXAMPLE}: put the ${operator} into a list` };
+      const problem = objectProblem(value, at, count);
+      if (problem !== undefined) return problem;
+    } else return { path: at, message: `expected ${EXAMPLE}` };
+  }
+  return undefined;
+}
+
+function valueProblem(value: unknown, path: PropertyKey[], count: { values: number }): FilterProblem | undefined {
+  if (isScalar(value)) return scalarProblem(value, path);
+  if (!isObject(value)) return { path, message: 'expected a text, a number, true, false, null, or an object such as {prefix: us-}' };
+  const keys = Object.keys(value);
+  if (keys.length !== 1) return { path, message: `expected one of ${OPERATORS.join(', ')} in an object of its own` };
+  const [operator] = keys as [string];
+  if (!isOperator(operator)) {
+    const meant = closestWord(operator, OPERATORS);
+    return {
+      path: [...path, operator],
+      message: meant === undefined ? `expected one of ${OPERATORS.join(', ')}` : `did you mean '${meant}'?`,
+    };
+  }
+  const message = operandProblem(operator, value[operator], count);
+  return message === undefined ? undefined : { path: [...path, operator], message };
+}
+
+function scalarProblem(value: Scalar, path: PropertyKey[]): FilterProblem | undefined {
+  if (typeof value === 'string' && value.length > TEXT_MAX) return { path, message: `a text has at most ${TEXT_MAX} characters` };
+  if (typeof value === 'number' && !Number.isFinite(value)) return { path, message: 'expected a number of JSON' };
+  return undefined;
+}
+
+/** What is wrong with what follows an operator. */
+function operandProblem(operator: Operator, operand: unknown, count: { values: number }): string | undefined {
+  switch (operator) {
+    case 'prefix':
+    case 'suffix':
+      if (isObject(operand)) return isIgnoringCase(operand) ? undefined : `expected a text, or {equals-ignore-case: …}`;
+      return isText(operand) ? undefined : `expected a text of at most ${TEXT_MAX} characters`;
+    case 'equals-ignore-case':
+      return isText(operand) ? undefined : `expected a text of at most ${TEXT_MAX} characters`;
+    case 'wildcard':
+      return wildcardProblem(operand);
+    case 'exists':
+      return typeof operand === 'boolean' ? undefined : 'expected true or false';
+    case 'cidr':
+      return isRange(operand) ? undefined : 'expected a range of addresses such as 10.0.0.0/8 or 2001:db8::/32';
+    case 'numeric':
+      return numericProblem(operand);
+    case 'anything-but':
+      return anythingButProblem(operand, count);
+  }
+}
+
+function wildcardProblem(operand: unknown): string | undefined {
+  if (!isText(operand)) return `expected a text of at most ${TEXT_MAX} characters, in which * stands for any`;
+  if (/(?<!\\)(?:\\\\)*\*\*/.test(operand)) return "expected no '**': one * stands for any number of characters";
+  return /^(?:[^\\]|\\[\\*])*$/s.test(operand) ? undefined : String.raw`expected after each \ a * or a \ that is meant itself`;
+}
+
+function numericProblem(operand: unknown): string | undefined {
+  const example = 'expected comparisons such as [">", 0, "<=", 5] or ["=", 5]';
+  if (!Array.isArray(operand) || (operand.length !== 2 && operand.length !== 4)) return example;
+  for (let index = 0; index < operand.length; index += 2) {
+    if (!COMPARISONS.includes(operand[index] as Comparison) || !Number.isFinite(operand[index + 1])) return example;
+  }
+  if (operand.length === 2) return undefined;
+  const [first, low, second, high] = operand as [string, number, string, number];
+  if (!first.startsWith('>') || !second.startsWith('<')) return 'expected of a range the lower bound first, such as [">", 0, "<=", 5]';
+  return low > high || (low === high && (first === '>' || second === '<')) ? 'expected a range that holds a number' : undefined;
+}
+
+function anythingButProblem(operand: unknown, count: { values: number }): string | undefined {
+  const example = 'expected a text or number, a list of them, or {prefix: …}, {suffix: …}, {equals-ignore-case: …}, {wildcard: …}';
+  if (!isObject(operand)) {
+    const all: unknown[] = Array.isArray(operand) ? operand : [operand];
+    count.values += all.length - 1;
+    if (count.values > VALUES_MAX) return `a pattern has at most ${VALUES_MAX} values`;
+    if (all.length === 0 || !all.every((one) => isScalar(one) && scalarProblem(one, []) === undefined)) return example;
+    return undefined;
+  }
+  const [[operator, value] = ['', undefined], ...more] = Object.entries(operand);
+  if (more.length > 0 || !['prefix', 'suffix', 'equals-ignore-case', 'wildcard'].includes(operator)) return example;
+  const all: unknown[] = Array.isArray(value) ? value : [value];
+  count.values += all.length - 1;
+  if (all.length === 0) return example;
+  if (count.values > VALUES_MAX) return `a pattern has at most ${VALUES_MAX} values`;
+  for (const one of all) {
+    const problem = isText(one)
+      ? operandProblem(operator as Operator, one, count)
+      : `expected a text, or a list of texts, after ${operator}`;
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+/** `pattern` has no problem. */
+export function compileFilter(pattern: Record<string, unknown>): (event: unknown) => boolean {
+  return compileObject(pattern, { texts: false, top: true });
+}
+
+/** `texts`: numbers are written as texts there, as the attributes of messages are. */
+interface Place {
+  texts: boolean;
+  top: boolean;
+}
+
+function compileObject(pattern: Record<string, unknown>, place: Place): Test {
+  const tests = Object.entries(pattern).map(([key, value]): Test => {
+    if (key === '$or') {
+      const any = (value as Record<string, unknown>[]).map((one) => compileObject(one, place));
+      return (event) => any.some((test) => test(event));
+    }
+    const below = { texts: place.texts || (place.top && key === 'attributes'), top: false };
+    const test = Array.isArray(value) ? compileValues(value, below) : ofElements(compileObject(value as Record<string, unknown>, below));
+    return (event) => test(Object.hasOwn(event as object, key) ? (event as Record<string, unknown>)[key] : undefined);
+  });
+  return (event) => isObject(event) && tests.every((test) => test(event));
+}
+
+function ofElements(test: Test): Test {
+  return (value) => {
+    if (isObject(value)) return test(value);
+    return Array.isArray(value) && value.some(isObject) ? value.some(test) : test(NOTHING);
+  };
+}
+
+/** Where the event has no object, `exists: false` may still fit what a pattern has below it. */
+const NOTHING: Record<string, unknown> = Object.freeze(Object.create(null) as Record<string, unknown>);
+
+function compileValues(values: unknown[], place: Place): Test {
+  const exact = new Set<unknown>();
+  const tests: Test[] = [];
+  let absent = false;
+  let present = false;
+  for (const value of values) {
+    if (!isObject(value)) exact.add(value);
+    else if ('exists' in value) {
+      if (value['exists'] === true) present = true;
+      else absent = true;
+    } else tests.push(compileOperator(Object.entries(value)[0] as [Operator, unknown], place));
+  }
+  const numbers = place.texts && values.some((value) => typeof value === 'number');
+  const fits: Test = (value) => exact.has(value) || (numbers && exact.has(numberOf(value, place))) || tests.some((test) => test(value));
+  return (value) => (value === undefined ? absent : present || anyElement(value, fits, NESTED_LISTS_MAX));
+}
+
+function anyElement(value: unknown, fits: Test, levels: number): boolean {
+  if (!Array.isArray(value)) return fits(value);
+  return levels > 0 && value.some((one) => anyElement(one, fits, levels - 1));
+}
+
+function compileOperator([operator, operand]: [Operator, unknown], place: Place): Test {
+  switch (operator) {
+    case 'prefix':
+    case 'suffix': {
+      const ends = operator === 'prefix' ? 'startsWith' : 'endsWith';
+      if (typeof operand === 'string') return (value) => typeof value === 'string' && value[ends](operand);
+      const folded = (operand as Record<string, string>)['equals-ignore-case']!.toLowerCase();
+      return (value) => typeof value === 'string' && value.toLowerCase()[ends](folded);
+    }
+    case 'equals-ignore-case': {
+      const folded = (operand as string).toLowerCase();
+      return (value) => typeof value === 'string' && value.toLowerCase() === folded;
+    }
+    case 'wildcard': {
+      const test = wildcardTest(operand as string);
+      return (value) => typeof value === 'string' && test(value);
+    }
+    case 'cidr': {
+      const [address, bits] = (operand as string).split('/') as [string, string];
+      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+      const list = new BlockList();
+      list.addSubnet(address, Number(bits), family);
+      return (value) => typeof value === 'string' && isIP(value) !== 0 && list.check(value, isIP(value) === 6 ? 'ipv6' : 'ipv4');
+    }
+    case 'numeric': {
+      const comparisons = operand as (Comparison | number)[];
+      return (value) => {
+        const number = numberOf(value, place);
+        if (number === undefined) return false;
+        for (let index = 0; index < comparisons.length; index += 2)
+          if (!compares(number, comparisons[index] as Comparison, comparisons[index + 1] as number)) return false;
+        return true;
+      };
+    }
+    case 'anything-but':
+      return compileAnythingBut(operand, place);
+    case 'exists':
+      throw new Error('compiled with the other values of its list');
+  }
+}
+
+function compileAnythingBut(operand: unknown, place: Place): Test {
+  if (isObject(operand)) {
+    const [operator, value] = Object.entries(operand)[0] as [Operator, unknown];
+    const tests = (Array.isArray(value) ? value : [value]).map((one) => compileOperator([operator, one], place));
+    return (one) => typeof one === 'string' && !tests.some((test) => test(one));
+  }
+  const not = new Set<unknown>(Array.isArray(operand) ? operand : [operand]);
+  const numbers = place.texts && [...not].some((value) => typeof value === 'number');
+  return (value) => isScalar(value) && !not.has(value) && !(numbers && not.has(numberOf(value, place)));
+}
+
+function compares(value: number, comparison: Comparison, bound: number): boolean {
+  switch (comparison) {
+    case '=':
+      return value === bound;
+    case '<':
+      return value < bound;
+    case '<=':
+      return value <= bound;
+    case '>':
+      return value > bound;
+    case '>=':
+      return value >= bound;
+  }
+}
+
+function numberOf(value: unknown, { texts }: Place): number | undefined {
+  if (typeof value === 'number') return value;
+  return texts && typeof value === 'string' && /^-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?$/.test(value) ? Number(value) : undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isScalar(value: unknown): value is Scalar {
+  return value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= TEXT_MAX;
+}
+
+function isIgnoringCase(value: Record<string, unknown>): boolean {
+  return Object.keys(value).length === 1 && isText(value['equals-ignore-case']);
+}
+
+function isOperator(word: string): word is Operator {
+  return (OPERATORS as readonly string[]).includes(word);
+}
+
+function isRange(value: unknown): value is string {
+  if (typeof value !== 'string') return false;
+  const [address = '', bits = '', ...more] = value.split('/');
+  const family = isIP(address);
+  return more.length === 0 && family !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32);
+}

@@ -1,0 +1,132 @@
+// What projects have on the bus, held in memory by the control role, which publishes for HTTP: compiled from the current deployments, and
+// anew after each notification of one. Invariants: a project is swapped whole; a project that is not known is asked for once, so that what
+// was just deployed is there, and names that do not exist cost the database a bounded number of questions. Made by control.ts.
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { topologyOf } from '../events/topology.ts';
+import type { Topology } from '../events/topology.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
+import type { ProjectState } from '../protocol/settings.ts';
+import type { Sql } from '../store/records/records.ts';
+import type { PlatformLog } from './platform-log.ts';
+
+const CHANNEL = 'virga_deployments';
+const RECONNECT_MS = 200;
+/** A name that was not there is not asked for again for so long. */
+const UNKNOWN_MS = 1_000;
+const UNKNOWN_MAX = 1_000;
+
+interface Row {
+  project: string;
+  deployment: string;
+  state: ProjectState | null;
+}
+
+export class TopologyFeed {
+  readonly #options: { connection: pg.ClientConfig; log: PlatformLog; now: () => number };
+  #topologies = new Map<string, { deployment: string; topology: Topology }>();
+  readonly #unknown = new BoundedMap<string, number>(UNKNOWN_MAX);
+  #client: pg.Client | undefined;
+  #loading: Promise<void> | undefined;
+  #again: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: { connection: pg.ClientConfig; log: PlatformLog; now: () => number }) {
+    this.#options = options;
+  }
+
+  /** Resolves when all have been read once. */
+  async start(): Promise<void> {
+    const first = Promise.withResolvers<void>();
+    void this.#run(first.resolve);
+    await first.promise;
+  }
+
+  topologies(): Iterable<Topology> {
+    return Iterator.from(this.#topologies.values()).map(({ topology }) => topology);
+  }
+
+  /** undefined: there is no such project, or nothing is deployed. */
+  topologyOf(project: string): Topology | undefined | Promise<Topology | undefined> {
+    return this.#topologies.get(project)?.topology ?? this.#ask(project);
+  }
+
+  async #ask(project: string): Promise<Topology | undefined> {
+    if ((this.#unknown.get(project) ?? 0) > this.#options.now()) return undefined;
+    await this.refresh().catch(() => {});
+    const found = this.#topologies.get(project)?.topology;
+    if (found === undefined) this.#unknown.set(project, this.#options.now() + UNKNOWN_MS);
+    return found;
+  }
+
+  /** Reads the deployments anew, after any reading that began before this call. Rejects while Postgres is away. */
+  async refresh(): Promise<void> {
+    if (this.#loading === undefined) return this.#load();
+    this.#again ??= this.#loading
+      .catch(() => {})
+      .then(() => {
+        this.#again = undefined;
+        return this.#load();
+      });
+    return this.#again;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#client?.end().catch(() => {});
+  }
+
+  #load(): Promise<void> {
+    this.#loading = this.#loadNow().finally(() => (this.#loading = undefined));
+    return this.#loading;
+  }
+
+  async #loadNow(): Promise<void> {
+    if (this.#client === undefined) throw new Error('Postgres is away');
+    const known = this.#topologies;
+    const sql: Sql = this.#client;
+    const { rows } = await sql.query<Row>(
+      `select p.name as project, d.id as deployment,
+              case when not d.id = any($1) then jsonb_build_object('functions', d.state->'functions', 'events', d.state->'events') end as state
+         from projects p join deployments d on d.id = p.current_deployment`,
+      [[...known.values()].map(({ deployment }) => deployment)],
+    );
+    this.#topologies = new Map(
+      rows.map(({ project, deployment, state }) => [
+        project,
+        state === null
+          ? known.get(project)!
+          : { deployment, topology: topologyOf(project, state.events ?? undefined, Object.keys(state.functions)) },
+      ]),
+    );
+  }
+
+  /** Holds the listening connection, and makes it anew whenever it breaks. */
+  async #run(onFirst: () => void): Promise<void> {
+    while (!this.#closed) {
+      const client = new pg.Client(this.#options.connection);
+      const lost = Promise.withResolvers<unknown>();
+      client.on('error', (error) => lost.resolve(error));
+      client.on('end', () => lost.resolve(undefined));
+      try {
+        await client.connect();
+        this.#client = client;
+        client.on('notification', () => {
+          this.refresh().catch((error: unknown) =>
+            this.#options.log('warn', 'what projects have on the bus could not be refreshed', { error: String(error) }),
+          );
+        });
+        await client.query(`listen ${CHANNEL}`);
+        await this.refresh();
+        onFirst();
+        await lost.promise;
+        if (!this.#closed) this.#options.log('warn', 'the control role lost Postgres; it publishes by what it knows');
+      } catch (error) {
+        if (!this.#closed) this.#options.log('warn', 'the control role cannot reach Postgres', { error: String(error) });
+      }
+      this.#client = undefined;
+      await client.end().catch(() => {});
+      if (!this.#closed) await sleep(RECONNECT_MS);
+    }
+  }
+}
