@@ -21,6 +21,7 @@ import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
 import { listQueues } from './list-queues.ts';
 import { listSecrets } from './list-secrets.ts';
+import { listStreams } from './list-streams.ts';
 import { listTopics } from './list-topics.ts';
 import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
@@ -37,6 +38,7 @@ import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
 import { readProject } from './read-project.ts';
+import { readRecords } from './read-records.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
 import { receiveMessages } from './receive-messages.ts';
@@ -46,8 +48,10 @@ import { removeSecret } from './remove-secret.ts';
 import { revokeKey } from './revoke-key.ts';
 import { rollbackProject } from './rollback-project.ts';
 import { rotateKey } from './rotate-key.ts';
+import { seekStream } from './seek-stream.ts';
 import { setSecret } from './set-secret.ts';
 import { settleMessages } from './settle-messages.ts';
+import type { StreamTails } from './stream-tails.ts';
 import { authenticate } from './tokens.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
@@ -56,6 +60,7 @@ export interface ControlNeeds extends ControlContext {
   artifactsInUse: ArtifactsInUse;
   followers: LogFollowers;
   receivers: Receivers;
+  tails: StreamTails;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
@@ -131,6 +136,9 @@ export function createControl(needs: ControlNeeds): ControlApp {
   receiveMessages(app, needs);
   settleMessages(app, needs);
   listTopics(app, needs);
+  listStreams(app, needs);
+  readRecords(app, needs);
+  seekStream(app, needs);
   return app;
 }
 

@@ -28,6 +28,7 @@ import { LogFollowers } from './log-followers.ts';
 import { Receivers } from './receivers.ts';
 import { findProject } from './project-records.ts';
 import { serveControl } from './serve.ts';
+import { StreamTails } from './stream-tails.ts';
 import { ensureOperatorToken } from './tokens.ts';
 
 export interface TestControl extends AsyncDisposable {
@@ -86,6 +87,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const bus = options.bus(database.connection, 'control');
   const received = options.bus(database.connection, 'receivers');
   const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const tails = new StreamTails({ bus, max: allLimits.receiversMax });
   const needs: ControlNeeds = {
     records,
     blobs,
@@ -110,6 +112,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     edge: socket,
     bus,
     receivers,
+    tails,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -130,6 +133,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const onClose = (): void => {
     needs.followers.close();
     receivers.close();
+    tails.close();
   };
   const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, onClose, log });
   const url = `http://127.0.0.1:${served.port}`;

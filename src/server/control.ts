@@ -15,6 +15,7 @@ import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
 import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
+import { StreamTails } from '../control/stream-tails.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
@@ -65,6 +66,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       edge,
       bus,
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
+      tails: new StreamTails({ bus, max: limits.receiversMax }),
       sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
       limits,
       egressPrivate: config.egressPrivate,
@@ -91,6 +93,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       onClose: () => {
         needs.followers.close();
         needs.receivers.close();
+        needs.tails.close();
       },
       log,
     });

@@ -1,6 +1,7 @@
 // What a trigger of a stream says, as its reader goes by it. Pure. Used by stream-reader.ts and whatever reads one partition.
 import { durationMs } from '../../lib/units.ts';
 import type { QueueSpec, StreamRecord } from '../bus.ts';
+import { passes, recordDocument } from '../filters.ts';
 import type { Retry, StreamTrigger } from '../topology.ts';
 import { windowRulesOf } from './windows.ts';
 import type { WindowRules } from './windows.ts';
@@ -27,7 +28,7 @@ export function readerRulesOf({ trigger, retry, queue }: StreamTrigger): ReaderR
     batch: trigger.batch ?? BATCH,
     waitMs: durationMs(trigger.wait ?? '0s')!,
     windows: trigger.window === undefined ? undefined : windowRulesOf(trigger.window),
-    fits: () => true,
+    fits: (record) => trigger.filter === undefined || passes(trigger.filter, recordDocument(record)),
     filtered: trigger.filter !== undefined,
     retry,
     blocks: trigger.onFailure === 'block',

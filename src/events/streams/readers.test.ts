@@ -85,7 +85,7 @@ class World {
         this.batches.push(data!);
         const answer = this.#handler(data!);
         if (answer instanceof Error)
-          return { ok: false, invocation: 'inv_1', refused: false, code: 'function_failed', message: answer.message };
+          return { ok: false, invocation: 'inv_1', refused: false, code: 'function_error', message: answer.message };
         const json = Buffer.from(JSON.stringify(answer ?? null));
         return { ok: true, invocation: 'inv_1', status: 200, contentType: 'application/json', body: json };
       },
