@@ -74,7 +74,7 @@ export const ROOMS: Room[] = [
   {
     name: 'read model',
     files: ['src/gateway/{read-model,read-model-load,route-table,conditions,folder-roots,host-name,stage}.ts'],
-    may: ['port: records', 'functions', ...CONTRACTS],
+    may: ['port: records', 'functions', 'events', ...CONTRACTS],
   },
   { name: 'tls', files: ['src/gateway/tls/**'], may: CONTRACTS },
   // Runs in the control role, but for the answers to challenges.

@@ -139,6 +139,9 @@ export interface Limits {
   projectCacheBytesMax: number;
   /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
   filesBytesMax: number;
+  /** Calls of functions and webhooks for events at the same time, and bytes of their messages that are held. */
+  deliveriesMax: number;
+  deliveryBytesMax: number;
   /** How long invocations and log lines are kept, hours. */
   retentionHours: number;
 }

@@ -101,6 +101,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       filesBytesMax: 32 * 1024 * 1024,
       apiKeysMax: 100_000,
       receiversMax: 256,
+      deliveriesMax: 256,
+      deliveryBytesMax: 64 * 1024 * 1024,
       callersRemembered: 20_000,
       retentionHours: 168,
     },

@@ -1,4 +1,4 @@
-// What a setting of a node is, and the parsers that several of them share. Used by settings-table.ts and gateway-settings.ts.
+// What a setting of a node is, and the parsers that several of them share. Used by settings-table.ts and those beside it.
 
 /** What defaults depend on. */
 export interface Machine {
@@ -26,6 +26,10 @@ export interface Setting<T> {
   secret?: true;
 }
 
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
 export function port(text: string): Parsed<number> {
   return wholeNumber(text, { min: 1, max: 65_535, what: 'a port, a whole number' });
 }
@@ -44,4 +48,19 @@ export function oneOf<T extends string>(...words: T[]): (text: string) => Parsed
 
 export function onOff(text: string): Parsed<boolean> {
   return text === 'true' || text === 'false' ? { value: text === 'true' } : { problem: 'give true or false' };
+}
+
+export function limit(name: string, value: number, range: { unit: string; min: number; max: number }, meaning: string): Setting<number> {
+  const { unit, min, max } = range;
+  return {
+    variable: `VIRGA_LIMIT_${name}`,
+    meaning,
+    default: () => value,
+    defaultText: unit === 'bytes' ? `${value} (${quantity(value)})` : `${value} ${unit}`,
+    parse: (text) => wholeNumber(text, { min, max, what: `a whole number of ${unit}` }),
+  };
+}
+
+function quantity(bytes: number): string {
+  return bytes >= GIB ? `${bytes / GIB} GiB` : bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
 }

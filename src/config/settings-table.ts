@@ -4,9 +4,10 @@
 import { isIP } from 'node:net';
 import { basename, isAbsolute, resolve } from 'node:path';
 import type { Config, Limits } from './config.ts';
+import { EVENT_LIMITS } from './event-limits.ts';
 import { GATEWAY_SETTINGS } from './gateway-settings.ts';
 import { NETWORK_SETTINGS } from './network-settings.ts';
-import { oneOf, port, wholeNumber } from './setting.ts';
+import { limit, oneOf, port } from './setting.ts';
 import type { Parsed, Setting } from './setting.ts';
 
 export type NodeSettings = { [K in Exclude<keyof Config, 'runFolder' | 'limits'>]: Setting<Config[K]> };
@@ -317,12 +318,6 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'keys', min: 1, max: 10_000_000 },
     'API keys of all projects; the edge holds them in memory, about 500 bytes each.',
   ),
-  receiversMax: limit(
-    'RECEIVERS',
-    256,
-    { unit: 'connections', min: 0, max: 10_000 },
-    'Connections to the control API that wait for messages of queues (`waitMs`) at the same time; the next is answered 503.',
-  ),
   callersRemembered: limit(
     'CALLERS_REMEMBERED',
     20_000,
@@ -361,6 +356,7 @@ export const LIMIT_SETTINGS: LimitSettings = {
     { unit: 'bytes', min: 0, max: 1024 * GIB },
     'Small files of folders that the gateway serves (`static` of a route), in the memory of the edge; 0 holds none.',
   ),
+  ...EVENT_LIMITS,
   retentionHours: limit(
     'RETENTION_HOURS',
     168,
@@ -368,21 +364,6 @@ export const LIMIT_SETTINGS: LimitSettings = {
     'How long invocations and log lines are kept.',
   ),
 };
-
-function limit(name: string, value: number, range: { unit: string; min: number; max: number }, meaning: string): Setting<number> {
-  const { unit, min, max } = range;
-  return {
-    variable: `VIRGA_LIMIT_${name}`,
-    meaning,
-    default: () => value,
-    defaultText: unit === 'bytes' ? `${value} (${quantity(value)})` : `${value} ${unit}`,
-    parse: (text) => wholeNumber(text, { min, max, what: `a whole number of ${unit}` }),
-  };
-}
-
-function quantity(bytes: number): string {
-  return bytes >= GIB ? `${bytes / GIB} GiB` : bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
-}
 
 function host(text: string): Parsed<string> {
   const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;

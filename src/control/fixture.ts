@@ -249,6 +249,7 @@ async function startEdge(socketPath: string): Promise<TestEdge> {
       webSockets: 0,
       functions: [],
       blanks: [],
+      deliveries: [],
       records: { pending: 0, pendingBytes: 0, written: 0, dropped: { invocations: 0, logLines: 0 } },
       sandbox: {
         driver: 'bubblewrap',

@@ -11,6 +11,8 @@ export interface EventCall {
   id?: string;
   /** As in InvocationRecord.trigger: queue, topic, event, schedule, async, stream, workflow, replay. */
   trigger: string;
+  /** For its record, e.g. `QUEUE orders (10)`. */
+  requestLine?: string;
   contentType: string;
   body: Buffer;
   /** W3C traceparent of what caused it. */

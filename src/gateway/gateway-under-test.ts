@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { topologyOf } from '../events/topology.ts';
 import { Engine } from '../functions/engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
 import type { GuestScript } from '../functions/testing.ts';
@@ -69,7 +70,9 @@ export async function setUp(
     return { route, to: local === undefined ? { version } : { local }, stages: compileStages(features, source) };
   });
   const table = new RouteTable(withFolderRoots(routes));
-  const project = { name: 'p', deployment: 1, functions: new Map([['f', version]]), versions: [version], routes: table };
+  const topology = topologyOf('p', {}, ['f']);
+  const functions = new Map([['f', version]]);
+  const project = { name: 'p', deployment: 1, functions, canaries: new Map(), versions: [version], routes: table, topology };
   model.replaceAll({ projects: [project], domains: options.domains ?? {}, deployment: 1 });
   for (const feature of features) feature.compiled?.({ all: new Set(['p']), anew: new Set(['p']) });
   const { requestBytesMax = 10_000_000, keepAliveMs } = options;

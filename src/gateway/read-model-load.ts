@@ -1,5 +1,6 @@
 // Reads what every project's current deployment is from the records and compiles it for the read model.
 // Invariant: one query, so one consistent snapshot. Called by server/read-model-feed.ts at start and after a notification.
+import { topologyOf } from '../events/topology.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import { completeSettings } from '../protocol/settings.ts';
 import type { ProjectState, Route, VersionSettings } from '../protocol/settings.ts';
@@ -78,10 +79,12 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
     name: row.project,
     deployment,
     functions: new Map([...served].map(([fn, { live }]) => [fn, live])),
+    canaries: new Map([...served].flatMap(([fn, { canary }]) => (canary === undefined ? [] : [[fn, canary]]))),
     versions: [...served.values()].flatMap(({ live, canary, shadow }) => [
       ...new Set([live, canary?.version, shadow?.version].filter((version) => version !== undefined)),
     ]),
     routes: new RouteTable(withFolderRoots(routes)),
+    topology: topologyOf(row.project, state.events, served.keys()),
   };
 }
 

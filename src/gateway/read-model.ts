@@ -1,6 +1,7 @@
 // What the gateway knows of the projects, in memory: the hot path never asks a database. Fed by server/read-model-feed.ts
 // from the records; read by route.ts and by the edge's private server.
 // Invariant: a project is swapped whole, so a request sees one deployment, never a mixture of two.
+import type { Topology } from '../events/topology.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import { parentOf } from './host-name.ts';
 import type { RouteTable } from './route-table.ts';
@@ -10,9 +11,13 @@ export interface ServedProject {
   deployment: number;
   /** The one that gets the requests of each, or most of them. */
   functions: Map<string, DeployedVersion>;
+  /** Of functions that have one: what is tried on a share of the calls. */
+  canaries: Map<string, { version: DeployedVersion; percent: number }>;
   /** All that may be called by routes. */
   versions: DeployedVersion[];
   routes: RouteTable;
+  /** Its queues, topics, streams, and what they trigger. */
+  topology: Topology;
 }
 
 export class ReadModel {

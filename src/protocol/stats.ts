@@ -64,6 +64,35 @@ export interface CertificateStats {
   problems: string[];
 }
 
+/** What was delivered of one queue since the process started. */
+export interface DeliveryStats {
+  project: string;
+  /** queue, topic, event, schedule, async, workflow, webhook. */
+  kind: string;
+  /** Name of the queue, topic or schedule; of the function where there is none. */
+  source: string;
+  /** null: a webhook. */
+  function: string | null;
+  /** Key on the bus. */
+  queue: string;
+  /** Messages. */
+  received: number;
+  done: number;
+  /** Failed, and come again. */
+  retried: number;
+  dead: number;
+  /** Given back without an attempt. */
+  released: number;
+  /** Calls. */
+  inFlight: number;
+  /** Messages that wait in the process for a call. */
+  waiting: number;
+  /** What the last new message had waited when it was received, ms. */
+  lagMs: number;
+  /** Unix ms; null: it is not. What it is delivered to could not take it. */
+  pausedUntil: number | null;
+}
+
 export interface EdgeStats {
   pid: number;
   uptimeS: number;
@@ -75,6 +104,8 @@ export interface EdgeStats {
   webSockets: number;
   functions: FunctionStats[];
   blanks: BlankStats[];
+  /** Of what had something to deliver. */
+  deliveries: DeliveryStats[];
   records: { pending: number; pendingBytes: number; written: number; dropped: { invocations: number; logLines: number } };
   /** NodeSandboxStatus of sandbox/sandbox.ts; null while the launcher is not connected. */
   sandbox: (DriverStats & { strong: DriverStats | null; strongReason: string | null; runtimes: RuntimeStats[] }) | null;

@@ -7,6 +7,10 @@ import { join } from 'node:path';
 import type { Server } from 'node:net';
 import pg from 'pg';
 import type { Config } from '../config/config.ts';
+import { systemClock } from '../events/deliver/clock.ts';
+import { Deliveries } from '../events/deliver/deliveries.ts';
+import { EventKind } from '../events/deliver/event-kind.ts';
+import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
 import { Engine } from '../functions/engine.ts';
 import { Gateway } from '../gateway/accept.ts';
 import { AskingHosts } from '../gateway/auth/certificate/asking-hosts.ts';
@@ -28,13 +32,14 @@ import { addUsage, loadUsage } from '../observe/usage-counters.ts';
 import { GuestDoor } from '../gateway/websocket/guest-door.ts';
 import { Hub } from '../gateway/websocket/hub.ts';
 import type { SocketLimits } from '../gateway/websocket/hub.ts';
-import { blobsOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
+import { blobsOf, busOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { AccessFeed } from './access-feed.ts';
 import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
+import { EventInvoker } from './event-invoker.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { PlatformLog } from './platform-log.ts';
 import { ReadModelFeed } from './read-model-feed.ts';
@@ -91,7 +96,25 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     httpsPort: config.httpsPort ?? 443,
     sockets,
   };
-  const feed = new ReadModelFeed({ connection, model, engine, services, access, log });
+  const bus = busOf(config, 'edge', log);
+  const invoker = new EventInvoker({
+    engine,
+    model,
+    version: (name) => loadVersion(lookups, name),
+    answerBytesMax: config.limits.invokeBytesMax,
+  });
+  const events = new EventKind(invoker);
+  const deliveries = new Deliveries({
+    bus,
+    kinds: { queue: new QueueDeliveries({ invoker, now: Date.now }), topic: events, event: events, schedule: events },
+    invoker,
+    limits: config.limits,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  const onProjects = (): void => deliveries.setConsumers([...model.projects()].flatMap(({ topology }) => topology.consumers));
+  const feed = new ReadModelFeed({ connection, model, engine, services, access, onProjects, log });
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
     awaited: config.acmeDomains.length > 0,
@@ -146,6 +169,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       webSockets: sockets.size,
       functions: engine.stats(),
       blanks: engine.blanks.stats(),
+      deliveries: deliveries.stats(),
       records: recorder.status(),
       sandbox: sandboxes.status() ?? null,
     }),
@@ -155,6 +179,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   if (config.httpsPort !== null) await certificates.start();
   // Without what was used before, a restart would give every plan its whole quota again.
   await quotas.load();
+  // What an edge that was killed held is due again at once.
+  await bus.recover().catch((error: unknown) => log('warn', 'what was held comes again when its leases end', { reason: String(error) }));
+  deliveries.start();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -165,7 +192,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     close: async () => {
       gateway.drain();
       sockets.drain();
-      await engine.drain(config.limits.drainMs);
+      await Promise.all([engine.drain(config.limits.drainMs), deliveries.close(config.limits.drainMs)]);
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
       // Of WebSockets that were closed: their functions are still told.
@@ -178,6 +205,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       privateServer.closeAllConnections();
       await quotas.close(2_000);
       await feed.close();
+      await bus[Symbol.asyncDispose]();
       await access.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });

@@ -19,6 +19,8 @@ export interface FeedOptions {
   engine: Engine;
   services: GatewayServices;
   access: AccessFeed;
+  /** The projects are what the records say, perhaps anew. */
+  onProjects: () => void;
   log: PlatformLog;
 }
 
@@ -96,6 +98,7 @@ export class ReadModelFeed {
     model.replaceAll(loaded);
     for (const feature of this.#features) feature.compiled?.({ all, anew });
     engine.setCurrent([...model.projects()].flatMap((project) => project.versions));
+    this.#options.onProjects();
   }
 
   /** Holds the listening connection, and makes it anew whenever it breaks. */

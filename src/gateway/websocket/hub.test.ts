@@ -325,9 +325,9 @@ test('a route that is no WebSocket any more lets its connections go, and tells t
     if (event.type === 'virga.websocket.disconnect') left.resolve(event.data!.reason);
   });
   await using client = await rawClient(gateway.port, '/chat');
-  const { functions } = gateway.model.project('p')!;
+  const known = gateway.model.project('p')!;
   gateway.model.replaceAll({
-    projects: [{ name: 'p', deployment: 2, functions, versions: [...functions.values()], routes: new RouteTable([]) }],
+    projects: [{ ...known, deployment: 2, routes: new RouteTable([]) }],
     domains: {},
     deployment: 2,
   });

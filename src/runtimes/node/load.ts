@@ -158,14 +158,14 @@ function targetOf(value: unknown, file: string, name: string): Target | undefine
   return { handler: value as Handler };
 }
 
-/** An object, class instance or function that has a `fetch` method. */
+/** An object, class instance or function that has a `fetch` or an `event` method. */
 function webTarget(value: unknown): Target | undefined {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined;
   const holder = value as Exports;
-  if (typeof holder['fetch'] !== 'function') return undefined;
-  const target: Target = { fetch: bound(holder, 'fetch') };
+  const target: Target = {};
+  if (typeof holder['fetch'] === 'function') target.fetch = bound(holder, 'fetch');
   if (typeof holder['event'] === 'function') target.event = bound(holder, 'event');
-  return target;
+  return target.fetch === undefined && target.event === undefined ? undefined : target;
 }
 
 /** As a method of its object, with the length of the original: that tells whether it takes a callback. */

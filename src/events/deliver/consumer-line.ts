@@ -1,0 +1,208 @@
+// One consumer as the engine knows it: what is known to be due in its queue, what was received and waits here, what runs, and what is to be
+// done next. Invariants: while nothing is due it is an entry of a map, without a timer; at most one receive is under way; what waits here
+// is at most one batch more than it has calls for. Pure but for its clock readings, which are passed in. Owned by deliveries.ts.
+//
+//   idle ──ready, or its time──▶ due ──turn──▶ receiving ──▶ waiting here ──full, or the window ends──▶ turn ──▶ in a call ──▶ settled
+//                                 └────────────── paused: nobody could take what was delivered, or the bus failed ◀─────────┘
+import type { DeliveryStats } from '../../protocol/stats.ts';
+import type { ReceiveAnswer, Settlement } from '../bus.ts';
+import type { Consumer } from '../topology.ts';
+import { nextBatch } from './batches.ts';
+import type { NextBatch } from './batches.ts';
+import type { ProjectTurns } from './fair-turns.ts';
+import type { Held } from './held.ts';
+
+type Todo = 'call' | 'receive';
+
+interface LineCounts {
+  received: number;
+  done: number;
+  retried: number;
+  dead: number;
+  /** Without having been an attempt. */
+  released: number;
+  /** What the last message that was received for the first time had waited, ms. */
+  lagMs: number;
+}
+
+const PAUSE_FIRST_MS = 50;
+const PAUSE_LAST_MS = 30_000;
+/** A queue that says it has something, and gives nothing: another holds it, or its group waits. */
+const EMPTY_FIRST_MS = 10;
+const EMPTY_LAST_MS = 1_000;
+/** Messages of groups that wait for their turn, in batches: beyond these no more are received. */
+const BLOCKED_BATCHES_MAX = 20;
+
+export class ConsumerLine {
+  consumer: Consumer;
+  readonly project: ProjectTurns<ConsumerLine>;
+  /** The project has it no more: what runs ends, and it goes. */
+  removed = false;
+  readonly waiting: Held[] = [];
+  calls = 0;
+  receiving = false;
+  /** Unix ms; undefined: nothing is known to be there. */
+  dueAt: number | undefined;
+  meanBytes = 1_024;
+  cancelTimer: (() => void) | undefined;
+  readonly counts: LineCounts = { received: 0, done: 0, retried: 0, dead: 0, released: 0, lagMs: 0 };
+  readonly #busyGroups = new Set<string>();
+  /** More came since the receive that is under way began. */
+  #heard = false;
+  /** There was more than it took. */
+  #backlog = false;
+  #pausedUntil = 0;
+  #pauseMs = 0;
+  #emptyMs = 0;
+  /** The first of those that wait came then. */
+  #windowSince = 0;
+  #next: NextBatch | null | undefined;
+
+  constructor(consumer: Consumer, project: ProjectTurns<ConsumerLine>) {
+    this.consumer = consumer;
+    this.project = project;
+  }
+
+  /** The queue may have something at this time. */
+  ready(at: number): void {
+    if (this.receiving) this.#heard = true;
+    if (this.dueAt === undefined || at < this.dueAt) this.dueAt = at;
+  }
+
+  /** `windows`: false: no batch waits to become full. */
+  todo(now: number, concurrency: number, windows: boolean): Todo | undefined {
+    if (this.removed || now < this.#pausedUntil || this.calls >= concurrency) {
+      // One batch ahead, so that a slot that frees has something to do at once.
+      if (this.removed || now < this.#pausedUntil || !this.#backlog) return undefined;
+      return this.#mayReceive(now) && this.waiting.length < this.consumer.batch ? 'receive' : undefined;
+    }
+    const next = this.nextBatch();
+    if (next !== undefined && (next.full || !windows || now >= this.#windowEndsAt())) return 'call';
+    if (!this.#mayReceive(now)) return undefined;
+    return this.waiting.length < this.consumer.batch * BLOCKED_BATCHES_MAX ? 'receive' : undefined;
+  }
+
+  /** When todo() may answer something else though nothing happened. */
+  wakesAt(now: number, windows: boolean): number | undefined {
+    if (this.removed) return undefined;
+    const times: number[] = [];
+    if (this.dueAt !== undefined && !this.receiving) times.push(this.dueAt);
+    if (windows && this.waiting.length > 0) times.push(this.#windowEndsAt());
+    if (times.length === 0) return undefined;
+    const at = Math.max(Math.min(...times), this.#pausedUntil);
+    return at > now ? at : undefined;
+  }
+
+  nextBatch(): NextBatch | undefined {
+    if (this.#next === undefined) {
+      const { batch, retry, queue } = this.consumer;
+      this.#next = nextBatch(this.waiting, { batch, attempts: retry.attempts, fifo: queue.fifo }, this.#busyGroups) ?? null;
+    }
+    return this.#next ?? undefined;
+  }
+
+  /** Messages to ask for, with so many places for calls. */
+  wanted(places: number): number {
+    const { batch } = this.consumer;
+    const ready = this.nextBatch()?.messages.length ?? 0;
+    return Math.max(1, (places + (this.#backlog ? 1 : 0)) * batch - ready);
+  }
+
+  began(): void {
+    this.receiving = true;
+    this.#heard = false;
+  }
+
+  received({ messages, nextAt }: ReceiveAnswer, held: Held[], now: number): void {
+    this.receiving = false;
+    this.dueAt = this.#heard ? now : nextAt;
+    this.#backlog = messages.length > 0 && nextAt !== undefined && nextAt <= now;
+    if (messages.length > 0) this.#emptyMs = 0;
+    else if (nextAt !== undefined && nextAt <= now && !this.#heard) {
+      this.#emptyMs = Math.min(EMPTY_LAST_MS, Math.max(EMPTY_FIRST_MS, this.#emptyMs * 2));
+      this.dueAt = now + this.#emptyMs;
+    }
+    if (held.length === 0) return;
+    if (this.waiting.length === 0) this.#windowSince = now;
+    this.waiting.push(...held);
+    this.#next = undefined;
+    this.counts.received += held.length;
+    for (const { message, bytes } of held) {
+      this.meanBytes += (bytes - this.meanBytes) / 16;
+      if (message.attempt === 1) this.counts.lagMs = Math.max(0, now - message.sentAt);
+    }
+  }
+
+  receiveFailed(now: number): void {
+    this.receiving = false;
+    this.pause(now, 0);
+  }
+
+  /** The batch leaves for a call. */
+  start({ messages }: NextBatch, now: number): void {
+    const gone = new Set(messages);
+    this.#keepWaiting((held) => !gone.has(held));
+    // The window of those that stay begins anew.
+    this.#windowSince = now;
+    if (this.consumer.queue.fifo) for (const { message } of messages) if (message.group !== null) this.#busyGroups.add(message.group);
+    this.calls++;
+  }
+
+  ended(messages: readonly Held[]): void {
+    this.calls--;
+    for (const { message } of messages) if (message.group !== null) this.#busyGroups.delete(message.group);
+    this.#next = undefined;
+  }
+
+  /** Nobody could take it (now): each time the pause grows, until a call succeeds. `atLeastMs`: as whoever refused says. */
+  pause(now: number, atLeastMs: number): void {
+    // Calls that were refused together count once.
+    if (now >= this.#pausedUntil) this.#pauseMs = Math.min(PAUSE_LAST_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
+    this.#pausedUntil = Math.max(this.#pausedUntil, now + Math.max(this.#pauseMs, atLeastMs));
+  }
+
+  resume(): void {
+    this.#pauseMs = 0;
+    this.#pausedUntil = 0;
+  }
+
+  count(settlements: readonly Settlement[]): void {
+    const { counts } = this;
+    for (const settlement of settlements) {
+      if (settlement.as === 'done') counts.done++;
+      else if (settlement.as === 'dead') counts.dead++;
+      else if (settlement.as === 'retry' && settlement.unseen === true) counts.released++;
+      else counts.retried++;
+    }
+  }
+
+  stats(now: number): DeliveryStats {
+    const { consumer, project, counts, calls, waiting } = this;
+    const { kind, source, queue } = consumer;
+    const names = { project: project.name, kind, source, function: consumer.function ?? null, queue: queue.key };
+    const pausedUntil = this.#pausedUntil > now ? this.#pausedUntil : null;
+    return { ...names, ...counts, inFlight: calls, waiting: waiting.length, pausedUntil };
+  }
+
+  /** Takes out of those that wait here all that `which`, or all. */
+  takeOut(which: (held: Held) => boolean = () => true): Held[] {
+    const out = this.waiting.filter(which);
+    if (out.length > 0) this.#keepWaiting((held) => !which(held));
+    return out;
+  }
+
+  #keepWaiting(which: (held: Held) => boolean): void {
+    const kept = this.waiting.filter(which);
+    this.waiting.length = 0;
+    for (const held of kept) this.waiting.push(held);
+    this.#next = undefined;
+  }
+
+  #mayReceive(now: number): boolean {
+    return !this.receiving && this.dueAt !== undefined && this.dueAt <= now;
+  }
+
+  #windowEndsAt(): number {
+    return this.#windowSince + this.consumer.waitMs;
+  }
+}

@@ -1,0 +1,106 @@
+// Settlements on their way to the bus. Invariants: of each queue one batch is under way at a time, and what comes meanwhile goes with the next
+// one, so that a busy queue settles in few large steps; while the bus is away they are kept, in order, and tried again; how many there can
+// be is bounded by what is held, since nothing is received meanwhile. Owned by deliveries.ts.
+import { VirgaError } from '../../protocol/errors.ts';
+import type { Bus, QueueSpec, Settlement } from '../bus.ts';
+import type { Clock } from './clock.ts';
+
+export type Log = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+
+interface Outbox {
+  queue: QueueSpec;
+  settlements: Settlement[];
+  sending: boolean;
+  failures: number;
+  cancelTimer: (() => void) | undefined;
+}
+
+const RETRY_FIRST_MS = 50;
+const RETRY_LAST_MS = 5_000;
+/** Settlements of one step. */
+const STEP_MAX = 10_000;
+/** What the bus does not take for another reason than that it is away is given up after as many tries: its messages come again. */
+const TRIES_MAX = 5;
+
+export class Outcomes {
+  readonly #bus: Pick<Bus, 'settle'>;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #outboxes = new Map<string, Outbox>();
+  #size = 0;
+  #emptied: (() => void) | undefined;
+
+  constructor(parts: { bus: Pick<Bus, 'settle'>; clock: Clock; log: Log }) {
+    this.#bus = parts.bus;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(queue: QueueSpec, settlements: Settlement[]): void {
+    if (settlements.length === 0) return;
+    let outbox = this.#outboxes.get(queue.key);
+    if (outbox === undefined) {
+      outbox = { queue, settlements: [], sending: false, failures: 0, cancelTimer: undefined };
+      this.#outboxes.set(queue.key, outbox);
+    }
+    outbox.queue = queue;
+    for (const settlement of settlements) outbox.settlements.push(settlement);
+    this.#size += settlements.length;
+    if (!outbox.sending && outbox.cancelTimer === undefined) void this.#send(outbox);
+  }
+
+  /** Resolves when there are none left, or after `timeoutMs`; what is left then comes again from the bus. */
+  async flush(timeoutMs: number): Promise<void> {
+    if (this.#size > 0) {
+      for (const outbox of this.#outboxes.values()) if (outbox.cancelTimer !== undefined) this.#again(outbox);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const cancel = this.#clock.after(timeoutMs, resolve);
+      this.#emptied = resolve;
+      await promise;
+      cancel();
+    }
+    for (const outbox of this.#outboxes.values()) outbox.cancelTimer?.();
+    this.#outboxes.clear();
+  }
+
+  async #send(outbox: Outbox): Promise<void> {
+    outbox.sending = true;
+    while (outbox.settlements.length > 0) {
+      const step = outbox.settlements.splice(0, STEP_MAX);
+      try {
+        await this.#bus.settle(outbox.queue, step);
+        outbox.failures = 0;
+        this.#size -= step.length;
+      } catch (error) {
+        outbox.failures++;
+        const away = error instanceof VirgaError && error.code === 'unavailable';
+        if (!away && outbox.failures >= TRIES_MAX) {
+          this.#size -= step.length;
+          outbox.failures = 0;
+          this.#log('error', `outcomes of the queue '${outbox.queue.key}' could not be written and are given up; the messages come again`, {
+            settlements: step.length,
+            reason: String(error),
+          });
+          continue;
+        }
+        outbox.settlements.unshift(...step);
+        const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** (outbox.failures - 1));
+        outbox.cancelTimer = this.#clock.after(delayMs, () => this.#again(outbox));
+        break;
+      }
+    }
+    outbox.sending = false;
+    if (outbox.settlements.length === 0 && this.#outboxes.get(outbox.queue.key) === outbox) this.#outboxes.delete(outbox.queue.key);
+    if (this.#size === 0) this.#emptied?.();
+  }
+
+  #again(outbox: Outbox): void {
+    outbox.cancelTimer?.();
+    outbox.cancelTimer = undefined;
+    if (!outbox.sending) void this.#send(outbox);
+  }
+}

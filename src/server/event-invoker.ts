@@ -1,0 +1,118 @@
+// Calls functions for events: events/invoker.ts over the engine. Invariant: what the engine refuses, or ends before it began or through no
+// fault of the function, is `refused`, and no attempt. The version is the one that requests get: the canary has its share of events too.
+// Made by edge.ts.
+import type { Call, CallRequest } from '../functions/call.ts';
+import type { DeployedVersion } from '../functions/version.ts';
+import { CollectedAnswer } from '../gateway/collected-answer.ts';
+import type { ReadModel } from '../gateway/read-model.ts';
+import { newId } from '../lib/ids.ts';
+import { continueTrace } from '../lib/traceparent.ts';
+import { ERRORS, VirgaError } from '../protocol/errors.ts';
+import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
+import type { EventCall, EventOutcome, Invoker } from '../events/invoker.ts';
+
+export interface EventInvokerOptions {
+  engine: { invoke(request: CallRequest): Call | VirgaError; readonly waiting: number };
+  model: Pick<ReadModel, 'project'>;
+  /** A version that is not current. */
+  version: (name: { project: string; function: string; version: number }) => Promise<DeployedVersion | undefined>;
+  answerBytesMax: number;
+  random?: () => number;
+}
+
+export class EventInvoker implements Invoker {
+  readonly #options: EventInvokerOptions;
+  readonly #random: () => number;
+  readonly #calls = new Set<Call>();
+
+  constructor(options: EventInvokerOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+  }
+
+  /** What waits of events itself does not count. */
+  get pressed(): boolean {
+    const { waiting } = this.#options.engine;
+    if (waiting === 0) return false;
+    let own = 0;
+    for (const { state } of this.#calls) if (state === 'queued') own++;
+    return waiting > own;
+  }
+
+  capacity(project: string, fn: string): number | undefined {
+    const settings = this.#options.model.project(project)?.functions.get(fn)?.settings;
+    return settings === undefined ? undefined : settings.instances.max * settings.concurrency;
+  }
+
+  async invoke(call: EventCall): Promise<EventOutcome> {
+    try {
+      return await this.#invoke(call);
+    } catch (error) {
+      const known = error instanceof VirgaError ? error : new VirgaError('internal', `the edge failed: ${String(error)}`);
+      return refusal(null, known, true);
+    }
+  }
+
+  async #invoke({ project, function: fn, trigger, requestLine, contentType, body, ...call }: EventCall): Promise<EventOutcome> {
+    const version = await this.#versionOf(project, fn, call.version);
+    const id = call.id ?? newId('inv');
+    const trace = continueTrace(call.traceparent);
+    const whole = body.length <= BODY_CHUNK_MAX;
+    const sink = new CollectedAnswer({ payload: body, bytesMax: this.#options.answerBytesMax });
+    const made = this.#options.engine.invoke({
+      version,
+      meta: { kind: 'event', id, trace: trace.traceparent, trigger, contentType },
+      traceId: trace.traceId,
+      body: whole ? body : undefined,
+      bodyEnds: whole,
+      ...(whole ? {} : { heldBytes: body.length }),
+      trigger,
+      requestLine: requestLine ?? null,
+      sink,
+    });
+    if (made instanceof VirgaError) return refusal(null, made, true);
+    sink.call = made;
+    this.#calls.add(made);
+    const { signal } = call;
+    const stopped = Promise.withResolvers<void>();
+    const stop = (): void => {
+      made.abandon();
+      stopped.resolve();
+    };
+    if (signal?.aborted === true) stop();
+    else signal?.addEventListener('abort', stop, { once: true });
+    await Promise.race([sink.done, stopped.promise]);
+    signal?.removeEventListener('abort', stop);
+    this.#calls.delete(made);
+    if (sink.error !== undefined) return refusal(id, sink.error, isNoAttempt(sink.error, made));
+    if (made.abandoned) return refusal(id, new VirgaError('unavailable', 'the node is stopping'), true);
+    return { ok: true, invocation: id, status: sink.status, contentType: sink.contentType, body: sink.bytes };
+  }
+
+  async #versionOf(project: string, fn: string, number: number | undefined): Promise<DeployedVersion> {
+    const served = this.#options.model.project(project);
+    const live = served?.functions.get(fn);
+    if (served === undefined || live === undefined)
+      throw new VirgaError('function_not_found', `project '${project}' has no function '${fn}' (any more)`);
+    if (number === undefined || number === live.version) {
+      const canary = number === undefined ? served.canaries.get(fn) : undefined;
+      return canary !== undefined && this.#random() * 100 < canary.percent ? canary.version : live;
+    }
+    const version =
+      served.versions.find((one) => one.function === fn && one.version === number) ??
+      (await this.#options.version({ project, function: fn, version: number }));
+    if (version === undefined) throw new VirgaError('version_not_found', `function '${fn}' has no version ${number}`);
+    return version;
+  }
+}
+
+/** Code that cannot be loaded is the function's fault, though no call of it began. */
+function isNoAttempt({ code }: VirgaError, call: Call): boolean {
+  if (ERRORS[code].fault === 'function') return false;
+  return code !== 'internal' || call.runningAt === 0;
+}
+
+function refusal(invocation: string | null, error: VirgaError, refused: boolean): EventOutcome {
+  const { code, message, retryAfterS } = error;
+  return { ok: false, invocation, refused, code, message, ...(retryAfterS === undefined ? {} : { retryAfterMs: retryAfterS * 1_000 }) };
+}
