@@ -1,7 +1,7 @@
 // GET /v1/projects/{project}/streams/{stream}/records: looks at the records of a stream, from wherever, and waits for more where asked.
 // Nobody's position moves. Invariant: `next` goes on after exactly what was looked at, so nothing is seen twice or left out.
 import { z } from '@hono/zod-openapi';
-import type { Bus, StreamRecord } from '../events/bus.ts';
+import type { Bus, PartitionStats, StreamRecord } from '../events/bus.ts';
 import type { StreamRecordItem, StreamRecords } from '../protocol/streams-api.ts';
 import { isoOf } from './backlog.ts';
 import type { ControlContext } from './context.ts';
@@ -48,6 +48,10 @@ const query = z.strictObject({
     .regex(AFTER, 'must be `next` of an earlier answer, unchanged')
     .optional()
     .openapi({ description: '`next` of the answer before.' }),
+  last: wholeNumber
+    .refine((last) => last >= 1 && last <= LIMIT_MAX, `must be from 1 to ${LIMIT_MAX}`)
+    .optional()
+    .openapi({ description: 'Instead of `from`: so many records before the end, of each partition.' }),
   limit: wholeNumber.refine((limit) => limit >= 1 && limit <= LIMIT_MAX, `must be from 1 to ${LIMIT_MAX}`).optional(),
   waitMs: wholeNumber
     .refine((ms) => ms <= WAIT_MS_MAX, `must be at most ${WAIT_MS_MAX}`)
@@ -72,20 +76,22 @@ export function readRecords(app: ControlApp, { records, bus, now, tails }: Needs
     },
     async ({ params: { project, stream }, query: asked }, c) => {
       const found = await requireStream(bus, await requireTopology(records, project), stream);
-      if (asked.after !== undefined && asked.from !== undefined)
-        throw invalidRequest([{ path: '?from', message: 'does not go with after; give one of them', value: asked.from }]);
+      const begins = (['from', 'after', 'last'] as const).filter((one) => asked[one] !== undefined);
+      if (begins.length > 1)
+        throw invalidRequest([{ path: `?${begins[1]!}`, message: `does not go with ${begins[0]!}; give one of them`, value: asked[begins[1]!] }]);
       const partitions = await partitionsOf(bus, found);
       if (asked.partition !== undefined && asked.partition >= partitions.length)
         throw invalidRequest([{ path: '?partition', message: `must be from 0 to ${partitions.length - 1}`, value: asked.partition }]);
       const wanted = partitions.filter(({ partition }) => asked.partition === undefined || partition === asked.partition);
       const place = { path: '?from', to: asked.from ?? 'oldest', nowMs: now(), single: wanted.length === 1 };
       const given = asked.after === undefined ? undefined : placesOf(asked.after);
+      const beginOf = async (stats: PartitionStats): Promise<number> => {
+        if (given !== undefined) return given.get(stats.partition) ?? 0;
+        if (asked.last !== undefined) return Math.max(stats.oldest - 1, stats.newest - asked.last);
+        return await placeOf(bus, found.key, { ...place, stats });
+      };
       const places = new Map<number, number>();
-      for (const one of wanted)
-        places.set(
-          one.partition,
-          given === undefined ? await placeOf(bus, found.key, { ...place, stats: one }) : (given.get(one.partition) ?? 0),
-        );
+      for (const one of wanted) places.set(one.partition, await beginOf(one));
       const wait = { waitMs: asked.waitMs ?? 0, signal: c.req.raw.signal };
       let end = false;
       const items = await tails.until(found.key, wait, async () => {

@@ -17,6 +17,8 @@ import { LEASE_MS, Leases } from './leases.ts';
 import { Outcomes } from './outcomes.ts';
 import type { Log } from './outcomes.ts';
 import { settle } from './settlements.ts';
+import { Visitor, VisitorCounts } from './visitors.ts';
+import type { Turned } from './visitors.ts';
 
 export interface DeliveryLimits {
   /** Calls at the same time on this node. */
@@ -49,10 +51,11 @@ const PRESSED_LOOK_MS = 20;
 export class Deliveries {
   readonly #options: DeliveriesOptions;
   readonly #lines = new Map<string, ConsumerLine>();
-  readonly #turns: FairTurns<ConsumerLine>;
+  readonly #turns: FairTurns<Turned>;
   readonly #outcomes: Outcomes;
   readonly #leases: Leases;
   readonly #stop = new AbortController();
+  readonly #visitors = new VisitorCounts();
   #receives = 0;
   #started = false;
   #closing = false;
@@ -116,6 +119,21 @@ export class Deliveries {
     this.#started = true;
     for (const line of this.#lines.values()) this.#look(line);
     this.#askDue();
+  }
+
+  /** A place for one call of what is no queue, and for `bytes` that it holds meanwhile. Resolves with what gives both back; undefined: `signal` came first. */
+  async visit(of: { project: string; function: string; bytes: number }, signal: AbortSignal): Promise<(() => void) | undefined> {
+    if (this.#closing || signal.aborted) return undefined;
+    const admitted = Promise.withResolvers<boolean>();
+    const visitor = new Visitor({ ...of, project: this.#turns.project(of.project) }, () => admitted.resolve(true));
+    const onAbort = (): void => admitted.resolve(false);
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#turns.join(visitor);
+    this.#dispatchSoon();
+    const isAdmitted = await admitted.promise;
+    signal.removeEventListener('abort', onAbort);
+    this.#turns.leave(visitor);
+    return isAdmitted ? () => this.#onVisitorLeft(visitor) : undefined;
   }
 
   get inFlight(): number {
@@ -230,7 +248,8 @@ export class Deliveries {
     const now = clock.now();
     const pressed = invoker.pressed;
     const placesMax = pressed ? Math.max(1, Math.floor(limits.deliveriesMax * PRESSED_SHARE)) : limits.deliveriesMax;
-    const may = (line: ConsumerLine): boolean => {
+    const may = (line: Turned): boolean => {
+      if (line instanceof Visitor) return this.#mayEnter(line, placesMax);
       const todo = this.#todo(line, now);
       if (todo === undefined) return true;
       if (this.#turns.placesFor(line.project, placesMax) === 0 && line.calls < this.#concurrencyOf(line)) return false;
@@ -242,6 +261,10 @@ export class Deliveries {
       if (line === undefined) break;
       // To the end of its project's line, or out of it.
       this.#turns.leave(line);
+      if (line instanceof Visitor) {
+        this.#admit(line);
+        continue;
+      }
       const todo = this.#todo(line, now);
       if (todo === 'call') this.#call(line, now);
       else if (todo === 'receive') void this.#receive(line, placesMax);
@@ -250,6 +273,28 @@ export class Deliveries {
     if (!this.#turns.someWait) return;
     if (pressed) this.#dispatchIn(PRESSED_LOOK_MS);
     else if (this.#busAway.at(now)) this.#dispatchIn(this.#busAway.until - now);
+  }
+
+  #mayEnter(visitor: Visitor, placesMax: number): boolean {
+    const { project, function: fn } = visitor;
+    const capacity = this.#options.invoker.capacity(project.name, fn) ?? 1;
+    if (this.#visitors.of(visitor) >= Math.max(1, Math.min(DEFAULT_CONCURRENCY, capacity))) return false;
+    return this.#turns.placesFor(project, placesMax) > 0 && this.#turns.bytesFor(project) > 0;
+  }
+
+  #admit(visitor: Visitor): void {
+    this.#visitors.add(visitor, 1);
+    this.#turns.take(visitor.project, 1);
+    this.#turns.serve(visitor.project);
+    this.#turns.hold(visitor.project, visitor.bytes);
+    visitor.admitted();
+  }
+
+  #onVisitorLeft(visitor: Visitor): void {
+    this.#visitors.add(visitor, -1);
+    this.#turns.giveBack(visitor.project, 1);
+    this.#turns.hold(visitor.project, -visitor.bytes);
+    this.#resume();
   }
 
   #dispatchIn(ms: number): void {
@@ -338,6 +383,11 @@ export class Deliveries {
   #afterwards(line: ConsumerLine): void {
     this.#look(line);
     this.#forget(line);
+    this.#resume();
+  }
+
+  /** There is more room than before. */
+  #resume(): void {
     if (this.#turns.someWait) this.#dispatchSoon();
     if (this.#turns.places + this.#receives === 0) this.#quiet?.();
   }

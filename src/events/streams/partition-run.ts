@@ -30,7 +30,8 @@ export interface RunOf {
   rules: () => ReaderRules;
 }
 
-const READ_BYTES_MAX = 4 * 1_024 ** 2;
+/** Of one batch, but always one record. */
+const READ_BYTES_MAX = 2 * 1_024 ** 2;
 /** Of a trigger with a filter: most of what is read may not fit. */
 const FILTERED_READ = 256;
 const RENEWALS_PER_LEASE = 3;
@@ -142,7 +143,7 @@ export class PartitionRun {
   async #turn(): Promise<number> {
     const { project, function: fn } = this.#of;
     const { signal } = this.#stopping;
-    const giveBack = await this.#needs.places.take({ project, function: fn }, signal);
+    const giveBack = await this.#needs.places.take({ project, function: fn, bytes: READ_BYTES_MAX }, signal);
     if (giveBack === undefined) return 0;
     try {
       return await this.#work();

@@ -3,5 +3,8 @@
 
 export interface Places {
   /** Resolves when there is one, with what gives it back; undefined: `signal` came first. */
-  take(of: { project: string; function: string }, signal: AbortSignal): Promise<(() => void) | undefined>;
+  take(
+    of: { project: string; function: string; /** That are held meanwhile. */ bytes: number },
+    signal: AbortSignal,
+  ): Promise<(() => void) | undefined>;
 }

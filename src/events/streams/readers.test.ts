@@ -9,11 +9,11 @@ import { topologyOf } from '../topology.ts';
 import type { Topology } from '../topology.ts';
 import type { Trigger } from '../../protocol/sources/triggers.ts';
 import { StreamReaders } from './readers.ts';
+import { LEASE_MS } from './stream-reader.ts';
 import { MemoryStream, TestClock } from './testing.ts';
 import { windowRulesOf, windowStarts } from './windows.ts';
 
 const START = 1_700_000_000_000;
-const LEASE_MS = 30_000;
 const PARTITIONS = 2;
 
 type Handler = (batch: StreamBatch) => StreamOutcome | Error | undefined;
@@ -43,12 +43,11 @@ class World {
       clock: this.clock,
       random: () => 0.5,
       places: { take: () => Promise.resolve(() => {}) },
-      leaseMs: LEASE_MS,
       partitionsMax,
       log: () => {},
     });
     this.#edges.push(readers);
-    void readers.update([this.topology]);
+    void readers.update([this.topology]).then(() => readers.start());
     await this.rest();
     return readers;
   }

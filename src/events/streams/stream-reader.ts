@@ -9,9 +9,9 @@ import type { RunNeeds } from './partition-run.ts';
 import { readerRulesOf } from './reader-rules.ts';
 import type { ReaderRules } from './reader-rules.ts';
 
-export interface ReaderNeeds extends RunNeeds {
-  /** Partitions that one reader holds at most. */
-  partitionsMax: number;
+export interface ReaderNeeds extends Omit<RunNeeds, 'leaseMs'> {
+  /** Partitions that one reader holds at most; default: all. */
+  partitionsMax?: number;
 }
 
 interface Place {
@@ -19,6 +19,8 @@ interface Place {
   heldUntil: number | null;
 }
 
+/** How long a partition is held without a sign of life. */
+export const LEASE_MS = 30_000;
 /** After the bus failed. */
 const [RETRY_MS, RETRY_MS_MAX] = [200, 5_000];
 /** Windows whose edge is gone for good are found by another after this. */
@@ -53,10 +55,13 @@ export class StreamReader {
     return this.#spec.key;
   }
 
-  update({ spec, trigger }: { spec: StreamSpec; trigger: StreamTrigger }): void {
+  /** Whether that is something new. */
+  update({ spec, trigger }: { spec: StreamSpec; trigger: StreamTrigger }): boolean {
+    if (spec === this.#spec && trigger === this.#trigger) return false;
     this.#spec = spec;
     this.#trigger = trigger;
     this.#rules = readerRulesOf(trigger);
+    return true;
   }
 
   /** Resolves when it has looked, after this call. Never rejects. */
@@ -131,9 +136,9 @@ export class StreamReader {
   }
 
   async #holdMore(): Promise<void> {
-    const { bus, leaseMs, partitionsMax } = this.#needs;
+    const { bus, partitionsMax = this.#spec.partitions } = this.#needs;
     const { stream, function: fn } = this.#trigger;
-    const holds = await bus.hold(this.#spec, fn, { max: partitionsMax, leaseMs, from: this.#rules.from });
+    const holds = await bus.hold(this.#spec, fn, { max: partitionsMax, leaseMs: LEASE_MS, from: this.#rules.from });
     this.#first = false;
     for (const hold of holds) {
       const run = this.#runs.get(hold.partition);
@@ -141,7 +146,7 @@ export class StreamReader {
       run?.abort();
       await run?.stop();
       const of = { project: this.#project, stream, function: fn, key: this.key, rules: () => this.#rules };
-      this.#runs.set(hold.partition, new PartitionRun(this.#needs, of, hold));
+      this.#runs.set(hold.partition, new PartitionRun({ ...this.#needs, leaseMs: LEASE_MS }, of, hold));
     }
   }
 
