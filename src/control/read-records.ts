@@ -78,7 +78,9 @@ export function readRecords(app: ControlApp, { records, bus, now, tails }: Needs
       const found = await requireStream(bus, await requireTopology(records, project), stream);
       const begins = (['from', 'after', 'last'] as const).filter((one) => asked[one] !== undefined);
       if (begins.length > 1)
-        throw invalidRequest([{ path: `?${begins[1]!}`, message: `does not go with ${begins[0]!}; give one of them`, value: asked[begins[1]!] }]);
+        throw invalidRequest([
+          { path: `?${begins[1]!}`, message: `does not go with ${begins[0]!}; give one of them`, value: asked[begins[1]!] },
+        ]);
       const partitions = await partitionsOf(bus, found);
       if (asked.partition !== undefined && asked.partition >= partitions.length)
         throw invalidRequest([{ path: '?partition', message: `must be from 0 to ${partitions.length - 1}`, value: asked.partition }]);

@@ -168,7 +168,7 @@ export interface PartitionStats {
   oldest: number;
   newest: number;
   bytes: number;
-  /** Unix ms of the newest record; null: none. */
+  /** Unix ms of the newest record, or the time of a later advance(); null: neither. */
   newestAt: number | null;
 }
 

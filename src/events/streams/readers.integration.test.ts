@@ -30,11 +30,14 @@ type Handler = (batch: StreamBatch, edge: string) => StreamOutcome | undefined |
 /** Real time, which can be put forward. */
 class LeapingClock implements Clock {
   #leapMs = 0;
+  #closed = false;
   readonly #timers = new Map<object, { at: number; run: () => void; timer: NodeJS.Timeout }>();
 
   readonly now = (): number => Date.now() + this.#leapMs;
+  readonly monotonic = (): number => performance.now() + this.#leapMs;
 
   after(ms: number, run: () => void): () => void {
+    if (this.#closed) return () => {};
     const id = {};
     const fire = (): void => void (this.#timers.delete(id) && run());
     this.#timers.set(id, { at: this.now() + ms, run: fire, timer: setTimeout(fire, ms) });
@@ -42,6 +45,12 @@ class LeapingClock implements Clock {
       clearTimeout(this.#timers.get(id)?.timer);
       this.#timers.delete(id);
     };
+  }
+
+  [Symbol.dispose](): void {
+    for (const { timer } of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    this.#closed = true;
   }
 
   leap(ms: number): void {
@@ -122,12 +131,13 @@ class World {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const close of this.#closings) await close();
+    this.clock[Symbol.dispose]();
     await this.sender[Symbol.asyncDispose]();
     await this.database[Symbol.asyncDispose]();
   }
 
   #bus(holder: string): PostgresBus {
-    return new PostgresBus({ connection: this.database.connection, holder, log: () => {}, now: this.clock.now });
+    return new PostgresBus({ connection: this.database.connection, holder, log: () => {}, now: this.clock.now, monotonic: this.clock.monotonic });
   }
 }
 
