@@ -1,5 +1,5 @@
 // Follows the records of a stream: asks again and again for what comes after the last one, each question waiting for an answer. Invariant:
-// no record twice and none left out, also over a restart of the server; it ends quietly when the signal aborts. Used by control.ts.
+// no record twice and none left out, also over a restart of the server; it ends quietly when the signal aborts. Used by stream-calls.ts.
 import type { StreamRecordItem, StreamRecords } from '../../src/protocol/streams-api.ts';
 import { VirgaApiError } from './api-error.ts';
 import type { Transport } from './transport.ts';
@@ -38,7 +38,7 @@ export async function* recordsOf(transport: Transport, options: RecordsQuery): A
       continue;
     }
     [lostAt, delayMs] = [undefined, DELAY_MS];
-    query = { ...query, from: undefined, after: answer.next };
+    query = { ...query, from: undefined, last: undefined, after: answer.next };
     yield* answer.items;
     if (answer.end && follow === undefined) return;
   }

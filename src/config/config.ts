@@ -131,6 +131,10 @@ export interface Limits {
   /** WebSockets of this node, and of one project, at the same time. */
   webSocketsMax: number;
   projectWebSocketsMax: number;
+  /** Steps of one run of a workflow, bytes of its results in all, and of one input, event or result. */
+  workflowStepsMax: number;
+  workflowHistoryBytesMax: number;
+  workflowBytesMax: number;
   /** Bytes that may wait for one slow WebSocket client, and that are held for all of them, both ways. */
   webSocketBufferBytesMax: number;
   webSocketsHeldBytesMax: number;
@@ -139,6 +143,9 @@ export interface Limits {
   projectCacheBytesMax: number;
   /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
   filesBytesMax: number;
+  /** Bodies of asynchronous invocations, and what is kept of their answers, bytes. */
+  asyncRequestBytesMax: number;
+  asyncAnswerBytesMax: number;
   /** Calls of functions and webhooks for events at the same time, and bytes of their messages that are held. */
   deliveriesMax: number;
   deliveryBytesMax: number;

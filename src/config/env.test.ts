@@ -94,6 +94,9 @@ test('nothing given is a complete configuration that fits the machine', () => {
       shadowsMax: 20,
       webSocketsMax: 20_000,
       projectWebSocketsMax: 10_000,
+      workflowStepsMax: 10_000,
+      workflowHistoryBytesMax: 33_554_432,
+      workflowBytesMax: 262_144,
       webSocketBufferBytesMax: 1_048_576,
       webSocketsHeldBytesMax: 67_108_864,
       cacheBytesMax: 64 * 1024 * 1024,
@@ -104,6 +107,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       deliveriesMax: 256,
       deliveryBytesMax: 64 * 1024 * 1024,
       callersRemembered: 20_000,
+      asyncRequestBytesMax: 1_048_576,
+      asyncAnswerBytesMax: 1_048_576,
       retentionHours: 168,
     },
   });

@@ -10,9 +10,14 @@ import { createKey } from './create-key.ts';
 import { deployProject } from './deploy-project.ts';
 import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
+import { invokeAsync } from './invoke-async.ts';
+import { cancelAsyncInvocation, listAsyncInvocations, readAsyncInvocation } from './async-invocations.ts';
 import { invokeFunction } from './invoke-function.ts';
 import { listCertificates } from './list-certificates.ts';
+import { cancelDelivery } from './cancel-delivery.ts';
 import { closeConnection, listConnections, sendToConnections } from './connections.ts';
+import { listDeadLetters } from './list-dead-letters.ts';
+import { listDeliveries } from './list-deliveries.ts';
 import { listDeployments } from './list-deployments.ts';
 import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
@@ -39,10 +44,13 @@ import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
 import { readProject } from './read-project.ts';
 import { readRecords } from './read-records.ts';
+import { readRun } from './read-run.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
 import { receiveMessages } from './receive-messages.ts';
 import type { Receivers } from './receivers.ts';
+import { redriveDeadLetters } from './redrive-dead-letters.ts';
+import type { Redrives } from './redrives.ts';
 import { removeProject } from './remove-project.ts';
 import { removeSecret } from './remove-secret.ts';
 import { revokeKey } from './revoke-key.ts';
@@ -52,7 +60,8 @@ import { seekStream } from './seek-stream.ts';
 import { setSecret } from './set-secret.ts';
 import { settleMessages } from './settle-messages.ts';
 import type { StreamTails } from './stream-tails.ts';
-import { authenticate } from './tokens.ts';
+import { startWorkflow } from './start-workflow.ts';
+import { TokenMemory } from './token-memory.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
 export interface ControlNeeds extends ControlContext {
@@ -61,6 +70,7 @@ export interface ControlNeeds extends ControlContext {
   followers: LogFollowers;
   receivers: Receivers;
   tails: StreamTails;
+  redrives: Redrives;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
@@ -68,9 +78,10 @@ const METHODS_THAT_CHANGE = new Set(['POST', 'PUT', 'DELETE']);
 
 export function createControl(needs: ControlNeeds): ControlApp {
   const hono = new OpenAPIHono<ControlEnv>();
+  const tokens = new TokenMemory(needs.records);
   const app: ControlApp = {
     hono,
-    authenticate: (c) => authenticate(needs.records, c.req.header('authorization')),
+    authenticate: (c) => tokens.authenticate(c.req.header('authorization')),
     limits: needs.limits,
     registered: [],
   };
@@ -86,7 +97,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
     c.res.headers.set('x-content-type-options', 'nosniff');
     const { method, path } = c.req;
     const ms = Math.round((performance.now() - startedAt) * 10) / 10;
-    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) ? 'info' : 'debug';
+    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) && !c.get('frequent') ? 'info' : 'debug';
     needs.log(level, `${method} ${path} ${c.res.status}`, { requestId, ms, by: c.get('principal')?.tokenName });
   });
   hono.onError((error, c) => answerFailure(error, c, needs));
@@ -112,6 +123,8 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listDomains(app, needs);
   verifyDomain(app, needs);
   invokeFunction(app, needs);
+  startWorkflow(app, needs);
+  readRun(app, needs);
   listConnections(app, needs);
   sendToConnections(app, needs);
   closeConnection(app, needs);
@@ -139,6 +152,14 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listStreams(app, needs);
   readRecords(app, needs);
   seekStream(app, needs);
+  invokeAsync(app, needs);
+  listAsyncInvocations(app, needs);
+  readAsyncInvocation(app, needs);
+  cancelAsyncInvocation(app, needs);
+  listDeliveries(app, needs);
+  cancelDelivery(app, needs);
+  listDeadLetters(app, needs);
+  redriveDeadLetters(app, needs);
   return app;
 }
 

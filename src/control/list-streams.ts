@@ -1,6 +1,6 @@
 // GET /v1/projects/{project}/streams, and one of them: how much is kept, how fast it comes, and how far each function has read.
 import { z } from '@hono/zod-openapi';
-import type { StreamItem } from '../protocol/streams-api.ts';
+import type { StreamFacts } from '../protocol/streams-api.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
@@ -30,7 +30,7 @@ const item = z
     partitions: z.array(z.object({ partition: z.int(), oldest: z.int(), newest: z.int(), bytes: z.int() })),
     consumers: z.array(consumer),
   })
-  .openapi('Stream') satisfies z.ZodType<StreamItem>;
+  .openapi('Stream') satisfies z.ZodType<StreamFacts>;
 
 export function listStreams(app: ControlApp, { records, bus, now }: Pick<ControlContext, 'records' | 'bus' | 'now'>): void {
   operation(
@@ -49,7 +49,7 @@ export function listStreams(app: ControlApp, { records, bus, now }: Pick<Control
       const list = `streams/${project}`;
       const page = pageRequest(list, query);
       const all = await namedStreams(bus, await requireTopology(records, project));
-      const items: StreamItem[] = [];
+      const items: StreamFacts[] = [];
       // One after the other: each asks several questions of the bus at once.
       for (const stream of all.filter((one) => one.name > (page.after ?? '')).slice(0, page.limit + 1))
         items.push(await factsOf(bus, stream, now()));

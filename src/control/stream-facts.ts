@@ -4,7 +4,7 @@ import type { Bus, PartitionStats, StreamSpec } from '../events/bus.ts';
 import { keyParts, streamKey } from '../events/queue-keys.ts';
 import type { Topology } from '../events/topology.ts';
 import { VirgaError } from '../protocol/errors.ts';
-import type { StreamConsumer, StreamItem } from '../protocol/streams-api.ts';
+import type { StreamConsumer, StreamFacts } from '../protocol/streams-api.ts';
 import { isoOf } from './backlog.ts';
 import { hint } from './project-sources.ts';
 
@@ -49,7 +49,7 @@ export async function partitionsOf(bus: Bus, { key, spec }: NamedStream): Promis
   return Array.from({ length: count }, (_, partition) => stats.get(partition) ?? { partition, ...none });
 }
 
-export async function factsOf(bus: Bus, stream: NamedStream, nowMs: number): Promise<StreamItem> {
+export async function factsOf(bus: Bus, stream: NamedStream, nowMs: number): Promise<StreamFacts> {
   const { key, spec } = stream;
   const partitions = await partitionsOf(bus, stream);
   const full = partitions.filter(({ oldest, newest }) => newest >= oldest);

@@ -30,7 +30,7 @@ export interface StreamPartition {
   bytes: number;
 }
 
-export interface StreamItem {
+export interface StreamFacts {
   name: string;
   /** removed: virga.yaml does not name it any more. */
   state: 'active' | 'removed';

@@ -1,7 +1,7 @@
 // `virga streams`: the streams of a project: list, show, append, tail, consumers, seek.
 import type { Command } from 'commander';
 import { text as wholeText } from 'node:stream/consumers';
-import type { StreamItem, StreamRecordItem, VirgaControl } from '../../../sdk/src/control.ts';
+import type { StreamFacts, StreamRecordItem, VirgaControl } from '../../../sdk/src/control.ts';
 import { bytesText, durationText } from '../../lib/units.ts';
 import { actionOf } from '../actions.ts';
 import type { Action } from '../actions.ts';
@@ -91,7 +91,7 @@ export const command: CommandDefinition<Options> = {
 };
 
 async function list({ client, project, terminal }: Asked): Promise<void> {
-  const streams = await Array.fromAsync(client.streams(project));
+  const streams = await Array.fromAsync(client.streams.list(project));
   if (streams.length === 0) terminal.note(`The project '${project}' has no streams; \`streams\` in virga.yaml declares them.`);
   const rows = streams.map((stream) => [
     stream.name,
@@ -108,7 +108,7 @@ async function list({ client, project, terminal }: Asked): Promise<void> {
 }
 
 async function show({ client, project, words, terminal }: Asked): Promise<void> {
-  const stream = await client.stream(project, words[0]!);
+  const stream = await client.streams.read(project, words[0]!);
   const parts = table(
     ['>partition', '>oldest', '>newest', '>size', ...stream.consumers.map((one) => `>${one.function}`)],
     stream.partitions.map(({ partition, oldest, newest, bytes }) => [
@@ -123,7 +123,7 @@ async function show({ client, project, words, terminal }: Asked): Promise<void> 
   terminal.result(stream, () => factsText(factsOf(stream, terminal), terminal, parts));
 }
 
-function factsOf(stream: StreamItem, terminal: Terminal): [string, string][] {
+function factsOf(stream: StreamFacts, terminal: Terminal): [string, string][] {
   const { limits, state, name, oldestAt, newestAt } = stream;
   return [
     ['stream', state === 'removed' ? `${name}, ${stateText('removed', terminal)} from virga.yaml` : name],
@@ -137,7 +137,7 @@ function factsOf(stream: StreamItem, terminal: Terminal): [string, string][] {
 }
 
 /** `in step`, or how far behind. */
-function lagText({ lag, lagMs, state }: StreamItem['consumers'][number]): string {
+function lagText({ lag, lagMs, state }: StreamFacts['consumers'][number]): string {
   const text = lag === 0 ? 'in step' : `${lag} behind (${secondsText(lagMs)})`;
   return state === 'removed' ? `${text}, trigger removed` : text;
 }
@@ -162,7 +162,7 @@ async function append({ client, project, words: [stream, text], options, termina
   using progress = terminal.progress('appending');
   for (let at = 0; at < all.length; at += APPENDED_AT_ONCE) {
     try {
-      appended.push(...(await client.appendRecords(project, stream!, all.slice(at, at + APPENDED_AT_ONCE))).records);
+      appended.push(...(await client.streams.append(project, stream!, all.slice(at, at + APPENDED_AT_ONCE))).records);
     } catch (error) {
       if (at > 0) terminal.note(`The first ${at} records were appended.`);
       throw error;
@@ -197,7 +197,7 @@ async function tail({ client, project, words: [stream], options, terminal, signa
   if (follow === true) {
     terminal.note(terminal.paintError('dim', `following ${stream}; Ctrl-C ends it`));
     let seen = 0;
-    for await (const record of client.followRecords(project, stream!, { ...filter, from: from ?? 'newest', signal })) {
+    for await (const record of client.streams.follow(project, stream!, { ...filter, from: from ?? 'newest', signal })) {
       terminal.out(terminal.json ? JSON.stringify(record) : line(record));
       if (++seen === limit) return;
     }
@@ -207,7 +207,7 @@ async function tail({ client, project, words: [stream], options, terminal, signa
   const most = limit ?? 20;
   // Of the last ones each partition has at most so many; of one key they may be anywhere.
   const last = from === undefined && key === undefined ? Math.min(most, 1_000) : undefined;
-  for await (const record of client.records(project, stream!, { ...filter, from, last, signal })) {
+  for await (const record of client.streams.records(project, stream!, { ...filter, from, last, signal })) {
     if (from !== undefined && records.length >= most) break;
     records.push(record);
     if (records.length > most) records.shift();
@@ -222,7 +222,7 @@ function recordText({ partition, position, at, key, data }: StreamRecordItem, te
 }
 
 async function consumers({ client, project, words: [name], terminal }: Asked): Promise<void> {
-  const stream = await client.stream(project, name!);
+  const stream = await client.streams.read(project, name!);
   if (stream.consumers.length === 0)
     terminal.note(`No function reads the stream '${name}'; \`triggers: [{ stream: ${name} }]\` makes one that does.`);
   const rows = stream.consumers.flatMap((one) =>
@@ -248,7 +248,7 @@ async function seek({ client, project, words: [stream], options, terminal }: Ask
   if (consumer === undefined) throw new UsageError('seek needs --consumer: the function that is to read from another place');
   if (to === undefined) throw new UsageError(`seek needs --to: ${PLACE}`);
   const partition = options.partition === undefined ? undefined : wholeNumber(options.partition, '--partition', { min: 0, max: 255 });
-  const answer = await client.seekStream(project, stream!, consumer, { to, partition });
+  const answer = await client.streams.seek(project, stream!, consumer, { to, partition });
   terminal.result(answer, () =>
     answer.partitions.map((one) => `partition ${one.partition}: ${consumer} goes on after ${one.to} (it was at ${one.from})`).join('\n'),
   );

@@ -137,7 +137,13 @@ class World {
   }
 
   #bus(holder: string): PostgresBus {
-    return new PostgresBus({ connection: this.database.connection, holder, log: () => {}, now: this.clock.now, monotonic: this.clock.monotonic });
+    return new PostgresBus({
+      connection: this.database.connection,
+      holder,
+      log: () => {},
+      now: this.clock.now,
+      monotonic: this.clock.monotonic,
+    });
   }
 }
 
