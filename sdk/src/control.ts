@@ -36,6 +36,7 @@ import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
 import { QueuesControl } from './queues.ts';
 import { StreamCalls } from './stream-calls.ts';
+import { ScheduleCalls } from './schedules.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
@@ -70,38 +71,8 @@ export type {
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
-export type {
-  Backlog,
-  DeadLetterChoice,
-  DeadLetterItem,
-  DeliveryDetail,
-  DeliveryFilter,
-  DeliveryItem,
-  DeliveryState,
-  Died,
-  EventsStatus,
-  MessageState,
-  QueuedMessage,
-  QueueItem,
-  QueueRates,
-  QueueTotals,
-  ReceivedItem,
-  ReceiveRequest,
-  RedriveItem,
-  RedriveRequest,
-  SettleAnswer,
-  SettleItem,
-  TopicItem,
-  TopicSubscriptionItem,
-} from '../../src/protocol/events-api.ts';
-export type {
-  SeekAnswer,
-  SeekRequest,
-  StreamConsumer,
-  StreamFacts,
-  StreamPartition,
-  StreamRecordItem,
-} from '../../src/protocol/streams-api.ts';
+export type * from '../../src/protocol/events-api.ts';
+export type * from '../../src/protocol/streams-api.ts';
 export type { RecordsFilter, RecordToAppend } from './stream-calls.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
@@ -134,7 +105,6 @@ export interface UsageFilter {
 export interface LogFilter {
   function?: string | undefined;
   invocation?: string | undefined;
-  /** As in InvocationFilter. */
   since?: string | undefined;
   /** Only lines after the one with this id. */
   after?: string | undefined;
@@ -163,10 +133,10 @@ export interface InvokeOptions extends CallOptions {
 }
 
 export class VirgaControl extends QueuesControl {
-  /** Invocations that nobody waits for. */
   readonly async: AsyncCalls;
   readonly streams: StreamCalls;
   readonly #transport: Transport;
+  readonly schedules: ScheduleCalls;
 
   constructor(options: VirgaControlOptions) {
     const transport = new Transport(options);
@@ -174,6 +144,7 @@ export class VirgaControl extends QueuesControl {
     this.#transport = transport;
     this.async = new AsyncCalls(this.calls);
     this.streams = new StreamCalls(this.calls);
+    this.schedules = new ScheduleCalls(transport);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -272,7 +243,6 @@ export class VirgaControl extends QueuesControl {
     return this.#list(pathOf(project, 'functions'), {}, options);
   }
 
-  /** By name. */
   async domains(project: string, options: CallOptions = {}): Promise<DomainItem[]> {
     return (await this.#get<{ items: DomainItem[] }>(pathOf(project, 'domains'), options)).items;
   }

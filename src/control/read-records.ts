@@ -34,7 +34,7 @@ const WAIT_MS_MAX = 20_000;
 const BYTES_MAX = 8 * 1_024 ** 2;
 /** Records that are looked at for one answer where a key is asked for. */
 const LOOKED_AT_MAX = 10_000;
-const AFTER = /^\d{1,3}:\d{1,15}(?:,\d{1,3}:\d{1,15}){0,255}$/;
+const AFTER = /^(?:\d{1,15}|\d{1,3}:\d{1,15}(?:,\d{1,3}:\d{1,15}){0,255})$/;
 
 const query = z.strictObject({
   partition: wholeNumber.optional().openapi({ description: 'Only this one.' }),
@@ -45,9 +45,9 @@ const query = z.strictObject({
   }),
   after: z
     .string()
-    .regex(AFTER, 'must be `next` of an earlier answer, unchanged')
+    .regex(AFTER, 'must be `next` of an earlier answer, unchanged, or with partition a position')
     .optional()
-    .openapi({ description: '`next` of the answer before.' }),
+    .openapi({ description: '`next` of the answer before; with `partition` a position.' }),
   last: wholeNumber
     .refine((last) => last >= 1 && last <= LIMIT_MAX, `must be from 1 to ${LIMIT_MAX}`)
     .optional()
@@ -86,7 +86,7 @@ export function readRecords(app: ControlApp, { records, bus, now, tails }: Needs
         throw invalidRequest([{ path: '?partition', message: `must be from 0 to ${partitions.length - 1}`, value: asked.partition }]);
       const wanted = partitions.filter(({ partition }) => asked.partition === undefined || partition === asked.partition);
       const place = { path: '?from', to: asked.from ?? 'oldest', nowMs: now(), single: wanted.length === 1 };
-      const given = asked.after === undefined ? undefined : placesOf(asked.after);
+      const given = asked.after === undefined ? undefined : placesOf(asked.after, asked.partition);
       const beginOf = async (stats: PartitionStats): Promise<number> => {
         if (given !== undefined) return given.get(stats.partition) ?? 0;
         if (asked.last !== undefined) return Math.max(stats.oldest - 1, stats.newest - asked.last);
@@ -134,8 +134,10 @@ async function lookAt(
   return { items, end: [...places].every(([partition, position]) => position >= (newest.get(partition) ?? 0)) };
 }
 
-function placesOf(after: string): Map<number, number> {
-  return new Map(after.split(',').map((one) => one.split(':').map(Number) as [number, number]));
+function placesOf(after: string, partition: number | undefined): Map<number, number> {
+  if (after.includes(':')) return new Map(after.split(',').map((one) => one.split(':').map(Number) as [number, number]));
+  if (partition === undefined) throw invalidRequest([{ path: '?after', message: 'is a position, which needs `partition`', value: after }]);
+  return new Map([[partition, Number(after)]]);
 }
 
 function itemOf({ partition, position, id, partitionKey, at, data, attributes: own }: StreamRecord): StreamRecordItem {

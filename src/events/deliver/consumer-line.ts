@@ -9,9 +9,8 @@ import type { ReceiveAnswer, Settlement } from '../bus.ts';
 import type { Consumer } from '../topology.ts';
 import { nextBatch } from './batches.ts';
 import type { NextBatch } from './batches.ts';
-import type { ProjectTurns } from './fair-turns.ts';
+import type { ProjectTurns, Turned } from './fair-turns.ts';
 import type { Held } from './held.ts';
-import type { Turned } from './visitors.ts';
 
 type Todo = 'call' | 'receive';
 

@@ -13,12 +13,13 @@ import type { Clock } from './clock.ts';
 import { ConsumerLine } from './consumer-line.ts';
 import type { DeliveryKind, Verdict } from './delivery-kind.ts';
 import { FairTurns } from './fair-turns.ts';
+import type { Turned } from './fair-turns.ts';
 import { LEASE_MS, Leases } from './leases.ts';
 import { Outcomes } from './outcomes.ts';
 import type { Log } from './outcomes.ts';
 import { settle } from './settlements.ts';
-import { Visitor, VisitorCounts } from './visitors.ts';
-import type { Turned } from './visitors.ts';
+import { Visitors } from './visitors.ts';
+import type { Visit, Visitor } from './visitors.ts';
 
 export interface DeliveryLimits {
   /** Calls at the same time on this node. */
@@ -55,7 +56,7 @@ export class Deliveries {
   readonly #outcomes: Outcomes;
   readonly #leases: Leases;
   readonly #stop = new AbortController();
-  readonly #visitors = new VisitorCounts();
+  readonly #visitors: Visitors;
   #receives = 0;
   #started = false;
   #closing = false;
@@ -69,6 +70,12 @@ export class Deliveries {
     this.#options = options;
     const { bus, clock, log, limits } = options;
     this.#turns = new FairTurns({ placesMax: limits.deliveriesMax, bytesMax: limits.deliveryBytesMax });
+    this.#visitors = new Visitors({
+      turns: this.#turns,
+      capacity: (project, fn) => options.invoker.capacity(project, fn),
+      came: () => this.#dispatchSoon(),
+      left: () => this.#resume(),
+    });
     this.#busAway = new BusAway(log);
     this.#outcomes = new Outcomes({ bus, clock, log });
     this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held) });
@@ -121,19 +128,9 @@ export class Deliveries {
     this.#askDue();
   }
 
-  /** A place for one call of what is no queue, and for `bytes` that it holds meanwhile. Resolves with what gives both back; undefined: `signal` came first. */
-  async visit(of: { project: string; function: string; bytes: number }, signal: AbortSignal): Promise<(() => void) | undefined> {
-    if (this.#closing || signal.aborted) return undefined;
-    const admitted = Promise.withResolvers<boolean>();
-    const visitor = new Visitor({ ...of, project: this.#turns.project(of.project) }, () => admitted.resolve(true));
-    const onAbort = (): void => admitted.resolve(false);
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#turns.join(visitor);
-    this.#dispatchSoon();
-    const isAdmitted = await admitted.promise;
-    signal.removeEventListener('abort', onAbort);
-    this.#turns.leave(visitor);
-    return isAdmitted ? () => this.#onVisitorLeft(visitor) : undefined;
+  /** A place for one call of what is no queue. Resolves with what gives it back; undefined: `signal` came first. */
+  async visit(visit: Visit, signal: AbortSignal): Promise<(() => void) | undefined> {
+    return this.#closing ? undefined : await this.#visitors.enter(visit, signal);
   }
 
   get inFlight(): number {
@@ -249,7 +246,7 @@ export class Deliveries {
     const pressed = invoker.pressed;
     const placesMax = pressed ? Math.max(1, Math.floor(limits.deliveriesMax * PRESSED_SHARE)) : limits.deliveriesMax;
     const may = (line: Turned): boolean => {
-      if (line instanceof Visitor) return this.#mayEnter(line, placesMax);
+      if (!(line instanceof ConsumerLine)) return this.#visitors.may(line as Visitor, placesMax);
       const todo = this.#todo(line, now);
       if (todo === undefined) return true;
       if (this.#turns.placesFor(line.project, placesMax) === 0 && line.calls < this.#concurrencyOf(line)) return false;
@@ -261,8 +258,8 @@ export class Deliveries {
       if (line === undefined) break;
       // To the end of its project's line, or out of it.
       this.#turns.leave(line);
-      if (line instanceof Visitor) {
-        this.#admit(line);
+      if (!(line instanceof ConsumerLine)) {
+        this.#visitors.admit(line as Visitor);
         continue;
       }
       const todo = this.#todo(line, now);
@@ -273,28 +270,6 @@ export class Deliveries {
     if (!this.#turns.someWait) return;
     if (pressed) this.#dispatchIn(PRESSED_LOOK_MS);
     else if (this.#busAway.at(now)) this.#dispatchIn(this.#busAway.until - now);
-  }
-
-  #mayEnter(visitor: Visitor, placesMax: number): boolean {
-    const { project, function: fn } = visitor;
-    const capacity = this.#options.invoker.capacity(project.name, fn) ?? 1;
-    if (this.#visitors.of(visitor) >= Math.max(1, Math.min(DEFAULT_CONCURRENCY, capacity))) return false;
-    return this.#turns.placesFor(project, placesMax) > 0 && this.#turns.bytesFor(project) > 0;
-  }
-
-  #admit(visitor: Visitor): void {
-    this.#visitors.add(visitor, 1);
-    this.#turns.take(visitor.project, 1);
-    this.#turns.serve(visitor.project);
-    this.#turns.hold(visitor.project, visitor.bytes);
-    visitor.admitted();
-  }
-
-  #onVisitorLeft(visitor: Visitor): void {
-    this.#visitors.add(visitor, -1);
-    this.#turns.giveBack(visitor.project, 1);
-    this.#turns.hold(visitor.project, -visitor.bytes);
-    this.#resume();
   }
 
   #dispatchIn(ms: number): void {

@@ -1,38 +1,90 @@
 // Calls of what is no queue (records of streams): they take places and bytes of this node as deliveries do, in the same turns.
 // Invariant: of one function at most as many at a time as it can take. Owned by deliveries.ts.
-import type { ConsumerLine } from './consumer-line.ts';
-import type { ProjectTurns } from './fair-turns.ts';
+import type { Invoker } from '../invoker.ts';
+import type { FairTurns, ProjectTurns, Turned } from './fair-turns.ts';
 
-/** Who waits for a turn. */
-export type Turned = ConsumerLine | Visitor;
+export interface Visit {
+  project: string;
+  function: string;
+  /** That are held meanwhile. */
+  bytes: number;
+}
 
-export class Visitor {
+export class Visitor implements Turned {
   readonly project: ProjectTurns<Turned>;
-  readonly function: string;
-  readonly bytes: number;
+  readonly visit: Visit;
   /** It is its turn. */
   readonly admitted: () => void;
 
-  constructor(of: { project: ProjectTurns<Turned>; function: string; bytes: number }, admitted: () => void) {
-    this.project = of.project;
-    this.function = of.function;
-    this.bytes = of.bytes;
+  constructor(project: ProjectTurns<Turned>, visit: Visit, admitted: () => void) {
+    this.project = project;
+    this.visit = visit;
     this.admitted = admitted;
   }
 }
 
-/** Visitors in calls, by function. */
-export class VisitorCounts {
+const CONCURRENCY_MAX = 10;
+
+export interface VisitorsNeeds {
+  turns: FairTurns<Turned>;
+  capacity: Invoker['capacity'];
+  /** Somebody waits for a turn. */
+  came: () => void;
+  /** There is more room. */
+  left: () => void;
+}
+
+export class Visitors {
+  readonly #needs: VisitorsNeeds;
+  readonly #turns: FairTurns<Turned>;
+  /** In calls, by function. */
   readonly #counts = new Map<string, number>();
 
-  of({ project, function: fn }: Visitor): number {
-    return this.#counts.get(`${project.name}/${fn}`) ?? 0;
+  constructor(needs: VisitorsNeeds) {
+    this.#needs = needs;
+    this.#turns = needs.turns;
   }
 
-  add(visitor: Visitor, by: 1 | -1): void {
-    const name = `${visitor.project.name}/${visitor.function}`;
-    const count = this.of(visitor) + by;
-    if (count === 0) this.#counts.delete(name);
-    else this.#counts.set(name, count);
+  /** Resolves when it is its turn, with what gives the place back; undefined: `signal` came first. */
+  async enter(visit: Visit, signal: AbortSignal): Promise<(() => void) | undefined> {
+    if (signal.aborted) return undefined;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const visitor = new Visitor(this.#turns.project(visit.project), visit, () => resolve(true));
+    const onAbort = (): void => resolve(false);
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#turns.join(visitor);
+    this.#needs.came();
+    const isAdmitted = await promise;
+    signal.removeEventListener('abort', onAbort);
+    this.#turns.leave(visitor);
+    return isAdmitted ? () => this.#leave(visitor) : undefined;
   }
+
+  may({ project, visit }: Visitor, placesMax: number): boolean {
+    const capacity = this.#needs.capacity(visit.project, visit.function) ?? 1;
+    if ((this.#counts.get(nameOf(visit)) ?? 0) >= Math.max(1, Math.min(CONCURRENCY_MAX, capacity))) return false;
+    return this.#turns.placesFor(project, placesMax) > 0 && this.#turns.bytesFor(project) > 0;
+  }
+
+  admit(visitor: Visitor): void {
+    const { project, visit } = visitor;
+    this.#counts.set(nameOf(visit), (this.#counts.get(nameOf(visit)) ?? 0) + 1);
+    this.#turns.take(project, 1);
+    this.#turns.serve(project);
+    this.#turns.hold(project, visit.bytes);
+    visitor.admitted();
+  }
+
+  #leave({ project, visit }: Visitor): void {
+    const left = this.#counts.get(nameOf(visit))! - 1;
+    if (left === 0) this.#counts.delete(nameOf(visit));
+    else this.#counts.set(nameOf(visit), left);
+    this.#turns.giveBack(project, 1);
+    this.#turns.hold(project, -visit.bytes);
+    this.#needs.left();
+  }
+}
+
+function nameOf(visit: Visit): string {
+  return `${visit.project}/${visit.function}`;
 }
