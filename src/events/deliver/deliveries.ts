@@ -68,14 +68,9 @@ export class Deliveries {
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
-    const { bus, clock, log, limits } = options;
+    const { bus, clock, invoker, log, limits } = options;
     this.#turns = new FairTurns({ placesMax: limits.deliveriesMax, bytesMax: limits.deliveryBytesMax });
-    this.#visitors = new Visitors({
-      turns: this.#turns,
-      capacity: (project, fn) => options.invoker.capacity(project, fn),
-      came: () => this.#dispatchSoon(),
-      left: () => this.#resume(),
-    });
+    this.#visitors = new Visitors({ turns: this.#turns, invoker, came: () => this.#dispatchSoon(), left: () => this.#resume() });
     this.#busAway = new BusAway(log);
     this.#outcomes = new Outcomes({ bus, clock, log });
     this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held) });

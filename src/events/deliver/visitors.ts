@@ -27,7 +27,7 @@ const CONCURRENCY_MAX = 10;
 
 export interface VisitorsNeeds {
   turns: FairTurns<Turned>;
-  capacity: Invoker['capacity'];
+  invoker: Pick<Invoker, 'capacity'>;
   /** Somebody waits for a turn. */
   came: () => void;
   /** There is more room. */
@@ -50,18 +50,20 @@ export class Visitors {
     if (signal.aborted) return undefined;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const visitor = new Visitor(this.#turns.project(visit.project), visit, () => resolve(true));
-    const onAbort = (): void => resolve(false);
+    const onAbort = (): void => {
+      this.#turns.leave(visitor);
+      resolve(false);
+    };
     signal.addEventListener('abort', onAbort, { once: true });
     this.#turns.join(visitor);
     this.#needs.came();
     const isAdmitted = await promise;
     signal.removeEventListener('abort', onAbort);
-    this.#turns.leave(visitor);
     return isAdmitted ? () => this.#leave(visitor) : undefined;
   }
 
   may({ project, visit }: Visitor, placesMax: number): boolean {
-    const capacity = this.#needs.capacity(visit.project, visit.function) ?? 1;
+    const capacity = this.#needs.invoker.capacity(visit.project, visit.function) ?? 1;
     if ((this.#counts.get(nameOf(visit)) ?? 0) >= Math.max(1, Math.min(CONCURRENCY_MAX, capacity))) return false;
     return this.#turns.placesFor(project, placesMax) > 0 && this.#turns.bytesFor(project) > 0;
   }
