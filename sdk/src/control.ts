@@ -36,6 +36,7 @@ import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
 import { QueuesControl } from './queues.ts';
 import { RecordingCalls } from './replay-calls.ts';
+import { StreamCalls } from './stream-calls.ts';
 import { ScheduleCalls } from './schedules.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
@@ -73,6 +74,8 @@ export type {
   VersionItem,
 } from '../../src/protocol/control-api.ts';
 export type * from '../../src/protocol/events-api.ts';
+export type * from '../../src/protocol/streams-api.ts';
+export type { RecordsFilter, RecordToAppend } from './stream-calls.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
@@ -137,6 +140,7 @@ export class VirgaControl extends QueuesControl {
   readonly async: AsyncCalls;
   /** What was recorded, and running it again. */
   readonly recordings: RecordingCalls;
+  readonly streams: StreamCalls;
   readonly #transport: Transport;
   readonly schedules: ScheduleCalls;
 
@@ -146,6 +150,7 @@ export class VirgaControl extends QueuesControl {
     this.#transport = transport;
     this.async = new AsyncCalls(this.calls);
     this.recordings = new RecordingCalls(this.calls);
+    this.streams = new StreamCalls(this.calls);
     this.schedules = new ScheduleCalls(transport);
   }
 
