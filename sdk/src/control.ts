@@ -40,6 +40,7 @@ import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
 import type { UploadOptions } from './upload.ts';
+import { WorkflowRuns } from './workflow-runs.ts';
 
 export type {
   ArtifactAnswer,
@@ -384,6 +385,10 @@ export class VirgaControl extends QueuesControl {
 
   async removeSecret(project: string, name: string, options: CallOptions = {}): Promise<void> {
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
+  }
+
+  workflows(project: string): WorkflowRuns {
+    return new WorkflowRuns(this.calls, project);
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {

@@ -104,6 +104,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'list the messages that were given up, send them back, drop them',
     load: () => import('./commands/dead-letters.ts'),
   },
+  {
+    name: 'workflows',
+    group: EVENTS,
+    summary: 'list workflows and their runs, show one step by step, start, send to, cancel, retry',
+    load: () => import('./commands/workflows.ts'),
+  },
   { name: 'login', group: CONNECT, summary: 'remember a server and its token', load: () => import('./commands/login.ts') },
   {
     name: 'reference',
