@@ -42,11 +42,11 @@ describe('routes that publish', () => {
   });
   after(() => virga[Symbol.asyncDispose]());
 
-  // oxlint-disable-next-line typescript/no-explicit-any
   const post = async (
     path: string,
     body: NonNullable<RequestInit['body']>,
     headers: Record<string, string> = {},
+    // oxlint-disable-next-line typescript/no-explicit-any
   ): Promise<{ status: number; body: any }> => {
     const response = await virga.fetch('shop', path, { method: 'POST', body, headers });
     return { status: response.status, body: await response.json() };
