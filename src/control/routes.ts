@@ -60,6 +60,16 @@ export function routeProblems(request: DeployRequest): Problem[] {
         message: `names '${strange}', which is no parameter of the path`,
         value: route.path,
       });
+    for (const kind of ['queue', 'topic'] as const) {
+      const target = route[kind];
+      if (target === undefined) continue;
+      const named = typeof target === 'string' ? target : target.name;
+      const known = Object.keys(request.events?.[`${kind}s`] ?? {});
+      if (known.includes(named)) continue;
+      const meant = closestWord(named, known);
+      const remedy = meant === undefined ? `it has ${listed(known)}` : `did you mean '${meant}'?`;
+      problems.push({ path: `${at}.${kind}`, message: `names a ${kind} that is not in the request; ${remedy}`, value: named });
+    }
     if (route.static !== undefined) {
       const wrongPath = staticPathProblem(route.path);
       if (wrongPath !== undefined) problems.push({ path: `${at}.path`, message: wrongPath, value: route.path });

@@ -12,6 +12,7 @@ import type { RecordingBuffer } from '../events/replay/recordings.ts';
 import { RecordFeature } from './recording/recording.ts';
 import { RespondAsyncFeature } from './respond-async/respond-async.ts';
 import type { RespondAsyncServices } from './respond-async/respond-async.ts';
+import type { PublishingNeeds } from './publishing/publish-target.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Hub } from './websocket/hub.ts';
@@ -38,6 +39,8 @@ export interface GatewayServices extends ShadowServices {
   validate: ValidateOptions;
   /** The WebSockets of this node. */
   sockets: Hub;
+  /** Where routes lead that are no functions. */
+  publishing: PublishingNeeds;
   /** Asynchronous invocations. */
   async: RespondAsyncServices;
   recordings: Pick<RecordingBuffer, 'add'>;

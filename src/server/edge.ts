@@ -117,6 +117,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     log,
     httpsPort: config.httpsPort ?? 443,
     sockets,
+    publishing: { publisher, limits: config.limits, now: Date.now },
     async,
     recordings: async.recordings,
   };
