@@ -16,7 +16,10 @@ import { name } from './schemas.ts';
 
 const answer = z.object({ cancelled: z.int() }).openapi('DeliveryCancelled');
 
-export function cancelDelivery(app: ControlApp, { records, bus }: Pick<ControlContext, 'records' | 'bus'>): void {
+export function cancelDelivery(
+  app: ControlApp,
+  { records, bus, async, now }: Pick<ControlContext, 'records' | 'bus' | 'async' | 'now'>,
+): void {
   operation(
     app,
     {
@@ -41,7 +44,14 @@ export function cancelDelivery(app: ControlApp, { records, bus }: Pick<ControlCo
           `${id} wakes a run of a workflow up, which would never go on without it; cancel the run: \`virga workflows cancel\``,
         );
       let cancelled = 0;
-      for (const { key } of found) if (keyParts(key).kind !== 'workflow') cancelled += await bus.purge(key, { id });
+      for (const { key } of found) {
+        const { kind } = keyParts(key);
+        if (kind === 'workflow') continue;
+        const taken = await bus.purge(key, { id });
+        cancelled += taken;
+        // Whoever follows it hears that it will not run.
+        if (kind === 'async' && taken > 0) await async.records.cancel(project, id, now());
+      }
       if (cancelled === 0) throw messageHeld(id);
       return c.json({ cancelled });
     },

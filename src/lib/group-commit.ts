@@ -34,13 +34,21 @@ export class GroupCommit<I, R> {
   add(item: I): Promise<R> {
     const { promise, resolve, reject } = Promise.withResolvers<R>();
     this.#waiting.push({ item, resolve, reject });
-    this.#running ??= this.#drain().finally(() => (this.#running = undefined));
+    this.#start();
     return promise;
   }
 
   /** Resolves when nothing waits and nothing is on its way. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+  }
+
+  #start(): void {
+    this.#running ??= this.#drain().finally(() => {
+      this.#running = undefined;
+      // Who got the last outcome may have added more before this was called.
+      if (this.#waiting.length > 0) this.#start();
+    });
   }
 
   async #drain(): Promise<void> {
