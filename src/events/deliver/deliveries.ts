@@ -264,13 +264,13 @@ export class Deliveries {
     const { queue } = line.consumer;
     const own = Math.max(0, this.#concurrencyOf(line) - line.calls);
     const places = Math.min(own, this.#turns.placesFor(line.project, placesMax));
-    const max = line.wanted(places);
+    const max = line.wanted(places, this.#concurrencyOf(line));
     const bytesMax = Math.min(this.#turns.bytesFor(line.project), Math.max(RECEIVE_BYTES_MIN, Math.ceil(2 * line.meanBytes * max)));
     this.#turns.take(line.project, places);
     this.#turns.hold(line.project, bytesMax);
     this.#receives++;
-    line.began();
     const askedAt = clock.now();
+    line.began(askedAt);
     try {
       const answer = await bus.receive(queue, { max, bytesMax, leaseMs: LEASE_MS });
       const held = answer.messages.map((message): Held => {
@@ -301,28 +301,31 @@ export class Deliveries {
     line.start(next, now);
     const received = messages.map(({ message }) => message);
     this.#options.kinds[consumer.kind]!.deliver(consumer, received, this.#stop.signal).then(
-      (verdicts) => this.#ended(line, consumer, messages, verdicts),
+      (verdicts) => this.#ended(line, { consumer, messages, began: now }, verdicts),
       (error: unknown) => {
         this.#options.log('error', `a delivery of the queue '${consumer.queue.key}' failed by a fault of Virga`, { reason: String(error) });
         const verdict: Verdict = { as: 'failed', error: 'a fault of Virga' };
         this.#ended(
           line,
-          consumer,
-          messages,
+          { consumer, messages, began: now },
           messages.map(() => verdict),
         );
       },
     );
   }
 
-  #ended(line: ConsumerLine, consumer: Consumer, messages: Held[], verdicts: Verdict[]): void {
+  #ended(
+    line: ConsumerLine,
+    { consumer, messages, began }: { consumer: Consumer; messages: Held[]; began: number },
+    verdicts: Verdict[],
+  ): void {
     const { clock, random } = this.#options;
     const { settlements, brokenGroups } = settle(consumer, messages, verdicts, random);
     this.#outcomes.add(consumer.queue, settlements);
     line.count(settlements);
     this.#drop(line, messages);
-    line.ended(messages);
     const now = clock.now();
+    line.ended(messages, now - began);
     const laters = verdicts.filter((verdict) => verdict.as === 'later');
     if (laters.length > 0) line.pause(now, Math.max(...laters.map(({ delayMs }) => delayMs)));
     else line.resume();
