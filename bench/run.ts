@@ -77,6 +77,12 @@ const BENCHES: Record<string, Bench> = {
     quick: { rounds: 1, seconds: 1, samples: 2_500 },
     load: async () => (await import('./sockets.ts')).sockets,
   },
+  events: {
+    asks: 'how many messages are published and handled a second, how late is a handler, beside other queues in Postgres',
+    defaults: { rounds: 3, seconds: 3, samples: 20_000 },
+    quick: { rounds: 1, seconds: 1, samples: 2_000 },
+    load: async () => (await import('./events.ts')).events,
+  },
   deploy: {
     asks: 'how long is it from `virga deploy` to the first answer',
     defaults: { rounds: 10, seconds: 1, samples: 1 },

@@ -32,7 +32,7 @@ const ADAPTERS = [
 
 export const ROOMS: Room[] = [
   { name: 'lib', files: ['src/lib/**'], may: [], npm: ['croner', 're2js'] },
-  { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm}.ts'], may: [] },
+  { name: 'frames', files: ['src/protocol/{frames,stream-table,events,wasm,workflow-run}.ts'], may: [] },
   // What may stand in virga.yaml for the gateway: one schema for the manifest, the control API and, as types, the edge.
   { name: 'policies', files: ['src/protocol/{policies,sources}/**'], may: ['lib', 'protocol', 'frames'], npm: ['zod'] },
   { name: 'protocol', files: ['src/protocol/**'], may: ['frames', 'policies'] },
@@ -140,7 +140,7 @@ export const ROOMS: Room[] = [
     name: 'system tests',
     files: ['test/**'],
     may: ['sdk'],
-    npm: ['@seriousme/openapi-schema-validator', 'dns-packet', 'fast-check', 'jose', 'ws', 'yazl'],
+    npm: ['@seriousme/openapi-schema-validator', 'cloudevents', 'dns-packet', 'fast-check', 'jose', 'standardwebhooks', 'ws', 'yazl'],
   },
   { name: 'scripts', files: ['scripts/**'], may: ['sdk'], npm: ['rolldown'] },
   { name: 'bench', files: ['bench/**'], may: ['sdk', 'system tests'] },
@@ -149,7 +149,7 @@ export const ROOMS: Room[] = [
 /** What a test beside its file may import over and above its room: the real things that it runs against. */
 export const TESTS_MAY = {
   rooms: ['config', ...PORTS, ...ADAPTERS, 'functions', 'read model', 'observe', 'runtimes', 'runtime catalog', 'node guest', ...CONTRACTS],
-  npm: ['ajv', 'aws-lambda', 'fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
+  npm: ['ajv', 'aws-lambda', 'cloudevents', 'fast-check', 'pg', 'rolldown', 'tar-stream', 'yaml'],
 };
 
 export interface Exception {

@@ -3,6 +3,7 @@
 // (src/runtimes/node) hands over and accepts; they are types alone, so importing them adds nothing to a bundle.
 
 import type { Connections } from './connections.ts';
+import type { Publishing } from './publishing.ts';
 
 /** The second argument of every function. */
 export interface Context {
@@ -24,6 +25,12 @@ export interface Context {
   readonly log: Logger;
   /** The WebSockets of the project. */
   readonly connections: Connections;
+  /** Publishes events to the project. */
+  readonly publish: Publishing['publish'];
+  /** Queues, topics and streams of the project, by name. */
+  readonly queue: Publishing['queue'];
+  readonly topic: Publishing['topic'];
+  readonly stream: Publishing['stream'];
   /** Milliseconds until the deadline, at least 0. */
   remainingMs(): number;
   /** The instance stays until `promise` has settled, though the answer may be sent before. */

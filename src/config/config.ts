@@ -131,6 +131,10 @@ export interface Limits {
   /** WebSockets of this node, and of one project, at the same time. */
   webSocketsMax: number;
   projectWebSocketsMax: number;
+  /** Steps of one run of a workflow, bytes of its results in all, and of one input, event or result. */
+  workflowStepsMax: number;
+  workflowHistoryBytesMax: number;
+  workflowBytesMax: number;
   /** Bytes that may wait for one slow WebSocket client, and that are held for all of them, both ways. */
   webSocketBufferBytesMax: number;
   webSocketsHeldBytesMax: number;

@@ -326,6 +326,24 @@ export const LIMIT_SETTINGS: LimitSettings = {
   ),
   webSocketsMax: limit('WEBSOCKETS', 20_000, CONNECTIONS, 'WebSockets at the same time; the next handshake is answered 503.'),
   projectWebSocketsMax: limit('PROJECT_WEBSOCKETS', 10_000, CONNECTIONS, 'WebSockets of one project; the next is answered 429.'),
+  workflowStepsMax: limit(
+    'WORKFLOW_STEPS',
+    10_000,
+    { unit: 'steps', min: 1, max: 100_000 },
+    'Steps, sleeps and waits of one run of a workflow; the next one fails.',
+  ),
+  workflowHistoryBytesMax: limit(
+    'WORKFLOW_HISTORY_BYTES',
+    32 * MIB,
+    { unit: 'bytes', min: 64 * KIB, max: GIB },
+    'Bytes of all results and errors of the steps of one run.',
+  ),
+  workflowBytesMax: limit(
+    'WORKFLOW_BYTES',
+    256 * KIB,
+    { unit: 'bytes', min: KIB, max: 512 * KIB },
+    'Bytes, as JSON, of the input of a run, of the data of an event to it, of its result, and of that of one step.',
+  ),
   webSocketBufferBytesMax: limit(
     'WEBSOCKET_BUFFER_BYTES',
     MIB,

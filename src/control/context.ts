@@ -2,6 +2,7 @@
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
 import type { Publisher } from '../events/publish.ts';
 import type { Bus } from '../events/bus.ts';
+import type { Starter } from '../events/workflows/start-run.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
@@ -16,11 +17,15 @@ export interface ControlContext {
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
   bus: Bus;
+  /** Starts runs of workflows, and sends events to them. */
+  workflows: Starter;
   /** What is secret at rest is sealed with it. */
   sealing: Sealing;
   limits: ControlLimits;
   /** Ranges that are not public, which functions of this node may name all the same. */
   egressPrivate: readonly string[];
+  /** Ranges that are not public, to which webhooks may be sent all the same. */
+  webhooksPrivate: readonly string[];
   domains: DomainProofs;
   /** Puts what is sent to projects onto the bus. */
   publisher: Publisher;

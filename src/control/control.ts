@@ -37,6 +37,7 @@ import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
 import { readProject } from './read-project.ts';
+import { readRun } from './read-run.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
 import { receiveMessages } from './receive-messages.ts';
@@ -48,7 +49,8 @@ import { rollbackProject } from './rollback-project.ts';
 import { rotateKey } from './rotate-key.ts';
 import { setSecret } from './set-secret.ts';
 import { settleMessages } from './settle-messages.ts';
-import { authenticate } from './tokens.ts';
+import { startWorkflow } from './start-workflow.ts';
+import { TokenMemory } from './token-memory.ts';
 import { uploadArtifact } from './upload-artifact.ts';
 
 export interface ControlNeeds extends ControlContext {
@@ -63,9 +65,10 @@ const METHODS_THAT_CHANGE = new Set(['POST', 'PUT', 'DELETE']);
 
 export function createControl(needs: ControlNeeds): ControlApp {
   const hono = new OpenAPIHono<ControlEnv>();
+  const tokens = new TokenMemory(needs.records);
   const app: ControlApp = {
     hono,
-    authenticate: (c) => authenticate(needs.records, c.req.header('authorization')),
+    authenticate: (c) => tokens.authenticate(c.req.header('authorization')),
     limits: needs.limits,
     registered: [],
   };
@@ -81,7 +84,7 @@ export function createControl(needs: ControlNeeds): ControlApp {
     c.res.headers.set('x-content-type-options', 'nosniff');
     const { method, path } = c.req;
     const ms = Math.round((performance.now() - startedAt) * 10) / 10;
-    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) ? 'info' : 'debug';
+    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) && !c.get('frequent') ? 'info' : 'debug';
     needs.log(level, `${method} ${path} ${c.res.status}`, { requestId, ms, by: c.get('principal')?.tokenName });
   });
   hono.onError((error, c) => answerFailure(error, c, needs));
@@ -107,6 +110,8 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listDomains(app, needs);
   verifyDomain(app, needs);
   invokeFunction(app, needs);
+  startWorkflow(app, needs);
+  readRun(app, needs);
   listConnections(app, needs);
   sendToConnections(app, needs);
   closeConnection(app, needs);

@@ -15,12 +15,13 @@ import { findProject, highestVersions, lockOrCreateProject, versionsByFingerprin
 import type { StoredProject, StoredVersion } from './project-records.ts';
 import { routeProblems, sortedRoutes } from './routes.ts';
 import { secretNames } from './secrets.ts';
+import { webhookProblems } from './webhook-targets.ts';
 import { trafficOf } from './traffic.ts';
 import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts';
 
 type Needs = Pick<
   ControlContext,
-  'records' | 'blobs' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
+  'records' | 'blobs' | 'webhooksPrivate' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
 >;
 
 export function deployProject(app: ControlApp, needs: Needs): void {
@@ -44,7 +45,11 @@ export function deployProject(app: ControlApp, needs: Needs): void {
       errors: ['artifacts_missing', 'setting_not_enforceable', 'domain_taken', 'request_too_large', 'conflict'],
     },
     async ({ params: { project }, query, body, principal }, c) => {
-      const problems = [...routeProblems(body), ...authProblems(body, await secretNames(needs.records, project))];
+      const problems = [
+        ...routeProblems(body),
+        ...authProblems(body, await secretNames(needs.records, project)),
+        ...webhookProblems(body.events, needs.webhooksPrivate),
+      ];
       if (problems.length > 0) throw invalidRequest(problems);
       const dryRun = query.dryRun === 'true';
       const stats = await needs.edge.stats();

@@ -10,6 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
 import type { Bus } from '../events/bus.ts';
+import { Starter } from '../events/workflows/start-run.ts';
 import { Publisher } from '../events/publish.ts';
 import { topologyOf } from '../events/topology.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
@@ -90,6 +91,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     records,
     blobs,
     egressPrivate: [],
+    webhooksPrivate: ['127.0.0.2/32'],
     publisher: new Publisher({
       bus,
       topologyOf: async (project) => {
@@ -109,6 +111,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     }),
     edge: socket,
     bus,
+    workflows: new Starter({ records, bus, now: Date.now, limits: { workflowBytesMax: 10_000 } }),
     receivers,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,

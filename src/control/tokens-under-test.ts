@@ -4,6 +4,7 @@ import { chmod, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { StartControl, TestControl } from './fixture.ts';
+import { TokenMemory } from './token-memory.ts';
 import { authenticate, ensureOperatorToken } from './tokens.ts';
 
 export function tokenCases(start: StartControl): void {
@@ -36,6 +37,31 @@ export function tokenCases(start: StartControl): void {
         (await readdir(control.folder)).filter((name) => name.endsWith('.tmp')),
         [],
       );
+    });
+
+    test('a token is asked for once a second, and refused within one when it stops working', async () => {
+      let queries = 0;
+      let nowMs = 0;
+      const { records } = control;
+      const counted = { ...records, query: <R>(text: string, values?: unknown[]) => (queries++, records.query<R>(text, values)) };
+      const memory = new TokenMemory(counted as typeof records, () => nowMs);
+      const secret = await token();
+      const ask = (): Promise<boolean> =>
+        memory.authenticate(`Bearer ${secret}`).then(
+          () => true,
+          () => false,
+        );
+      assert.deepEqual(await Promise.all([ask(), ask(), ask()]), [true, true, true]);
+      assert.equal(queries, 1);
+      await records.query("update tokens set hash = '\\x00'");
+      nowMs = 999;
+      assert.equal(await ask(), true);
+      nowMs = 1_000;
+      assert.equal(await ask(), false);
+      await ensure();
+      // What was refused is not remembered.
+      assert.equal(await ask(), true);
+      assert.equal(queries, 3);
     });
 
     test('later starts keep the token', async () => {

@@ -57,10 +57,10 @@ export interface Appended {
 export interface PublisherParts {
   bus: Pick<Bus, 'send' | 'append'>;
   /** undefined: there is no such project. */
-  topologyOf(project: string): Topology | undefined | Promise<Topology | undefined>;
+  topologyOf: (project: string) => Topology | undefined | Promise<Topology | undefined>;
   limits: { messageBytesMax: number };
   /** Unix ms. */
-  now(): number;
+  now: () => number;
 }
 
 /** Of one request, over all subscriptions. */

@@ -10,6 +10,22 @@ export interface GuestServices {
   serve(caller: DeployedVersion, request: ServiceRequest, data: Buffer, answer: (answer: ServiceAnswer) => void): void;
 }
 
+/** Several of them, told apart by what stands before the dot of `op`. */
+export class JoinedServices implements GuestServices {
+  readonly #services: ReadonlyMap<string, GuestServices>;
+
+  constructor(services: Record<string, GuestServices>) {
+    this.#services = new Map(Object.entries(services));
+  }
+
+  serve(caller: DeployedVersion, request: ServiceRequest, data: Buffer, answer: (answer: ServiceAnswer) => void): void {
+    const op: unknown = request.op;
+    const service = this.#services.get(typeof op === 'string' ? op.slice(0, op.indexOf('.')) : '');
+    if (service === undefined) return answer(refused('invalid_request', `there is no operation '${String(op).slice(0, 40)}'`));
+    service.serve(caller, request, data, answer);
+  }
+}
+
 export class ServiceDesk {
   readonly #version: DeployedVersion;
   readonly #services: GuestServices | undefined;

@@ -11,6 +11,8 @@
 // Backpressure: on each stream each side may have CREDIT_WINDOW body bytes on the way (bytes inside REQUEST and
 // RESPONSE count too); the reader grants more with CREDIT as it consumes. A sender without credit stops reading its source.
 
+import type { WorkflowRequest } from './workflow-run.ts';
+
 export const HEADER_BYTES = 16;
 /** Largest payload of any frame, in bytes. A longer one is a protocol error that ends the instance. */
 export const FRAME_PAYLOAD_MAX = 1024 * 1024;
@@ -133,13 +135,21 @@ export interface GuestError {
   stack: string;
 }
 
-/** To the WebSockets of the project; the bytes of the frame are the message. */
+/**
+ * `connections`: to the WebSockets of the project, where the bytes of the frame are the message. `events`, `queues`, `topics`, `streams`: a JSON
+ * list of what is sent. `workflow`: of runs (workflow-run.ts).
+ */
 export type ServiceRequest =
   | { op: 'connections.send'; id: string; binary: boolean }
   /** `group` null: all. */
   | { op: 'connections.broadcast'; group: string | null; binary: boolean; except?: string }
   | { op: 'connections.close'; id: string; code?: number; reason?: string }
-  | { op: 'connections.join' | 'connections.leave'; id: string; group: string };
+  | { op: 'connections.join' | 'connections.leave'; id: string; group: string }
+  | { op: 'events.publish' }
+  | { op: 'queues.send'; queue: string }
+  | { op: 'topics.publish'; topic: string }
+  | { op: 'streams.append'; stream: string }
+  | WorkflowRequest;
 
 export type ServiceAnswer = { value: unknown } | { error: { code: string; message: string } };
 

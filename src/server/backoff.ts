@@ -4,7 +4,7 @@
 const FIRST_MS = 100;
 const LAST_MS = 10_000;
 /** A life this long counts as healthy. */
-const HEALTHY_MS = 10_000;
+const HEALTHY_MS = 2_000;
 
 export class Backoff {
   readonly #now: () => number;

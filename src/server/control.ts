@@ -17,16 +17,23 @@ import { Receivers } from '../control/receivers.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
+import { WebhookClient } from '../events/webhooks/webhook-client.ts';
+import { WebhookKind } from '../events/webhooks/webhook-kind.ts';
+import type { WebhookParts } from '../events/webhooks/webhook-kind.ts';
 import { CertificateRecords } from '../gateway/acme/certificate-records.ts';
 import { TrustedProxies } from '../gateway/doors/trusted-proxies.ts';
 import { Renewals } from '../gateway/acme/renewals.ts';
+import { systemClock } from '../events/deliver/clock.ts';
+import { Deliveries } from '../events/deliver/deliveries.ts';
 import { Publisher } from '../events/publish.ts';
+import { Starter } from '../events/workflows/start-run.ts';
 import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
+import { ProjectSecrets } from './project-secrets.ts';
 import { StartError } from './start-error.ts';
 import { TopologyFeed } from './topology-feed.ts';
 import { txtLookup } from './txt-lookup.ts';
@@ -40,6 +47,7 @@ const BUS_UPKEEP_MS = 60_000;
 
 export async function runControl(config: Config): Promise<RunningRole> {
   const log = createPlatformLog('control', config.log);
+  const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
   const records = new PostgresRecords({ ...connectionOf(config), statement_timeout: STATEMENT_MS }, { connectionsMax: CONNECTIONS_MAX });
   const edge = new EdgeSocket({ socketPath: join(config.runFolder, 'edge.sock'), invokeBytesMax: config.limits.invokeBytesMax });
   const bus = busOf(config, 'control', log);
@@ -47,7 +55,13 @@ export async function runControl(config: Config): Promise<RunningRole> {
   const closeBuses = async (): Promise<void> => {
     await Promise.all([bus[Symbol.asyncDispose](), received[Symbol.asyncDispose]()]);
   };
-  const topologies = new TopologyFeed({ connection: connectionOf(config), log, now: Date.now });
+  const webhooks = webhooksOf(config, { bus, records, sealing, log, topologyOf: (project) => topologies.topologyOf(project) });
+  const topologies = new TopologyFeed({
+    connection: connectionOf(config),
+    onRead: (all) => webhooks.deliveries.setConsumers(all.flatMap(({ consumers }) => consumers)),
+    log,
+    now: Date.now,
+  });
   try {
     await topologies.start();
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
@@ -64,10 +78,12 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       bus,
+      workflows: new Starter({ records, bus, now: Date.now, limits: config.limits }),
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
-      sealing: new Sealing(await loadNodeKey(config.dataFolder, config.secretKey)),
+      sealing,
       limits,
       egressPrivate: config.egressPrivate,
+      webhooksPrivate: [...config.webhooksPrivate, ...config.egressPrivate],
       publisher: new Publisher({
         bus,
         topologyOf: (project) => topologies.topologyOf(project),
@@ -96,12 +112,14 @@ export async function runControl(config: Config): Promise<RunningRole> {
     });
     const stopSweeping = sweepOnInterval(needs, log);
     await bus.recover();
+    webhooks.deliveries.start();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
         await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await webhooks.close();
         await topologies.close();
         await closeBuses();
         edge.close();
@@ -109,12 +127,40 @@ export async function runControl(config: Config): Promise<RunningRole> {
       },
     };
   } catch (error) {
+    await webhooks.close();
     await topologies.close();
     await closeBuses();
     edge.close();
     await records[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** What delivers to subscriptions with a `url`. */
+function webhooksOf(
+  config: Config,
+  parts: { bus: Bus; records: PostgresRecords; sealing: Sealing; log: PlatformLog; topologyOf: WebhookParts['topologyOf'] },
+): { deliveries: Deliveries; close: () => Promise<void> } {
+  const { bus, records, sealing, log, topologyOf } = parts;
+  const client = new WebhookClient([...config.webhooksPrivate, ...config.egressPrivate]);
+  const secrets = new ProjectSecrets({ records, sealing, now: Date.now });
+  const webhook = new WebhookKind({ client, topologyOf, secretsOf: (project, names) => secrets.of(project, names), now: Date.now });
+  const deliveries = new Deliveries({
+    bus,
+    kinds: { webhook },
+    invoker: { capacity: () => undefined, pressed: false },
+    limits: config.limits,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  return {
+    deliveries,
+    close: async () => {
+      await deliveries.close(config.limits.drainMs);
+      client[Symbol.dispose]();
+    },
+  };
 }
 
 async function renewalsOf(

@@ -11,7 +11,10 @@ import { systemClock } from '../events/deliver/clock.ts';
 import { Deliveries } from '../events/deliver/deliveries.ts';
 import { EventKind } from '../events/deliver/event-kind.ts';
 import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
+import { GuestPublishing } from '../events/guest-publishing.ts';
+import { Publisher } from '../events/publish.ts';
 import { Engine } from '../functions/engine.ts';
+import { JoinedServices } from '../functions/guest-services.ts';
 import { Gateway } from '../gateway/accept.ts';
 import { AskingHosts } from '../gateway/auth/certificate/asking-hosts.ts';
 import { issuerFetch } from '../gateway/auth/jwt/issuer-fetch.ts';
@@ -34,11 +37,13 @@ import { Hub } from '../gateway/websocket/hub.ts';
 import type { SocketLimits } from '../gateway/websocket/hub.ts';
 import { blobsOf, busOf, connectionOf, recorderOf, sandboxesOf } from '../profiles/embedded.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
+import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { AccessFeed } from './access-feed.ts';
 import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { createEdgePrivate } from './edge-private.ts';
+import { edgeWorkflows } from './edge-workflows.ts';
 import { EventInvoker } from './event-invoker.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { PlatformLog } from './platform-log.ts';
@@ -51,8 +56,21 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const recorder = recorderOf(config, log);
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
-  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: new GuestDoor(sockets) });
+  const bus = busOf(config, 'edge', log);
+  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const publishing = new GuestPublishing({ publisher, now: Date.now });
   const connection = connectionOf(config);
+  const records = new PostgresRecords(connection, { connectionsMax: 4 });
+  const workflows = edgeWorkflows({ records, bus, invoke: (call) => invoker.invoke(call), model, limits: config.limits, log });
+  const guestServices = new JoinedServices({
+    connections: new GuestDoor(sockets),
+    workflow: workflows.services,
+    events: publishing,
+    queues: publishing,
+    topics: publishing,
+    streams: publishing,
+  });
+  const engine = new Engine({ sandboxes, recorder, limits: config.limits, services: guestServices });
   const keys = new KeyRing();
   const secrets = new SecretRing();
   const sealing = new Sealing(await loadNodeKey(config.dataFolder, config.secretKey));
@@ -96,7 +114,6 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     httpsPort: config.httpsPort ?? 443,
     sockets,
   };
-  const bus = busOf(config, 'edge', log);
   const invoker = new EventInvoker({
     engine,
     model,
@@ -106,7 +123,13 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const events = new EventKind(invoker);
   const deliveries = new Deliveries({
     bus,
-    kinds: { queue: new QueueDeliveries({ invoker, now: Date.now }), topic: events, event: events, schedule: events },
+    kinds: {
+      queue: new QueueDeliveries({ invoker, now: Date.now }),
+      topic: events,
+      event: events,
+      schedule: events,
+      workflow: workflows.kind,
+    },
     invoker,
     limits: config.limits,
     clock: systemClock,
@@ -181,6 +204,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   await quotas.load();
   // What an edge that was killed held is due again at once.
   await bus.recover().catch((error: unknown) => log('warn', 'what was held comes again when its leases end', { reason: String(error) }));
+  await workflows.recover().catch((error: unknown) => log('warn', 'runs that were awake are found later', { reason: String(error) }));
   deliveries.start();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
@@ -206,6 +230,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       await quotas.close(2_000);
       await feed.close();
       await bus[Symbol.asyncDispose]();
+      await records[Symbol.asyncDispose]();
       await access.close();
       await engine.close();
       await recorder.close({ timeoutMs: 2_000 });

@@ -22,8 +22,16 @@ interface Row {
   state: ProjectState | null;
 }
 
+export interface TopologyFeedOptions {
+  connection: pg.ClientConfig;
+  /** Called after each reading with all of them. */
+  onRead?: (topologies: Topology[]) => void;
+  log: PlatformLog;
+  now: () => number;
+}
+
 export class TopologyFeed {
-  readonly #options: { connection: pg.ClientConfig; log: PlatformLog; now: () => number };
+  readonly #options: TopologyFeedOptions;
   #topologies = new Map<string, { deployment: string; topology: Topology }>();
   readonly #unknown = new BoundedMap<string, number>(UNKNOWN_MAX);
   #client: pg.Client | undefined;
@@ -31,7 +39,7 @@ export class TopologyFeed {
   #again: Promise<void> | undefined;
   #closed = false;
 
-  constructor(options: { connection: pg.ClientConfig; log: PlatformLog; now: () => number }) {
+  constructor(options: TopologyFeedOptions) {
     this.#options = options;
   }
 
@@ -40,10 +48,6 @@ export class TopologyFeed {
     const first = Promise.withResolvers<void>();
     void this.#run(first.resolve);
     await first.promise;
-  }
-
-  topologies(): Iterable<Topology> {
-    return Iterator.from(this.#topologies.values()).map(({ topology }) => topology);
   }
 
   /** undefined: there is no such project, or nothing is deployed. */
@@ -99,6 +103,7 @@ export class TopologyFeed {
           : { deployment, topology: topologyOf(project, state.events ?? undefined, Object.keys(state.functions)) },
       ]),
     );
+    this.#options.onRead?.([...this.#topologies.values()].map(({ topology }) => topology));
   }
 
   /** Holds the listening connection, and makes it anew whenever it breaks. */

@@ -7,6 +7,8 @@ import { recording } from './recording.ts';
 import { retry } from './retry.ts';
 
 const SUBSCRIPTIONS_MAX = 100;
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
+const OWN_HEADER = /^(?:content-.*|host|connection|keep-alive|transfer-encoding|te|upgrade|trailer|expect|webhook-.*|ce-.*)$/i;
 const urlError = 'an https:// URL (http:// for addresses of this machine and private networks, where the node allows them)';
 
 const subscription = z
@@ -20,15 +22,27 @@ const subscription = z
         .optional()
         .describe('Where it is sent by POST as a CloudEvent. Any 2xx is an answer; others are tried again.'),
       name: declaredName.optional().describe('Of a `url`: what it is called. Without it `webhook-1`, `webhook-2`, ….'),
-      secret: secretName
+      secret: z
+        .union([secretName, z.array(secretName).min(1).max(4)], { error: 'the name of a secret, or a list of at most 4' })
         .optional()
         .describe(
-          'Of a `url`: the secret that it is signed with, as Standard Webhooks says (webhook-id, webhook-timestamp, webhook-signature).',
+          'Of a `url`: the secret that it is signed with, or several while one takes over from another, as Standard Webhooks says (webhook-id, webhook-timestamp, webhook-signature).',
         ),
       headers: z
-        .record(headerName, z.string().max(4_096), { error: 'names and values of headers' })
+        .record(headerName, z.string().max(4_096).regex(HEADER_VALUE, { error: 'a value of a header, without line breaks' }), {
+          error: 'names and values of headers',
+        })
+        .refine((headers) => !Object.keys(headers).some((name) => OWN_HEADER.test(name)), {
+          error: 'other headers than content-*, host, connection, transfer-encoding, webhook-* and ce-*, which are set by Virga',
+        })
         .optional()
         .describe('Of a `url`: further headers. Not for secrets.'),
+      mode: z
+        .enum(['structured', 'binary'], { error: '"structured" or "binary"' })
+        .optional()
+        .describe(
+          'Of a `url`: whether the CloudEvent is the body as a whole (`structured`, also without this key), or its attributes are headers.',
+        ),
       timeout: duration({ min: 100, max: 300_000 }).optional().describe('Of a `url`: how long an answer may take. Without it 10s.'),
       concurrency: wholeNumber({ min: 1, max: 100 }).optional().describe('Of a `url`: requests at the same time. Without it 4.'),
       filter: filter.optional(),
@@ -49,7 +63,7 @@ const subscription = z
         params: { rule: true },
       });
     if (value.queue === undefined) return;
-    for (const key of ['name', 'secret', 'headers', 'timeout', 'concurrency', 'retry', 'maxAge', 'deadLetters'] as const)
+    for (const key of ['name', 'secret', 'headers', 'mode', 'timeout', 'concurrency', 'retry', 'maxAge', 'deadLetters'] as const)
       if (value[key] !== undefined)
         context.addIssue({
           code: 'custom',

@@ -14,8 +14,10 @@ const INDENT = '  ';
 export function installConsole(log: LogRecords): void {
   let indent = '';
   const record = (level: LogLevelName, text: string): void => {
+    const invocation = running.getStore();
+    if (invocation?.isReplay?.() === true) return;
     const indented = indent === '' ? text : indent + text.replaceAll('\n', `\n${indent}`);
-    log.write(running.getStore()?.stream ?? 0, level, indented);
+    log.write(invocation?.stream ?? 0, level, indented);
   };
   const method = (level: LogLevelName) => {
     return (...args: unknown[]): void => {

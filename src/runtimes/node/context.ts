@@ -6,6 +6,7 @@ import type { InitPayload, LogLevelName } from '../../protocol/frames.ts';
 import { describe } from './failure.ts';
 import type { Invocation } from './invocation.ts';
 import type { LogRecords } from './log-records.ts';
+import type { Publishing, QueueClient, StreamClient, TopicClient } from './publishing.ts';
 import type { Connections } from './service-calls.ts';
 
 /** What contexts need of the instance. */
@@ -13,6 +14,7 @@ export interface ContextHost {
   readonly init: InitPayload;
   readonly log: LogRecords;
   readonly connections: Connections;
+  readonly publishing: Publishing;
   /** Keeps the instance until the promise has settled. */
   keepFor(promise: Promise<unknown>): void;
 }
@@ -68,8 +70,10 @@ export class Context {
 
   get log(): Record<LogLevelName, LogMethod> {
     const write = (level: LogLevelName): LogMethod => {
-      return (text, fields) =>
+      return (text, fields) => {
+        if (this.#invocation.isReplay?.() === true) return;
         this.#host.log.write(this.#invocation.stream, level, fields === undefined ? String(text) : `${text} ${fieldsText(fields)}`);
+      };
     };
     return (this.#log ??= { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') });
   }
@@ -77,6 +81,23 @@ export class Context {
   /** The WebSockets of the project. */
   get connections(): Connections {
     return this.#host.connections;
+  }
+
+  /** Events for the project itself. Like the next, it works without its context. */
+  get publish(): Publishing['publish'] {
+    return this.#host.publishing.publish;
+  }
+
+  get queue(): (name: string) => QueueClient {
+    return this.#host.publishing.queue;
+  }
+
+  get topic(): (name: string) => TopicClient {
+    return this.#host.publishing.topic;
+  }
+
+  get stream(): (name: string) => StreamClient {
+    return this.#host.publishing.stream;
   }
 
   /** The instance stays until `promise` has settled, though the answer may be sent before. */

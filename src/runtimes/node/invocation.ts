@@ -24,6 +24,9 @@ export class Invocation implements Streamed<Invocation> {
   request: Request | undefined;
   /** What a form keeps with it. */
   kept: object | undefined;
+  /** Of a workflow: the present line of code was run before, and what it logs was logged. */
+  isReplay: (() => boolean) | undefined;
+  #onAbort: (() => void) | undefined;
   #controller: AbortController | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reason: DOMException | undefined;
@@ -62,10 +65,17 @@ export class Invocation implements Streamed<Invocation> {
     this.abort(reason);
   }
 
+  /** Called once when the client leaves; one listener at most. */
+  onAbort(listener: () => void): void {
+    if (this.#reason === undefined) this.#onAbort = listener;
+    else listener();
+  }
+
   abort(reason: DOMException): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     clearTimeout(this.#timer);
+    this.#onAbort?.();
     this.#controller?.abort(reason);
     if (this.request !== undefined) abortDerived(this.request);
   }

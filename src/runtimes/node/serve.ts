@@ -15,10 +15,12 @@ import { Invocation, running } from './invocation.ts';
 import type { Target } from './load.ts';
 import type { LogRecords } from './log-records.ts';
 import type { PeakMemory } from './peak-memory.ts';
+import type { Publishing } from './publishing.ts';
 import { RequestBody } from './request-body.ts';
 import type { Connections, ServiceCalls } from './service-calls.ts';
 import type { StandardStreams } from './standard-streams.ts';
 import { callFetch } from './web-call.ts';
+import { callWorkflow } from './workflow/call.ts';
 
 export interface ServerParts {
   outlet: Outlet;
@@ -34,6 +36,7 @@ export class Server implements ContextHost {
   readonly init: InitPayload;
   readonly log: LogRecords;
   readonly connections: Connections;
+  readonly publishing: Publishing;
   readonly #parts: ServerParts;
   readonly #invocations = new StreamTable<Invocation>();
   /** Invocations, and promises given to waitUntil, that have not settled. */
@@ -46,6 +49,7 @@ export class Server implements ContextHost {
     this.init = parts.init;
     this.log = parts.log;
     this.connections = parts.services.connections;
+    this.publishing = parts.services.publishing;
     this.#parts = parts;
   }
 
@@ -106,7 +110,9 @@ export class Server implements ContextHost {
   };
 
   #call(invocation: Invocation): Promise<void> {
-    const { target } = this.#parts;
+    const { target, services } = this.#parts;
+    if (invocation.meta.kind === 'event' && invocation.meta.trigger === 'workflow')
+      return callWorkflow(target.event ?? target.handler, invocation, { host: this, services });
     const context = new Context(this, invocation);
     if (target.serve !== undefined) return target.serve(invocation, context);
     if (target.event !== undefined && invocation.meta.kind === 'event') return callHandler(target.event, invocation, context);

@@ -1,12 +1,14 @@
-// What a function asks of its node over fd 3 (SERVICE and SERVED frames): today the WebSockets of its project. It needs no network,
+// What a function asks of its node over fd 3 (SERVICE and SERVED frames): WebSockets of its project, publishing. It needs no network,
 // so it works with any egress, and the node knows who asks by the channel. Invariant: every request is answered or rejected once.
-// Made by guest.ts; functions reach it as `context.connections`, and @virga/sdk through the symbol.
+// Made by guest.ts; functions reach it as `context.connections` and `context.queue(…)`, and @virga/sdk through symbols.
 import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, encodeFrame } from '../../protocol/frames.ts';
 import type { Frame, ServiceAnswer, ServiceRequest } from '../../protocol/frames.ts';
 import type { Outlet } from './channel.ts';
+import { Publishing } from './publishing.ts';
 
 /** Where @virga/sdk finds them, in whatever form the code is. */
 const CONNECTIONS = Symbol.for('virga.connections');
+const PUBLISHING = Symbol.for('virga.publishing');
 
 /** Node's longest timer, ms. */
 const FOR_EVER_MS = 2 ** 31 - 1;
@@ -25,6 +27,7 @@ export class ServiceCalls {
   /** While something is waited for: fd 3 alone does not keep the event loop of every form alive (forms/lambda/event-loop.ts). */
   #alive: NodeJS.Timeout | undefined;
   readonly connections = new Connections(this);
+  readonly publishing = new Publishing(this);
 
   constructor(outlet: Pick<Outlet, 'send'>) {
     this.#outlet = outlet;
@@ -32,6 +35,7 @@ export class ServiceCalls {
 
   install(): void {
     Object.defineProperty(globalThis, CONNECTIONS, { value: this.connections, configurable: true });
+    Object.defineProperty(globalThis, PUBLISHING, { value: this.publishing, configurable: true });
   }
 
   /** Rejects with an Error that has the `code` of the error table. */
@@ -40,7 +44,7 @@ export class ServiceCalls {
     const bytes = 4 + head.length + (data?.byteLength ?? 0);
     if (bytes > FRAME_PAYLOAD_MAX - HEADER_BYTES) {
       return Promise.reject(
-        failure('request_too_large', `a message of ${data?.byteLength ?? 0} bytes is more than a connection is sent at once`),
+        failure('request_too_large', `${data?.byteLength ?? 0} bytes are more than a function sends at once; less than 1 MiB goes`),
       );
     }
     const payload = Buffer.allocUnsafe(bytes);

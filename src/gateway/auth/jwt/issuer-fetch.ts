@@ -2,13 +2,12 @@
 // into networks that the project cannot reach: every address that a name resolves to is checked at the connection itself, and one
 // that is not public is refused unless the node's operator opened it (VIRGA_ISSUERS_PRIVATE, VIRGA_EGRESS_PRIVATE). Invariant:
 // bounded in time and bytes, follows no redirect; plain http only to such opened addresses. Used by key-set.ts.
-import { lookup } from 'node:dns';
-import type { LookupAddress } from 'node:dns';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
-import type { BlockList, LookupFunction } from 'node:net';
+import type { BlockList } from 'node:net';
+import { checkedLookup } from '../../../lib/checked-lookup.ts';
 import { blockListOf, reservedAs, unmapped } from '../../../protocol/reserved-addresses.ts';
 
 /** Fails with an Error whose message says why, without anything of the answer. */
@@ -29,7 +28,7 @@ async function fetchJson(url: URL, open: BlockList): Promise<unknown> {
   if (isIP(host) !== 0) check(host, { secure, host, open });
   const options: RequestOptions = {
     agent: false,
-    lookup: checkedLookup({ secure, open }),
+    lookup: checkedLookup((address, name) => check(address, { secure, host: name, open })),
     headers: { accept: 'application/json', 'user-agent': 'virga' },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   };
@@ -61,26 +60,6 @@ async function readJson(answer: IncomingMessage): Promise<unknown> {
   } catch (error) {
     throw new Error('it answered with something that is not JSON', { cause: error });
   }
-}
-
-function checkedLookup(rules: { secure: boolean; open: BlockList }): LookupFunction {
-  return (host, options, callback) => {
-    lookup(host, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
-      if (error !== null) {
-        callback(error, '');
-        return;
-      }
-      try {
-        // One that is refused refuses the name: it must not be a matter of which is tried first.
-        for (const { address } of addresses) check(address, { ...rules, host });
-      } catch (refused) {
-        callback(refused as Error, '');
-        return;
-      }
-      if (options.all === true) callback(null, addresses);
-      else callback(null, addresses[0]!.address, addresses[0]!.family);
-    });
-  };
 }
 
 function check(address: string, { secure, host, open }: { secure: boolean; host: string; open: BlockList }): void {

@@ -75,6 +75,32 @@ class Context:
 
         return Connections(self._init["services"])
 
+    @property
+    def _publishing(self):
+        from .publishing import Publishing
+
+        return Publishing(self._init["services"])
+
+    @property
+    def publish(self):
+        """Events for the project itself: publish({"type": …, "data": …})."""
+        return self._publishing.publish
+
+    @property
+    def queue(self):
+        """queue(name).send(body, …)"""
+        return self._publishing.queue
+
+    @property
+    def topic(self):
+        """topic(name).publish(body, …)"""
+        return self._publishing.topic
+
+    @property
+    def stream(self):
+        """stream(name).append(data, key=…)"""
+        return self._publishing.stream
+
     def remaining_ms(self):
         return max(0, int((self._invocation.ends - time.monotonic()) * 1000))
 

@@ -17,7 +17,7 @@ import sys
 from _queue import SimpleQueue
 from _thread import start_new_thread
 
-from . import frames, logs
+from . import frames, logs, module
 from .channel import Channel
 from .failures import guest_error
 from .invocation import Cancelled, Invocation
@@ -50,6 +50,7 @@ class Instance:
         self._gate.set_rate(init["logBytesPerSecond"])
         try:
             init["services"] = self._services
+            module.install(self._services)
             loaded = load(init)
             self._worker = worker_for(init, loaded, self._gate, self._reply)
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""What a function asks of its node over fd 3 (SERVICE and SERVED frames): the WebSockets of its project.
+"""What a function asks of its node over fd 3 (SERVICE and SERVED frames): the WebSockets of its project, publishing (publishing.py).
 
 It needs no network, so it works with any egress. Each call blocks its thread until it is answered; async code calls it
 through asyncio.to_thread. Invariant: every request is answered once, on the reader thread. Made by instance.py; functions
@@ -30,7 +30,7 @@ class Services:
         head = frames.to_json(request).encode()
         length = 4 + len(head) + len(data)
         if length > frames.FRAME_PAYLOAD_MAX - frames.HEADER_BYTES:
-            raise ServiceError("request_too_large", "a message of %d bytes is more than a connection is sent at once" % len(data))
+            raise ServiceError("request_too_large", "%d bytes are more than a function sends at once; less than 1 MiB goes" % len(data))
         gate = allocate_lock()
         gate.acquire()
         slot = [gate, None]

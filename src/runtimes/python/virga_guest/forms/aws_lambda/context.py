@@ -55,6 +55,32 @@ class LambdaContext:
 
         return Connections(self._services)
 
+    @property
+    def _publishing(self):
+        from ...publishing import Publishing
+
+        return Publishing(self._services)
+
+    @property
+    def publish(self):
+        """Events for the project itself: publish({"type": …, "data": …})."""
+        return self._publishing.publish
+
+    @property
+    def queue(self):
+        """queue(name).send(body, …)"""
+        return self._publishing.queue
+
+    @property
+    def topic(self):
+        """topic(name).publish(body, …)"""
+        return self._publishing.topic
+
+    @property
+    def stream(self):
+        """stream(name).append(data, key=…)"""
+        return self._publishing.stream
+
     def __init__(self, identity, invocation):
         self._services = identity.services
         self.aws_request_id = request_id_of(invocation.meta["id"])

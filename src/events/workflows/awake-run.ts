@@ -1,0 +1,268 @@
+// One run while it is awake in this process: what its guest asks, and what comes to it meanwhile. Invariants: places are given in the order
+// in which ends are answered, so a replay sees what this wake-up saw; what ends by itself (sleeps, waits) is looked up while no step is
+// being written; after it is over, nothing is written for it. Made by awake.ts.
+import { VirgaError } from '../../protocol/errors.ts';
+import type { StepEnd, StepIdentity, WorkflowRequest } from '../../protocol/workflow-run.ts';
+import type { RunName } from './names.ts';
+import type { Runs, Taken } from './runs.ts';
+import { lost } from './step-writer.ts';
+import type { StepWrite, StepWriter } from './step-writer.ts';
+
+export interface AwakeNeeds {
+  runs: Runs;
+  writer: StepWriter;
+  now: () => number;
+  limits: { workflowStepsMax: number; workflowHistoryBytesMax: number; workflowBytesMax: number };
+  /** Sees to it that the run is woken up at this time. */
+  wake: (name: RunName, at: number) => Promise<void>;
+  keepMs: number;
+}
+
+/** How it ended: `open`: not yet, or not by its guest's word. */
+export type AwakeState = 'open' | 'suspended' | 'succeeded' | 'failed' | 'lost';
+
+export class AwakeRun {
+  readonly name: RunName;
+  readonly taken: Taken;
+  readonly abort = new AbortController();
+  state: AwakeState = 'open';
+  readonly #needs: AwakeNeeds;
+  #place: number;
+  #bytes: number;
+  readonly #startedAt = new Map<number, number>();
+  /** Answers the guest that waits for news. */
+  #listener: ((ends: StepEnd[] | null) => void) | undefined;
+  /** Something came, and nobody has looked yet. */
+  #isPoked = false;
+  readonly #writes = new Set<Promise<unknown>>();
+  /** The last of what runs alone. */
+  #alone: Promise<unknown> = Promise.resolve();
+
+  constructor(name: RunName, taken: Taken, needs: AwakeNeeds) {
+    this.name = name;
+    this.taken = taken;
+    this.#needs = needs;
+    this.#place = taken.place;
+    this.#bytes = taken.bytes;
+  }
+
+  /** Something may have become due: an event was sent, or the run was cancelled. */
+  poke(): void {
+    this.#isPoked = true;
+    if (this.#listener !== undefined) void this.#lookForListener();
+  }
+
+  /** `data` is the guest's to reuse once this returns. */
+  async ask(request: WorkflowRequest, data: Buffer): Promise<unknown> {
+    if (this.state !== 'open' || request.token !== this.taken.token) throw lost();
+    switch (request.op) {
+      case 'workflow.begin':
+        return await this.#write(request, { state: 'running', attempts: request.attempt }, null);
+      case 'workflow.retry':
+        return await this.#write(request, { state: 'retrying', attempts: request.attempt, inMs: request.inMs, error: textOf(data) }, null);
+      case 'workflow.done':
+      case 'workflow.failed': {
+        const kept = textOf(data);
+        const isDone = request.op === 'workflow.done';
+        const how = isDone ? ({ state: 'done', result: kept } as const) : ({ state: 'failed', error: kept } as const);
+        return await this.#writeEnd(request, { ...how, attempts: request.attempt });
+      }
+      case 'workflow.sleep': {
+        const inMs = request.forMs ?? (request.until ?? 0) - this.#needs.now();
+        if (inMs <= 0) return await this.#writeEnd(request, { state: 'done', attempts: 1 });
+        return await this.#write(request, { state: 'sleeping', attempts: 1, inMs }, { inMs });
+      }
+      case 'workflow.wait':
+        return await this.#wait(request, textOf(data));
+      case 'workflow.news':
+        return await this.#news();
+      case 'workflow.suspend':
+        return await this.#suspend(request.again === true);
+      case 'workflow.end':
+        return await this.#end(request, textOf(data));
+      case 'workflow.history': {
+        const { steps, more } = await this.#needs.runs.history(this.taken, { after: request.after, now: this.#needs.now() });
+        return { history: steps.map((text) => JSON.parse(text) as unknown), ...(more === undefined ? {} : { more }) };
+      }
+    }
+  }
+
+  /** The wake-up is over, however it was. */
+  close(): void {
+    if (this.state === 'open') this.state = 'lost';
+    this.#tellListener(null);
+  }
+
+  async #wait(request: StepIdentity & { forMs?: number }, match: string | null): Promise<unknown> {
+    const { forMs } = request;
+    await this.#write(request, { state: 'waiting', attempts: 1, match, ...(forMs === undefined ? {} : { inMs: forMs }) }, null);
+    const ends = await this.#exclusively(() => this.#dueNow());
+    const own = ends.find(({ ordinal }) => ordinal === request.ordinal);
+    // What else became due is told with it, to whoever asks for news next.
+    const others = ends.filter((end) => end !== own);
+    if (others.length > 0) this.#unheard.push(...others);
+    if (this.#unheard.length > 0) this.#tellListener(this.#unheard.splice(0));
+    return own ?? (forMs === undefined ? null : { inMs: forMs });
+  }
+
+  /** Ends that nobody has asked for yet. */
+  readonly #unheard: StepEnd[] = [];
+
+  async #news(): Promise<StepEnd[] | null> {
+    this.#tellListener(null);
+    const ends = await this.#look();
+    if (ends.length > 0) return ends;
+    const { promise, resolve } = Promise.withResolvers<StepEnd[] | null>();
+    this.#tellListener(null);
+    this.#listener = resolve;
+    // It came while the look was under way.
+    if (this.#isPoked) void this.#lookForListener();
+    return await promise;
+  }
+
+  async #lookForListener(): Promise<void> {
+    try {
+      const ends = await this.#look();
+      if (ends.length === 0) return;
+      if (this.#listener === undefined) this.#unheard.push(...ends);
+      else this.#tellListener(ends);
+    } catch {
+      this.#tellListener(null);
+    }
+  }
+
+  #tellListener(ends: StepEnd[] | null): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    if (listener !== undefined) listener(ends);
+    else if (ends !== null) this.#unheard.push(...ends);
+  }
+
+  async #look(): Promise<StepEnd[]> {
+    this.#isPoked = false;
+    const ends = await this.#exclusively(() => this.#dueNow());
+    return [...this.#unheard.splice(0), ...ends];
+  }
+
+  async #dueNow(): Promise<StepEnd[]> {
+    const ends = await this.#needs.runs.news(this.#held(), this.#needs.now());
+    if (ends === undefined) throw this.#lose();
+    this.#place += ends.length;
+    return ends;
+  }
+
+  async #suspend(again: boolean): Promise<StepEnd[] | null> {
+    const { runs, now, wake } = this.#needs;
+    return await this.#exclusively(async () => {
+      if (this.#unheard.length > 0) return this.#unheard.splice(0);
+      this.#isPoked = false;
+      const answer = await runs.suspend(this.#held(), { now: now(), again, wake: (at) => wake(this.name, at) });
+      if (answer === undefined) throw this.#lose();
+      if (answer !== 'suspended') {
+        this.#place += answer.length;
+        return answer;
+      }
+      this.state = 'suspended';
+      // What came in this very moment was told to this wake-up, and would be heard by nobody.
+      if (this.#isPoked) await wake(this.name, now());
+      this.#tellListener(null);
+      return null;
+    });
+  }
+
+  async #end(request: { state: 'succeeded' | 'failed'; step?: number }, kept: string | null): Promise<null> {
+    const { runs, now, keepMs } = this.#needs;
+    return await this.#exclusively(async () => {
+      const { state, step } = request;
+      const how = state === 'succeeded' ? { state, result: kept, error: null } : { state, result: null, error: withStep(kept, step) };
+      if (!(await runs.end(this.taken, { ...how, now: now(), keepMs }))) throw this.#lose();
+      this.state = state;
+      return null;
+    });
+  }
+
+  async #writeEnd(
+    step: StepIdentity,
+    how: { state: 'done' | 'failed'; attempts: number; result?: string | null; error?: string | null },
+  ): Promise<StepEnd> {
+    const bytes = (how.result?.length ?? 0) + (how.error?.length ?? 0);
+    const { workflowHistoryBytesMax: bytesMax } = this.#needs.limits;
+    if (this.#bytes + bytes > bytesMax)
+      throw new VirgaError(
+        'workflow_too_large',
+        `the history of the run '${this.name.id}' has ${this.#bytes + bytes} bytes; at most ${bytesMax} are kept: return less from its steps, or start another run for what is left (VIRGA_LIMIT_WORKFLOW_HISTORY_BYTES)`,
+      );
+    this.#bytes += bytes;
+    await this.#alone;
+    const place = ++this.#place;
+    const at = this.#needs.now();
+    await this.#write(step, { ...how, place }, null, at);
+    return { ordinal: step.ordinal, place, at, state: how.state };
+  }
+
+  async #write<T>(
+    { ordinal, scope, kind, name, occurrence }: StepIdentity,
+    how: Pick<StepWrite, 'state' | 'attempts'> & Partial<Pick<StepWrite, 'result' | 'error' | 'match' | 'place'>> & { inMs?: number },
+    answer: T,
+    at = this.#needs.now(),
+  ): Promise<T> {
+    const { workflowStepsMax } = this.#needs.limits;
+    if (ordinal > workflowStepsMax)
+      throw new VirgaError('workflow_too_large', `the run '${this.name.id}' has more than ${workflowStepsMax} steps`);
+    const startedAt = how.state === 'running' ? at : (this.#startedAt.get(ordinal) ?? at);
+    if (how.place === undefined) this.#startedAt.set(ordinal, startedAt);
+    else this.#startedAt.delete(ordinal);
+    const { run, token } = this.taken;
+    const { inMs, ...rest } = how;
+    const write = this.#needs.writer.write({
+      ...{ result: null, error: null, match: null, place: null },
+      ...{ run, token, ordinal, scope, kind, name, occurrence, startedAt, at },
+      ...rest,
+      wakeAt: inMs === undefined ? null : at + inMs,
+    });
+    this.#writes.add(write);
+    try {
+      await write;
+    } catch (error) {
+      if (error instanceof VirgaError && error.code === 'workflow_lost') throw this.#lose();
+      throw error;
+    } finally {
+      this.#writes.delete(write);
+    }
+    return answer;
+  }
+
+  /** Runs while no step is being written, and nothing else of this kind. */
+  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const before = [this.#alone, ...this.#writes];
+    const done = Promise.allSettled(before).then(async () => {
+      while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
+      if (this.state !== 'open') throw lost();
+      return await work();
+    });
+    this.#alone = done.catch(() => {});
+    return await done;
+  }
+
+  #held(): { run: string; token: number; place: number } {
+    const { run, token } = this.taken;
+    return { run, token, place: this.#place };
+  }
+
+  #lose(): VirgaError {
+    if (this.state === 'open') this.state = 'lost';
+    this.#tellListener(null);
+    this.abort.abort();
+    return lost();
+  }
+}
+
+/** A copy; null: nothing. */
+function textOf(data: Buffer): string | null {
+  return data.length === 0 ? null : data.toString('utf8');
+}
+
+function withStep(error: string | null, step: number | undefined): string {
+  const text = error ?? '{"name":"Error","message":"the workflow failed"}';
+  return step === undefined ? text : `${text.slice(0, -1)},"step":${step}}`;
+}

@@ -1,0 +1,84 @@
+"""What a function sends to its own project: events, messages of queues and topics, records of streams.
+
+Each call blocks its thread until the bus has it on disk; async code calls it through asyncio.to_thread. Functions reach it by
+`from virga import publish, queue, topic, stream` and as context.publish, context.queue(…), …. Bodies that are no str travel as
+JSON. Raises VirgaError, whose code is of Virga's error table. Made by module.py and the contexts.
+"""
+
+import json
+
+#: How Python spells the names of the fields.
+_FIELDS = {"delay_ms": "delayMs", "deduplication_id": "deduplicationId"}
+
+
+class Publishing:
+    def __init__(self, services):
+        self._services = services
+
+    def publish(self, events):
+        """One event (a dict, of which only `type` must be there), or a list of them in one step."""
+        if isinstance(events, dict):
+            return self._ask({"op": "events.publish"}, [events])[0]
+        return self._ask({"op": "events.publish"}, list(events))
+
+    def queue(self, name):
+        return Queue(lambda messages: self._ask({"op": "queues.send", "queue": name}, messages))
+
+    def topic(self, name):
+        return Topic(lambda messages: self._ask({"op": "topics.publish", "topic": name}, messages))
+
+    def stream(self, name):
+        return Stream(lambda records: self._ask({"op": "streams.append", "stream": name}, records))
+
+    def _ask(self, request, messages):
+        if not messages:
+            return []
+        return self._services.call(request, json.dumps(messages, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass"))
+
+
+class Queue:
+    def __init__(self, ask):
+        self._ask = ask
+
+    def send(self, body, **options):
+        """attributes, delay_ms, group, deduplication_id, id."""
+        return self._ask([_fields(dict(options, body=body), "body")])[0]
+
+    def send_batch(self, messages):
+        """Dicts with a body; all or none."""
+        return self._ask([_fields(message, "body") for message in messages])
+
+
+class Topic:
+    def __init__(self, ask):
+        self._ask = ask
+
+    def publish(self, body, **options):
+        """subject, attributes, group, deduplication_id, id."""
+        return self._ask([_fields(dict(options, body=body), "body")])[0]
+
+    def publish_batch(self, messages):
+        return self._ask([_fields(message, "body") for message in messages])
+
+
+class Stream:
+    def __init__(self, ask):
+        self._ask = ask
+
+    def append(self, data, **options):
+        """key, attributes, id."""
+        return self._ask([_fields(dict(options, data=data), "data")])[0]
+
+    def append_batch(self, records):
+        return self._ask([_fields(record, "data") for record in records])
+
+
+def _fields(message, body):
+    fields = {_FIELDS.get(name, name): value for name, value in message.items() if value is not None or name == body}
+    if body not in fields:
+        raise TypeError("a message is a dict with %r" % body)
+    if isinstance(fields[body], (bytes, bytearray, memoryview)):
+        raise TypeError("a message is a str or JSON; send bytes in base64")
+    if not isinstance(fields[body], str):
+        fields[body] = json.dumps(fields[body], ensure_ascii=False, allow_nan=False)
+    return fields

@@ -1,0 +1,231 @@
+// Events when things fail: Postgres restarted under load, a full disk, functions that always fail, hang or exit. What was acknowledged is
+// handled or ends as a dead letter that can be looked at; what was not acknowledged is not there.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startVirga, temporaryFolder } from '../system/virga.ts';
+import type { Virga } from '../system/virga.ts';
+
+const WITHIN_MS = 30_000;
+const DISK_MIB = 400;
+const needsRoot = process.getuid?.() === 0 ? false : 'mounting a small disk needs root';
+
+const HANDLER = `import { stream } from '@virga/sdk';
+export async function handler({ data }) {
+  await stream('handled').append(data.messages.map(({ body }) => ({ key: 'k', data: body })));
+}`;
+const PROJECT = {
+  'virga.yaml': `project: faults
+queues:
+  numbers: {retry: {attempts: 1000, delay: 10ms, maxDelay: 200ms}}
+streams:
+  handled: {partitions: 1}
+functions:
+  numbers: {source: handler.mjs, triggers: [{queue: numbers, batch: 50}]}
+`,
+  'handler.mjs': HANDLER,
+};
+
+async function ask<T>(virga: Virga, method: string, path: string, body?: object): Promise<T> {
+  const response = await fetch(`${virga.controlUrl}/v1/projects/faults${path}`, {
+    method,
+    headers: { authorization: `Bearer ${virga.token}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(20_000),
+  });
+  const answer = (await response.json()) as T & { error?: { code: string; message: string } };
+  if (!response.ok) throw Object.assign(new Error(answer.error?.message), { code: answer.error?.code, status: response.status });
+  return answer;
+}
+
+async function handledNumbers(virga: Virga): Promise<number[]> {
+  const numbers: number[] = [];
+  for (let after = 0; ;) {
+    const { items } = await ask<{ items: { data: string; position: number }[] }>(
+      virga,
+      'GET',
+      `/streams/handled/records?partition=0&after=${after}&limit=1000`,
+    );
+    if (items.length === 0) return numbers;
+    numbers.push(...items.map(({ data }) => Number(data)));
+    after = items.at(-1)!.position;
+  }
+}
+
+async function until<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
+  const end = Date.now() + WITHIN_MS;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    assert.ok(Date.now() < end, `not within ${WITHIN_MS / 1000} s: ${what}`);
+    await sleep(50);
+  }
+}
+
+/** Sends numbers in batches until told to stop; answers those that were acknowledged. */
+function sender(virga: Virga): { stop(): Promise<number[]> } {
+  const acknowledged: number[] = [];
+  let stopped = false;
+  const sending = (async () => {
+    for (let n = 0; !stopped; n += 10) {
+      const numbers = Array.from({ length: 10 }, (_, i) => n + i);
+      try {
+        await ask(virga, 'POST', '/queues/numbers/messages', { messages: numbers.map((number) => ({ body: String(number) })) });
+        acknowledged.push(...numbers);
+      } catch {
+        await sleep(10);
+      }
+    }
+  })();
+  return {
+    stop: async () => {
+      stopped = true;
+      await sending;
+      return acknowledged;
+    },
+  };
+}
+
+async function assertAllHandled(virga: Virga, acknowledged: number[]): Promise<void> {
+  await until(`all of ${acknowledged.length} messages are handled`, async () => {
+    const handled = new Set(await handledNumbers(virga).catch(() => []));
+    return acknowledged.every((n) => handled.has(n)) ? true : undefined;
+  });
+}
+
+test('Postgres is restarted under load, five times: what was acknowledged is handled', async () => {
+  await using virga = await startVirga();
+  const deployed = await virga.deploy(PROJECT);
+  assert.equal(deployed.code, 0, deployed.stderr);
+  const sending = sender(virga);
+  for (let i = 0; i < 5; i++) {
+    await sleep(700);
+    // A fast shutdown: it ends the connections. The supervisor starts it again.
+    for (const pid of virga.pids()['postgres'] ?? []) {
+      try {
+        process.kill(pid, 'SIGINT');
+      } catch {
+        // A child of it, which went first.
+      }
+    }
+  }
+  await sleep(500);
+  const acknowledged = await sending.stop();
+  assert.ok(acknowledged.length > 100, `${acknowledged.length} messages were acknowledged`);
+  await assertAllHandled(virga, acknowledged);
+});
+
+test(
+  'on a full disk publishing is refused as disk_full; with room again it goes on, and what was acknowledged is handled',
+  { skip: needsRoot },
+  async () => {
+    const disk = await temporaryFolder('virga-disk-');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', disk]);
+    try {
+      const dataFolder = join(disk, 'data');
+      mkdirSync(dataFolder);
+      await using virga = await startVirga({ dataFolder });
+      const deployed = await virga.deploy(PROJECT);
+      assert.equal(deployed.code, 0, deployed.stderr);
+      const acknowledged: number[] = [];
+      const send = async (numbers: number[], filler = ''): Promise<void> => {
+        await ask(virga, 'POST', '/queues/numbers/messages', {
+          messages: numbers.map((n) => ({ body: String(n), attributes: { filler } })),
+        });
+        acknowledged.push(...numbers);
+      };
+      await send([1, 2, 3]);
+      await assertAllHandled(virga, acknowledged);
+      const empty = fill(disk);
+      const refusal = await until('a publish is refused', () =>
+        send([acknowledged.length + 1], 'x'.repeat(10_000)).then(
+          () => undefined,
+          (error: Error & { code?: string }) => error,
+        ),
+      );
+      // Postgres may have stopped over the full disk before it could say why.
+      assert.match(String(refusal.code), /^(?:disk_full|unavailable)$/, refusal.message);
+      empty();
+      await until('a publish succeeds again', () =>
+        send([1_000_000]).then(
+          () => true,
+          () => undefined,
+        ),
+      );
+      await assertAllHandled(virga, acknowledged);
+      await virga.stop();
+    } finally {
+      execFileSync('umount', [disk]);
+      await rm(disk, { recursive: true, force: true });
+    }
+  },
+);
+
+/** Writes until there is no room for another block. */
+function fill(disk: string): () => void {
+  const file = join(disk, 'filler');
+  const fd = openSync(file, 'w');
+  const block = Buffer.alloc(1024 * 1024);
+  for (let size = block.length; size >= 512;) {
+    try {
+      writeSync(fd, block, 0, size);
+    } catch {
+      size /= 2;
+    }
+  }
+  closeSync(fd);
+  return () => rmSync(file);
+}
+
+interface DeadLetter {
+  id: string;
+  from: string;
+  reason: string;
+  attempt: number;
+  lastError: string;
+}
+
+test('a function that always fails, one that hangs and one that exits: each message ends as a dead letter with its reason, and others go on', async () => {
+  await using virga = await startVirga();
+  const bad = ['throws', 'hangs', 'exits'];
+  const deployed = await virga.deploy({
+    'virga.yaml': `project: faults
+queues:
+${bad.map((name) => `  ${name}: {retry: {attempts: 3, delay: 10ms}}`).join('\n')}
+  numbers: {}
+streams:
+  handled: {partitions: 1}
+functions:
+${bad.map((name) => `  ${name}: {source: ${name}.mjs, timeout: 300ms, triggers: [{queue: ${name}}]}`).join('\n')}
+  numbers: {source: handler.mjs, triggers: [{queue: numbers}]}
+`,
+    'throws.mjs': `export function handler() { throw new Error('it is Monday'); }`,
+    'hangs.mjs': `export const handler = () => new Promise(() => setInterval(() => {}, 1000));`,
+    'exits.mjs': `export const handler = () => process.exit(7);`,
+    'handler.mjs': HANDLER,
+  });
+  assert.equal(deployed.code, 0, deployed.stderr);
+  for (const queue of bad) await ask(virga, 'POST', `/queues/${queue}/messages`, { messages: [{ body: 'one' }] });
+  const numbers = Array.from({ length: 100 }, (_, n) => n);
+  for (const n of numbers) await ask(virga, 'POST', '/queues/numbers/messages', { messages: [{ body: String(n) }] });
+  await assertAllHandled(virga, numbers);
+  const letters = await until('three dead letters', async () => {
+    const { items } = await ask<{ items: DeadLetter[] }>(virga, 'GET', '/dead-letters');
+    return items.length === 3 ? items : undefined;
+  });
+  for (const [name, expected] of [
+    ['throws', /it is Monday/],
+    ['hangs', /300 ms|0\.3 s|timeout/],
+    ['exits', /exit|ended|7/],
+  ] as const) {
+    const letter = letters.find(({ from }) => from.includes(name));
+    assert.ok(letter !== undefined, `no dead letter of ${name}: ${JSON.stringify(letters)}`);
+    assert.equal(letter.reason, 'receives', name);
+    assert.match(letter.lastError, expected, name);
+    assert.equal(letter.attempt, 3, name);
+  }
+});
