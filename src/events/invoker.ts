@@ -23,7 +23,15 @@ export interface EventCall {
 export type EventOutcome =
   | { ok: true; invocation: string; status: number; contentType: string; body: Buffer }
   /** `refused`: it did not begin (queues are full, the node drains, the function is not there yet): no attempt was made. */
-  | { ok: false; invocation: string | null; refused: boolean; code: ErrorCode; message: string; retryAfterMs?: number };
+  | {
+      ok: false;
+      invocation: string | null;
+      refused: boolean;
+      code: ErrorCode;
+      message: string;
+      /** What the handler threw; for operators, not for callers. */ thrown?: string;
+      retryAfterMs?: number;
+    };
 
 export interface Invoker {
   invoke(call: EventCall): Promise<EventOutcome>;
