@@ -17,7 +17,6 @@ import type {
   KeyItem,
   NewKey,
   NodeStatus,
-  Page,
   ProjectDetail,
   ProjectItem,
   RevokedKey,
@@ -30,8 +29,12 @@ import type {
 import type { CachePurged, CacheStats } from '../../src/protocol/cache-stats.ts';
 import type { InvocationRecord, LogLine, Outcome } from '../../src/protocol/invocation.ts';
 import type { DeployFunction, DeployRequest } from '../../src/protocol/settings.ts';
+import { AsyncCalls } from './async-calls.ts';
 import { base64Of } from './base64.ts';
+import { Calls, pathOf } from './calls.ts';
+import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
+import { QueuesControl } from './queues.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
@@ -57,13 +60,39 @@ export type {
   Page,
   ProjectDetail,
   ProjectItem,
+  PublishAnswer,
   RevokedKey,
   SecretAnswer,
   SecretItem,
+  SendAnswer,
   SendRequest,
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
+export type {
+  Backlog,
+  DeadLetterChoice,
+  DeadLetterItem,
+  DeliveryDetail,
+  DeliveryFilter,
+  DeliveryItem,
+  DeliveryState,
+  Died,
+  EventsStatus,
+  MessageState,
+  QueuedMessage,
+  QueueItem,
+  QueueRates,
+  QueueTotals,
+  ReceivedItem,
+  ReceiveRequest,
+  RedriveItem,
+  RedriveRequest,
+  SettleAnswer,
+  SettleItem,
+  TopicItem,
+  TopicSubscriptionItem,
+} from '../../src/protocol/events-api.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
@@ -72,24 +101,12 @@ export type { CachePurged, CacheStats };
 export type { EdgeStats, FunctionStats } from '../../src/protocol/stats.ts';
 export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
+export type { InvokeAsyncOptions } from './async-calls.ts';
+export type { CallOptions, Listing, PageOptions } from './calls.ts';
+export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
+export type { MessageToPublish, MessageToSend } from './queues.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
-
-export interface CallOptions {
-  signal?: AbortSignal | undefined;
-}
-
-export interface PageOptions extends CallOptions {
-  /** Items in one answer, 1 to 1,000; default 100. */
-  limit?: number | undefined;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-}
-
-/** A list: iterate over all of it (pages are fetched as needed), or ask for one page. */
-export interface Listing<T> extends AsyncIterable<T> {
-  page(options?: PageOptions): Promise<Page<T>>;
-}
 
 export interface InvocationFilter {
   /** An ISO 8601 time, or how long ago: `90s`, `10m`, `2h`, `7d`. */
@@ -135,11 +152,16 @@ export interface InvokeOptions extends CallOptions {
   clientContext?: Record<string, unknown> | undefined;
 }
 
-export class VirgaControl {
+export class VirgaControl extends QueuesControl {
+  /** Invocations that nobody waits for. */
+  readonly async: AsyncCalls;
   readonly #transport: Transport;
 
   constructor(options: VirgaControlOptions) {
-    this.#transport = new Transport(options);
+    const transport = new Transport(options);
+    super(new Calls(transport));
+    this.#transport = transport;
+    this.async = new AsyncCalls(this.calls);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -365,33 +387,12 @@ export class VirgaControl {
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {
-    return this.#transport.json({ method: 'GET', path, signal: options.signal });
+    return this.calls.get(path, options);
   }
 
   #list<T>(path: string, filter: Record<string, string | number | undefined>, base: CallOptions): Listing<T> {
-    const page = (options: PageOptions = {}): Promise<Page<T>> =>
-      this.#transport.json({
-        method: 'GET',
-        path,
-        query: { ...filter, limit: options.limit, cursor: options.cursor },
-        signal: options.signal ?? base.signal,
-      });
-    return {
-      page,
-      async *[Symbol.asyncIterator]() {
-        let cursor: string | undefined;
-        do {
-          const answer = await page({ limit: 1_000, cursor });
-          yield* answer.items;
-          cursor = answer.next ?? undefined;
-        } while (cursor !== undefined);
-      },
-    };
+    return this.calls.list(path, filter, base);
   }
-}
-
-function pathOf(...segments: string[]): string {
-  return `/v1/projects/${segments.map((segment) => encodeURIComponent(segment)).join('/')}`;
 }
 
 function logQuery(filter: LogFilter): Record<string, string | number | undefined> {

@@ -5,6 +5,7 @@ import type { CommandEntry } from './command.ts';
 const RUN = 'Run Virga:';
 const SHIP = 'Ship a project:';
 const LOOK = 'Look into it:';
+const EVENTS = 'Events:';
 const CONNECT = 'Connect:';
 
 export const COMMANDS: readonly CommandEntry[] = [
@@ -77,6 +78,25 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: LOOK,
     summary: 'attack the walls of this machine from inside a sandbox, and tell what holds',
     load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'queues',
+    group: EVENTS,
+    summary: 'list the queues of a project, send to them, look into them, empty them',
+    load: () => import('./commands/queues.ts'),
+  },
+  { name: 'topics', group: EVENTS, summary: 'list the topics of a project, publish to them', load: () => import('./commands/topics.ts') },
+  {
+    name: 'deliveries',
+    group: EVENTS,
+    summary: 'list the messages that are on their way, take one back',
+    load: () => import('./commands/deliveries.ts'),
+  },
+  {
+    name: 'dead-letters',
+    group: EVENTS,
+    summary: 'list the messages that were given up, send them back, drop them',
+    load: () => import('./commands/dead-letters.ts'),
   },
   { name: 'login', group: CONNECT, summary: 'remember a server and its token', load: () => import('./commands/login.ts') },
   {

@@ -1,6 +1,7 @@
 // Checks the values of options. Invariant: a refusal names the option, the value and what is expected, and is wrong usage
 // (exit 2). Used by the commands.
 import { existsSync } from 'node:fs';
+import { durationMs, durationText } from '../lib/units.ts';
 import { UsageError } from './failure.ts';
 
 export function wholeNumber(text: string, option: string, range: { min: number; max: number }): number {
@@ -28,4 +29,25 @@ export function invocationId(text: string, what: string): string {
 export function existingFolder(text: string): string {
   if (existsSync(text)) return text;
   throw new UsageError(`there is no folder ${JSON.stringify(text)}`);
+}
+
+/** `10s` in ms. */
+export function durationOption(text: string, option: string, range: { min: number; max: number }): number {
+  const ms = durationMs(text);
+  if (ms !== undefined && ms >= range.min && ms <= range.max) return ms;
+  throw new UsageError(
+    `${option} is ${JSON.stringify(text)}; expected a duration from ${durationText(range.min)} to ${durationText(range.max)}, such as 10s or 5m`,
+  );
+}
+
+/** `key=value` each; undefined: there are none. */
+export function attributesOf(given: readonly string[] | undefined): Record<string, string> | undefined {
+  if (given === undefined) return undefined;
+  return Object.fromEntries(
+    given.map((text) => {
+      const at = text.indexOf('=');
+      if (at < 1) throw new UsageError(`--attribute is ${JSON.stringify(text)}; expected key=value`);
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
 }

@@ -143,6 +143,9 @@ export interface Limits {
   projectCacheBytesMax: number;
   /** Small files of served folders (`static` of a route) that are held in memory, bytes. */
   filesBytesMax: number;
+  /** Bodies of asynchronous invocations, and what is kept of their answers, bytes. */
+  asyncRequestBytesMax: number;
+  asyncAnswerBytesMax: number;
   /** Calls of functions and webhooks for events at the same time, and bytes of their messages that are held. */
   deliveriesMax: number;
   deliveryBytesMax: number;

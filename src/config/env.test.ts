@@ -107,6 +107,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       deliveriesMax: 256,
       deliveryBytesMax: 64 * 1024 * 1024,
       callersRemembered: 20_000,
+      asyncRequestBytesMax: 1_048_576,
+      asyncAnswerBytesMax: 1_048_576,
       retentionHours: 168,
     },
   });

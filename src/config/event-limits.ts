@@ -3,7 +3,8 @@ import type { Limits } from './config.ts';
 import { limit } from './setting.ts';
 import type { Setting } from './setting.ts';
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
 export const EVENT_LIMITS = {
@@ -24,5 +25,17 @@ export const EVENT_LIMITS = {
     256,
     { unit: 'connections', min: 0, max: 10_000 },
     'Connections to the control API that wait for messages of queues (`waitMs`) at the same time; the next is answered 503.',
+  ),
+  asyncRequestBytesMax: limit(
+    'ASYNC_REQUEST_BYTES',
+    MIB,
+    { unit: 'bytes', min: KIB, max: 16 * MIB },
+    'Largest body of an asynchronous invocation; it is stored until it has ended.',
+  ),
+  asyncAnswerBytesMax: limit(
+    'ASYNC_ANSWER_BYTES',
+    MIB,
+    { unit: 'bytes', min: KIB, max: 16 * MIB },
+    'What is kept of the answer of an asynchronous invocation; a longer one is cut, and says so.',
   ),
 } satisfies Partial<{ [K in keyof Limits]: Setting<number> }>;

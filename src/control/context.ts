@@ -1,5 +1,7 @@
 // What the operations of the control API work with. Each operation asks for the few of these that it uses
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
+import type { AsyncAcceptor } from '../events/async/accept.ts';
+import type { AsyncRecords } from '../events/async/records.ts';
 import type { Publisher } from '../events/publish.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Starter } from '../events/workflows/start-run.ts';
@@ -17,6 +19,7 @@ export interface ControlContext {
   artifactFolders: ArtifactFolders;
   edge: EdgeClient;
   bus: Bus;
+  async: { acceptor: AsyncAcceptor; records: AsyncRecords };
   /** Starts runs of workflows, and sends events to them. */
   workflows: Starter;
   /** What is secret at rest is sealed with it. */
@@ -68,6 +71,8 @@ export interface ControlLimits {
   retentionHours: number;
   /** API keys of all projects. */
   apiKeysMax: number;
+  /** Bodies of asynchronous invocations. */
+  asyncRequestBytesMax: number;
 }
 
 export interface DomainProofs {

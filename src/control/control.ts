@@ -10,9 +10,14 @@ import { createKey } from './create-key.ts';
 import { deployProject } from './deploy-project.ts';
 import { failureOf } from './failures.ts';
 import { findMissingArtifacts } from './find-missing-artifacts.ts';
+import { invokeAsync } from './invoke-async.ts';
+import { cancelAsyncInvocation, listAsyncInvocations, readAsyncInvocation } from './async-invocations.ts';
 import { invokeFunction } from './invoke-function.ts';
 import { listCertificates } from './list-certificates.ts';
+import { cancelDelivery } from './cancel-delivery.ts';
 import { closeConnection, listConnections, sendToConnections } from './connections.ts';
+import { listDeadLetters } from './list-dead-letters.ts';
+import { listDeliveries } from './list-deliveries.ts';
 import { listDeployments } from './list-deployments.ts';
 import { listFunctions } from './list-functions.ts';
 import { listInvocations } from './list-invocations.ts';
@@ -42,6 +47,8 @@ import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
 import { receiveMessages } from './receive-messages.ts';
 import type { Receivers } from './receivers.ts';
+import { redriveDeadLetters } from './redrive-dead-letters.ts';
+import type { Redrives } from './redrives.ts';
 import { removeProject } from './remove-project.ts';
 import { removeSecret } from './remove-secret.ts';
 import { revokeKey } from './revoke-key.ts';
@@ -58,6 +65,7 @@ export interface ControlNeeds extends ControlContext {
   artifactsInUse: ArtifactsInUse;
   followers: LogFollowers;
   receivers: Receivers;
+  redrives: Redrives;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
@@ -136,6 +144,14 @@ export function createControl(needs: ControlNeeds): ControlApp {
   receiveMessages(app, needs);
   settleMessages(app, needs);
   listTopics(app, needs);
+  invokeAsync(app, needs);
+  listAsyncInvocations(app, needs);
+  readAsyncInvocation(app, needs);
+  cancelAsyncInvocation(app, needs);
+  listDeliveries(app, needs);
+  cancelDelivery(app, needs);
+  listDeadLetters(app, needs);
+  redriveDeadLetters(app, needs);
   return app;
 }
 

@@ -1,7 +1,7 @@
 // Where the messages of a project are on their way: the queues of the bus that belong to it, by kind and name (`queue/orders`,
 // `topic/prices/ship`), and the function behind each. Used by the operations on deliveries and dead letters.
 import type { Bus } from '../events/bus.ts';
-import { deadKey, keyParts } from '../events/queue-keys.ts';
+import { keyParts } from '../events/queue-keys.ts';
 import type { Topology } from '../events/topology.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { z } from '@hono/zod-openapi';
@@ -43,11 +43,6 @@ export function requireSource(topology: Topology, asked: string, there: readonly
     'source_not_found',
     `nothing of project '${topology.project}' is delivered from '${asked}'${hint(asked, asked.includes('/') ? [...known] : names, 'sources')}`,
   );
-}
-
-/** Where what dies in a queue lies. */
-export function deadPlaceOf(topology: Topology, key: string): string {
-  return specsOf(topology).get(key)?.dead ?? deadKey(key);
 }
 
 /** The function behind a queue, also of one that was removed. */

@@ -21,7 +21,7 @@ import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts'
 
 type Needs = Pick<
   ControlContext,
-  'records' | 'blobs' | 'webhooksPrivate' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
+  'records' | 'blobs' | 'bus' | 'webhooksPrivate' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
 >;
 
 export function deployProject(app: ControlApp, needs: Needs): void {

@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type pg from 'pg';
+import { AsyncAcceptor } from '../events/async/accept.ts';
+import { AsyncRecords } from '../events/async/records.ts';
 import type { Bus } from '../events/bus.ts';
 import { Starter } from '../events/workflows/start-run.ts';
 import { Publisher } from '../events/publish.ts';
@@ -27,6 +29,8 @@ import type { ControlNeeds } from './control.ts';
 import { EdgeSocket } from './edge-client.ts';
 import { LogFollowers } from './log-followers.ts';
 import { Receivers } from './receivers.ts';
+import { moveSome } from './redrive-dead-letters.ts';
+import { Redrives } from './redrives.ts';
 import { findProject } from './project-records.ts';
 import { serveControl } from './serve.ts';
 import { ensureOperatorToken } from './tokens.ts';
@@ -87,6 +91,8 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const bus = options.bus(database.connection, 'control');
   const received = options.bus(database.connection, 'receivers');
   const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const asyncRecords = new AsyncRecords(records);
+  const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
   const needs: ControlNeeds = {
     records,
     blobs,
@@ -110,9 +116,14 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       limits: { artifactUnpackedBytesMax: 20_000_000, artifactFilesMax: 100 },
     }),
     edge: socket,
+    async: {
+      records: asyncRecords,
+      acceptor: new AsyncAcceptor({ bus, records: asyncRecords, requestBytesMax: allLimits.asyncRequestBytesMax, now: Date.now }),
+    },
     bus,
     workflows: new Starter({ records, bus, now: Date.now, limits: { workflowBytesMax: 10_000 } }),
     receivers,
+    redrives,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
     urls: {
@@ -171,6 +182,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
       await served.close();
       socket.close();
       await edge.close();
+      await redrives.close();
       await bus[Symbol.asyncDispose]();
       await received[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
@@ -193,6 +205,7 @@ const LIMITS: ControlLimits = {
   artifactGraceMs: 3_600_000,
   retentionHours: 24,
   apiKeysMax: 20,
+  asyncRequestBytesMax: 65_536,
 };
 
 export interface TestEdge {

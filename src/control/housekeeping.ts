@@ -1,5 +1,6 @@
 // What has to go, goes here, in small bounded steps on an interval: records past their retention, deployments beyond
-// the number that is kept, versions that no kept deployment names, artifacts that no version names. Invariant: whatever a
+// the number that is kept, versions that no kept deployment names, artifacts that no version names, queues
+// that are named no more and empty. Invariant: whatever a
 // kept deployment needs stays, the highest version of a function stays (its number must not be used twice), and so does
 // what was uploaded lately (it is about to be deployed). Started by server/control.ts.
 import { deleteInvocationsBefore } from '../observe/invocation-queries.ts';
@@ -7,6 +8,7 @@ import { deleteLogsBefore } from '../observe/log-queries.ts';
 import { deleteUsageBefore } from '../observe/usage-counters.ts';
 import type { ArtifactsInUse } from './artifacts-in-use.ts';
 import type { ControlContext } from './context.ts';
+import { dropLeftQueues } from './left-queues.ts';
 
 /** Counters of plans that nothing was added to for so long: longer than the longest period. */
 const USAGE_KEPT_MS = 62 * 86_400_000;
@@ -27,9 +29,11 @@ export interface Swept {
   artifacts: number;
   /** Blobs that no row knows: an upload was cut off by a crash. */
   orphans: number;
+  /** Queues that are named no more, and empty. */
+  queues: number;
 }
 
-type Needs = Pick<ControlContext, 'records' | 'blobs' | 'artifactFolders' | 'limits' | 'now'> & { artifactsInUse: ArtifactsInUse };
+type Needs = Pick<ControlContext, 'records' | 'bus' | 'blobs' | 'artifactFolders' | 'limits' | 'now'> & { artifactsInUse: ArtifactsInUse };
 
 /** One round. Stops early, between two steps, when the signal aborts. */
 export async function sweep(needs: Needs, signal: AbortSignal): Promise<Swept> {
@@ -43,6 +47,7 @@ export async function sweep(needs: Needs, signal: AbortSignal): Promise<Swept> {
     versions: signal.aborted ? 0 : await removeUnusedVersions(needs),
     artifacts: signal.aborted ? 0 : await removeUnusedArtifacts(needs, signal),
     orphans: signal.aborted ? 0 : await removeOrphans(needs, signal),
+    queues: signal.aborted ? 0 : await dropLeftQueues(needs, signal),
   };
 }
 

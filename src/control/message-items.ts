@@ -44,7 +44,7 @@ export const messageId = z.string().regex(/^[\x21-\x7e]{1,256}$/, 'must be the i
 /** Messages in one answer: fewer than of other lists, since each may have a body. */
 export const messagePage = {
   limit: wholeNumber.refine((limit) => limit >= 1 && limit <= PAGE_MAX, `must be from 1 to ${PAGE_MAX}`).optional(),
-  cursor: z.string().min(1).max(512).optional(),
+  cursor: z.string().min(1).max(1_024).optional(),
 };
 
 export const flag = z.enum(['true', 'false']).optional();

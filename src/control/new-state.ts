@@ -13,6 +13,7 @@ import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
 import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
 import { checkEnforcement, refuseRedirect } from './enforcement.ts';
+import { keptWarning, requireSameOrder } from './kept-messages.ts';
 import { insertDeployment, insertVersions, trafficIn } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 
@@ -51,8 +52,9 @@ export async function settle(
     egressPrivate,
     urls,
     domains,
+    bus,
     stats,
-  }: Pick<ControlContext, 'blobs' | 'limits' | 'egressPrivate' | 'urls' | 'domains'> & { stats: EdgeStats | undefined },
+  }: Pick<ControlContext, 'blobs' | 'bus' | 'limits' | 'egressPrivate' | 'urls' | 'domains'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
   const before = {
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
@@ -71,9 +73,16 @@ export async function settle(
   const names = next.gateway?.domains ?? [];
   await requireDomainsFree(sql, next.project, names);
   const unheld = checkEnforcement(moved, { sandbox: stats?.sandbox, sandboxMemoryMiB: limits.sandboxMemoryMiB, egressPrivate });
+  const events = {
+    project: next.project,
+    before: { events: before.events, functions: before.functions.keys() },
+    after: { events: next.events, functions: next.functions.keys() },
+  };
+  await requireSameOrder(sql, bus, events);
+  const kept = await keptWarning(bus, events);
   const warning = async (): Promise<string | undefined> => {
     const unproven = names.length === 0 ? undefined : unprovenWarning(await domainsOf(sql, next.project));
-    return [unheld, unproven].filter((text) => text !== undefined).join('; ') || undefined;
+    return [unheld, unproven, kept].filter((text) => text !== undefined).join('; ') || undefined;
   };
   if (next.gateway?.https === 'redirect' && !urls.https) refuseRedirect(next.project);
   const changes = changesBetween(before, {

@@ -18,7 +18,7 @@ export function pageRequest(list: string, query: { limit?: number | undefined; c
   if (query.cursor === undefined) return { limit, after: undefined };
   try {
     const [of, after, ...rest] = JSON.parse(Buffer.from(query.cursor, 'base64url').toString('utf8')) as unknown[];
-    if (of === list && typeof after === 'string' && after.length <= 256 && !after.includes('\0') && rest.length === 0)
+    if (of === list && typeof after === 'string' && after.length <= 400 && !after.includes('\0') && rest.length === 0)
       return { limit, after };
   } catch {
     // Not one of ours.
@@ -48,4 +48,9 @@ export function numberKey(after: string | undefined): number | undefined {
 export function sequenceKey(after: string | undefined): string | undefined {
   if (after === undefined || /^\d{1,19}$/.test(after)) return after;
   throw invalidRequest([{ path: '?cursor', message: 'is not a cursor of this list', value: after }]);
+}
+
+/** A page of what walk() found. */
+export function pageOfWalk<T>(list: string, { items, next }: { items: T[]; next: string | undefined }): Page<T> {
+  return { items, next: next === undefined ? null : Buffer.from(JSON.stringify([list, next])).toString('base64url') };
 }

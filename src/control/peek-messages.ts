@@ -19,7 +19,15 @@ export function peekMessages(app: ControlApp, { records, bus }: Pick<ControlCont
       summary: 'Look at the messages of a queue, oldest first',
       description: 'Nothing is received, and no attempt is counted. Of a long body its beginning is shown.',
       params: z.strictObject({ project: name, queue: name }),
-      query: z.strictObject({ ...messagePage, body: flag.openapi({ description: '`false`: without the bodies.' }) }),
+      query: z.strictObject({
+        ...messagePage,
+        after: z
+          .string()
+          .regex(/^\d{1,18}$/, 'must be a sequence: decimal digits')
+          .optional()
+          .openapi({ description: 'Only messages behind this sequence.' }),
+        body: flag.openapi({ description: '`false`: without the bodies.' }),
+      }),
       answers: { 200: { description: 'A page.', schema: pageSchema(queuedMessage) } },
       errors: ['project_not_found', 'queue_not_found'],
     },
@@ -27,7 +35,7 @@ export function peekMessages(app: ControlApp, { records, bus }: Pick<ControlCont
       const list = `messages/${project}/${queue}`;
       const page = pageRequest(list, query);
       const { key } = await requireQueue(bus, await requireTopology(records, project), queue);
-      const after = sequenceKey(page.after);
+      const after = sequenceKey(page.after) ?? query.after;
       const messages = await bus.peek(key, { ...(after === undefined ? {} : { after }), limit: page.limit + 1 });
       const items = messages.map((message) => queuedMessageOf(message, query.body === 'false' ? 'none' : 'begin'));
       return c.json(pageOf(list, page, items, ({ sequence }) => sequence));

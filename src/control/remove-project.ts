@@ -1,19 +1,24 @@
-// DELETE /v1/projects/{project}: removes everything of it but its records, which stay for their time.
+// DELETE /v1/projects/{project}: removes everything of it, what is on the bus too, but its records, which stay for their time.
 import { z } from '@hono/zod-openapi';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
-import { lockProject } from './project-records.ts';
+import { dropAll } from './left-queues.ts';
+import { findProject, lockProject } from './project-records.ts';
 import { name } from './schemas.ts';
 
-export function removeProject(app: ControlApp, { records, edge, log }: Pick<ControlContext, 'records' | 'edge' | 'log'>): void {
+export function removeProject(
+  app: ControlApp,
+  { records, bus, edge, log }: Pick<ControlContext, 'records' | 'bus' | 'edge' | 'log'>,
+): void {
   operation(
     app,
     {
       method: 'delete',
       path: '/v1/projects/{project}',
       summary: 'Remove a project',
-      description: 'Its functions, versions and deployments go; records of invocations and log lines stay for their time.',
+      description:
+        'Its functions, versions, deployments, and the messages of its queues go; records of invocations and log lines stay for their time.',
       params: z.strictObject({ project: name }),
       answers: { 204: { description: 'It is gone.' } },
       errors: ['project_not_found', 'conflict'],
@@ -23,6 +28,9 @@ export function removeProject(app: ControlApp, { records, edge, log }: Pick<Cont
         await lockProject(sql, project);
         await sql.query('delete from projects where name = $1', [project]);
         await sql.query('delete from usage_counters where project = $1', [project]);
+        await sql.query('delete from async_invocations where project = $1', [project]);
+        // While the row is locked nobody can make it anew, and so lose what it sends.
+        await dropAll({ bus }, project);
         // Its keys and secrets go with it.
         await sql.query(`select pg_notify('virga_access', $1), pg_notify('virga_deployments', '0')`, [project]);
       });
@@ -35,6 +43,8 @@ export function removeProject(app: ControlApp, { records, edge, log }: Pick<Cont
           reason: error instanceof Error ? error.message : String(error),
         });
       }
+      // What its functions have sent until the edge let go of it.
+      if ((await findProject(records, project)) === undefined) await dropAll({ bus }, project);
       return c.body(null, 204);
     },
   );

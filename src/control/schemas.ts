@@ -272,7 +272,7 @@ export const errorBody = z
 
 export const pageQuery = {
   limit: wholeNumber.refine((limit) => limit >= 1 && limit <= 1_000, 'must be from 1 to 1000').optional(),
-  cursor: z.string().min(1).max(512).optional(),
+  cursor: z.string().min(1).max(1_024).optional(),
 };
 
 export function pageOf<T>(item: z.ZodType<T>): z.ZodType<Page<T>> {

@@ -1,6 +1,10 @@
 // How functions are called for events: what events/ needs of the engine, which it does not know. Implemented by server/event-invoker.ts
 // in the edge. Invariant: it resolves exactly once, for every call, and never rejects.
 import type { ErrorCode } from '../protocol/errors.ts';
+import type { FlatHeaders, HttpRequestMeta } from '../protocol/frames.ts';
+
+/** What makes a call an HTTP request, as the gateway would have made it. */
+export type HttpCall = Pick<HttpRequestMeta, 'method' | 'url' | 'headers' | 'route' | 'params' | 'client' | 'principal'>;
 
 export interface EventCall {
   project: string;
@@ -18,10 +22,24 @@ export interface EventCall {
   /** W3C traceparent of what caused it. */
   traceparent?: string;
   signal?: AbortSignal;
+  /** The function gets this request, with `body`, instead of an event. */
+  http?: HttpCall;
+  /** More of an answer than this is left out, and `truncated` says so; default: a larger one is a failure. */
+  answerBytesMax?: number;
 }
 
 export type EventOutcome =
-  | { ok: true; invocation: string; status: number; contentType: string; body: Buffer }
+  | {
+      ok: true;
+      invocation: string;
+      status: number;
+      contentType: string;
+      body: Buffer;
+      /** Of the version that ran; absent where nobody asked. */
+      version?: number;
+      headers?: FlatHeaders;
+      truncated?: true;
+    }
   /** `refused`: it did not begin (queues are full, the node drains, the function is not there yet): no attempt was made. */
   | {
       ok: false;

@@ -69,6 +69,8 @@ export interface Topology {
 }
 
 const DAY_MS = 86_400_000;
+const ASYNC_RECEIVES_MAX = 1_000_000;
+const ASYNC_GRACE_MS = 3_600_000;
 
 /** `functions`: all of the project; each may be invoked asynchronously. */
 export function topologyOf(project: string, events: EventsSection = {}, functions: Iterable<string> = []): Topology {
@@ -224,7 +226,6 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
 }
 
 function asyncConsumer(project: string, fn: string, rules: AsyncRules): Consumer {
-  const retry = retryOf(rules.retry, 3);
   return {
     queue: asyncQueue(project, fn, rules),
     function: fn,
@@ -233,7 +234,8 @@ function asyncConsumer(project: string, fn: string, rules: AsyncRules): Consumer
     batch: 1,
     waitMs: 0,
     concurrency: rules.concurrency,
-    retry,
+    // Its attempts are counted in its row (events/async/), where those that a crash cut off do not count.
+    retry: { ...retryOf(rules.retry, 3), attempts: ASYNC_RECEIVES_MAX },
     filter: undefined,
   };
 }
@@ -243,9 +245,10 @@ export function asyncQueue(project: string, fn: string, rules: AsyncRules): Queu
   return {
     key,
     fifo: false,
-    retentionMs: ms(rules.maxAge, 6 * 3_600_000),
+    // What is too old is said to have failed when it comes, or by the sweep; the bus would only drop it.
+    retentionMs: ms(rules.maxAge, 6 * 3_600_000) + ASYNC_GRACE_MS,
     deduplicationMs: 0,
-    receivesMax: retryOf(rules.retry, 3).attempts,
+    receivesMax: ASYNC_RECEIVES_MAX,
     ...INTERNAL_BOUNDS,
     dead: deadKey(key),
   };

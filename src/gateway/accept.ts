@@ -23,7 +23,7 @@ import type { RequestHead } from './request-head.ts';
 import { conclude, respondError, respondRedirect } from './respond.ts';
 import { route } from './route.ts';
 import type { Routed, RouteResult } from './route.ts';
-import type { LocalTarget, Verdict } from './stage.ts';
+import type { Deferral, LocalTarget, Verdict } from './stage.ts';
 import type { ClientLimit } from './throttle/client-limit.ts';
 import { Upgrades } from './upgrades.ts';
 
@@ -40,6 +40,8 @@ export interface GatewayOptions extends FrontOptions {
   clientLimit?: ClientLimit;
 }
 
+/** Of a call that is not made. */
+const NOBODY: CallSink = { bodyWanted() {}, head() {}, body() {}, failed() {} };
 const CHALLENGE_PATH = '/.well-known/acme-challenge/';
 
 export class Gateway {
@@ -210,16 +212,20 @@ export class Gateway {
       answerLocally(admission, response, routed.to.local);
       return;
     }
-    const bytesMax = Math.min(this.#options.requestBytesMax, bodyBytesMax || Infinity);
+    const deferral = routed.to.local === undefined ? admission.deferral() : undefined;
+    const limits = [this.#options.requestBytesMax, bodyBytesMax || Infinity, deferral?.bodyBytesMax ?? Infinity] as const;
+    const bytesMax = Math.min(...limits);
+    const excess = (): VirgaError => {
+      if (deferral !== undefined && bytesMax === limits[2]) return deferral.tooLarge();
+      return bytesMax === limits[1] ? tooLargeForRoute(bytesMax, routed.route) : tooLarge(bytesMax);
+    };
     if (head.contentLength !== undefined && head.contentLength > bytesMax) {
-      conclude(admission, response, {
-        error: bodyBytesMax < this.#options.requestBytesMax ? tooLargeForRoute(bytesMax, routed.route) : tooLarge(bytesMax),
-      });
+      conclude(admission, response, { error: excess() });
       return;
     }
     if (expectsContinue) response.writeContinue();
-    if (bodyBytesMax > 0) {
-      this.#readWholeBody(response, head, admission, { routed, bytesMax });
+    if (bodyBytesMax > 0 || deferral !== undefined) {
+      this.#readWholeBody(response, head, admission, { routed, bytesMax, excess, deferral });
       return;
     }
     const changed = asAdmitted(routed, admission);
@@ -234,7 +240,7 @@ export class Gateway {
     response: ServerResponse,
     head: RequestHead,
     admission: Admission,
-    { routed, bytesMax }: { routed: Routed; bytesMax: number },
+    { routed, bytesMax, excess, deferral }: { routed: Routed; bytesMax: number; excess: () => VirgaError; deferral: Deferral | undefined },
   ): void {
     const { incoming: request, id, requestId } = admission;
     const chunks: Buffer[] = [];
@@ -245,7 +251,7 @@ export class Gateway {
       else {
         request.off('data', take);
         request.off('end', done);
-        conclude(admission, response, { error: tooLargeForRoute(bytesMax, routed.route) });
+        conclude(admission, response, { error: excess() });
       }
     };
     const done = (): void => {
@@ -261,6 +267,13 @@ export class Gateway {
           return;
         }
         const changed = asAdmitted(routed, admission);
+        if (deferral !== undefined) {
+          const made = callRequest({ request, requestId, heldBytes: 0, sink: NOBODY }, head, changed, { id, body, bodyEnds: true });
+          void deferral.take(made, body).then((answer) => {
+            if (!response.destroyed) conclude(admission, response, answer);
+          });
+          return;
+        }
         const exchange = new Exchange(request, response, requestId, bytesMax, admission);
         if (body.length <= BODY_CHUNK_MAX) this.#invoke(exchange, head, changed, id, body, true);
         else {

@@ -10,7 +10,7 @@ import type { FlatHeaders } from '../protocol/frames.ts';
 import type { Principal } from '../protocol/principal.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Routed } from './route.ts';
-import type { GatewayRequest, LocalAnswer, LocalTarget, Refusal, Stage, StageSink, Stages, Verdict } from './stage.ts';
+import type { Deferral, GatewayRequest, LocalAnswer, LocalTarget, Refusal, Stage, StageSink, Stages, Verdict } from './stage.ts';
 
 /** Makes a call for a request without its client; given by accept.ts. */
 export type CallBehind = (admission: Admission, sink: CallSink) => Call | VirgaError;
@@ -107,6 +107,11 @@ export class Admission implements GatewayRequest {
   #begin(stage: Stage): Verdict | Promise<Verdict> {
     if (stage.onEnd !== undefined) (this.#begun ??= new Set()).add(stage);
     return stage.onHead!(this);
+  }
+
+  /** What takes the call over; undefined: nothing, it is to be made. */
+  deferral(): Deferral | undefined {
+    return this.#stages.instead?.instead!(this);
   }
 
   answerOf(target: LocalTarget): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal> {

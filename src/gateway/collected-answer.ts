@@ -1,5 +1,5 @@
-// The sink of a direct invocation: collects the answer up to a bound instead of streaming it.
-// Called by server/edge-private.ts, which holds the payload.
+// The sink of calls that nobody streams: collects the answer up to a bound. A longer one is a failure, or is cut.
+// Called by server/edge-private.ts and event-invoker.ts, which hold the payload.
 import type { Call, CallSink } from '../functions/call.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
@@ -11,6 +11,9 @@ export class CollectedAnswer implements CallSink {
   status = 0;
   headers: FlatHeaders = [];
   readonly #bytesMax: number;
+  readonly #cut: boolean;
+  /** There was more of the answer. */
+  wasCut = false;
   readonly #payload: Buffer;
   #sent = 0;
   #allSent = false;
@@ -20,7 +23,8 @@ export class CollectedAnswer implements CallSink {
   /** Resolves when the answer is complete or has failed. */
   readonly done: Promise<void>;
 
-  constructor(options: { payload: Buffer; bytesMax: number }) {
+  constructor(options: { payload: Buffer; bytesMax: number; cut?: true }) {
+    this.#cut = options.cut ?? false;
     this.#payload = options.payload;
     this.#bytesMax = options.bytesMax;
     this.done = new Promise((resolve) => (this.#resolve = resolve));
@@ -62,6 +66,15 @@ export class CollectedAnswer implements CallSink {
 
   #take(chunk: Buffer, end: boolean): void {
     if (this.error !== undefined) return;
+    if (this.#cut && this.#bytes + chunk.length > this.#bytesMax) {
+      this.wasCut = true;
+      this.#chunks.push(Buffer.from(chunk.subarray(0, this.#bytesMax - this.#bytes)));
+      this.#bytes = this.#bytesMax;
+      // The rest is heard to its end: the function is not stopped for what is not kept.
+      this.call?.consumed(chunk.length);
+      if (end) this.#resolve();
+      return;
+    }
     this.#bytes += chunk.length;
     if (this.#bytes > this.#bytesMax) {
       this.error = new VirgaError(

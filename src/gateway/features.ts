@@ -8,6 +8,8 @@ import { CacheFeature } from './cache/cache.ts';
 import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
 import { HttpsFeature } from './https/https.ts';
+import { RespondAsyncFeature } from './respond-async/respond-async.ts';
+import type { RespondAsyncServices } from './respond-async/respond-async.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Hub } from './websocket/hub.ts';
@@ -34,10 +36,12 @@ export interface GatewayServices extends ShadowServices {
   validate: ValidateOptions;
   /** The WebSockets of this node. */
   sockets: Hub;
+  /** Asynchronous invocations. */
+  async: RespondAsyncServices;
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, callers, cache, limits, httpsPort, validate, sockets } = services;
+  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
@@ -54,6 +58,7 @@ export function gatewayFeatures(services: GatewayServices): Feature[] {
     new RewriteFeature(),
     new CacheFeature(cache),
     new ShadowFeature(services),
+    new RespondAsyncFeature(async),
   ];
 }
 
@@ -78,6 +83,7 @@ export function compileStages(features: readonly Feature[], source: RouteSource)
     answer: having('onAnswer'),
     around: having('around'),
     call: having('onCall'),
+    instead: having('instead')[0],
     upgrade: having('onUpgrade')[0],
     end: having('onEnd'),
   };

@@ -60,18 +60,20 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
     const versions = versionsOf(one, (number) => stored.get(`${fn}@${number}`));
     if (versions !== undefined) served.set(fn, versions);
   }
-  const { gateway = {} } = state;
+  const { gateway = {}, events: { async = {} } = {} } = state;
   const deployment = Number(row.deployment);
   const routes = state.routes.flatMap((route): TableRoute[] => {
     const versions = route.function === undefined ? undefined : served.get(route.function);
     const to = targetOf(route, { versions, folders: state.folders ?? {} }, compiler);
     const policy = { ...gateway.defaults, ...route.policy };
-    const source = { project: row.project, route, policy, gateway, version: to?.version, versions, routes: state.routes };
+    const rules = route.function === undefined ? undefined : async[route.function];
+    const source = { project: row.project, route, policy, gateway, version: to?.version, versions, async: rules, routes: state.routes };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
-  for (const { route, local } of compiler.own({ project: row.project, deployment, routes: state.routes, gateway })) {
+  for (const { route, local, policy: own } of compiler.own({ project: row.project, deployment, routes: state.routes, gateway, async })) {
     // What the project says of all its routes holds for them, but not what it asks of requests to its functions.
-    const { validate: _, ...policy } = gateway.defaults ?? {};
+    const { validate: _, ...defaults } = gateway.defaults ?? {};
+    const policy = own ?? defaults;
     const source = { project: row.project, route, policy, gateway, version: undefined, versions: undefined, routes: state.routes };
     routes.push({ route, to: { local }, stages: compiler.stages(source) });
   }

@@ -11,6 +11,7 @@ import type { Principal } from '../protocol/principal.ts';
 import type { GatewaySection, RoutePolicy } from '../protocol/policies/policy.ts';
 import type { Sticky } from '../protocol/policies/traffic.ts';
 import type { Route } from '../protocol/settings.ts';
+import type { AsyncRules } from '../protocol/sources/async.ts';
 
 /** One request on its way through the stages of its route. */
 export interface GatewayRequest {
@@ -98,10 +99,21 @@ export interface Stage {
   around?(request: GatewayRequest, sink: CallSink): StageSink;
   /** This call is about to be made, its body with it if that is small; what is returned hears the answer first, and passes it on. */
   onCall?(request: GatewayRequest, call: CallRequest): CallSink | undefined;
+  /** The call could be made now; what is returned takes it over: the body is read whole for it, and the call is not made. */
+  instead?(request: GatewayRequest): Deferral | undefined;
   /** A WebSocket handshake that every stage let through: it is for this stage to answer, not for the function. */
   onUpgrade?(request: GatewayRequest, upgrade: Upgrade): void;
   /** The exchange is over, however it ended. Called once for each request whose onHead of this stage was called. */
   onEnd?(request: GatewayRequest): void;
+}
+
+/** A call that is not made now. */
+export interface Deferral {
+  /** Of the request. */
+  bodyBytesMax: number;
+  tooLarge(): VirgaError;
+  /** `call`: as it would have been made. Does not reject but by mistake of ours. */
+  take(call: CallRequest, body: Buffer): Promise<LocalAnswer | Refusal>;
 }
 
 /** The connection of a handshake that is not answered yet. */
@@ -125,6 +137,7 @@ export interface Stages {
   answer: Stage[];
   around: Stage[];
   call: Stage[];
+  instead: Stage | undefined;
   upgrade: Stage | undefined;
   end: Stage[];
 }
@@ -138,6 +151,7 @@ export const NO_STAGES: Stages = {
   answer: [],
   around: [],
   call: [],
+  instead: undefined,
   upgrade: undefined,
   end: [],
 };
@@ -160,6 +174,8 @@ export interface RouteSource {
   /** Of the route's function: the one that gets its requests, or most of them. Absent: the target is local. */
   version: DeployedVersion | undefined;
   versions?: RouteVersions | undefined;
+  /** Where the route's function takes asynchronous invocations. */
+  async?: AsyncRules | undefined;
   /** All routes of the project. */
   routes: readonly Route[];
 }
@@ -170,7 +186,14 @@ export interface RouteCompiler {
   /** undefined: this Virga knows of no such target. */
   local(route: Route, folders: Record<string, string>): LocalTarget | undefined;
   /** Routes that the gateway has for a project beside those that were deployed. */
-  own(project: OwnSource): { route: Route; local: LocalTarget }[];
+  own(project: OwnSource): OwnRoute[];
+}
+
+export interface OwnRoute {
+  route: Route;
+  local: LocalTarget;
+  /** Instead of what the project says of all its routes. */
+  policy?: RoutePolicy | undefined;
 }
 
 export interface OwnSource {
@@ -178,6 +201,8 @@ export interface OwnSource {
   deployment: number;
   routes: readonly Route[];
   gateway: GatewaySection;
+  /** Of its functions. */
+  async: Readonly<Record<string, AsyncRules>>;
 }
 
 /** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */

@@ -5,7 +5,9 @@ import { openApiRoutes } from './openapi/openapi-targets.ts';
 import { compileRedirect } from './redirect/redirect.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import { StaticTarget } from './static/static-target.ts';
-import type { LocalTarget, OwnSource } from './stage.ts';
+import { statusRoutes } from './respond-async/status-routes.ts';
+import type { StatusServices } from './respond-async/status-routes.ts';
+import type { LocalTarget, OwnRoute, OwnSource } from './stage.ts';
 
 /** What targets work with. */
 export interface TargetNeeds {
@@ -24,7 +26,8 @@ export function compileLocalTarget(route: Route, { files, folders }: TargetNeeds
   return undefined;
 }
 
-/** Routes that nobody wrote down as such: what `gateway.openapi` serves. */
-export function ownRoutes({ project, deployment, routes, gateway }: OwnSource): { route: Route; local: LocalTarget }[] {
-  return openApiRoutes({ project, version: String(deployment), routes, gateway });
+/** Routes that nobody wrote down as such: what `gateway.openapi` serves, and where asynchronous invocations can be followed. */
+export function ownRoutes(source: OwnSource, services: StatusServices): OwnRoute[] {
+  const { project, deployment, routes, gateway } = source;
+  return [...openApiRoutes({ project, version: String(deployment), routes, gateway }), ...statusRoutes(source, services)];
 }

@@ -51,7 +51,10 @@ export type MessageState = 'pending' | 'delayed' | 'held';
 export interface Died {
   /** Kind and name of where it died, e.g. `queue/orders`, `topic/prices/ship`, `async/resize`. */
   from: string;
-  /** receives: it was tried as often as may be; expired: it was too old; rejected: whoever got it said so. */
+  /**
+   * rejected: whoever got it gave it up, a function at its last attempt; receives: it was received as often as may be, and never settled;
+   * expired: it was too old.
+   */
   reason: 'receives' | 'expired' | 'rejected';
   at: string;
 }

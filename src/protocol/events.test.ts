@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { EventType, isCloudEvent } from './events.ts';
 import type {
   CloudEvent,
+  InvocationOutcome,
   ObjectChange,
   QueueBatch,
   ScheduleDue,
@@ -203,7 +204,33 @@ const MESSAGE = ofSocket<SocketMessage>('evt_8', EventType.socketMessage, {
 });
 const DISCONNECT = ofSocket<SocketDisconnect>('evt_9', EventType.socketDisconnect, { ...SOCKET, ...TALKING, code: 1001, reason: '' });
 
-const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE, STREAM, CONNECT, MESSAGE, DISCONNECT];
+const ENDED = {
+  invocation: 'inv_01k2x3y4z5a6b7c8d9e0f1g2h3',
+  function: 'resize',
+  createdAt: 1_767_323_040_000,
+  endedAt: 1_767_323_045_678,
+};
+const SUCCEEDED = ofInvocation('evt_01k2x3y4z5a6b7c8d9e0f1g2h3', EventType.invocationSucceeded, {
+  ...ENDED,
+  version: 7,
+  attempts: 1,
+  request: { method: 'POST', url: 'http://shop.localhost:8080/resize', contentType: 'application/json', json: { image: 'cat.png' } },
+  response: { status: 200, contentType: 'application/json', json: { width: 320 } },
+});
+const FAILED = ofInvocation('evt_01k2x3y4z5a6b7c8d9e0f1g2h3', EventType.invocationFailed, {
+  ...ENDED,
+  version: null,
+  attempts: 3,
+  request: { contentType: 'text/plain', text: 'cat.png' },
+  error: { code: 'function_timeout', message: "function 'resize' did not answer within its timeout of 30 s" },
+});
+
+const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE, STREAM, CONNECT, MESSAGE, DISCONNECT, SUCCEEDED, FAILED];
+
+function ofInvocation(id: string, type: string, data: InvocationOutcome): CloudEvent<InvocationOutcome> {
+  const source = '/projects/shop/functions/resize';
+  return { specversion: '1.0', id, source, type, time: TIME, subject: data.invocation, datacontenttype: 'application/json', data };
+}
 
 test('the reference of events shows every type, each with an example that is one', async () => {
   const page = await readFile(PAGE, 'utf8');

@@ -43,6 +43,9 @@ export const EventType = {
   socketMessage: 'virga.websocket.message',
   /** Data: `SocketDisconnect`. What is answered to it is dropped. */
   socketDisconnect: 'virga.websocket.disconnect',
+  /** Data: `InvocationOutcome`. To the destinations `onSuccess` and `onFailure` of asynchronous invocations. */
+  invocationSucceeded: 'virga.invocation.succeeded',
+  invocationFailed: 'virga.invocation.failed',
 } as const;
 
 export interface QueueMessage {
@@ -212,6 +215,34 @@ export interface SocketReply {
   body?: string;
   /** To connect: one of those that the client offers. */
   subprotocol?: string;
+}
+
+/** What became of an asynchronous invocation. */
+export interface InvocationOutcome {
+  /** `inv_…`. */
+  invocation: string;
+  function: string;
+  /** Of the last attempt; null: none began. */
+  version: number | null;
+  attempts: number;
+  /** Unix ms. */
+  createdAt: number;
+  endedAt: number;
+  request: Payload & { method?: string; url?: string };
+  /** Missing where the function gave none. */
+  response?: Payload & { status: number };
+  /** Of one that failed. */
+  error?: { code: string; message: string };
+}
+
+/** Bytes by their type: as a JSON value, as text, or in base64. */
+export interface Payload {
+  contentType: string;
+  json?: unknown;
+  text?: string;
+  base64?: string;
+  /** They are too many for an event: none of them are here. */
+  truncated?: true;
 }
 
 export function isCloudEvent(value: unknown): value is CloudEvent {

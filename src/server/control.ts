@@ -14,6 +14,8 @@ import { EdgeSocket } from '../control/edge-client.ts';
 import { sweep } from '../control/housekeeping.ts';
 import { LogFollowers } from '../control/log-followers.ts';
 import { Receivers } from '../control/receivers.ts';
+import { moveSome } from '../control/redrive-dead-letters.ts';
+import { Redrives } from '../control/redrives.ts';
 import { serveControl } from '../control/serve.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
@@ -31,6 +33,7 @@ import { blobsOf, busOf, connectionOf } from '../profiles/embedded.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
+import { ControlAsync } from './control-async.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { ProjectSecrets } from './project-secrets.ts';
@@ -67,6 +70,9 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await ensureOperatorToken(records, join(config.dataFolder, 'operator-token'), log);
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
+    const topologyOf = (project: string) => topologies.topologyOf(project);
+    const async = new ControlAsync({ sql: records, bus, requestBytesMax: limits.asyncRequestBytesMax, topologyOf, log });
+    const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
     const needs: ControlNeeds = {
       records,
       blobs,
@@ -78,15 +84,17 @@ export async function runControl(config: Config): Promise<RunningRole> {
       }),
       edge,
       bus,
+      async,
       workflows: new Starter({ records, bus, now: Date.now, limits: config.limits }),
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
+      redrives,
       sealing,
       limits,
       egressPrivate: config.egressPrivate,
       webhooksPrivate: [...config.webhooksPrivate, ...config.egressPrivate],
       publisher: new Publisher({
         bus,
-        topologyOf: (project) => topologies.topologyOf(project),
+        topologyOf,
         limits: config.limits,
         now: Date.now,
       }),
@@ -111,14 +119,16 @@ export async function runControl(config: Config): Promise<RunningRole> {
       log,
     });
     const stopSweeping = sweepOnInterval(needs, log);
+    async.startSweeping(needs.publisher);
     await bus.recover();
+    await redrives.resume();
     webhooks.deliveries.start();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), stopUpkeep(), renewals?.close()]);
+        await Promise.all([served.close(), stopSweeping(), async.close(), stopUpkeep(), redrives.close(), renewals?.close()]);
         await webhooks.close();
         await topologies.close();
         await closeBuses();
@@ -207,6 +217,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     artifactGraceMs: 24 * 3_600_000,
     retentionHours: limits.retentionHours,
     apiKeysMax: limits.apiKeysMax,
+    asyncRequestBytesMax: limits.asyncRequestBytesMax,
   };
 }
 

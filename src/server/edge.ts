@@ -42,6 +42,7 @@ import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { AccessFeed } from './access-feed.ts';
 import { Certificates } from './certificates.ts';
 import { ArtifactFolders } from '../store/artifacts.ts';
+import { EdgeAsync } from './edge-async.ts';
 import { createEdgePrivate } from './edge-private.ts';
 import { edgeWorkflows } from './edge-workflows.ts';
 import { EventInvoker } from './event-invoker.ts';
@@ -102,6 +103,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
+  const async = new EdgeAsync({ config, bus, model, log });
   const services: GatewayServices = {
     engine,
     quotas,
@@ -113,6 +115,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     log,
     httpsPort: config.httpsPort ?? 443,
     sockets,
+    async,
   };
   const invoker = new EventInvoker({
     engine,
@@ -128,6 +131,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       topic: events,
       event: events,
       schedule: events,
+      async: async.delivery(invoker),
       workflow: workflows.kind,
     },
     invoker,
@@ -229,6 +233,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       privateServer.closeAllConnections();
       await quotas.close(2_000);
       await feed.close();
+      await async.close();
       await bus[Symbol.asyncDispose]();
       await records[Symbol.asyncDispose]();
       await access.close();

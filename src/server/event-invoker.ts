@@ -9,6 +9,7 @@ import { newId } from '../lib/ids.ts';
 import { continueTrace } from '../lib/traceparent.ts';
 import { ERRORS, VirgaError } from '../protocol/errors.ts';
 import { BODY_CHUNK_MAX } from '../protocol/frames.ts';
+import type { FlatHeaders } from '../protocol/frames.ts';
 import type { EventCall, EventOutcome, Invoker } from '../events/invoker.ts';
 
 export interface EventInvokerOptions {
@@ -53,15 +54,23 @@ export class EventInvoker implements Invoker {
     }
   }
 
-  async #invoke({ project, function: fn, trigger, requestLine, contentType, body, ...call }: EventCall): Promise<EventOutcome> {
+  async #invoke({ project, function: fn, trigger, requestLine, contentType, body, http, ...call }: EventCall): Promise<EventOutcome> {
     const version = await this.#versionOf(project, fn, call.version);
     const id = call.id ?? newId('inv');
     const trace = continueTrace(call.traceparent);
     const whole = body.length <= BODY_CHUNK_MAX;
-    const sink = new CollectedAnswer({ payload: body, bytesMax: this.#options.answerBytesMax });
+    const { answerBytesMax } = call;
+    const sink = new CollectedAnswer({
+      payload: body,
+      bytesMax: answerBytesMax ?? this.#options.answerBytesMax,
+      ...(answerBytesMax === undefined ? {} : { cut: true }),
+    });
     const made = this.#options.engine.invoke({
       version,
-      meta: { kind: 'event', id, trace: trace.traceparent, trigger, contentType },
+      meta:
+        http === undefined
+          ? { kind: 'event', id, trace: trace.traceparent, trigger, contentType }
+          : { kind: 'http', id, trace: trace.traceparent, ...http, headers: tracedHeaders(http.headers, trace.traceparent) },
       traceId: trace.traceId,
       body: whole ? body : undefined,
       bodyEnds: whole,
@@ -86,7 +95,16 @@ export class EventInvoker implements Invoker {
     this.#calls.delete(made);
     if (sink.error !== undefined) return refusal(id, sink.error, isNoAttempt(sink.error, made));
     if (made.abandoned) return refusal(id, new VirgaError('unavailable', 'the node is stopping'), true);
-    return { ok: true, invocation: id, status: sink.status, contentType: sink.contentType, body: sink.bytes };
+    return {
+      ok: true,
+      invocation: id,
+      version: version.version,
+      status: sink.status,
+      headers: sink.headers,
+      contentType: sink.contentType,
+      body: sink.bytes,
+      ...(sink.wasCut ? { truncated: true } : {}),
+    };
   }
 
   async #versionOf(project: string, fn: string, number: number | undefined): Promise<DeployedVersion> {
@@ -104,6 +122,12 @@ export class EventInvoker implements Invoker {
     if (version === undefined) throw new VirgaError('version_not_found', `function '${fn}' has no version ${number}`);
     return version;
   }
+}
+
+/** Each attempt is a part of the trace of its own. */
+function tracedHeaders(headers: FlatHeaders, traceparent: string): FlatHeaders {
+  const others = headers.flatMap((text, at) => (at % 2 === 0 && text.toLowerCase() !== 'traceparent' ? [text, headers[at + 1] ?? ''] : []));
+  return [...others, 'traceparent', traceparent];
 }
 
 /** Code that cannot be loaded is the function's fault, though no call of it began. */

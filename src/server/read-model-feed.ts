@@ -45,7 +45,7 @@ export class ReadModelFeed {
     this.#compiler = {
       stages: (source) => compileStages(features, source),
       local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
-      own: ownRoutes,
+      own: (source) => ownRoutes(source, options.services.async),
     };
   }
 

@@ -248,12 +248,12 @@ export function cgroupsLeft(dataFolder: string): string[] {
 }
 
 /** Records are written in batches a fraction of a second later: asks until they are there, at most 5 s. */
-export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  const until = Date.now() + 5_000;
+export async function eventually<T>(ask: () => Promise<T | undefined>, withinMs = 5_000): Promise<T> {
+  const until = Date.now() + withinMs;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined) return answer;
-    if (Date.now() > until) throw new Error('it did not come about within 5 s');
+    if (Date.now() > until) throw new Error(`it did not come about within ${withinMs / 1_000} s`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

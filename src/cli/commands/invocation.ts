@@ -1,6 +1,8 @@
 // `virga invocation ID`: one call: what was asked, how it ended, where its time went, and its log.
 import type { Command } from 'commander';
-import type { InvocationDetail, InvocationRecord } from '../../../sdk/src/control.ts';
+import { VirgaApiError } from '../../../sdk/src/control.ts';
+import type { AsyncDetail, InvocationDetail, InvocationRecord, VirgaControl } from '../../../sdk/src/control.ts';
+import { asyncText } from '../async-text.ts';
 import type { CommandDefinition } from '../command.ts';
 import { logLineText, printable } from '../log-text.ts';
 import { bytesText } from '../../lib/units.ts';
@@ -14,18 +16,47 @@ import { invocationId } from '../values.ts';
 
 const BAR_COLUMNS = 40;
 
-export const command: CommandDefinition<{ project?: string }> = {
+export const command: CommandDefinition<{ project?: string; cancel?: true }> = {
   define(cli: Command) {
-    cli.argument('<id>', 'the invocation, inv_…').option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
+    cli
+      .argument('<id>', 'the invocation, inv_…')
+      .option('--cancel', 'cancel it: an asynchronous one that waits')
+      .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },
-  examples: ['virga invocation inv_01k9x3v5m8q2r7t4w6y9z0a1b2'],
+  examples: ['virga invocation inv_01k9x3v5m8q2r7t4w6y9z0a1b2', 'virga invocation inv_01k9x3v5m8q2r7t4w6y9z0a1b2 --cancel'],
   async run({ terminal, settings }, [id], options) {
     const asked = invocationId(id!, 'the id');
     const client = connect(settings);
-    const detail = await client.invocation(await projectOf(client, options.project), asked);
-    terminal.result(detail, () => text(detail, terminal));
+    const project = await projectOf(client, options.project);
+    if (options.cancel === true) {
+      const cancelled = await client.async.cancel(project, asked);
+      terminal.result(cancelled, () => `${cancelled.id} is cancelled`);
+      return;
+    }
+    try {
+      const detail = await client.invocation(project, asked);
+      terminal.result(detail, () => text(detail, terminal));
+    } catch (error) {
+      // Asynchronous ones have a record for each attempt, and ids of their own.
+      const detail = await asynchronous(client, { project, id: asked }, error);
+      terminal.result(detail, () => asyncText(detail, terminal));
+    }
   },
 };
+
+async function asynchronous(
+  client: VirgaControl,
+  { project, id }: { project: string; id: string },
+  failure: unknown,
+): Promise<AsyncDetail> {
+  const isUnknown = (error: unknown): boolean => error instanceof VirgaApiError && error.code === 'invocation_not_found';
+  if (!isUnknown(failure)) throw failure;
+  try {
+    return await client.async.read(project, id);
+  } catch (error) {
+    throw isUnknown(error) ? failure : error;
+  }
+}
 
 function text({ invocation, logs, logsCut }: InvocationDetail, terminal: Terminal): string {
   const { receipt } = invocation;

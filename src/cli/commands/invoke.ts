@@ -10,6 +10,7 @@ import { logLineText } from '../log-text.ts';
 import { checkedName, projectOf } from '../project.ts';
 import { receiptText } from '../receipt-text.ts';
 import { connect } from '../server.ts';
+import { follow, printTaken } from '../async-text.ts';
 import type { Terminal } from '../terminal.ts';
 import { wholeNumber } from '../values.ts';
 
@@ -19,6 +20,9 @@ interface Options {
   clientContext?: string;
   project?: string;
   version?: string;
+  async?: true;
+  wait?: true;
+  key?: string;
 }
 
 const JSON_TYPE = /^application\/(.+\+)?json\b/;
@@ -44,6 +48,9 @@ export const command: CommandDefinition<Options> = {
   define(cli: Command) {
     cli
       .argument('<name>', 'the function')
+      .option('-a, --async', 'do not wait for it: prints its id as soon as it is stored')
+      .option('-w, --wait', 'with --async: follow it until it has ended, with all its attempts')
+      .option('-k, --key <key>', 'with --async: an idempotency key; the same call with the same key is one invocation')
       .option('-d, --data <payload>', 'the payload: JSON, @FILE, or - for standard input')
       .option('-t, --content-type <type>', 'media type of the payload; without it JSON, or by the extension of the file')
       .option('--client-context <json>', 'what functions of AWS Lambda find as context.clientContext: a JSON object')
@@ -55,6 +62,8 @@ export const command: CommandDefinition<Options> = {
     'virga invoke hello --data \'{"name":"Ada"}\'',
     'virga invoke stats --data @data/cities.csv',
     'echo \'{"n":1}\' | virga invoke hello --data - --json',
+    'virga invoke report --async --wait',
+    'virga invoke charge --async --key order-17 --data @order.json',
   ],
   notes:
     'The result of the function is all that goes to stdout; its log lines and where the time went go to stderr. When the function fails, the exit status is 1. With --json a result that is JSON is also there as the value itself, in result.json.',
@@ -65,6 +74,13 @@ export const command: CommandDefinition<Options> = {
     const clientContext = options.clientContext === undefined ? undefined : objectOf(options.clientContext);
     const client = connect(settings);
     const project = await projectOf(client, options.project);
+    if (options.async === true) {
+      if (clientContext !== undefined) throw new UsageError('--client-context is for calls that are waited for; leave out --async, or it');
+      const taken = await client.async.invoke(project, fn, payload, { version, idempotencyKey: options.key });
+      return options.wait === true ? await follow(client, { project, id: taken.id }, terminal) : printTaken(taken, terminal);
+    }
+    if (options.wait === true || options.key !== undefined)
+      throw new UsageError(`${options.wait === true ? '--wait' : '--key'} is for asynchronous calls; say --async too`);
     let answer: InvokeAnswer;
     {
       using _ = terminal.progress(`waiting for ${fn}`);
@@ -143,7 +159,7 @@ function print({ invocation, logs, result, error }: InvokeAnswer, terminal: Term
   terminal.note(terminal.paintError('dim', `${invocation.id}  version ${invocation.version}  ${receiptText(invocation.receipt)}`));
 }
 
-function printResult(result: NonNullable<InvokeAnswer['result']>, terminal: Terminal): void {
+export function printResult(result: NonNullable<InvokeAnswer['result']>, terminal: Terminal): void {
   if ('base64' in result) {
     const bytes = Buffer.from(result.base64, 'base64');
     if (terminal.outIsTerminal)

@@ -4,8 +4,8 @@
 import type { QueueSpec, Settlement } from '../bus.ts';
 import { retried } from './connections.ts';
 import type { Connections, Session, Statement } from './connections.ts';
-import { GroupCommit } from './group-commit.ts';
-import type { Outcome } from './group-commit.ts';
+import { GroupCommit } from '../../lib/group-commit.ts';
+import type { Outcome } from '../../lib/group-commit.ts';
 import { parseReceipt } from './messages.ts';
 import type { Receipt } from './messages.ts';
 import { die } from './moves.ts';

@@ -4,14 +4,8 @@
 import { createHash } from 'node:crypto';
 import { openApiDocument } from '../../protocol/openapi/document.ts';
 import type { DocumentSource } from '../../protocol/openapi/document.ts';
-import type { Route } from '../../protocol/settings.ts';
-import type { GatewayRequest, LocalAnswer, LocalTarget } from '../stage.ts';
+import type { GatewayRequest, LocalAnswer, LocalTarget, OwnRoute } from '../stage.ts';
 import { docsPage } from './docs-page.ts';
-
-export interface OwnRoute {
-  route: Route;
-  local: LocalTarget;
-}
 
 export function openApiRoutes(source: DocumentSource): OwnRoute[] {
   const { serve, docs } = source.gateway.openapi ?? {};
