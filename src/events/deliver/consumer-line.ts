@@ -1,6 +1,6 @@
 // One consumer as the engine knows it: what is known to be due in its queue, what was received and waits here, what runs, and what is to be
 // done next. Invariants: while nothing is due it is an entry of a map, without a timer; at most one receive is under way; what waits here
-// is at most what its calls finish during a receive and a half, or one batch. Pure but for its clock readings, which are passed in. Owned by deliveries.ts.
+// is at most what its calls finish during three receives, or one batch. Pure but for its clock readings, which are passed in. Owned by deliveries.ts.
 //
 //   idle ──ready, or its time──▶ due ──turn──▶ receiving ──▶ waiting here ──full, or the window ends──▶ turn ──▶ in a call ──▶ settled
 //                                 └────────────── paused: nobody could take what was delivered, or the bus failed ◀─────────┘
@@ -32,8 +32,8 @@ const EMPTY_FIRST_MS = 10;
 const EMPTY_LAST_MS = 1_000;
 /** What is received ahead of the calls at most; of larger batches one. Beyond it also those wait in the queue whose groups are free. */
 const AHEAD_MESSAGES_MAX = 1_000;
-/** How long what is received ahead lasts, in receives. */
-const AHEAD_RECEIVES = 1.5;
+/** How long what is received ahead lasts, in receives: the next begins when half of it is used. */
+const AHEAD_RECEIVES = 3;
 
 export class ConsumerLine {
   consumer: Consumer;
@@ -113,7 +113,7 @@ export class ConsumerLine {
     return Math.max(1, places * this.consumer.batch + ahead - this.waiting.length);
   }
 
-  /** Messages that its calls finish while a receive is under way, and half as many again; one batch at least. */
+  /** Messages that its calls finish during so many receives; one batch at least. */
   #ahead(concurrency: number): number {
     const { batch } = this.consumer;
     const calls = (AHEAD_RECEIVES * concurrency * this.#receiveMs) / Math.max(1, this.#callMs);

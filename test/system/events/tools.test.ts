@@ -143,10 +143,7 @@ test('what a function fails at is tried again, dies, is listed with its reason, 
   assert.equal('body' in dead[0]!, false);
   const { id } = dead[0]!;
   assert.match((await cli('dead-letters')).stdout, new RegExp(`^${id} +queue/orders +rejected .*cannot ship that`, 'm'));
-  assert.match(
-    (await cli('dead-letters', 'show', id, '--body')).stdout,
-    /^died +given up, in queue\/orders[^]*\n\nthis will fail\n$/m,
-  );
+  assert.match((await cli('dead-letters', 'show', id, '--body')).stdout, /^died +given up, in queue\/orders[^]*\n\nthis will fail\n$/m);
   assert.match((await cli('queues', 'show', 'orders')).stdout, /^dead letters +1$/m);
   // It fails again, and is a dead letter again: the redrive has moved it once.
   const redrive = await json<Redrive>('dead-letters', 'redrive', '--source', 'orders');
