@@ -35,10 +35,12 @@ import { Calls, pathOf } from './calls.ts';
 import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
 import { QueuesControl } from './queues.ts';
+import { ScheduleCalls } from './schedules.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 import { progressStream } from './upload.ts';
 import type { UploadOptions } from './upload.ts';
+import { WorkflowRuns } from './workflow-runs.ts';
 
 export type {
   ArtifactAnswer,
@@ -124,7 +126,6 @@ export interface UsageFilter {
 export interface LogFilter {
   function?: string | undefined;
   invocation?: string | undefined;
-  /** As in InvocationFilter. */
   since?: string | undefined;
   /** Only lines after the one with this id. */
   after?: string | undefined;
@@ -153,15 +154,16 @@ export interface InvokeOptions extends CallOptions {
 }
 
 export class VirgaControl extends QueuesControl {
-  /** Invocations that nobody waits for. */
   readonly async: AsyncCalls;
   readonly #transport: Transport;
+  readonly schedules: ScheduleCalls;
 
   constructor(options: VirgaControlOptions) {
     const transport = new Transport(options);
     super(new Calls(transport));
     this.#transport = transport;
     this.async = new AsyncCalls(this.calls);
+    this.schedules = new ScheduleCalls(transport);
   }
 
   /** Where this client sends its requests, e.g. `http://127.0.0.1:8081`. */
@@ -260,7 +262,6 @@ export class VirgaControl extends QueuesControl {
     return this.#list(pathOf(project, 'functions'), {}, options);
   }
 
-  /** By name. */
   async domains(project: string, options: CallOptions = {}): Promise<DomainItem[]> {
     return (await this.#get<{ items: DomainItem[] }>(pathOf(project, 'domains'), options)).items;
   }
@@ -384,6 +385,10 @@ export class VirgaControl extends QueuesControl {
 
   async removeSecret(project: string, name: string, options: CallOptions = {}): Promise<void> {
     await this.#transport.send({ method: 'DELETE', path: pathOf(project, 'secrets', name), signal: options.signal });
+  }
+
+  workflows(project: string): WorkflowRuns {
+    return new WorkflowRuns(this.calls, project);
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {

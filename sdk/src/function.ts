@@ -4,6 +4,7 @@
 
 import type { Connections } from './connections.ts';
 import type { Publishing } from './publishing.ts';
+import type { Workflows } from './starting.ts';
 
 /** The second argument of every function. */
 export interface Context {
@@ -31,6 +32,9 @@ export interface Context {
   readonly queue: Publishing['queue'];
   readonly topic: Publishing['topic'];
   readonly stream: Publishing['stream'];
+  /** Starts a run of a workflow of the project, and sends an event to one. */
+  readonly startWorkflow: Workflows['startWorkflow'];
+  readonly sendToWorkflow: Workflows['sendToWorkflow'];
   /** Milliseconds until the deadline, at least 0. */
   remainingMs(): number;
   /** The instance stays until `promise` has settled, though the answer may be sent before. */

@@ -4,3 +4,6 @@ export * from './connections.ts';
 export * from './publishing.ts';
 export * from './events.ts';
 export * from './control.ts';
+export * from './workflow-runs.ts';
+export * from './workflow.ts';
+export * from './starting.ts';

@@ -65,6 +65,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/connections.ts'),
   },
   { name: 'cache', group: LOOK, summary: 'show what the gateway keeps of answers, or drop it', load: () => import('./commands/cache.ts') },
+  {
+    name: 'schedules',
+    group: LOOK,
+    summary: 'list schedules, their next times; pause, resume and run them',
+    load: () => import('./commands/schedules.ts'),
+  },
   { name: 'usage', group: LOOK, summary: 'show what keys have used of their plans', load: () => import('./commands/usage.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   {
@@ -97,6 +103,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: EVENTS,
     summary: 'list the messages that were given up, send them back, drop them',
     load: () => import('./commands/dead-letters.ts'),
+  },
+  {
+    name: 'workflows',
+    group: EVENTS,
+    summary: 'list workflows and their runs, show one step by step, start, send to, cancel, retry',
+    load: () => import('./commands/workflows.ts'),
   },
   { name: 'login', group: CONNECT, summary: 'remember a server and its token', load: () => import('./commands/login.ts') },
   {

@@ -126,6 +126,8 @@ export interface Limits {
   apiKeysMax: number;
   /** Connections that wait for messages of queues at the same time. */
   receiversMax: number;
+  /** How late a time of a schedule may be and is not missed, ms. */
+  scheduleLateMs: number;
   /** Entries of each memory of callers in the edge: verified tokens, answers of authorizers, signatures of webhooks. */
   callersRemembered: number;
   /** WebSockets of this node, and of one project, at the same time. */

@@ -104,6 +104,7 @@ test('nothing given is a complete configuration that fits the machine', () => {
       filesBytesMax: 32 * 1024 * 1024,
       apiKeysMax: 100_000,
       receiversMax: 256,
+      scheduleLateMs: 60_000,
       deliveriesMax: 256,
       deliveryBytesMax: 64 * 1024 * 1024,
       callersRemembered: 20_000,

@@ -38,4 +38,10 @@ export const EVENT_LIMITS = {
     { unit: 'bytes', min: KIB, max: 16 * MIB },
     'What is kept of the answer of an asynchronous invocation; a longer one is cut, and says so.',
   ),
+  scheduleLateMs: limit(
+    'SCHEDULE_LATE_MS',
+    60_000,
+    { unit: 'ms', min: 0, max: 86_400_000 },
+    'A time of a schedule that is later than this was missed, and `missed` of the schedule says what becomes of it; one that is not is fired late.',
+  ),
 } satisfies Partial<{ [K in keyof Limits]: Setting<number> }>;

@@ -8,6 +8,7 @@ import type { Traffic } from '../protocol/policies/traffic.ts';
 import type { InstanceWindow, Route, VersionSettings } from '../protocol/settings.ts';
 import { TARGET_KEYS } from '../protocol/policies/targets.ts';
 import { targetText } from '../protocol/route-text.ts';
+import { consumerChanges, sourceChanges } from './event-changes.ts';
 import { canonicalJson } from './fingerprint.ts';
 import { routeName } from './routes.ts';
 import { trafficText } from './traffic.ts';
@@ -108,28 +109,6 @@ function folderChanges(before: Record<string, string> = {}, after: Record<string
     if (is === undefined) return { kind: 'folder', name, change: 'remove', detail: [] };
     return { kind: 'folder', name, change: 'update', detail: [`files ${short(was)} → ${short(is)}`] };
   });
-}
-
-const SOURCES = { queue: 'queues', topic: 'topics', stream: 'streams', schedule: 'schedules' } as const;
-
-function sourceChanges(before: EventsSection, after: EventsSection): Change[] {
-  return Object.entries(SOURCES).flatMap(([kind, plural]) => {
-    const [old, now] = [before[plural] ?? {}, after[plural] ?? {}];
-    return sortedUnion(Object.keys(old), Object.keys(now)).map((name): Change => {
-      const [was, is] = [old[name], now[name]];
-      const detail = was === undefined || is === undefined ? [] : keyChanges(was, is);
-      const change = was === undefined ? 'create' : is === undefined ? 'remove' : detail.length === 0 ? 'none' : 'update';
-      return { kind: kind as keyof typeof SOURCES, name, change, detail };
-    });
-  });
-}
-
-function consumerChanges(fn: string, before: EventsSection | undefined, after: EventsSection | undefined): string[] {
-  return keyChanges(consumerOf(fn, before), consumerOf(fn, after));
-}
-
-function consumerOf(fn: string, { triggers, async, workflows }: EventsSection = {}): object {
-  return { triggers: triggers?.[fn], async: async?.[fn], workflow: workflows?.[fn] };
 }
 
 /** Names of what differs, without its values. */

@@ -15,6 +15,7 @@ import { domainCases } from './domains-under-test.ts';
 import { recordCases } from './invocations-under-test.ts';
 import { protocolCases } from './protocol-under-test.ts';
 import { queueCases } from './queues-under-test.ts';
+import { scheduleCases } from './schedules-under-test.ts';
 import { tokenCases } from './tokens-under-test.ts';
 
 let postgres: TestPostgres;
@@ -42,3 +43,4 @@ domainCases(start);
 recordCases(start);
 queueCases(start);
 deliveryCases(start);
+scheduleCases(start);

@@ -21,7 +21,18 @@ import { deployAnswer as answerSchema, deployRequest, name } from './schemas.ts'
 
 type Needs = Pick<
   ControlContext,
-  'records' | 'blobs' | 'bus' | 'webhooksPrivate' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
+  | 'records'
+  | 'blobs'
+  | 'bus'
+  | 'webhooksPrivate'
+  | 'edge'
+  | 'refreshTopologies'
+  | 'limits'
+  | 'egressPrivate'
+  | 'domains'
+  | 'urls'
+  | 'log'
+  | 'now'
 >;
 
 export function deployProject(app: ControlApp, needs: Needs): void {

@@ -2,6 +2,7 @@
 // holds the project's lock; either everything is written (versions, deployment, what is current, the notice to the
 // edges) or nothing; without a change nothing is written at all. Called by deploy-project.ts and rollback-project.ts.
 import type { Change, DeployAnswer } from '../protocol/control-api.ts';
+import { deploySchedules } from '../events/schedules/deployed.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { GatewaySection } from '../protocol/policies/policy.ts';
@@ -53,8 +54,9 @@ export async function settle(
     urls,
     domains,
     bus,
+    now,
     stats,
-  }: Pick<ControlContext, 'blobs' | 'bus' | 'limits' | 'egressPrivate' | 'urls' | 'domains'> & { stats: EdgeStats | undefined },
+  }: Pick<ControlContext, 'blobs' | 'bus' | 'limits' | 'egressPrivate' | 'urls' | 'domains' | 'now'> & { stats: EdgeStats | undefined },
 ): Promise<Settled> {
   const before = {
     functions: next.before?.versions ?? new Map<string, StoredVersion>(),
@@ -108,6 +110,7 @@ export async function settle(
     ...(next.events === undefined ? {} : { events: next.events }),
   };
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
+  await deploySchedules(sql, { project: next.project, schedules: next.events?.schedules ?? {}, now: now(), random: Math.random });
   await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });
   return { deployment, changes, changed, warning: await warning() };
 }

@@ -29,6 +29,11 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${timePart}${randomPart}${base32(Math.floor(random), 8)}`;
 }
 
+/** The same for the same time and digest, of which 10 bytes count. */
+export function stableId(prefix: IdPrefix, atMs: number, digest: Buffer): string {
+  return `${prefix}_${base32(Math.max(0, atMs), 10)}${base32(digest.readUIntBE(0, 5), 8)}${base32(digest.readUIntBE(5, 5), 8)}`;
+}
+
 /** Sorts by time to the ms, and its other 80 bits are fresh: who knows one cannot guess the next. For ids that give a right. */
 export function newSecretId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${base32(nowMs, 10)}${base32(random40(), 8)}${base32(random40(), 8)}`;

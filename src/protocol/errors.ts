@@ -37,6 +37,7 @@ export const ERRORS = {
   invocation_not_queued: { status: 409, fault: 'caller', retry: 'no', meaning: 'The asynchronous invocation runs already, or has ended: it cannot be cancelled any more.' },
   queue_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no queue of this name; `virga queues` lists them.' },
   topic_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no topic of this name; `virga topics` lists them.' },
+  schedule_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no schedule of this name; `virga schedules` lists them.' },
   source_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'Nothing of the project is delivered under this name; the message says what is.' },
   message_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no message of this id (any more): it was handled, dropped, or never there.' },
   redrive_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No redrive of this id runs, and none that ended is remembered.' },

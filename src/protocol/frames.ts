@@ -149,6 +149,8 @@ export type ServiceRequest =
   | { op: 'queues.send'; queue: string }
   | { op: 'topics.publish'; topic: string }
   | { op: 'streams.append'; stream: string }
+  | { op: 'runs.start'; workflow: string; id?: string }
+  | { op: 'runs.send'; workflow: string; run: string; event: string; id?: string }
   | WorkflowRequest;
 
 export type ServiceAnswer = { value: unknown } | { error: { code: string; message: string } };

@@ -37,6 +37,7 @@ import { ControlAsync } from './control-async.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { ProjectSecrets } from './project-secrets.ts';
+import { startSchedules } from './schedules.ts';
 import { StartError } from './start-error.ts';
 import { TopologyFeed } from './topology-feed.ts';
 import { txtLookup } from './txt-lookup.ts';
@@ -124,11 +125,20 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await redrives.resume();
     webhooks.deliveries.start();
     const stopUpkeep = upkeepOnInterval(bus, log);
+    const schedules = startSchedules(config, { bus, log });
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
     return {
       async close() {
-        await Promise.all([served.close(), stopSweeping(), async.close(), stopUpkeep(), redrives.close(), renewals?.close()]);
+        await Promise.all([
+          schedules.close(),
+          served.close(),
+          stopSweeping(),
+          async.close(),
+          stopUpkeep(),
+          redrives.close(),
+          renewals?.close(),
+        ]);
         await webhooks.close();
         await topologies.close();
         await closeBuses();

@@ -1,21 +1,28 @@
 // The edge's part in workflows, put together: who wakes runs up, keeps their steps, and answers their guests. Made by edge.ts.
 import type { Bus } from '../events/bus.ts';
+import type { DeliveryKind } from '../events/deliver/delivery-kind.ts';
 import type { EventCall, EventOutcome } from '../events/invoker.ts';
+import { askRuns } from '../events/workflows/guest-runs.ts';
 import { Runs } from '../events/workflows/runs.ts';
 import { Starter } from '../events/workflows/start-run.ts';
+import { TriggerStarts } from '../events/workflows/trigger-starts.ts';
+import type { LiveWorkflow } from '../events/workflows/trigger-starts.ts';
 import { StepWriter } from '../events/workflows/step-writer.ts';
 import { WorkflowKind } from '../events/workflows/workflow-kind.ts';
 import { workflowSettings } from '../events/workflows/workflow-rules.ts';
 import type { GuestServices } from '../functions/guest-services.ts';
+import type { DeployedVersion } from '../functions/version.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import { ERRORS, VirgaError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import type { ServiceRequest } from '../protocol/frames.ts';
 import type { WorkflowRequest } from '../protocol/workflow-run.ts';
-import type { Records } from '../store/records/records.ts';
+import type { PostgresRecords } from '../store/records/postgres.ts';
+import type { Sql } from '../store/records/records.ts';
 import type { PlatformLog } from './platform-log.ts';
 
 export interface EdgeWorkflowsNeeds {
-  records: Records;
+  records: PostgresRecords;
   bus: Bus;
   invoke: (call: EventCall) => Promise<EventOutcome>;
   model: Pick<ReadModel, 'project'>;
@@ -25,7 +32,9 @@ export interface EdgeWorkflowsNeeds {
 
 export interface EdgeWorkflows {
   kind: WorkflowKind;
-  services: GuestServices;
+  services: Record<'workflow' | 'runs', GuestServices>;
+  /** Starts runs where the function of a trigger is a workflow. */
+  starting: (kind: DeliveryKind) => DeliveryKind;
   starter: Starter;
   /** Wakes up what an earlier process of this edge had awake. */
   recover(): Promise<void>;
@@ -37,9 +46,15 @@ const PATIENCE_MS = 20_000;
 export function edgeWorkflows({ records, bus, invoke, model, limits, log }: EdgeWorkflowsNeeds): EdgeWorkflows {
   const runs = new Runs(records, 'edge');
   const starter = new Starter({ records, bus, now: Date.now, limits });
+  const workflowOf = (project: string, fn: string): LiveWorkflow | undefined => {
+    const served = model.project(project);
+    const [rules, live] = [served?.topology.workflows.get(fn), served?.functions.get(fn)];
+    return rules === undefined || live === undefined ? undefined : { version: live.version, runsMax: workflowSettings(rules).runsMax };
+  };
+  const workflowsOf = (project: string): string[] => [...(model.project(project)?.topology.workflows.keys() ?? [])];
   const kind = new WorkflowKind({
     runs,
-    writer: new StepWriter(records, { patienceMs: PATIENCE_MS }),
+    writer: new StepWriter({ query: prepared(records) }, { patienceMs: PATIENCE_MS }),
     invoker: { invoke },
     rulesOf: (project, fn) => workflowSettings(model.project(project)?.topology.workflows.get(fn)),
     wake: (name, at) => starter.wake(name, at),
@@ -51,15 +66,31 @@ export function edgeWorkflows({ records, bus, invoke, model, limits, log }: Edge
     kind,
     starter,
     services: {
-      serve: (caller, request, data, answer) => {
-        kind.ask(caller, request as WorkflowRequest, data).then(
-          (value) => answer({ value: value ?? null }),
-          (error: unknown) => answer({ error: known(error) }),
-        );
-      },
+      workflow: service((caller, request, data) => kind.ask(caller, request as WorkflowRequest, data)),
+      runs: service(({ project }, request, data) => askRuns({ starter, workflowOf, workflowsOf }, project, request, data)),
     },
+    starting: (otherwise) => new TriggerStarts({ starter, workflowOf, now: Date.now }, otherwise),
     recover: async () => {
       for (const name of await runs.orphans()) await starter.wake(name);
+    },
+  };
+}
+
+/** Each statement once for each connection: the one of the writer takes Postgres 1 ms to parse and plan. */
+function prepared({ pool }: PostgresRecords): Sql['query'] {
+  return async <R>(text: string, values?: unknown[]) => {
+    const { rows, rowCount } = await pool.query({ name: 'workflow-steps', text, values: values ?? [] });
+    return { rows: rows as R[], rowCount };
+  };
+}
+
+function service(ask: (caller: DeployedVersion, request: ServiceRequest, data: Buffer) => Promise<unknown>): GuestServices {
+  return {
+    serve: (caller, request, data, answer) => {
+      ask(caller, request, data).then(
+        (value) => answer({ value: value ?? null }),
+        (error: unknown) => answer({ error: known(error) }),
+      );
     },
   };
 }

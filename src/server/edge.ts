@@ -65,7 +65,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const workflows = edgeWorkflows({ records, bus, invoke: (call) => invoker.invoke(call), model, limits: config.limits, log });
   const guestServices = new JoinedServices({
     connections: new GuestDoor(sockets),
-    workflow: workflows.services,
+    ...workflows.services,
     events: publishing,
     queues: publishing,
     topics: publishing,
@@ -123,11 +123,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     version: (name) => loadVersion(lookups, name),
     answerBytesMax: config.limits.invokeBytesMax,
   });
-  const events = new EventKind(invoker);
+  const events = workflows.starting(new EventKind(invoker));
   const deliveries = new Deliveries({
     bus,
     kinds: {
-      queue: new QueueDeliveries({ invoker, now: Date.now }),
+      queue: workflows.starting(new QueueDeliveries({ invoker, now: Date.now })),
       topic: events,
       event: events,
       schedule: events,

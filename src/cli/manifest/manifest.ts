@@ -124,7 +124,13 @@ export function shownPath(file: string): string {
 }
 
 function invalid(file: string, document: ManifestDocument, problems: Problem[]): VirgaError {
-  const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const sorted = problems
+    .toSorted((a, b) => a.line - b.line || a.column - b.column)
+    // Two checks may say the same of one place.
+    .filter(
+      (one, index, all) =>
+        !all.slice(0, index).some((same) => same.line === one.line && same.column === one.column && same.message === one.message),
+    );
   const shown = shownPath(file);
   const message = sorted.map((problem) => `${shown}:${problem.line}:${problem.column}: ${problem.message}`).join('\n');
   const detail: ManifestProblems = { file: shown, problems: sorted.map((problem) => ({ ...problem, excerpt: document.excerpt(problem) })) };

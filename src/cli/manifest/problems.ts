@@ -9,7 +9,7 @@ import { keysAt } from './schema.ts';
 type Issue = z.ZodError['issues'][number];
 
 /** What people call our keys elsewhere. */
-const SYNONYMS: Record<string, string> = {
+const SYNONYMS: Record<string, string | readonly string[]> = {
   memorysize: 'memory',
   memory_size: 'memory',
   ram: 'memory',
@@ -22,7 +22,7 @@ const SYNONYMS: Record<string, string> = {
   variables: 'env',
   routes: 'http',
   route: 'http',
-  events: 'http',
+  events: ['triggers', 'http'],
   url: 'path',
   uri: 'path',
   method: 'methods',
@@ -42,10 +42,71 @@ const SYNONYMS: Record<string, string> = {
   maxconcurrency: 'concurrency',
   network: 'egress',
   outbound: 'egress',
+  on: ['triggers', 'http'],
+  sources: 'triggers',
+  subscribe: 'triggers',
+  subscribers: 'subscriptions',
+  queues: 'triggers',
+  topics: 'triggers',
+  schedule: ['schedules', 'triggers'],
+  schedules: 'triggers',
+  cron: ['schedule', 'triggers'],
+  crons: ['schedules', 'triggers'],
+  rate: 'schedule',
+  timer: 'schedule',
+  timers: 'schedules',
+  tz: 'timezone',
+  expression: 'cron',
+  every: 'rate',
+  sqs: 'queue',
+  sns: 'topic',
+  kinesis: 'stream',
+  pattern: ['event', 'filter'],
+  eventpattern: ['event', 'filter'],
+  filters: 'filter',
+  filterpolicy: 'filter',
+  filterpatterns: 'filter',
+  batchsize: 'batch',
+  max_batch_size: 'batch',
+  maximumbatchingwindow: 'wait',
+  maxbatchingwindow: 'wait',
+  max_batch_timeout: 'wait',
+  visibilitytimeout: 'visibility',
+  visibility_timeout: 'visibility',
+  delayseconds: 'delay',
+  deliverydelay: 'delay',
+  messageretentionperiod: 'retention',
+  keep: 'retention',
+  ttl: ['retention', 'maxAge'],
+  dlq: 'deadLetters',
+  deadletter: 'deadLetters',
+  deadletterqueue: 'deadLetters',
+  dead_letter_queue: 'deadLetters',
+  redrivepolicy: ['deadLetters', 'retry'],
+  retries: ['attempts', 'retry'],
+  maxretries: ['attempts', 'retry'],
+  max_retries: ['attempts', 'retry'],
+  maxattempts: ['attempts', 'retry'],
+  maxreceivecount: ['attempts', 'retry'],
+  backoff: ['delay', 'retry'],
+  shards: 'partitions',
+  startingposition: 'from',
+  startat: 'from',
+  tumblingwindow: 'window',
+  endpoint: 'url',
+  webhook: 'url',
 };
 
 export function problemsOfIssues(issues: readonly Issue[], document: ManifestDocument, root: unknown, base: Path = []): Problem[] {
-  return issues.flatMap((issue) => problemsOfIssue(issue, document, root, base));
+  const explained = new Set(issues.filter(isMisspelt).map(({ path }) => pathText([...base, ...path])));
+  return issues
+    .filter((issue) => !(isRule(issue) && explained.has(pathText([...base, ...issue.path]))))
+    .flatMap((issue) => problemsOfIssue(issue, document, root, base));
+
+  /** Keys that are not known and have one that is meant: what the mapping lacks because of them is no mistake of its own. */
+  function isMisspelt(issue: Issue): boolean {
+    return issue.code === 'unrecognized_keys' && issue.keys.every((key) => unknownKey(key, [...base, ...issue.path]).endsWith('?'));
+  }
 }
 
 function problemsOfIssue(issue: Issue, document: ManifestDocument, root: unknown, base: Path): Problem[] {
@@ -95,8 +156,8 @@ function isRule(issue: Issue): boolean {
 
 function unknownKey(key: string, path: Path): string {
   const known = keysAt(path).filter((name) => name !== '$schema');
-  const synonym = SYNONYMS[key.toLowerCase()];
-  const hint = synonym !== undefined && known.includes(synonym) ? `; did you mean '${synonym}'?` : suggestion(key, known);
+  const synonyms = [SYNONYMS[key.toLowerCase()] ?? []].flat().filter((word) => known.includes(word));
+  const hint = synonyms.length > 0 ? `; did you mean '${synonyms.join("' or '")}'?` : suggestion(key, known);
   const listed = hint === '' && known.length > 0 ? `; expected one of ${known.join(', ')}` : hint;
   return path.length === 0 ? `there is no key '${key}'${listed}` : `${pathText(path)} has no key '${key}'${listed}`;
 }

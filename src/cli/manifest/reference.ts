@@ -1,62 +1,14 @@
 // docs/reference/manifest.md, made from the schema, so that it names every key with its bounds and its default.
 // `virga reference manifest` prints it; a test holds the file to it.
-import { EGRESS_DEFAULT, EGRESS_ENTRIES_MAX } from '../../protocol/egress.ts';
 import { conditionsExample } from '../../protocol/policies/conditions.ts';
 import { plansExample } from '../../protocol/policies/plans.ts';
 import { POLICY_EXAMPLES, POLICY_KEYS } from '../../protocol/policies/policy.ts';
 import { trafficExample } from '../../protocol/policies/traffic.ts';
 import { TARGET_EXAMPLES, TARGET_KEYS } from '../../protocol/policies/targets.ts';
-import { ISOLATIONS, SETTING_LIMITS } from '../../protocol/settings.ts';
+import { eventSections } from './event-reference.ts';
+import { keys, objectOf } from './reference-tables.ts';
+import type { Schema } from './reference-tables.ts';
 import { manifestJsonSchema } from './schema.ts';
-import { durationText, sizeText } from '../../lib/units.ts';
-
-interface Schema {
-  type?: string;
-  description?: string;
-  enum?: string[];
-  anyOf?: Schema[];
-  minimum?: number;
-  maximum?: number;
-  properties?: Record<string, Schema>;
-  additionalProperties?: Schema | boolean;
-  items?: Schema;
-  required?: string[];
-}
-
-const { memoryMiB, timeoutMs, concurrency, instancesMin, instancesMax, cpus, tmpMiB, pids, queue, idleMs, envBytes, windowForMs } =
-  SETTING_LIMITS;
-
-const BOUNDS: Record<string, string> = {
-  memory: `${sizeText(memoryMiB.min)} to ${sizeText(memoryMiB.max)}`,
-  timeout: `${durationText(timeoutMs.min)} to ${durationText(timeoutMs.max)}`,
-  concurrency: `${concurrency.min} to ${concurrency.max}`,
-  instances: `min ${instancesMin.min} to ${instancesMin.max}, max ${instancesMax.min} to ${instancesMax.max}`,
-  cpus: `${cpus.min} to ${cpus.max}`,
-  tmp: `${sizeText(tmpMiB.min)} to ${sizeText(tmpMiB.max)}`,
-  pids: `${pids.min} to ${pids.max}`,
-  isolation: ISOLATIONS.map((one) => `\`${one}\``).join(' or '),
-  queue: `${queue.min} to ${queue.max}`,
-  idle: `${durationText(idleMs.min)} to ${durationText(idleMs.max)}`,
-  egress: `\`internet\`, \`none\`, or a list of at most ${EGRESS_ENTRIES_MAX} such as \`api.stripe.com\`, \`*.example.com:443\`, \`203.0.113.0/24\``,
-  for: `${durationText(windowForMs.min)} to ${durationText(windowForMs.max)}`,
-  min: `${instancesMin.min} to ${instancesMin.max}`,
-  env: `at most ${envBytes.max} bytes in all`,
-};
-
-const DEFAULTS: Record<string, string> = {
-  runtime: 'by the extension',
-  memory: sizeText(memoryMiB.default),
-  timeout: durationText(timeoutMs.default),
-  concurrency: String(concurrency.default),
-  instances: `{min: ${instancesMin.default}, max: ${instancesMax.default}}`,
-  cpus: 'no quota',
-  tmp: sizeText(tmpMiB.default),
-  pids: String(pids.default),
-  isolation: '`standard`',
-  queue: String(queue.default),
-  idle: durationText(idleMs.default),
-  egress: `\`${EGRESS_DEFAULT}\``,
-};
 
 export function manifestReference(): string {
   const root = manifestJsonSchema() as Schema;
@@ -96,6 +48,7 @@ export function manifestReference(): string {
     '## A route without a function\n',
     'In `gateway.routes`: what a route of a function has, and one target:\n',
     ...targets(root.properties!['gateway']!.properties!['routes']!.items!),
+    ...eventSections(root, fn),
     '## A usage plan\n',
     `${plansExample}\n`,
     keys(objectOf(planOf(root))!),
@@ -130,27 +83,6 @@ function authenticators(one: Schema): string[] {
     `${schema.description}\n`,
     keys(schema),
   ]);
-}
-
-function objectOf(schema: Schema): Schema | undefined {
-  return schema.properties === undefined ? schema.anyOf?.map(objectOf).find((one) => one !== undefined) : schema;
-}
-
-function keys(schema: Schema): string {
-  const rows = Object.entries(schema.properties ?? {})
-    .filter(([name]) => name !== '$schema')
-    .map(([name, value]) => {
-      const needed = schema.required?.includes(name) === true;
-      const bounds = BOUNDS[name] ?? valuesOf(value);
-      return `| \`${name}\` | ${(value.description ?? '').replaceAll('|', '\\|')} | ${bounds} | ${needed ? '**needed**' : (DEFAULTS[name] ?? '')} |`;
-    });
-  return ['| key | meaning | values | default |', '| --- | --- | --- | --- |', ...rows, ''].join('\n');
-}
-
-function valuesOf(schema: Schema): string {
-  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${value}\``).join(' ');
-  if (schema.items?.enum !== undefined) return `list of ${schema.items.enum.join(' ')}`;
-  return schema.type === 'array' ? 'list' : '';
 }
 
 const INTRODUCTION = `# virga.yaml

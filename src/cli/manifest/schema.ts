@@ -227,7 +227,15 @@ const settings = {
     .describe(
       'How strong the wall is: `standard` (namespaces, cgroups and a filter of system calls, on the kernel of the machine), or `strong` (a kernel of its own: gVisor; slower to start and at system calls).',
     ),
-  queue: whole(queue).optional().describe('Calls that may wait for an instance; the next one is answered 429.'),
+  queue: z
+    .int({
+      error: ({ input }) =>
+        `a whole number from ${queue.min} to ${queue.max}${typeof input === 'string' ? ': how many calls may wait; messages of a queue come by `triggers: [{queue: …}]`' : ''}`,
+    })
+    .min(queue.min, { error: `a whole number from ${queue.min} to ${queue.max}` })
+    .max(queue.max, { error: `a whole number from ${queue.min} to ${queue.max}` })
+    .optional()
+    .describe('Calls that may wait for an instance; the next one is answered 429.'),
   idle: duration(idleMs)
     .optional()
     .describe(

@@ -3,6 +3,7 @@
 // being written; after it is over, nothing is written for it. Made by awake.ts.
 import { VirgaError } from '../../protocol/errors.ts';
 import type { StepEnd, StepIdentity, WorkflowRequest } from '../../protocol/workflow-run.ts';
+import { checkMatch } from './event-match.ts';
 import type { RunName } from './names.ts';
 import type { Runs, Taken } from './runs.ts';
 import { lost } from './step-writer.ts';
@@ -49,7 +50,7 @@ export class AwakeRun {
   /** Something may have become due: an event was sent, or the run was cancelled. */
   poke(): void {
     this.#isPoked = true;
-    if (this.#listener !== undefined) void this.#lookForListener();
+    void this.#lookForListener();
   }
 
   /** `data` is the guest's to reuse once this returns. */
@@ -94,6 +95,7 @@ export class AwakeRun {
   }
 
   async #wait(request: StepIdentity & { forMs?: number }, match: string | null): Promise<unknown> {
+    if (match !== null) checkMatch(match, request.name);
     const { forMs } = request;
     await this.#write(request, { state: 'waiting', attempts: 1, match, ...(forMs === undefined ? {} : { inMs: forMs }) }, null);
     const ends = await this.#exclusively(() => this.#dueNow());
@@ -123,9 +125,7 @@ export class AwakeRun {
   async #lookForListener(): Promise<void> {
     try {
       const ends = await this.#look();
-      if (ends.length === 0) return;
-      if (this.#listener === undefined) this.#unheard.push(...ends);
-      else this.#tellListener(ends);
+      if (ends.length > 0) this.#tellListener(ends);
     } catch {
       this.#tellListener(null);
     }
@@ -214,12 +214,15 @@ export class AwakeRun {
     else this.#startedAt.delete(ordinal);
     const { run, token } = this.taken;
     const { inMs, ...rest } = how;
-    const write = this.#needs.writer.write({
-      ...{ result: null, error: null, match: null, place: null },
-      ...{ run, token, ordinal, scope, kind, name, occurrence, startedAt, at },
-      ...rest,
-      wakeAt: inMs === undefined ? null : at + inMs,
-    });
+    const write = this.#needs.writer.write(
+      {
+        ...{ result: null, error: null, match: null, place: null },
+        ...{ run, token, ordinal, scope, kind, name, occurrence, startedAt, at },
+        ...rest,
+        wakeAt: inMs === undefined ? null : at + inMs,
+      },
+      { waits: how.state === 'running' },
+    );
     this.#writes.add(write);
     try {
       await write;

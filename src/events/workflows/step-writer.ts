@@ -28,6 +28,8 @@ interface Waiting {
   answered: { resolve: () => void; reject: (error: VirgaError) => void }[];
 }
 
+/** How long the beginning of a step waits for its end. */
+const WAIT_MS = 5;
 const ROWS_MAX = 500;
 const BYTES_MAX = 4 * 1024 * 1024;
 const RETRY_FIRST_MS = 20;
@@ -61,6 +63,7 @@ export class StepWriter {
   readonly #patienceMs: number;
   #waiting = new Map<string, Waiting>();
   #writing = false;
+  #timer: NodeJS.Timeout | undefined;
 
   /** `patienceMs`: how long it goes on trying while the database is away. */
   constructor(sql: Sql, { patienceMs }: { patienceMs: number }) {
@@ -68,8 +71,11 @@ export class StepWriter {
     this.#patienceMs = patienceMs;
   }
 
-  /** Durable when it resolves. Rejects with `workflow_lost` or `unavailable`. */
-  write(write: StepWrite): Promise<void> {
+  /**
+   * Durable when it resolves. Rejects with `workflow_lost` or `unavailable`. `waits`: it need not be at once, and what the step says next
+   * may come with it: most steps are over before their beginning is written, and cost one commit and not two.
+   */
+  write(write: StepWrite, { waits = false } = {}): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const key = `${write.run}/${write.token}/${write.ordinal}`;
     const before = this.#waiting.get(key);
@@ -77,8 +83,16 @@ export class StepWriter {
     this.#waiting.delete(key);
     const startedAt = before?.write.startedAt ?? write.startedAt;
     this.#waiting.set(key, { write: { ...write, startedAt }, answered: [...(before?.answered ?? []), { resolve, reject }] });
-    if (!this.#writing) void this.#writeAll();
+    if (this.#writing) return promise;
+    if (!waits) this.#begin();
+    else this.#timer ??= setTimeout(() => this.#begin(), WAIT_MS);
     return promise;
+  }
+
+  #begin(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (!this.#writing) void this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {

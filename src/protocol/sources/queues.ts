@@ -14,7 +14,7 @@ export const queue = z
         .boolean({ error: 'true or false' })
         .optional()
         .describe(
-          'Whether messages have groups, which are delivered in the order of their sending: one group after its own order, different groups beside each other. A queue cannot become one later.',
+          'Whether messages have groups, which are delivered in the order of their sending: one group after its own order, different groups beside each other. It can change only while the queue is empty.',
         ),
       visibility: duration({ min: 1_000, max: 12 * 3_600_000 })
         .optional()

@@ -46,7 +46,23 @@ export function sourceProblems(events: EventsSection, functions: readonly string
     needDestination(onFailure, ['async', fn, 'onFailure']);
   }
   for (const fn of Object.keys(events.workflows ?? {})) need('function', fn, ['workflows', fn]);
-  return [...problems, ...twice(events)];
+  return [...problems, ...twice(events), ...circles(events)];
+}
+
+/** Queues whose dead letters come back to them: what always fails would go round for ever. */
+function circles({ queues = {} }: EventsSection): SourceProblem[] {
+  return Object.entries(queues).flatMap(([name, { deadLetters }]) => {
+    const way = [name];
+    for (let next = deadLetters; next !== undefined && way.length <= 100; next = queues[next]?.deadLetters) {
+      if (next === name) {
+        const round = way.length === 1 ? 'it is the queue itself' : [...way, name].join(' → ');
+        return [{ path: ['queues', name, 'deadLetters'], message: `the dead letters of '${name}' would come back to it (${round})` }];
+      }
+      if (way.includes(next)) break;
+      way.push(next);
+    }
+    return [];
+  });
 }
 
 /** One function has one trigger of a source; a queue has one function, since its messages go to one of those who take them. */

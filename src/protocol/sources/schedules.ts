@@ -14,11 +14,13 @@ export const schedule = z
       cron: z
         .string({ error: cronError })
         .superRefine((text, context) => {
-          const problem = cronProblem(text);
+          const problem = cronProblem(text, { seconds: true });
           if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
         })
         .optional()
-        .describe('Minute, hour, day of month, month, day of week.'),
+        .describe(
+          'Minute, hour, day of month, month, day of week; with six fields the second comes first. See [schedules](../guide/schedules.md).',
+        ),
       rate: duration({ min: 1_000, max: 366 * 86_400_000 })
         .optional()
         .describe('Every so often, counted from `start`, or from when it was first deployed.'),

@@ -8,6 +8,7 @@ import type { Invocation } from './invocation.ts';
 import type { LogRecords } from './log-records.ts';
 import type { Publishing, QueueClient, StreamClient, TopicClient } from './publishing.ts';
 import type { Connections } from './service-calls.ts';
+import type { Workflows } from './workflow/starting.ts';
 
 /** What contexts need of the instance. */
 export interface ContextHost {
@@ -15,6 +16,7 @@ export interface ContextHost {
   readonly log: LogRecords;
   readonly connections: Connections;
   readonly publishing: Publishing;
+  readonly workflows: Workflows;
   /** Keeps the instance until the promise has settled. */
   keepFor(promise: Promise<unknown>): void;
 }
@@ -98,6 +100,16 @@ export class Context {
 
   get stream(): (name: string) => StreamClient {
     return this.#host.publishing.stream;
+  }
+
+  /** Starts a run of a workflow of the project. */
+  get startWorkflow(): Workflows['startWorkflow'] {
+    return this.#host.workflows.startWorkflow;
+  }
+
+  /** Sends an event to a run of a workflow. */
+  get sendToWorkflow(): Workflows['sendToWorkflow'] {
+    return this.#host.workflows.sendToWorkflow;
   }
 
   /** The instance stays until `promise` has settled, though the answer may be sent before. */

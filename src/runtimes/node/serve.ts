@@ -21,6 +21,7 @@ import type { Connections, ServiceCalls } from './service-calls.ts';
 import type { StandardStreams } from './standard-streams.ts';
 import { callFetch } from './web-call.ts';
 import { callWorkflow } from './workflow/call.ts';
+import type { Workflows } from './workflow/starting.ts';
 
 export interface ServerParts {
   outlet: Outlet;
@@ -36,6 +37,7 @@ export class Server implements ContextHost {
   readonly init: InitPayload;
   readonly log: LogRecords;
   readonly connections: Connections;
+  readonly workflows: Workflows;
   readonly publishing: Publishing;
   readonly #parts: ServerParts;
   readonly #invocations = new StreamTable<Invocation>();
@@ -50,6 +52,7 @@ export class Server implements ContextHost {
     this.log = parts.log;
     this.connections = parts.services.connections;
     this.publishing = parts.services.publishing;
+    this.workflows = parts.services.workflows;
     this.#parts = parts;
   }
 

@@ -5,10 +5,12 @@ import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, encodeFrame } from '../../p
 import type { Frame, ServiceAnswer, ServiceRequest } from '../../protocol/frames.ts';
 import type { Outlet } from './channel.ts';
 import { Publishing } from './publishing.ts';
+import { Workflows } from './workflow/starting.ts';
 
 /** Where @virga/sdk finds them, in whatever form the code is. */
 const CONNECTIONS = Symbol.for('virga.connections');
 const PUBLISHING = Symbol.for('virga.publishing');
+const WORKFLOWS = Symbol.for('virga.workflows');
 
 /** Node's longest timer, ms. */
 const FOR_EVER_MS = 2 ** 31 - 1;
@@ -21,25 +23,27 @@ interface Waiting {
 }
 
 export class ServiceCalls {
-  readonly #outlet: Pick<Outlet, 'send'>;
+  readonly #outlet: Pick<Outlet, 'send' | 'sendNow'>;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   /** While something is waited for: fd 3 alone does not keep the event loop of every form alive (forms/lambda/event-loop.ts). */
   #alive: NodeJS.Timeout | undefined;
   readonly connections = new Connections(this);
   readonly publishing = new Publishing(this);
+  readonly workflows = new Workflows(this);
 
-  constructor(outlet: Pick<Outlet, 'send'>) {
+  constructor(outlet: Pick<Outlet, 'send' | 'sendNow'>) {
     this.#outlet = outlet;
   }
 
   install(): void {
     Object.defineProperty(globalThis, CONNECTIONS, { value: this.connections, configurable: true });
     Object.defineProperty(globalThis, PUBLISHING, { value: this.publishing, configurable: true });
+    Object.defineProperty(globalThis, WORKFLOWS, { value: this.workflows, configurable: true });
   }
 
-  /** Rejects with an Error that has the `code` of the error table. */
-  call(request: ServiceRequest, data?: Uint8Array): Promise<unknown> {
+  /** Rejects with an Error that has the `code` of the error table. `now`: it leaves before the next line of code runs. */
+  call(request: ServiceRequest, data?: Uint8Array, { now = false } = {}): Promise<unknown> {
     const head = Buffer.from(JSON.stringify(request));
     const bytes = 4 + head.length + (data?.byteLength ?? 0);
     if (bytes > FRAME_PAYLOAD_MAX - HEADER_BYTES) {
@@ -57,7 +61,9 @@ export class ServiceCalls {
     return new Promise((resolve, reject) => {
       this.#waiting.set(arg, { resolve, reject });
       this.#alive ??= every(() => {}, FOR_EVER_MS);
-      this.#outlet.send(encodeFrame(FrameType.SERVICE, { arg, payload }));
+      const frame = encodeFrame(FrameType.SERVICE, { arg, payload });
+      if (now) this.#outlet.sendNow(frame);
+      else this.#outlet.send(frame);
     });
   }
 

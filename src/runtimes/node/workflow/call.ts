@@ -21,7 +21,9 @@ export async function callWorkflow(
 ): Promise<void> {
   if (handler === undefined) throw new LoadError('a workflow is a function handler(input, context); this code has fetch(request) only');
   const run = runOf(await invocation.body.readAll());
-  const ask = (request: WorkflowAsk, data?: Buffer): Promise<unknown> => services.call({ ...request, run: run.id, token: run.token }, data);
+  // Of a step that ends the process it is known that it had begun.
+  const ask = (request: WorkflowAsk, data?: Buffer): Promise<unknown> =>
+    services.call({ ...request, run: run.id, token: run.token }, data, { now: request.op === 'workflow.begin' });
   await readHistory(run, ask);
   const { project, function: fn, timeoutMs } = host.init;
   const wakeUp = new WakeUp(
