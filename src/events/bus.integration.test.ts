@@ -22,7 +22,8 @@ const ADAPTERS: { name: string; open: () => Promise<BusUnderTest> }[] = [
       const clock = new TestClock();
       return {
         clock,
-        bus: (holder) => new PostgresBus({ connection: database.connection, holder, log: () => {}, now: clock.now }),
+        bus: (holder) =>
+          new PostgresBus({ connection: database.connection, holder, log: () => {}, now: clock.now, monotonic: clock.monotonic }),
         [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
       };
     },

@@ -43,7 +43,8 @@ export function prepare(batches: SendBatch[]): Send {
     for (const message of ofBatch) {
       const attributes = JSON.stringify(message.attributes);
       const bytes = Buffer.byteLength(message.body) + Buffer.byteLength(attributes);
-      check(message, attributes);
+      const { id, body, group, deduplicationId } = message;
+      checkTexts('message', id, { id, body, group, deduplicationId, attributes }, { id, group, deduplicationId });
       total += bytes;
       messages.push({ queue, queueId: 0, message, attributes, bytes, duplicateOf: undefined });
     }
@@ -57,17 +58,22 @@ export function prepare(batches: SendBatch[]): Send {
   return { batches, messages, bytes: total };
 }
 
-function check({ id, body, group, deduplicationId }: NewMessage, attributes: string): void {
-  const texts = { id, body, group, deduplicationId, attributes };
+/** `names` are what indexes are made of. */
+export function checkTexts(
+  what: 'message' | 'record',
+  id: string,
+  texts: Record<string, string | undefined>,
+  names: Record<string, string | undefined>,
+): void {
   for (const [name, text] of Object.entries(texts)) {
     if (text === undefined || (!text.includes('\0') && text.isWellFormed())) continue;
     throw new VirgaError(
       'invalid_request',
-      `the ${name} of the message ${JSON.stringify(id)} has a NUL character or half a surrogate pair`,
+      `the ${name} of the ${what} ${JSON.stringify(id)} has a NUL character or half a surrogate pair`,
     );
   }
-  for (const [name, text = ''] of Object.entries({ id, group, deduplicationId })) {
+  for (const [name, text = ''] of Object.entries(names)) {
     if (text.length * 4 <= NAME_BYTES_MAX || Buffer.byteLength(text) <= NAME_BYTES_MAX) continue;
-    throw new VirgaError('invalid_request', `the ${name} '${text.slice(0, 40)}…' of a message is longer than ${NAME_BYTES_MAX} bytes`);
+    throw new VirgaError('invalid_request', `the ${name} '${text.slice(0, 40)}…' of a ${what} is longer than ${NAME_BYTES_MAX} bytes`);
   }
 }

@@ -1,20 +1,27 @@
 // The bus on PostgreSQL: composes the parts of this folder to the port ../bus.ts. docs/decisions/0024-bus-on-postgres.md says why it is
 // cut like this. Time is what `now` says; `monotonic` tells a clock that was moved from time that passed: tests that let time pass
-// advance both. Not there yet: groups of fifo queues are stored but not received, redrive, purge, drop, streams, upkeep.
+// advance both.
 // Made by profiles/embedded.ts.
 import { randomInt } from 'node:crypto';
 import type pg from 'pg';
-import { VirgaError } from '../../protocol/errors.ts';
 import type * as port from '../bus.ts';
 import { Connections } from './connections.ts';
-import type { Statement } from './connections.ts';
+import { Consumers } from './consumers.ts';
 import { Inspection } from './inspection.ts';
 import type { Moves } from './moves.ts';
 import { Notices } from './notices.ts';
 import { Queues } from './queues.ts';
-import { receiveFrom } from './receives.ts';
+import { Receives } from './receives.ts';
+import { Recovery } from './recovery.ts';
+import { redrive } from './redrive.ts';
+import type { RedriveOptions } from './redrive.ts';
+import { Removal } from './removal.ts';
+import { keepStreams } from './retention.ts';
 import { Sends } from './sends.ts';
 import { Settles } from './settles.ts';
+import { StreamRows } from './stream-rows.ts';
+import { Streams } from './streams.ts';
+import { keepQueues } from './upkeep.ts';
 
 export interface PostgresBusOptions {
   connection: pg.ClientConfig;
@@ -23,18 +30,12 @@ export interface PostgresBusOptions {
   log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
   /** Unix ms. */
   now?: () => number;
+  /** ms that passed, however the clock is set. */
+  monotonic?: () => number;
 }
 
 const CONNECTIONS_MAX = 8;
 const HOLD_MAX = 2 ** 47;
-
-const RECOVER: Statement = {
-  name: 'bus-recover',
-  text: `
-update event_messages m set state = 0, hold = null, holder = null, due_at = $2, wait_ms = 0
-from event_queues q where m.queue = q.id and m.state = 1 and m.holder = $1
-returning q.key`,
-};
 
 export class PostgresBus implements port.Bus {
   readonly #connections: Connections;
@@ -42,13 +43,17 @@ export class PostgresBus implements port.Bus {
   readonly #queues: Queues;
   readonly #moves: Moves;
   readonly #sends: Sends;
+  readonly #receives: Receives;
   readonly #settles: Settles;
   readonly #inspection: Inspection;
-  readonly #holder: string;
+  readonly #recovery: Recovery;
+  readonly #removal: Removal;
+  readonly #streamRows: StreamRows;
+  readonly #streams: Streams;
+  readonly #consumers: Consumers;
   readonly #now: () => number;
 
-  constructor({ connection, holder, log, now = Date.now }: PostgresBusOptions) {
-    this.#holder = holder;
+  constructor({ connection, holder, log, now = Date.now, monotonic = () => performance.now() }: PostgresBusOptions) {
     this.#now = now;
     const connections = new Connections(connection, { connectionsMax: CONNECTIONS_MAX });
     this.#connections = connections;
@@ -57,8 +62,16 @@ export class PostgresBus implements port.Bus {
     this.#queues = new Queues(connections, Object.values(writers));
     this.#moves = { queues: this.#queues, notices: this.#notices, writer: writers.moves, now };
     this.#sends = new Sends({ connections, queues: this.#queues, notices: this.#notices, writer: writers.sends, now });
+    const newHold = (): number => randomInt(1, HOLD_MAX);
+    this.#receives = new Receives({ connections, moves: this.#moves, holder, now, newHold }, this.#queues);
     this.#settles = new Settles({ connections, moves: this.#moves });
     this.#inspection = new Inspection({ connections, now });
+    this.#recovery = new Recovery({ connections, notices: this.#notices, holder, now, monotonic, log });
+    this.#removal = new Removal({ connections, moves: this.#moves });
+    this.#streamRows = new StreamRows(connections);
+    const streams = { connections, rows: this.#streamRows, notices: this.#notices, now };
+    this.#streams = new Streams(streams);
+    this.#consumers = new Consumers({ ...streams, holder, newHold });
   }
 
   send(batches: port.SendBatch[]): Promise<port.SendResult[][]> {
@@ -66,36 +79,25 @@ export class PostgresBus implements port.Bus {
   }
 
   async receive(queue: port.QueueSpec, options: port.ReceiveOptions): Promise<port.ReceiveAnswer> {
-    const receiver = {
-      connections: this.#connections,
-      moves: this.#moves,
-      holder: this.#holder,
-      now: this.#now,
-      newHold: () => randomInt(1, HOLD_MAX),
-    };
-    for (;;) {
-      const row = await this.#queues.of(queue);
-      const answer = await receiveFrom(receiver, { queue, row, options });
-      if (answer !== undefined) return answer;
-      this.#queues.forget(queue.key);
-    }
+    await this.#recovery.clockIsRight();
+    return await this.#receives.receive(queue, options);
   }
 
   settle(queue: port.QueueSpec, settlements: port.Settlement[]): Promise<boolean[]> {
     return this.#settles.settle(queue, settlements);
   }
 
-  async recover(): Promise<void> {
-    const rows = await this.#connections.rows<{ key: string }>(RECOVER, [this.#holder, this.#now()]);
-    this.#notices.heard(new Set(rows.map(({ key }) => key)));
+  recover(): Promise<void> {
+    return this.#recovery.recover();
   }
 
   onReady(listener: (key: string) => void): void {
     this.#notices.listen(listener);
   }
 
-  due(): Promise<{ key: string; at: number }[]> {
-    return this.#inspection.due();
+  async due(): Promise<{ key: string; at: number }[]> {
+    await this.#recovery.clockIsRight();
+    return await this.#inspection.due();
   }
 
   peek(key: string, options: { after?: string; limit: number }): Promise<port.StoredMessage[]> {
@@ -114,63 +116,75 @@ export class PostgresBus implements port.Bus {
     return this.#inspection.keys(prefix);
   }
 
-  purge(): Promise<number> {
-    return notYet('purge');
+  purge(key: string, options: { id?: string } = {}): Promise<number> {
+    return this.#removal.purge(key, options);
   }
 
-  redrive(): Promise<number> {
-    return notYet('redrive');
+  async redrive(key: string, options: RedriveOptions): Promise<number> {
+    return await redrive(this.#connections, this.#moves, key, options);
   }
 
-  drop(): Promise<void> {
-    return notYet('drop');
+  async drop(key: string): Promise<void> {
+    this.#streamRows.forget(key);
+    await this.#removal.drop(key);
   }
 
-  append(): Promise<{ partition: number; position: number }[]> {
-    return notYet('append');
+  append(stream: port.StreamSpec, records: port.NewRecord[]): Promise<{ partition: number; position: number }[]> {
+    return this.#streams.append(stream, records);
   }
 
-  read(): Promise<port.StreamRecord[]> {
-    return notYet('read');
+  read(key: string, partition: number, options: { after: number; max: number; bytesMax: number }): Promise<port.StreamRecord[]> {
+    return this.#streams.read(key, partition, options);
   }
 
-  positionAt(): Promise<number> {
-    return notYet('positionAt');
+  positionAt(key: string, partition: number, unixMs: number): Promise<number> {
+    return this.#streams.positionAt(key, partition, unixMs);
   }
 
-  partitions(): Promise<port.PartitionStats[]> {
-    return notYet('partitions');
+  partitions(key: string): Promise<port.PartitionStats[]> {
+    return this.#streams.partitions(key);
   }
 
-  hold(): Promise<port.PartitionHold[]> {
-    return notYet('hold');
+  async hold(
+    stream: port.StreamSpec,
+    consumer: string,
+    options: { max: number; leaseMs: number; from: 'oldest' | 'newest' },
+  ): Promise<port.PartitionHold[]> {
+    await this.#recovery.clockIsRight();
+    return await this.#consumers.hold(stream, consumer, options);
   }
 
-  commit(): Promise<boolean> {
-    return notYet('commit');
+  commit(
+    key: string,
+    consumer: string,
+    hold: port.PartitionHold,
+    to: { position: number; state: string | null; leaseMs: number },
+  ): Promise<boolean> {
+    return this.#consumers.commit(key, consumer, hold, to);
   }
 
-  release(): Promise<void> {
-    return notYet('release');
+  release(key: string, consumer: string): Promise<void> {
+    return this.#consumers.release(key, consumer);
   }
 
-  seek(): Promise<void> {
-    return notYet('seek');
+  seek(key: string, consumer: string, partition: number, position: number): Promise<void> {
+    return this.#consumers.seek(key, consumer, partition, position);
   }
 
-  consumers(): Promise<{ consumer: string; partition: number; position: number; heldUntil: number | null }[]> {
-    return notYet('consumers');
+  consumers(key: string): Promise<{ consumer: string; partition: number; position: number; heldUntil: number | null }[]> {
+    return this.#consumers.list(key);
   }
 
-  async upkeep(): Promise<void> {}
+  async upkeep(): Promise<void> {
+    await this.#recovery.clockIsRight();
+    await this.#removal.removeLeavings();
+    await keepQueues(this.#connections, this.#moves);
+    await keepStreams(this.#connections, this.#now);
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#notices[Symbol.asyncDispose]();
-    await Promise.all([this.#sends.idle(), this.#settles.idle()]);
+    await Promise.all([this.#sends.idle(), this.#receives.idle(), this.#settles.idle(), this.#streams.idle()]);
     await this.#connections[Symbol.asyncDispose]();
   }
-}
-
-function notYet(what: string): Promise<never> {
-  return Promise.reject(new VirgaError('internal', `${what} is not there yet on the bus on PostgreSQL`));
 }

@@ -7,6 +7,7 @@ import type { Connections, Statement } from './connections.ts';
 export interface QueueRow {
   id: number;
   key: string;
+  fifo: boolean;
 }
 
 const REMEMBERED_MAX = 10_000;
@@ -19,22 +20,22 @@ const UPSERT: Statement = {
 with queue as (
   insert into event_queues as q (key, fifo, retention_ms, deduplication_ms, dead) values ($1, $2, $3, $4, $5)
   on conflict (key) do update set fifo = excluded.fifo, retention_ms = excluded.retention_ms, deduplication_ms = excluded.deduplication_ms, dead = excluded.dead
-  returning id
+  returning id, fifo
 ), counters as (
   insert into event_counters (queue, writer) select id, w from queue, unnest($6::text[]) w on conflict do nothing
 )
-select id from queue`,
+select id, fifo from queue`,
 };
 const ENSURE: Statement = {
   name: 'bus-dead-queue',
   text: `
 with queue as (
   insert into event_queues as q (key, fifo, retention_ms, deduplication_ms, dead) values ($1, false, $2, 0, null)
-  on conflict (key) do update set key = excluded.key returning id
+  on conflict (key) do update set key = excluded.key returning id, fifo
 ), counters as (
   insert into event_counters (queue, writer) select id, w from queue, unnest($3::text[]) w on conflict do nothing
 )
-select id from queue`,
+select id, fifo from queue`,
 };
 
 export class Queues {
@@ -76,7 +77,7 @@ export class Queues {
   }
 
   async #learn(key: string, said: string, statement: Statement, values: unknown[]): Promise<QueueRow> {
-    const row = this.#connections.rows<{ id: number }>(statement, values).then(([{ id } = { id: 0 }]) => ({ id, key }));
+    const row = this.#connections.rows<{ id: number; fifo: boolean }>(statement, values).then(([row]) => ({ ...row!, key }));
     if (this.#known.size >= REMEMBERED_MAX) this.#known.clear();
     const entry = { row, said };
     this.#known.set(key, entry);

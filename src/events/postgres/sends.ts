@@ -113,7 +113,12 @@ export class Sends {
   async #storeOrdered(session: Session, sends: Send[]): Promise<Outcome<SendResult[][]>[]> {
     const nowMs = this.#now();
     // The groups' locks come first: whoever waits for them has drawn no sequence number yet.
-    await openGroups(session, sends, nowMs);
+    const grouped = sends.flatMap((send) => send.messages.filter(({ queue, message }) => isGrouped(queue, message)));
+    await openGroups(
+      session,
+      grouped.map(({ queueId, message }) => ({ queueId, name: message.group!, waitMs: delayOf(message) })),
+      nowMs,
+    );
     const depth = await depths(session, sends);
     const claims = await claim(session, sends, nowMs);
     const full = fullOnes(sends, depth, claims);

@@ -4,6 +4,7 @@
 import type { QueueSpec, Settlement } from '../bus.ts';
 import { retried } from './connections.ts';
 import type { Connections, Session, Statement } from './connections.ts';
+import { extendGroups, releaseGroups } from './groups.ts';
 import { GroupCommit } from '../../lib/group-commit.ts';
 import type { Outcome } from '../../lib/group-commit.ts';
 import { parseReceipt } from './messages.ts';
@@ -23,6 +24,8 @@ interface One {
   receipt: Receipt;
   settlement: Settlement;
   settled: boolean;
+  /** Of a fifo queue, once it is settled. */
+  group: string | null;
 }
 
 interface Settle {
@@ -37,31 +40,31 @@ const DONE: Statement = {
 with gone as (
   delete from event_messages m using unnest($1::int[], $2::bigint[], $3::bigint[]) as a (queue, seq, hold)
   where m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
-  returning m.queue, m.seq, m.bytes
+  returning m.queue, m.seq, m.bytes, case when m.state = 2 then m.group_name end as group_name
 ), sums as materialized (
   select queue, count(*) as messages, sum(bytes) as bytes from gone group by queue
 ), counted as (
   update event_counters c set messages = c.messages - s.messages, bytes = c.bytes - s.bytes, done = c.done + s.messages
   from sums s where c.queue = s.queue and c.writer = $4
 )
-select queue, seq from gone`,
+select queue, seq, group_name from gone`,
 };
 const RETRY: Statement = {
   name: 'bus-retry',
   text: `
 with back as (
-  update event_messages m set state = 0, hold = null, holder = null, due_at = $4 + a.delay_ms, wait_ms = a.delay_ms,
+  update event_messages m set state = case m.state when 1 then 0 else m.state end, hold = null, holder = null, due_at = $4 + a.delay_ms, wait_ms = a.delay_ms,
     attempt = m.attempt - a.unseen, last_error = coalesce(a.error, m.last_error),
     first_received_at = case when m.attempt > a.unseen then m.first_received_at end
   from unnest($1::int[], $2::bigint[], $3::bigint[], $5::bigint[], $6::int[], $7::text[]) as a (queue, seq, hold, delay_ms, unseen, error)
   where m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
-  returning m.queue, m.seq, a.unseen
+  returning m.queue, m.seq, a.unseen, case when m.state = 2 then m.group_name end as group_name
 ), sums as materialized (
   select queue, count(*) as messages from back where unseen = 0 group by queue
 ), counted as (
   update event_counters c set retried = c.retried + s.messages from sums s where c.queue = s.queue and c.writer = $8
 )
-select queue, seq, (select count(pg_notify($9, payload)) from unnest($10::text[]) payload) from back`,
+select queue, seq, group_name, (select count(pg_notify($9, payload)) from unnest($10::text[]) payload) from back`,
 };
 const EXTEND: Statement = {
   name: 'bus-extend',
@@ -69,8 +72,18 @@ const EXTEND: Statement = {
 update event_messages m set due_at = $4 + a.lease_ms, wait_ms = a.lease_ms
 from unnest($1::int[], $2::bigint[], $3::bigint[], $5::bigint[]) as a (queue, seq, hold, lease_ms)
 where m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
-returning m.queue, m.seq`,
+returning m.queue, m.seq, case when m.state = 2 then m.group_name end as group_name`,
 };
+/** What was held together with a message that is retried, and comes after it in its group. */
+const UNSEE: Statement = {
+  name: 'bus-unsee',
+  text: `
+update event_messages m set hold = null, holder = null, due_at = $5, wait_ms = 0, attempt = m.attempt - 1,
+  first_received_at = case when m.attempt > 1 then m.first_received_at end
+from unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) as a (queue, seq, hold, group_name)
+where m.queue = a.queue and m.state = 2 and m.group_name = a.group_name and m.seq > a.seq and m.hold = a.hold`,
+};
+const NOTIFY: Statement = { name: 'bus-notify', text: `select count(pg_notify($1, payload)) from unnest($2::text[]) payload` };
 
 export class Settles {
   readonly #connections: Connections;
@@ -108,7 +121,7 @@ export class Settles {
       () => queues.forget(),
     );
     const settled = ones.flat().filter((one) => one?.settled === true);
-    const again = settled.filter((one) => one?.settlement.as === 'retry').map((one) => one!.queue.key);
+    const again = settled.filter((one) => one?.settlement.as === 'retry' || one?.group != null).map((one) => one!.queue.key);
     const dead = settled.filter((one) => one?.settlement.as === 'dead').map((one) => one!.queue.dead);
     notices.heard(new Set([...again, ...dead.filter((key) => key !== null)]));
     return ones.map((ofOne) => ({ value: ofOne.map((one) => one?.settled === true) }));
@@ -118,47 +131,64 @@ export class Settles {
     const row = await this.#moves.queues.of(queue);
     return settlements.map((settlement) => {
       const receipt = parseReceipt(settlement.receipt);
-      return receipt === undefined ? undefined : { queue, row, receipt, settlement, settled: false };
+      return receipt === undefined ? undefined : { queue, row, receipt, settlement, settled: false, group: null };
     });
   }
 
   async #apply(ones: One[]): Promise<void> {
     const done = ones.filter(({ settlement }) => settlement.as === 'done');
     // One statement is a transaction.
-    if (done.length === ones.length) await this.#done(this.#connections, done);
+    if (done.length === ones.length && !ones.some(({ queue }) => queue.fifo)) await this.#done(this.#connections, done);
     else await this.#connections.transaction((session) => this.#applyAll(session, ones));
   }
 
   async #applyAll(session: Session, ones: One[]): Promise<void> {
-    const { now, writer, notices } = this.#moves;
-    await this.#done(
-      session,
-      ones.filter(({ settlement }) => settlement.as === 'done'),
+    const nowMs = this.#moves.now();
+    const done = ones.filter(({ settlement }) => settlement.as === 'done');
+    const dead = ones.filter(({ settlement }) => settlement.as === 'dead');
+    const retries = ones.filter((one): one is Retry => one.settlement.as === 'retry');
+    const extensions = ones.filter((one): one is Extension => one.settlement.as === 'extend');
+    await this.#done(session, done);
+    await this.#die(session, dead);
+    await this.#retry(session, retries, nowMs);
+    await this.#extend(session, extensions, nowMs);
+    const left = [...done, ...dead, ...retries].filter(({ group }) => group !== null);
+    const ready = new Set(
+      await releaseGroups(
+        session,
+        left.map(({ row, group, receipt }) => ({ queueId: row.id, name: group!, hold: receipt.hold })),
+        nowMs,
+      ),
     );
-    await this.#die(
-      session,
-      ones.filter(({ settlement }) => settlement.as === 'dead'),
+    const keys = new Set(left.filter(({ row }) => ready.has(row.id)).map(({ queue }) => queue.key));
+    if (keys.size > 0) await session.rows(NOTIFY, [CHANNEL, this.#moves.notices.payloads(keys)]);
+  }
+
+  async #retry(session: Session, ones: Retry[], nowMs: number): Promise<void> {
+    if (ones.length === 0) return;
+    const rows = await session.rows<Settled>(RETRY, [
+      ...namesOf(ones),
+      nowMs,
+      ones.map(({ settlement }) => Math.max(0, Math.round(settlement.delayMs))),
+      ones.map(({ settlement }) => (settlement.unseen === true ? 1 : 0)),
+      ones.map(({ settlement }) => settlement.error?.slice(0, ERROR_LENGTH_MAX) ?? null),
+      this.#moves.writer,
+      CHANNEL,
+      this.#moves.notices.payloads(new Set(ones.map(({ queue }) => queue.key))),
+    ]);
+    mark(ones, rows);
+    const grouped = ones.filter(({ group }) => group !== null);
+    if (grouped.length > 0) await session.rows(UNSEE, [...namesOf(grouped), grouped.map(({ group }) => group), nowMs]);
+  }
+
+  async #extend(session: Session, ones: Extension[], nowMs: number): Promise<void> {
+    if (ones.length === 0) return;
+    const leases = ones.map(({ settlement }) => Math.max(0, Math.round(settlement.leaseMs)));
+    mark(ones, await session.rows<Settled>(EXTEND, [...namesOf(ones), nowMs, leases]));
+    const groups = ones.flatMap(({ row, receipt, settlement, group }) =>
+      group === null ? [] : [{ queueId: row.id, name: group, hold: receipt.hold, leaseMs: settlement.leaseMs }],
     );
-    const retries = ones.filter((one): one is One & { settlement: { as: 'retry' } } => one.settlement.as === 'retry');
-    if (retries.length > 0) {
-      const keys = new Set(retries.map(({ queue }) => queue.key));
-      const rows = await session.rows<Settled>(RETRY, [
-        ...namesOf(retries),
-        now(),
-        retries.map(({ settlement }) => Math.max(0, Math.round(settlement.delayMs))),
-        retries.map(({ settlement }) => (settlement.unseen === true ? 1 : 0)),
-        retries.map(({ settlement }) => settlement.error?.slice(0, ERROR_LENGTH_MAX) ?? null),
-        writer,
-        CHANNEL,
-        notices.payloads(keys),
-      ]);
-      mark(retries, rows);
-    }
-    const extensions = ones.filter((one): one is One & { settlement: { as: 'extend' } } => one.settlement.as === 'extend');
-    if (extensions.length > 0) {
-      const leases = extensions.map(({ settlement }) => Math.max(0, Math.round(settlement.leaseMs)));
-      mark(extensions, await session.rows<Settled>(EXTEND, [...namesOf(extensions), now(), leases]));
-    }
+    await extendGroups(session, groups, nowMs);
   }
 
   async #done(session: Session, ones: One[]): Promise<void> {
@@ -180,15 +210,19 @@ export class Settles {
       });
       mark(
         ofQueue,
-        rows.map(({ seq }) => ({ queue: row.id, seq })),
+        rows.map(({ seq, group_name }) => ({ queue: row.id, seq, group_name })),
       );
     }
   }
 }
 
+type Retry = One & { settlement: { as: 'retry' } };
+type Extension = One & { settlement: { as: 'extend' } };
+
 interface Settled {
   queue: number;
   seq: string;
+  group_name: string | null;
 }
 
 function namesOf(ones: One[]): [number[], string[], string[]] {
@@ -196,6 +230,10 @@ function namesOf(ones: One[]): [number[], string[], string[]] {
 }
 
 function mark(ones: One[], rows: Settled[]): void {
-  const settled = new Set(rows.map(({ queue, seq }) => `${queue} ${seq}`));
-  for (const one of ones) one.settled = settled.has(`${one.row.id} ${one.receipt.seq}`);
+  const settled = new Map(rows.map((row) => [`${row.queue} ${row.seq}`, row]));
+  for (const one of ones) {
+    const row = settled.get(`${one.row.id} ${one.receipt.seq}`);
+    one.settled = row !== undefined;
+    one.group = row?.group_name ?? null;
+  }
 }
