@@ -26,13 +26,14 @@ type Needs = Pick<
   | 'bus'
   | 'webhooksPrivate'
   | 'edge'
+  | 'publisher'
   | 'refreshTopologies'
+  | 'now'
   | 'limits'
   | 'egressPrivate'
   | 'domains'
   | 'urls'
   | 'log'
-  | 'now'
 >;
 
 export function deployProject(app: ControlApp, needs: Needs): void {

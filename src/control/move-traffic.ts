@@ -13,7 +13,7 @@ import { trafficOf } from './traffic.ts';
 
 type Needs = Pick<
   ControlContext,
-  'records' | 'blobs' | 'bus' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log' | 'now'
+  'records' | 'blobs' | 'bus' | 'edge' | 'publisher' | 'refreshTopologies' | 'now' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
 >;
 
 export function moveTraffic(app: ControlApp, needs: Needs): void {

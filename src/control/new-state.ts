@@ -10,6 +10,7 @@ import type { Traffic } from '../protocol/policies/traffic.ts';
 import type { ProjectState, Route } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import type { Sql } from '../store/records/records.ts';
+import { deploymentCreated, publishPlatformEvent } from '../events/platform-events.ts';
 import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
 import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
@@ -42,6 +43,8 @@ export interface Settled {
   changes: Change[];
   changed: boolean;
   warning: string | undefined;
+  kind: 'deploy' | 'rollback';
+  by: string;
 }
 
 export async function settle(
@@ -97,7 +100,8 @@ export async function settle(
   });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);
-  if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning: await warning() };
+  const { kind, createdBy: by } = next;
+  if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning: await warning(), kind, by };
   await insertVersions(sql, next.project, next.fresh);
   const functions = Object.fromEntries(
     [...next.functions].map(([name, version]) => [name, { version: version.number, ...next.traffic.get(name) }]),
@@ -112,7 +116,7 @@ export async function settle(
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
   await deploySchedules(sql, { project: next.project, schedules: next.events?.schedules ?? {}, now: now(), random: Math.random });
   await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });
-  return { deployment, changes, changed, warning: await warning() };
+  return { deployment, changes, changed, warning: await warning(), kind, by };
 }
 
 export function trafficByFunction(state: ProjectState | undefined): Map<string, Traffic> {
@@ -147,20 +151,23 @@ export async function deployAnswer(
     project,
     dryRun,
     edge,
+    publisher,
     refreshTopologies,
     urls,
     log,
-  }: Pick<ControlContext, 'edge' | 'refreshTopologies' | 'urls' | 'log'> & { project: string; dryRun: boolean },
+    now,
+  }: Pick<ControlContext, 'edge' | 'publisher' | 'refreshTopologies' | 'urls' | 'log' | 'now'> & { project: string; dryRun: boolean },
 ): Promise<DeployAnswer> {
   const warnings = settled.warning === undefined ? [] : [settled.warning];
   if (settled.changed && !dryRun && settled.deployment !== null) {
     try {
-      await Promise.all([edge.sync(settled.deployment), refreshTopologies()]);
+      await Promise.all([edge.sync(settled.deployment), refreshTopologies().catch(() => {})]);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       log('warn', 'the edge did not confirm a deployment', { project, deployment: settled.deployment, reason });
       warnings.push(`deployed, but the edge has not confirmed it yet (${reason}); it takes it up by itself`);
     }
+    await tellProject(settled.deployment, settled, { project, publisher, log, now });
   }
   const { deployment, changes, changed } = settled;
   return {
@@ -172,4 +179,18 @@ export async function deployAnswer(
     dryRun,
     ...(warnings.length > 0 && { warning: warnings.join('; ') }),
   };
+}
+
+/** The deployment stands whether its event could be published or not. */
+async function tellProject(
+  deployment: number,
+  { changes, kind, by }: Settled,
+  { project, publisher, log, now }: Pick<ControlContext, 'publisher' | 'log' | 'now'> & { project: string },
+): Promise<void> {
+  const named = changes.map(({ kind: what, name, change }) => ({ kind: what, name, change }));
+  try {
+    await publishPlatformEvent(publisher, project, { ...deploymentCreated({ deployment, kind, by, changes: named }), nowMs: now() });
+  } catch (error) {
+    log('warn', 'the event of a deployment could not be published', { project, deployment, reason: String(error) });
+  }
 }

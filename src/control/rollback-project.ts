@@ -15,7 +15,7 @@ import { deployAnswer as answerSchema, name } from './schemas.ts';
 
 type Needs = Pick<
   ControlContext,
-  'records' | 'blobs' | 'bus' | 'edge' | 'refreshTopologies' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log' | 'now'
+  'records' | 'blobs' | 'bus' | 'edge' | 'publisher' | 'refreshTopologies' | 'now' | 'limits' | 'egressPrivate' | 'domains' | 'urls' | 'log'
 >;
 
 export function rollbackProject(app: ControlApp, needs: Needs): void {

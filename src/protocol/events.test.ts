@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { EventType, isCloudEvent } from './events.ts';
 import type {
   CloudEvent,
+  DeploymentCreated,
   InvocationOutcome,
   ObjectChange,
   QueueBatch,
@@ -225,7 +226,40 @@ const FAILED = ofInvocation('evt_01k2x3y4z5a6b7c8d9e0f1g2h3', EventType.invocati
   error: { code: 'function_timeout', message: "function 'resize' did not answer within its timeout of 30 s" },
 });
 
-const EVENTS: CloudEvent[] = [QUEUE, TOPIC, CREATED, REMOVED, SCHEDULE, TABLE, STREAM, CONNECT, MESSAGE, DISCONNECT, SUCCEEDED, FAILED];
+const DEPLOYED: CloudEvent<DeploymentCreated> = {
+  specversion: '1.0',
+  id: 'evt_11',
+  source: '/projects/shop',
+  type: EventType.deployment,
+  time: TIME,
+  subject: '12',
+  datacontenttype: 'application/json',
+  data: {
+    deployment: 12,
+    kind: 'deploy',
+    by: 'operator',
+    changes: [
+      { kind: 'function', name: 'ship', change: 'update' },
+      { kind: 'queue', name: 'orders', change: 'create' },
+    ],
+  },
+};
+
+const EVENTS: CloudEvent[] = [
+  QUEUE,
+  TOPIC,
+  CREATED,
+  REMOVED,
+  SCHEDULE,
+  TABLE,
+  STREAM,
+  CONNECT,
+  MESSAGE,
+  DISCONNECT,
+  SUCCEEDED,
+  FAILED,
+  DEPLOYED,
+];
 
 function ofInvocation(id: string, type: string, data: InvocationOutcome): CloudEvent<InvocationOutcome> {
   const source = '/projects/shop/functions/resize';

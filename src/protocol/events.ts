@@ -46,7 +46,17 @@ export const EventType = {
   /** Data: `InvocationOutcome`. To the destinations `onSuccess` and `onFailure` of asynchronous invocations. */
   invocationSucceeded: 'virga.invocation.succeeded',
   invocationFailed: 'virga.invocation.failed',
+  /** Data: `DeploymentCreated`. */
+  deployment: 'virga.deployment.created',
 } as const;
+
+export interface DeploymentCreated {
+  deployment: number;
+  kind: 'deploy' | 'rollback';
+  /** Name of the token that made it. */
+  by: string;
+  changes: { kind: string; name: string; change: string }[];
+}
 
 export interface QueueMessage {
   id: string;

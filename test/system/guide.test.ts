@@ -17,7 +17,7 @@ describe('the guides do what they say', () => {
 
   before(async () => {
     secure = { port: await freePort(), certificates: await temporaryFolder('virga-certificates-') };
-    const env = { VIRGA_TLS_CERTIFICATES: secure.certificates };
+    const env = { VIRGA_TLS_CERTIFICATES: secure.certificates, VIRGA_WEBHOOKS_PRIVATE: '127.0.0.1,::1' };
     virga = await startVirga({ args: ['--https-port', String(secure.port)], env });
   });
 

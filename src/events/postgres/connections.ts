@@ -25,8 +25,8 @@ const TRIES_MAX = 5;
 
 /** Of event_gone(): a queue or a stream was taken away while it was used. */
 const GONE = 'VG001';
-const DEADLOCK = '40P01';
-const SERIALIZATION = '40001';
+/** Deadlock; serialization failure. */
+const CONFLICTS = new Set(['40P01', '40001']);
 
 export class Connections implements Session, AsyncDisposable {
   readonly #pool: pg.Pool;
@@ -42,11 +42,15 @@ export class Connections implements Session, AsyncDisposable {
     });
     // A connection that breaks while it is idle is replaced on the next use.
     this.#pool.on('error', () => {});
-    this.#pool.on('connect', (client) => void client.query(SESSION_SETTINGS).catch(() => {}));
+    this.#pool.on('connect', (client) => {
+      // One that breaks between two statements, or while it is thrown away, would end the process without a listener; statements fail with it.
+      client.on('error', () => {});
+      client.query(SESSION_SETTINGS).catch(() => {});
+    });
   }
 
   async rows<R>(statement: Statement, values: unknown[]): Promise<R[]> {
-    return await this.session((session) => session.rows<R>(statement, values));
+    return await this.#again(() => this.session((session) => session.rows<R>(statement, values)));
   }
 
   /** One connection for what `work` does. Each statement is a transaction of its own. */
@@ -54,8 +58,27 @@ export class Connections implements Session, AsyncDisposable {
     return await this.#withClient((client) => work(sessionOf(client)));
   }
 
-  /** All that `work` does, or nothing. */
+  /** All that `work` does, or nothing. It runs again where others were in its way. */
   async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return await this.#again(() => this.#transaction(work));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  /** Of two transactions that wait for each other Postgres ends one, which surely did nothing. */
+  async #again<T>(work: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (tries >= TRIES_MAX || !CONFLICTS.has(stateOf(error) ?? '')) throw error;
+      }
+    }
+  }
+
+  async #transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
     return await this.#withClient(async (client) => {
       await client.query('begin');
       try {
@@ -69,10 +92,6 @@ export class Connections implements Session, AsyncDisposable {
     });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#pool.ending) await this.#pool.end();
-  }
-
   async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     if (this.#pool.ending) throw new VirgaError('unavailable', 'Virga is stopping');
     let client: pg.PoolClient;
@@ -81,9 +100,6 @@ export class Connections implements Session, AsyncDisposable {
     } catch (error) {
       throw toVirgaError(error);
     }
-    // Without a listener a connection that breaks between two statements would end the process; the next statement fails with it.
-    const onError = (): void => {};
-    client.on('error', onError);
     let broken: Error | undefined;
     try {
       return await work(client);
@@ -91,7 +107,6 @@ export class Connections implements Session, AsyncDisposable {
       if (!isOrdinary(error)) broken = error as Error;
       throw toVirgaError(error);
     } finally {
-      client.off('error', onError);
       client.release(broken);
     }
   }
@@ -104,15 +119,14 @@ function sessionOf(client: pg.PoolClient): Session {
   };
 }
 
-/** Runs it again where it failed for what others did at the same time, and surely did nothing. `onGone`: forgets what it knew of queues. */
+/** Runs it again where a queue or stream that it counted on was taken away meanwhile. `onGone`: forgets what it knew of queues. */
 export async function retried<T>(work: () => Promise<T>, onGone: () => void): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await work();
     } catch (error) {
-      const code = stateOf(error);
-      if (tries >= TRIES_MAX || (code !== GONE && code !== DEADLOCK && code !== SERIALIZATION)) throw error;
-      if (code === GONE) onGone();
+      if (tries >= TRIES_MAX || stateOf(error) !== GONE) throw error;
+      onGone();
     }
   }
 }
@@ -125,7 +139,8 @@ export function isFaultOfValues(error: unknown): boolean {
 function stateOf(error: unknown): string | undefined {
   const from = error instanceof VirgaError ? error.cause : error;
   const code = (from as { code?: unknown } | undefined)?.code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  // Not EPIPE: all codes of Postgres have a digit.
+  return typeof code === 'string' && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
 /** The server refused a statement, and the connection goes on. */

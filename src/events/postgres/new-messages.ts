@@ -7,6 +7,7 @@ import type { NewMessage, QueueSpec, SendBatch } from '../bus.ts';
 const CALL_MESSAGES_MAX = 20_000;
 const CALL_BYTES_MAX = 64 * 1024 * 1024;
 const NAME_BYTES_MAX = 1024;
+const DELAY_MS_MAX = 10 * 366 * 86_400_000;
 
 export interface Fresh {
   queue: QueueSpec;
@@ -45,6 +46,12 @@ export function prepare(batches: SendBatch[]): Send {
       const bytes = Buffer.byteLength(message.body) + Buffer.byteLength(attributes);
       const { id, body, group, deduplicationId } = message;
       checkTexts('message', id, { id, body, group, deduplicationId, attributes }, { id, group, deduplicationId });
+      if (!(delayOf(message) <= DELAY_MS_MAX)) {
+        throw new VirgaError(
+          'invalid_request',
+          `the delay of ${message.delayMs} ms of the message ${JSON.stringify(id)} is longer than ten years`,
+        );
+      }
       total += bytes;
       messages.push({ queue, queueId: 0, message, attributes, bytes, duplicateOf: undefined });
     }

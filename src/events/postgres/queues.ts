@@ -77,7 +77,7 @@ export class Queues {
   }
 
   async #learn(key: string, said: string, statement: Statement, values: unknown[]): Promise<QueueRow> {
-    const row = this.#connections.rows<{ id: number; fifo: boolean }>(statement, values).then(([row]) => ({ ...row!, key }));
+    const row = this.#connections.rows<{ id: number; fifo: boolean }>(statement, values).then(([found]) => ({ ...found!, key }));
     if (this.#known.size >= REMEMBERED_MAX) this.#known.clear();
     const entry = { row, said };
     this.#known.set(key, entry);

@@ -120,9 +120,9 @@ export class Settles {
       },
       () => queues.forget(),
     );
-    const settled = ones.flat().filter((one) => one?.settled === true);
-    const again = settled.filter((one) => one?.settlement.as === 'retry' || one?.group != null).map((one) => one!.queue.key);
-    const dead = settled.filter((one) => one?.settlement.as === 'dead').map((one) => one!.queue.dead);
+    const settled = ones.flat().filter((one) => one !== undefined && one.settled) as One[];
+    const again = settled.filter(({ settlement, group }) => settlement.as === 'retry' || group !== null).map(({ queue }) => queue.key);
+    const dead = settled.filter(({ settlement }) => settlement.as === 'dead').map(({ queue }) => queue.dead);
     notices.heard(new Set([...again, ...dead.filter((key) => key !== null)]));
     return ones.map((ofOne) => ({ value: ofOne.map((one) => one?.settled === true) }));
   }

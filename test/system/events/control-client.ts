@@ -53,7 +53,7 @@ export class ControlClient {
   async peek(queue: string): Promise<Came[]> {
     const headers = { authorization: `Bearer ${this.#virga.token}` };
     const response = await fetch(`${this.#virga.controlUrl}/v1/projects/${this.#project}/queues/${queue}/messages`, { headers });
-    return ((await response.json()) as { items: Came[] }).items;
+    return ((await response.json()) as { items?: Came[] }).items ?? [];
   }
 
   /** Dead letters that have come into a queue of the project, which are done then. */

@@ -1,0 +1,137 @@
+// Messages that die: when, where they are then, and how they come back.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { QueueSpec } from '../bus.ts';
+import { bodies, counted, drain, Heard, LEASE_MS, message, queueSpec, receive, send, settleAll } from './place.ts';
+import type { Open } from './place.ts';
+
+export function deadLetterTests(open: Open): void {
+  test('a message that is rejected is a dead letter, and says why', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const queue = queueSpec('rejected');
+    const heard = new Heard<string>();
+    bus.onReady(heard.push);
+    await send(bus, queue, message('a', { attributes: { k: 'v' } }));
+    const [held] = await receive(bus, queue);
+    await settleAll(bus, queue, [held!], { as: 'dead', error: 'no such order' });
+    const [dead] = await bus.peek(queue.dead!, { limit: 10 });
+    assert.deepEqual(dead!.died, { from: queue.key, reason: 'rejected', at: place.clock.now() });
+    assert.deepEqual([dead!.id, dead!.attempt, dead!.lastError, dead!.attributes], [held!.id, 1, 'no such order', { k: 'v' }]);
+    assert.equal((await bus.find(queue.dead!, held!.id))?.id, held!.id);
+    assert.deepEqual(await counted(bus, queue.key), { pending: 0, delayed: 0, held: 0, sent: 1, done: 0, retried: 0, dead: 1 });
+    assert.equal((await counted(bus, queue.dead!)).pending, 1);
+    await heard.until((keys) => keys.includes(queue.dead!));
+  });
+
+  for (const fifo of [false, true]) {
+    const group = fifo ? { group: 'g' } : {};
+    test(`a message that was received as often as it may be dies instead of coming again${fifo ? ', and its group goes on' : ''}`, async () => {
+      await using place = await open();
+      const bus = place.bus('edge');
+      const queue = queueSpec('poison', { receivesMax: 3, fifo });
+      await send(bus, queue, message('poison', group));
+      for (let attempt = 1; attempt <= 3; attempt++) {
+        const [held] = await receive(bus, queue, { max: 1 });
+        assert.equal(held!.attempt, attempt);
+        // Who held it crashed, or said that it failed.
+        if (attempt < 3) place.clock.pass(LEASE_MS);
+        else await settleAll(bus, queue, [held!], { as: 'retry', delayMs: 0, error: 'again' });
+      }
+      await send(bus, queue, message('next', group));
+      assert.deepEqual(bodies(await drain(bus, queue, { max: 1 })), ['next']);
+      const [dead] = await bus.peek(queue.dead!, { limit: 10 });
+      assert.deepEqual([dead!.died?.reason, dead!.attempt, dead!.lastError, dead!.group], ['receives', 3, 'again', group.group ?? null]);
+    });
+
+    test(`a message that is too old dies, received or by the upkeep${fifo ? ', and its group goes on' : ''}`, async () => {
+      await using place = await open();
+      const bus = place.bus('edge');
+      const queue = queueSpec('old', { retentionMs: 60_000, fifo });
+      for (const by of ['receive', 'upkeep']) {
+        await send(bus, queue, message('old', group));
+        place.clock.pass(30_000);
+        await send(bus, queue, message('young', group));
+        place.clock.pass(30_000);
+        if (by === 'upkeep') await bus.upkeep();
+        else assert.deepEqual(bodies(await receive(bus, queue, { max: 1 })), ['young']);
+        if (by === 'upkeep') assert.equal((await counted(bus, queue.key)).pending, 1);
+        const [dead] = await bus.peek(queue.dead!, { limit: 10 });
+        assert.deepEqual([dead!.body, dead!.died], ['old', { from: queue.key, reason: 'expired', at: place.clock.now() }], by);
+        place.clock.pass(LEASE_MS);
+        await bus.purge(queue.dead!);
+        await bus.upkeep();
+        await bus.purge(queue.key);
+        await bus.purge(queue.dead!);
+      }
+    });
+  }
+
+  test('without a queue of dead letters the dead are dropped; dead letters age from their death', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const dead = queueSpec('dead', { key: 'shop/queue/failed', dead: null, retentionMs: 50_000 });
+    const queue = queueSpec('dying', { dead: dead.key });
+    await send(bus, dead, 'its own');
+    place.clock.pass(30_000);
+    await send(bus, queue, 'a');
+    place.clock.pass(30_000);
+    await settleAll(bus, queue, await receive(bus, queue), { as: 'dead' });
+    await bus.upkeep();
+    assert.deepEqual(bodies(await bus.peek(dead.key, { limit: 10 })), ['a']);
+    place.clock.pass(50_000);
+    await bus.upkeep();
+    assert.deepEqual(await counted(bus, dead.key), { pending: 0, delayed: 0, held: 0, sent: 2, done: 0, retried: 0, dead: 2 });
+  });
+
+  test('dead letters go back to where they came from: oldest first, so many, one by its id, and those without a home stay', async () => {
+    await using place = await open();
+    const [bus, other] = [place.bus('edge'), place.bus('other')];
+    const dead = 'shop/dead/queue/all';
+    const [one, two] = [queueSpec('one', { dead }), queueSpec('two', { dead })];
+    const chosen = message('chosen');
+    for (const [queue, names] of [
+      [one, ['a', 'b']],
+      [two, ['c']],
+      [one, ['d', chosen]],
+    ] as [QueueSpec, string[]][]) {
+      await send(bus, queue, ...names);
+      await settleAll(bus, queue, await receive(bus, queue), { as: 'dead', error: 'no' });
+    }
+    place.clock.pass(1_000);
+    const heard = new Heard<string>();
+    other.onReady(heard.push);
+    const targetOf = (from: string): QueueSpec | undefined => (from === one.key ? one : undefined);
+    assert.equal(await bus.redrive(dead, { targetOf, max: 10, id: chosen.id }), 1);
+    assert.equal(await bus.redrive(dead, { targetOf, max: 2 }), 2);
+    await heard.until((keys) => keys.includes(one.key));
+    const back = await receive(bus, one);
+    assert.deepEqual(
+      back.map(({ body, attempt, died, sentAt, lastError }) => [body, attempt, died, sentAt, lastError]),
+      [
+        ['chosen', 1, null, place.clock.now(), null],
+        ['a', 1, null, place.clock.now(), null],
+        ['b', 1, null, place.clock.now(), null],
+      ],
+    );
+    assert.equal(await bus.redrive(dead, { targetOf, max: 10 }), 1);
+    assert.deepEqual(bodies(await bus.peek(dead, { limit: 10 })), ['c']);
+    assert.equal(await bus.redrive(dead, { targetOf, to: one, max: 10 }), 1);
+    assert.deepEqual(bodies(await receive(bus, one)), ['d', 'c']);
+    assert.equal(await bus.redrive('shop/dead/none', { targetOf, max: 10 }), 0);
+  });
+
+  test('dead letters of groups go back into their groups', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const queue = queueSpec('grouped', { fifo: true });
+    await send(bus, queue, ...['a', 'b', 'c'].map((body) => message(body, { group: 'g' })), message('alone'));
+    await settleAll(bus, queue, await receive(bus, queue), { as: 'dead' });
+    await send(bus, queue, message('d', { group: 'g' }));
+    const held = await receive(bus, queue);
+    assert.equal(await bus.redrive(queue.dead!, { targetOf: () => queue, max: 1000 }), 4);
+    assert.deepEqual(bodies(await receive(bus, queue)), ['alone'], 'the group is held');
+    await settleAll(bus, queue, held, { as: 'done' });
+    assert.deepEqual(bodies(await receive(bus, queue)), ['a', 'b', 'c']);
+  });
+}
