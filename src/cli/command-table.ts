@@ -93,6 +93,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'topics', group: EVENTS, summary: 'list the topics of a project, publish to them', load: () => import('./commands/topics.ts') },
   {
+    name: 'streams',
+    group: EVENTS,
+    summary: 'list the streams of a project, append to them, look into them, read them again',
+    load: () => import('./commands/streams.ts'),
+  },
+  {
     name: 'deliveries',
     group: EVENTS,
     summary: 'list the messages that are on their way, take one back',

@@ -28,6 +28,7 @@ import { listLogs } from './list-logs.ts';
 import { listProjects } from './list-projects.ts';
 import { listQueues } from './list-queues.ts';
 import { listSecrets } from './list-secrets.ts';
+import { listStreams } from './list-streams.ts';
 import { listTopics } from './list-topics.ts';
 import { listUsage } from './list-usage.ts';
 import { listVersions } from './list-versions.ts';
@@ -45,6 +46,7 @@ import { readHealth } from './read-health.ts';
 import { readInvocation } from './read-invocation.ts';
 import { readOpenApi } from './read-openapi.ts';
 import { readProject } from './read-project.ts';
+import { readRecords } from './read-records.ts';
 import { readSchedules } from './read-schedules.ts';
 import { readRun } from './read-run.ts';
 import { readStatus } from './read-status.ts';
@@ -58,8 +60,10 @@ import { removeSecret } from './remove-secret.ts';
 import { revokeKey } from './revoke-key.ts';
 import { rollbackProject } from './rollback-project.ts';
 import { rotateKey } from './rotate-key.ts';
+import { seekStream } from './seek-stream.ts';
 import { setSecret } from './set-secret.ts';
 import { settleMessages } from './settle-messages.ts';
+import type { StreamTails } from './stream-tails.ts';
 import { startWorkflow } from './start-workflow.ts';
 import { TokenMemory } from './token-memory.ts';
 import { uploadArtifact } from './upload-artifact.ts';
@@ -69,6 +73,7 @@ export interface ControlNeeds extends ControlContext {
   artifactsInUse: ArtifactsInUse;
   followers: LogFollowers;
   receivers: Receivers;
+  tails: StreamTails;
   redrives: Redrives;
 }
 
@@ -152,6 +157,9 @@ export function createControl(needs: ControlNeeds): ControlApp {
   receiveMessages(app, needs);
   settleMessages(app, needs);
   listTopics(app, needs);
+  listStreams(app, needs);
+  readRecords(app, needs);
+  seekStream(app, needs);
   invokeAsync(app, needs);
   listAsyncInvocations(app, needs);
   readAsyncInvocation(app, needs);

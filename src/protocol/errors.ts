@@ -30,6 +30,7 @@ export const ERRORS = {
   key_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no API key of this id; `virga keys list` lists them.' },
   secret_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no secret of this name; `virga secrets list` lists them.' },
   stream_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no stream of this name; `virga streams` lists them.' },
+  consumer_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No function of this name reads the stream; `virga streams consumers` lists those that do.' },
   workflow_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The project has no workflow of this name: a function with `workflow` in virga.yaml; `virga workflows` lists them.' },
   run_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The workflow has no run of this id (any more); `virga workflows` lists them.' },
   invocation_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no record of this invocation (any more).' },

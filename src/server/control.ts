@@ -17,6 +17,7 @@ import { Receivers } from '../control/receivers.ts';
 import { moveSome } from '../control/redrive-dead-letters.ts';
 import { Redrives } from '../control/redrives.ts';
 import { serveControl } from '../control/serve.ts';
+import { StreamTails } from '../control/stream-tails.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
 import { WebhookClient } from '../events/webhooks/webhook-client.ts';
@@ -88,6 +89,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       async,
       workflows: new Starter({ records, bus, now: Date.now, limits: config.limits }),
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
+      tails: new StreamTails({ bus, max: limits.receiversMax }),
       redrives,
       sealing,
       limits,
@@ -116,6 +118,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       onClose: () => {
         needs.followers.close();
         needs.receivers.close();
+        needs.tails.close();
       },
       log,
     });

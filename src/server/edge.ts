@@ -11,6 +11,7 @@ import { systemClock } from '../events/deliver/clock.ts';
 import { Deliveries } from '../events/deliver/deliveries.ts';
 import { EventKind } from '../events/deliver/event-kind.ts';
 import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
+import { StreamReaders } from '../events/streams/readers.ts';
 import { GuestPublishing } from '../events/guest-publishing.ts';
 import { Publisher } from '../events/publish.ts';
 import { Engine } from '../functions/engine.ts';
@@ -131,6 +132,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       topic: events,
       event: events,
       schedule: events,
+      stream: events,
       async: async.delivery(invoker),
       workflow: workflows.kind,
     },
@@ -140,7 +142,19 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     random: Math.random,
     log,
   });
-  const onProjects = (): void => deliveries.setConsumers([...model.projects()].flatMap(({ topology }) => topology.consumers));
+  const streams = new StreamReaders({
+    bus,
+    invoker,
+    clock: systemClock,
+    random: Math.random,
+    places: { take: (of, signal) => deliveries.visit(of, signal) },
+    log,
+  });
+  const onProjects = async (): Promise<void> => {
+    const topologies = [...model.projects()].map(({ topology }) => topology);
+    deliveries.setConsumers(topologies.flatMap(({ consumers }) => consumers));
+    await streams.update(topologies);
+  };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, onProjects, log });
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
@@ -210,6 +224,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   await bus.recover().catch((error: unknown) => log('warn', 'what was held comes again when its leases end', { reason: String(error) }));
   await workflows.recover().catch((error: unknown) => log('warn', 'runs that were awake are found later', { reason: String(error) }));
   deliveries.start();
+  await streams.start();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -220,7 +235,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     close: async () => {
       gateway.drain();
       sockets.drain();
-      await Promise.all([engine.drain(config.limits.drainMs), deliveries.close(config.limits.drainMs)]);
+      await Promise.all([
+        engine.drain(config.limits.drainMs),
+        deliveries.close(config.limits.drainMs),
+        streams.close(config.limits.drainMs),
+      ]);
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
       // Of WebSockets that were closed: their functions are still told.
