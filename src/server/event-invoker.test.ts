@@ -38,8 +38,9 @@ function start(answer: (call: Call) => void | VirgaError, options: { random?: nu
 }
 
 const CALL = { project: 'shop', function: 'ship', trigger: 'queue', contentType: 'application/json', body: Buffer.from('{}') };
-const answers = (status: number, body: string) => (call: Call) =>
-  void queueMicrotask(() => call.request.sink.head(status, ['Content-Type', 'text/plain'], Buffer.from(body), true));
+const answers = (status: number, body: string) => (call: Call) => {
+  queueMicrotask(() => call.request.sink.head(status, ['Content-Type', 'text/plain'], Buffer.from(body), true));
+};
 const fails = (error: VirgaError, options: { ran: boolean }) => (call: Call) => {
   if (options.ran) call.runningAt = 1;
   queueMicrotask(() => call.request.sink.failed(error, false));

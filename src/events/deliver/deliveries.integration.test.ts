@@ -101,12 +101,13 @@ describe('deliveries over PostgreSQL', () => {
     const tally = new Tally();
     await using sender = new PostgresBus({ connection: database.connection, holder: 'sender', log: () => {} });
     {
-      await using _node = new Node(database, 'a', consumerOf(queue), (all) => {
+      await using node = new Node(database, 'a', consumerOf(queue), (all) => {
         tally.add(all);
         return done(all);
       });
       await sender.send([{ queue, messages: messages(1_000) }]);
       await tally.count(1_000);
+      assert.ok(node.deliveries.stats()[0]!.received >= 1_000);
     }
     // What had become of them was settled before it closed.
     const [stats] = await sender.stats([queue.key]);
@@ -131,9 +132,10 @@ describe('deliveries over PostgreSQL', () => {
         return done(all);
       };
     await using a = new Node(database, 'a', consumerOf(queue, { concurrency: 2 }), handler('a'));
-    await using _b = new Node(database, 'b', consumerOf(queue, { concurrency: 2 }), handler('b'));
+    await using b = new Node(database, 'b', consumerOf(queue, { concurrency: 2 }), handler('b'));
     await a.bus.send([{ queue, messages: messages(500) }]);
     await tally.count(500);
+    assert.ok(b.deliveries.stats()[0]!.received > 0);
     assert.equal(new Set(tally.ids).size, 500);
     assert.equal(tally.ids.length, 500);
   });
@@ -145,13 +147,14 @@ describe('deliveries over PostgreSQL', () => {
     const last = Promise.withResolvers<void>();
     await using sender = new PostgresBus({ connection: database.connection, holder: 'sender', log: () => {} });
     {
-      await using _node = new Node(database, 'a', consumerOf(queue), (all) => {
+      await using node = new Node(database, 'a', consumerOf(queue), (all) => {
         attempts.push(all[0]!.attempt);
         if (attempts.length === 3) last.resolve();
         return [{ as: 'failed', error: `no ${attempts.length}` }];
       });
       await sender.send([{ queue, messages: messages(1) }]);
       await last.promise;
+      assert.equal(node.deliveries.stats()[0]!.retried, 2);
     }
     assert.deepEqual(attempts, [1, 2, 3]);
     const [letter] = await sender.peek(queue.dead!, { limit: 10 });
@@ -181,13 +184,14 @@ describe('deliveries over PostgreSQL', () => {
       });
     };
     await using a = new Node(database, 'a', consumerOf(queue, { batch: 7, concurrency: 3 }), handle);
-    await using _b = new Node(database, 'b', consumerOf(queue, { batch: 3, concurrency: 2 }), handle);
+    await using b = new Node(database, 'b', consumerOf(queue, { batch: 3, concurrency: 2 }), handle);
     for (let from = 0; from < 3; from++)
       for (const group of ['a', 'b', 'c', 'd'])
         await a.bus.send([
           { queue, messages: messages(25, `${group}-`, group).map((one, i) => ({ ...one, id: `${group}-${from * 25 + i + 1}` })) },
         ]);
     await tally.count(300);
+    for (const node of [a, b]) assert.ok(node.deliveries.stats()[0]!.received > 0);
     for (const [group, numbers] of order)
       assert.deepEqual(
         numbers,

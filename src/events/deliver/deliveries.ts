@@ -12,6 +12,7 @@ import { BusAway } from './bus-away.ts';
 import type { Clock } from './clock.ts';
 import { ConsumerLine } from './consumer-line.ts';
 import type { DeliveryKind, Verdict } from './delivery-kind.ts';
+import { DueWatch } from './due-watch.ts';
 import { FairTurns } from './fair-turns.ts';
 import type { Turned } from './fair-turns.ts';
 import { LEASE_MS, Leases } from './leases.ts';
@@ -41,8 +42,6 @@ export interface DeliveriesOptions {
 }
 
 const DEFAULT_CONCURRENCY = 10;
-const DUE_EVERY_MS = 30_000;
-const DUE_RETRY_MS = 1_000;
 const RECEIVES_MAX = 8;
 const RECEIVE_BYTES_MIN = 1_024 * 1_024;
 /** While requests of clients wait for room: a share of the places, and how often to look whether they still do. */
@@ -62,7 +61,7 @@ export class Deliveries {
   #closing = false;
   #dispatching = false;
   readonly #busAway: BusAway;
-  #cancelDue: (() => void) | undefined;
+  readonly #due: DueWatch;
   #cancelAgain: (() => void) | undefined;
   #quiet: (() => void) | undefined;
 
@@ -74,12 +73,8 @@ export class Deliveries {
     this.#busAway = new BusAway(log);
     this.#outcomes = new Outcomes({ bus, clock, log });
     this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held) });
-    bus.onReady((key) => {
-      const line = this.#lines.get(key);
-      if (line === undefined) return;
-      line.ready(clock.now());
-      this.#look(line);
-    });
+    this.#due = new DueWatch({ bus, clock, log, found: (key, at) => this.#onDue(key, at) });
+    bus.onReady((key) => this.#onDue(key, clock.now()));
   }
 
   /** All consumers that there are from now on. Those that are not named any more begin no further call. */
@@ -114,13 +109,13 @@ export class Deliveries {
     }
     this.#turns.keep(projects);
     // What came before they were known was not heard of.
-    if (fresh && this.#started) this.#askDue();
+    if (fresh && this.#started) this.#due.ask();
   }
 
   start(): void {
     this.#started = true;
     for (const line of this.#lines.values()) this.#look(line);
-    this.#askDue();
+    this.#due.ask();
   }
 
   /** A place for one call of what is no queue. Resolves with what gives it back; undefined: `signal` came first. */
@@ -140,7 +135,7 @@ export class Deliveries {
   /** Nothing more is received; calls in flight have `drainMs` to end; what became of them is settled. */
   async close(drainMs: number): Promise<void> {
     this.#closing = true;
-    this.#cancelDue?.();
+    this.#due.close();
     this.#cancelAgain?.();
     for (const line of this.#lines.values()) {
       this.#release(line, line.takeOut());
@@ -163,29 +158,11 @@ export class Deliveries {
     cancel();
   }
 
-  #askDue(): void {
-    this.#cancelDue?.();
-    if (this.#closing) return;
-    const { bus, clock, log } = this.#options;
-    const again = (ms: number): void => {
-      this.#cancelDue?.();
-      if (!this.#closing) this.#cancelDue = clock.after(ms, () => this.#askDue());
-    };
-    this.#cancelDue = clock.after(DUE_EVERY_MS, () => this.#askDue());
-    bus.due().then(
-      (due) => {
-        for (const { key, at } of due) {
-          const line = this.#lines.get(key);
-          if (line === undefined) continue;
-          line.ready(at);
-          this.#look(line);
-        }
-      },
-      (error: unknown) => {
-        log('debug', 'the bus could not say what is due', { reason: String(error) });
-        again(DUE_RETRY_MS);
-      },
-    );
+  #onDue(key: string, at: number): void {
+    const line = this.#lines.get(key);
+    if (line === undefined) return;
+    line.ready(at);
+    this.#look(line);
   }
 
   /** Something about the line changed: it waits for its turn, or for its time. */
