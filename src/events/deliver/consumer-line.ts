@@ -57,6 +57,7 @@ export class ConsumerLine {
   #beganAt = 0;
   #receiveMs = 1;
   #callMs = 10;
+  #pausedAt = 0;
   #pausedUntil = 0;
   #pauseMs = 0;
   #emptyMs = 0;
@@ -77,13 +78,13 @@ export class ConsumerLine {
 
   /** `windows`: false: no batch waits to become full. */
   todo(now: number, concurrency: number, windows: boolean): Todo | undefined {
-    if (this.removed || now < this.#pausedUntil || this.calls >= concurrency) {
+    if (this.removed || this.#paused(now) || this.calls >= concurrency) {
       // So much ahead that a slot that frees has something to do at once.
-      if (this.removed || now < this.#pausedUntil || !this.#backlog) return undefined;
+      if (this.removed || this.#paused(now) || !this.#backlog) return undefined;
       return this.#mayReceive(now) && this.waiting.length * 2 <= this.#ahead(concurrency) ? 'receive' : undefined;
     }
     const next = this.nextBatch();
-    if (next !== undefined && (next.full || !windows || now >= this.#windowEndsAt())) return 'call';
+    if (next !== undefined && (next.full || !windows || now >= this.#windowEndsAt() || now < this.#windowSince)) return 'call';
     if (!this.#mayReceive(now)) return undefined;
     return this.waiting.length < Math.max(AHEAD_MESSAGES_MAX, this.consumer.batch) ? 'receive' : undefined;
   }
@@ -94,9 +95,9 @@ export class ConsumerLine {
     const times: number[] = [];
     if (this.dueAt !== undefined && !this.receiving) times.push(this.dueAt);
     if (windows && this.waiting.length > 0) times.push(this.#windowEndsAt());
-    if (times.length === 0) return undefined;
-    const at = Math.max(Math.min(...times), this.#pausedUntil);
-    return at > now ? at : undefined;
+    const notBefore = this.#paused(now) ? this.#pausedUntil : now;
+    const at = Math.min(...times.map((time) => Math.max(time, notBefore)).filter((time) => time > now));
+    return at === Infinity ? undefined : at;
   }
 
   nextBatch(): NextBatch | undefined {
@@ -173,8 +174,9 @@ export class ConsumerLine {
   /** Nobody could take it (now): each time the pause grows, until a call succeeds. `atLeastMs`: as whoever refused says. */
   pause(now: number, atLeastMs: number): void {
     // Calls that were refused together count once.
-    if (now >= this.#pausedUntil) this.#pauseMs = Math.min(PAUSE_LAST_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
-    this.#pausedUntil = Math.max(this.#pausedUntil, now + Math.max(this.#pauseMs, atLeastMs));
+    if (!this.#paused(now)) this.#pauseMs = Math.min(PAUSE_LAST_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
+    this.#pausedUntil = Math.round(Math.max(this.#paused(now) ? this.#pausedUntil : 0, now + Math.max(this.#pauseMs, atLeastMs)));
+    this.#pausedAt = now;
   }
 
   resume(): void {
@@ -196,7 +198,7 @@ export class ConsumerLine {
     const { consumer, project, counts, calls, waiting } = this;
     const { kind, source, queue } = consumer;
     const names = { project: project.name, kind, source, function: consumer.function ?? null, queue: queue.key };
-    const pausedUntil = this.#pausedUntil > now ? this.#pausedUntil : null;
+    const pausedUntil = this.#paused(now) ? this.#pausedUntil : null;
     return { ...names, ...counts, inFlight: calls, waiting: waiting.length, pausedUntil };
   }
 
@@ -212,6 +214,11 @@ export class ConsumerLine {
     this.waiting.length = 0;
     for (const held of kept) this.waiting.push(held);
     this.#next = undefined;
+  }
+
+  /** A clock that was set back ends a pause. */
+  #paused(now: number): boolean {
+    return now < this.#pausedUntil && now >= this.#pausedAt;
   }
 
   #mayReceive(now: number): boolean {

@@ -408,6 +408,41 @@ test('outcomes that the bus did not take are kept, and settled when it is back; 
   assert.equal(lines.filter((line) => line.includes('cannot be reached')).length, 1, 'it is said once');
 });
 
+test('a queue that cannot be received from does not hold the others up, and is tried ever less often', async () => {
+  const [broken, fine] = [consumerOf('shop', 'broken'), consumerOf('shop', 'fine')];
+  const { bus, calls, clock, lines } = start([broken, fine]);
+  bus.broken = broken.queue.key;
+  bus.send(broken.queue, ids(1, 1));
+  for (let i = 1; i <= 100; i++) {
+    bus.send(fine.queue, ids(i, 1));
+    await clock.pass(100);
+    assert.equal(calls.length, i, 'at once');
+    calls.at(-1)!.end();
+  }
+  assert.ok(lines.length >= 3 && lines.length < 12, `${lines.length} lines within 10 s`);
+  bus.broken = '';
+  await clock.pass(30_000);
+  assert.deepEqual(calls.at(-1)!.source, 'broken');
+});
+
+test('a clock that is set back holds nothing up', async () => {
+  const orders = consumerOf('shop', 'orders', { batch: 2, waitMs: 1_000 });
+  const { bus, calls, clock } = start([orders]);
+  bus.send(orders.queue, ids(1, 2));
+  await clock.pass(0);
+  calls[0]!.end({ as: 'later', delayMs: 10_000 });
+  await clock.pass(0);
+  clock.set(-3_600_000);
+  bus.send(orders.queue, ids(3, 2));
+  await clock.pass(10);
+  assert.deepEqual(calls[1]?.ids, ['m3', 'm4'], 'the pause is over');
+  bus.send(orders.queue, ids(5, 1));
+  await clock.pass(10);
+  clock.set(-3_600_000);
+  await clock.pass(1_000);
+  assert.deepEqual(calls[2]?.ids, ['m5'], 'the window is over');
+});
+
 test('a trigger that goes gives back what it holds; calls that run end; it takes up again when it is back', async () => {
   const orders = consumerOf('shop', 'orders', { batch: 1, concurrency: 1 });
   const { bus, calls, clock, deliveries } = start([orders]);

@@ -23,6 +23,12 @@ export class TestClock implements Clock {
     return () => void (this.#timers = this.#timers.filter((other) => other !== timer));
   }
 
+  /** Somebody sets the clock; what waits for a time that passes is not moved. */
+  set(ms: number): void {
+    this.#now += ms;
+    for (const timer of this.#timers) timer.at += ms;
+  }
+
   /** What is due meanwhile happens at its time. */
   async pass(ms: number): Promise<void> {
     const until = this.#now + ms;
@@ -60,6 +66,8 @@ export class MemoryBus implements Pick<Bus, 'receive' | 'settle' | 'onReady' | '
   readonly receives: { key: string; max: number; got: number }[] = [];
   readonly dead: { key: string; id: string; error: string | undefined }[] = [];
   away = false;
+  /** Receives of this queue fail, of no other. */
+  broken = '';
   readonly #clock: TestClock;
   #listener: (key: string) => void = () => {};
   #sequence = 0;
@@ -100,6 +108,7 @@ export class MemoryBus implements Pick<Bus, 'receive' | 'settle' | 'onReady' | '
   async receive(queue: QueueSpec, { max, bytesMax, leaseMs }: ReceiveOptions): Promise<ReceiveAnswer> {
     await Promise.resolve();
     this.#mustAnswer();
+    if (queue.key === this.broken) throw new VirgaError('internal', 'a fault');
     const now = this.#clock.now();
     const stored = this.#of(queue.key);
     const taken: Stored[] = [];
