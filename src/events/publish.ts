@@ -100,7 +100,13 @@ export class Publisher {
   }
 
   /** To all subscriptions of a topic whose filter fits. */
-  async publish(project: string, topic: string, publications: TopicPublication[]): Promise<Published[]> {
+  async publish(
+    project: string,
+    topic: string,
+    publications: TopicPublication[],
+    /** W3C, of what caused it. */
+    { traceparent }: { traceparent?: string } = {},
+  ): Promise<Published[]> {
     const { topics } = await this.#topology(project);
     const found = topics.get(topic) ?? missing('topic', { project, name: topic, known: topics.keys() });
     const bounds = this.#bounds.of('messages', publications.length);
@@ -118,6 +124,7 @@ export class Publisher {
         time: new Date(sentAt).toISOString(),
         subject: topic,
         datacontenttype: 'application/json',
+        ...(traceparent === undefined ? {} : { traceparent }),
         data,
       };
       let text: string | undefined;

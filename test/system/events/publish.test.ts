@@ -122,8 +122,9 @@ describe('publishing from functions', () => {
       ],
     );
     const [seen] = await shop.take('seen', 1);
-    const { time, id, ...event } = JSON.parse(seen!.body) as Record<string, unknown>;
+    const { time, id, traceparent, ...event } = JSON.parse(seen!.body) as Record<string, unknown>;
     assert.equal(id, events[0].id);
+    assert.match(traceparent as string, /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/);
     assert.ok(Math.abs(Date.parse(time as string) - Date.now()) < 60_000);
     assert.deepEqual(event, { specversion: '1.0', source: '/projects/shop', type: 'order.placed', data: { total: 11 } });
   });
