@@ -26,9 +26,9 @@ functions:
   plain: {source: handler.mjs, triggers: [{queue: plain, batch: 20, concurrency: 4}]}
   grouped: {source: handler.mjs, triggers: [{queue: grouped, batch: 20, concurrency: 4}]}
 `,
-  'handler.mjs': `import { stream } from '@virga/sdk';
-export async function handler({ data }) {
-  await stream('handled').append(data.messages.map(({ body, group }) => ({ key: data.queue, data: body, attributes: { group: group ?? '' } })));
+  'handler.mjs': `
+export async function handler({ data }, context) {
+  await context.stream('handled').appendBatch(data.messages.map(({ body, group }) => ({ key: data.queue, data: body, attributes: { group: group ?? '' } })));
 }`,
 };
 

@@ -14,9 +14,9 @@ const WITHIN_MS = 30_000;
 const DISK_MIB = 400;
 const needsRoot = process.getuid?.() === 0 ? false : 'mounting a small disk needs root';
 
-const HANDLER = `import { stream } from '@virga/sdk';
-export async function handler({ data }) {
-  await stream('handled').append(data.messages.map(({ body }) => ({ key: 'k', data: body })));
+const HANDLER = `
+export async function handler({ data }, context) {
+  await context.stream('handled').appendBatch(data.messages.map(({ body }) => ({ key: 'k', data: body })));
 }`;
 const PROJECT = {
   'virga.yaml': `project: faults

@@ -101,6 +101,16 @@ class Context:
         """stream(name).append(data, key=…)"""
         return self._publishing.stream
 
+    @property
+    def start_workflow(self):
+        """start_workflow(name, input, id=…)"""
+        return self._publishing.start_workflow
+
+    @property
+    def send_to_workflow(self):
+        """send_to_workflow(name, run, event, data, id=…)"""
+        return self._publishing.send_to_workflow
+
     def remaining_ms(self):
         return max(0, int((self._invocation.ends - time.monotonic()) * 1000))
 

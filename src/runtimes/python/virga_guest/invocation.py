@@ -60,7 +60,7 @@ class Cancellation:
 class Invocation:
     __slots__ = (
         "stream", "meta", "body", "arrived_ns", "timeout_ms", "ends", "deadline", "cancellation", "submitted", "abandoned",
-        "headed", "ended", "partial", "dropped", "_pieces", "_credit", "_wake",
+        "headed", "ended", "partial", "dropped", "is_replay", "_pieces", "_credit", "_wake", "_when_abandoned",
     )  # fmt: skip
 
     def __init__(self, stream, timeout_ms, meta, body):
@@ -82,6 +82,9 @@ class Invocation:
         # For logs.py: unfinished lines of stdout and stderr, and the count of dropped records.
         self.partial = {}
         self.dropped = 0
+        # Of a workflow: says whether the present line of code was run before, and what it logs was logged.
+        self.is_replay = None
+        self._when_abandoned = None
         self._pieces = None
         self._credit = frames.CREDIT_WINDOW
         self._wake = None
@@ -103,8 +106,18 @@ class Invocation:
             self.abandoned = True
             wake, self._wake = self._wake, None
         self.cancellation._cancel()
+        if self._when_abandoned is not None:
+            self._when_abandoned()
         if wake is not None:
             wake()
+
+    def when_abandoned(self, told):
+        """Called once, perhaps at once, perhaps from the reader thread; one at most."""
+        with _lock:
+            if not self.abandoned:
+                self._when_abandoned = told
+                return
+        told()
 
     def grant(self, bytes):
         with _lock:

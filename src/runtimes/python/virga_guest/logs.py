@@ -32,6 +32,7 @@ class Outside:
 
     stream = 0
     ended = False
+    is_replay = None
 
     def __init__(self):
         self.partial = {}
@@ -63,6 +64,8 @@ class LogGate:
     def emit(self, speaker, level, text):
         if not self._channel.mine:
             return _to_stderr(text)
+        if speaker.is_replay is not None and speaker.is_replay():
+            return
         with self._lock:
             now = time.monotonic()
             if now < self._shut_until:

@@ -1,4 +1,4 @@
-"""The module `virga`, as functions import it: connections, publish, queue, topic, stream, VirgaError.
+"""The module `virga`, as functions import it: connections, publish, queue, topic, stream, start_workflow, VirgaError…
 
 Invariant: a module of this name that the function brings, or has installed, comes first; nothing is made before it is
 imported. Installed by instance.py.
@@ -26,6 +26,7 @@ class Finder:
     def exec_module(self, module):
         from .publishing import Publishing
         from .services import Connections, ServiceError
+        from .workflow.values import FatalError
 
         publishing = Publishing(self._services)
         module.__doc__ = "What a function asks of its node."
@@ -34,8 +35,11 @@ class Finder:
         module.queue = publishing.queue
         module.topic = publishing.topic
         module.stream = publishing.stream
+        module.start_workflow = publishing.start_workflow
+        module.send_to_workflow = publishing.send_to_workflow
+        module.FatalError = FatalError
         module.VirgaError = ServiceError
-        module.__all__ = ["VirgaError", "connections", "publish", "queue", "stream", "topic"]
+        module.__all__ = ["FatalError", "VirgaError", "connections", "publish", "queue", "send_to_workflow", "start_workflow", "stream", "topic"]
 
 
 def install(services):

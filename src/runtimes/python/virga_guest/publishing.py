@@ -30,10 +30,26 @@ class Publishing:
     def stream(self, name):
         return Stream(lambda records: self._ask({"op": "streams.append", "stream": name}, records))
 
+    def start_workflow(self, workflow, input=None, id=None):
+        """A run of a workflow of the project; `id`: of the run, the same starts it once. A dict with id, started, version."""
+        return self._services.call(_named({"op": "runs.start", "workflow": workflow}, id), _json(input))
+
+    def send_to_workflow(self, workflow, run, event, data=None, id=None):
+        """An event to a run; `id`: of the event, the same is taken once."""
+        return self._services.call(_named({"op": "runs.send", "workflow": workflow, "run": run, "event": event}, id), _json(data))
+
     def _ask(self, request, messages):
         if not messages:
             return []
         return self._services.call(request, json.dumps(messages, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass"))
+
+
+def _named(request, id):
+    return request if id is None else dict(request, id=id)
+
+
+def _json(value):
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
 
 
 class Queue:

@@ -27,33 +27,46 @@ class Services:
         self._last = 0
 
     def call(self, request, data=b""):
+        gate = allocate_lock()
+        gate.acquire()
+        answer = []
+
+        def answered(value, error):
+            answer.extend((value, error))
+            gate.release()
+
+        self.begin(request, data, answered)
+        gate.acquire()
+        value, error = answer
+        if error is not None:
+            raise error
+        return value
+
+    def begin(self, request, data, answered):
+        """Without waiting: `answered(value, error)` is called on the reader thread."""
         head = frames.to_json(request).encode()
         length = 4 + len(head) + len(data)
         if length > frames.FRAME_PAYLOAD_MAX - frames.HEADER_BYTES:
             raise ServiceError("request_too_large", "%d bytes are more than a function sends at once; less than 1 MiB goes" % len(data))
-        gate = allocate_lock()
-        gate.acquire()
-        slot = [gate, None]
         with self._lock:
             while True:
                 self._last = (self._last + 1) & 0x7FFF_FFFF
                 if self._last not in self._waiting:
                     break
             arg = self._last
-            self._waiting[arg] = slot
+            self._waiting[arg] = answered
         self._channel.send(frames.header(frames.SERVICE, length, 0, 0, arg), len(head).to_bytes(4, "little"), head, data)
-        gate.acquire()
-        answer = slot[1]
-        if "error" in answer:
-            raise ServiceError(answer["error"]["code"], answer["error"]["message"])
-        return answer["value"]
 
     def served(self, arg, payload):
         with self._lock:
-            slot = self._waiting.pop(arg, None)
-        if slot is not None:
-            slot[1] = json.loads(payload)
-            slot[0].release()
+            answered = self._waiting.pop(arg, None)
+        if answered is None:
+            return
+        answer = json.loads(payload)
+        if "error" in answer:
+            answered(None, ServiceError(answer["error"]["code"], answer["error"]["message"]))
+        else:
+            answered(answer["value"], None)
 
 
 class Connections:

@@ -40,6 +40,10 @@ def is_async(handler):
     return code is not None and bool(code.co_flags & _CO_COROUTINE)
 
 
+def is_wake_up(meta):
+    return meta["kind"] == "event" and meta["trigger"] == "workflow"
+
+
 class _Worker:
     def __init__(self, init, loaded, gate, reply):
         self._init = init
@@ -57,6 +61,10 @@ class _Worker:
         try:
             meta = invocation.meta
             form = self._form
+            if is_wake_up(meta):
+                from .workflow.serving import serve_sync
+
+                return self._reply.send(invocation, serve_sync(self._handler, self._init, invocation, self._on_loop))
             event = form.event_of(meta, invocation.body)
             result = self._handler(event, form.context_of(invocation))
             if hasattr(result, "__await__"):
@@ -84,7 +92,7 @@ class _Worker:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 start_new_thread(self._loop.run_forever, ())
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _exit(self, invocation, code):
         self._gate.settle(invocation)
@@ -221,6 +229,10 @@ class EventLoop(_Worker):
         try:
             meta = invocation.meta
             form = self._form
+            if is_wake_up(meta):
+                from .workflow.serving import serve_async
+
+                return await self._reply.send_async(invocation, await serve_async(self._handler, self._init, invocation))
             event = form.event_of(meta, invocation.body)
             result = await self._handler(event, form.context_of(invocation))
             await self._reply.send_async(invocation, form.answer_of(meta, event, result))
