@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
-import { prepareEmbedded } from '../../store/records/embedded/embedded.ts';
-import { migrate } from '../../store/records/migrate.ts';
-import { DATABASE } from '../../store/records/postgres.ts';
-import { bodies, codeOf, counted, Heard, queueSpec, receive, send, settle, streamSpec } from '../conformance/place.ts';
-import { PostgresBus } from './postgres.ts';
+import { prepareEmbedded } from '../store/records/embedded/embedded.ts';
+import { migrate } from '../store/records/migrate.ts';
+import { DATABASE } from '../store/records/postgres.ts';
+import { bodies, codeOf, counted, Heard, queueSpec, receive, send, settle, streamSpec } from './conformance/place.ts';
+import { PostgresBus } from './postgres/postgres.ts';
 
 type Embedded = Awaited<ReturnType<typeof prepareEmbedded>>;
 
