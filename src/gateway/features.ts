@@ -17,6 +17,8 @@ import { WebSocketFeature } from './websocket/websocket.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
+import { StartRunFeature } from './start-run/start-run.ts';
+import type { StartRunServices } from './start-run/start-run.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
 import { ValidateFeature } from './validate/validate.ts';
 import type { ValidateOptions } from './validate/validate.ts';
@@ -38,10 +40,12 @@ export interface GatewayServices extends ShadowServices {
   sockets: Hub;
   /** Asynchronous invocations. */
   async: RespondAsyncServices;
+  /** Runs of workflows. */
+  runs: StartRunServices;
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async } = services;
+  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async, runs } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
@@ -58,6 +62,7 @@ export function gatewayFeatures(services: GatewayServices): Feature[] {
     new RewriteFeature(),
     new CacheFeature(cache),
     new ShadowFeature(services),
+    new StartRunFeature(runs),
     new RespondAsyncFeature(async),
   ];
 }

@@ -116,6 +116,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     httpsPort: config.httpsPort ?? 443,
     sockets,
     async,
+    runs: { starter: workflows.starter, bytesMax: config.limits.workflowBytesMax },
   };
   const invoker = new EventInvoker({
     engine,
@@ -140,7 +141,12 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     random: Math.random,
     log,
   });
-  const onProjects = (): void => deliveries.setConsumers([...model.projects()].flatMap(({ topology }) => topology.consumers));
+  const setConsumers = (): void =>
+    deliveries.setConsumers([...[...model.projects()].flatMap(({ topology }) => topology.consumers), ...workflows.leftConsumers()]);
+  const onProjects = (): void => {
+    setConsumers();
+    void workflows.lookForLeft().then(setConsumers);
+  };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, onProjects, log });
   const certificates = new Certificates({
     folder: config.httpsPort === null ? null : config.tlsCertificates,
