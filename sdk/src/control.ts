@@ -35,6 +35,8 @@ import { Calls, pathOf } from './calls.ts';
 import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
 import { QueuesControl } from './queues.ts';
+import { RecordingCalls } from './replay-calls.ts';
+import { StreamCalls } from './stream-calls.ts';
 import { ScheduleCalls } from './schedules.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
@@ -71,30 +73,9 @@ export type {
   UsageItem,
   VersionItem,
 } from '../../src/protocol/control-api.ts';
-export type {
-  Backlog,
-  DeadLetterChoice,
-  DeadLetterItem,
-  DeliveryDetail,
-  DeliveryFilter,
-  DeliveryItem,
-  DeliveryState,
-  Died,
-  EventsStatus,
-  MessageState,
-  QueuedMessage,
-  QueueItem,
-  QueueRates,
-  QueueTotals,
-  ReceivedItem,
-  ReceiveRequest,
-  RedriveItem,
-  RedriveRequest,
-  SettleAnswer,
-  SettleItem,
-  TopicItem,
-  TopicSubscriptionItem,
-} from '../../src/protocol/events-api.ts';
+export type * from '../../src/protocol/events-api.ts';
+export type * from '../../src/protocol/streams-api.ts';
+export type { RecordsFilter, RecordToAppend } from './stream-calls.ts';
 export type { Explanation } from '../../src/protocol/explanation.ts';
 export type { InvocationRecord, LogLine, Outcome, Receipt } from '../../src/protocol/invocation.ts';
 export type { DeployFunction, DeployRequest, Route, RuntimeName, VersionSettings } from '../../src/protocol/settings.ts';
@@ -105,8 +86,10 @@ export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
 export type { InvokeAsyncOptions } from './async-calls.ts';
 export type { CallOptions, Listing, PageOptions } from './calls.ts';
-export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
+export type * from '../../src/protocol/async-api.ts';
 export type { MessageToPublish, MessageToSend } from './queues.ts';
+export type { RecordingFilter } from './replay-calls.ts';
+export type * from '../../src/protocol/replay-api.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
 
@@ -155,6 +138,9 @@ export interface InvokeOptions extends CallOptions {
 
 export class VirgaControl extends QueuesControl {
   readonly async: AsyncCalls;
+  /** What was recorded, and running it again. */
+  readonly recordings: RecordingCalls;
+  readonly streams: StreamCalls;
   readonly #transport: Transport;
   readonly schedules: ScheduleCalls;
 
@@ -163,6 +149,8 @@ export class VirgaControl extends QueuesControl {
     super(new Calls(transport));
     this.#transport = transport;
     this.async = new AsyncCalls(this.calls);
+    this.recordings = new RecordingCalls(this.calls);
+    this.streams = new StreamCalls(this.calls);
     this.schedules = new ScheduleCalls(transport);
   }
 

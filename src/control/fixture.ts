@@ -33,6 +33,7 @@ import { moveSome } from './redrive-dead-letters.ts';
 import { Redrives } from './redrives.ts';
 import { findProject } from './project-records.ts';
 import { serveControl } from './serve.ts';
+import { StreamTails } from './stream-tails.ts';
 import { ensureOperatorToken } from './tokens.ts';
 
 export interface TestControl extends AsyncDisposable {
@@ -91,6 +92,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const bus = options.bus(database.connection, 'control');
   const received = options.bus(database.connection, 'receivers');
   const receivers = new Receivers({ bus: received, notices: bus, max: allLimits.receiversMax });
+  const tails = new StreamTails({ bus, max: allLimits.receiversMax });
   const asyncRecords = new AsyncRecords(records);
   const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
   const needs: ControlNeeds = {
@@ -123,6 +125,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
     bus,
     workflows: new Starter({ records, bus, now: Date.now, limits: { workflowBytesMax: 10_000 } }),
     receivers,
+    tails,
     redrives,
     sealing: new Sealing(Buffer.alloc(32, 7)),
     limits: allLimits,
@@ -144,6 +147,7 @@ export async function startControl(options: TestOptions): Promise<TestControl> {
   const onClose = (): void => {
     needs.followers.close();
     receivers.close();
+    tails.close();
   };
   const served = await serveControl(createControl(needs), { host: '127.0.0.1', port: 0, drainMs: 1_000, onClose, log });
   const url = `http://127.0.0.1:${served.port}`;
@@ -206,6 +210,7 @@ const LIMITS: ControlLimits = {
   retentionHours: 24,
   apiKeysMax: 20,
   asyncRequestBytesMax: 65_536,
+  asyncAnswerBytesMax: 65_536,
 };
 
 export interface TestEdge {

@@ -35,6 +35,8 @@ export interface NewMessage {
   group?: string;
   /** A message with one that was sent within deduplicationMs is not stored again: its `result` is `duplicate`. */
   deduplicationId?: string;
+  /** It is a dead letter of another queue from the beginning: whoever sends it gave up what was never a message there. */
+  died?: { from: string; reason: DeadReason; error: string };
 }
 
 export interface StoredMessage {
@@ -166,7 +168,7 @@ export interface PartitionStats {
   oldest: number;
   newest: number;
   bytes: number;
-  /** Unix ms of the newest record; null: none. */
+  /** Unix ms of the newest record, or the time of a later advance(); null: neither. */
   newestAt: number | null;
 }
 
@@ -205,6 +207,8 @@ export interface Bus extends AsyncDisposable {
   /** The position before the first record at or after a time. */
   positionAt(key: string, partition: number, unixMs: number): Promise<number>;
   partitions(key: string): Promise<PartitionStats[]>;
+  /** Records that are appended from now on have an `at` of at least this. Answers the newest position: what comes after it is from now on. */
+  advance(key: string, partition: number, unixMs: number): Promise<number>;
   /** Takes the partitions that no other holder has, at most `max`; a new consumer begins at `from`. Holdings last `leaseMs` and are renewed by commit() or another hold(). */
   hold(
     stream: StreamSpec,

@@ -21,8 +21,8 @@ export interface Consumer {
   queue: QueueSpec;
   /** What the function is called with; absent: it is not a function that is called (webhooks). */
   function: string | undefined;
-  kind: 'queue' | 'topic' | 'event' | 'schedule' | 'async' | 'workflow' | 'webhook';
-  /** Name of the queue, topic or schedule; of an event trigger, an invocation or a workflow that of the function. */
+  kind: 'queue' | 'topic' | 'event' | 'schedule' | 'async' | 'workflow' | 'webhook' | 'stream';
+  /** Name of the queue, topic, schedule or stream; of an event trigger, an invocation or a workflow that of the function. */
   source: string;
   batch: number;
   /** How long a batch that is not full waits, ms. */
@@ -52,6 +52,8 @@ export interface StreamTrigger {
   function: string;
   trigger: Trigger;
   retry: Retry;
+  /** Whose dead letters the records that it gave up are; redriven ones come from it, each alone. */
+  queue: QueueSpec;
 }
 
 export interface Topology {
@@ -142,7 +144,7 @@ function ownQueue(
     retry,
     deadLetters,
   }: {
-    kind: 'topic' | 'event' | 'schedule' | 'webhook';
+    kind: 'topic' | 'event' | 'schedule' | 'webhook' | 'stream';
     name: string;
     maxAge: string | undefined;
     retry: RetryRules | undefined;
@@ -221,7 +223,19 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
       filter: undefined,
     });
   } else if (stream !== undefined) {
-    topology.streams.get(stream)!.triggers.push({ stream, function: fn, trigger, retry: retryOf(retry) });
+    const own = ownQueue(project, { kind: 'stream', name: `${stream}/${fn}`, maxAge, retry, deadLetters });
+    topology.streams.get(stream)!.triggers.push({ stream, function: fn, trigger, retry: retryOf(retry), queue: own });
+    topology.consumers.push({
+      queue: own,
+      function: fn,
+      kind: 'stream',
+      source: stream,
+      batch: 1,
+      waitMs: 0,
+      concurrency: 1,
+      retry: retryOf(retry),
+      filter: undefined,
+    });
   }
 }
 

@@ -17,6 +17,7 @@ import { Receivers } from '../control/receivers.ts';
 import { moveSome } from '../control/redrive-dead-letters.ts';
 import { Redrives } from '../control/redrives.ts';
 import { serveControl } from '../control/serve.ts';
+import { StreamTails } from '../control/stream-tails.ts';
 import { ensureOperatorToken } from '../control/tokens.ts';
 import type { Bus } from '../events/bus.ts';
 import { WebhookClient } from '../events/webhooks/webhook-client.ts';
@@ -74,7 +75,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     const limits = limitsOf(config);
     const topologyOf = (project: string) => topologies.topologyOf(project);
     const workflows = new Starter({ records, bus, now: Date.now, limits: config.limits });
-    const async = new ControlAsync({ sql: records, bus, requestBytesMax: limits.asyncRequestBytesMax, topologyOf, log });
+    const async = new ControlAsync({ sql: records, bus, limits: config.limits, topologyOf, log });
     const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
     const needs: ControlNeeds = {
       records,
@@ -90,6 +91,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       async,
       workflows,
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
+      tails: new StreamTails({ bus, max: limits.receiversMax }),
       redrives,
       sealing,
       limits,
@@ -100,6 +102,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
         topologyOf,
         limits: config.limits,
         now: Date.now,
+        recorder: async.recorder,
       }),
       refreshTopologies: () => topologies.refresh(),
       domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
@@ -118,6 +121,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       onClose: () => {
         needs.followers.close();
         needs.receivers.close();
+        needs.tails.close();
       },
       log,
     });
@@ -232,6 +236,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     retentionHours: limits.retentionHours,
     apiKeysMax: limits.apiKeysMax,
     asyncRequestBytesMax: limits.asyncRequestBytesMax,
+    asyncAnswerBytesMax: limits.asyncAnswerBytesMax,
   };
 }
 

@@ -11,6 +11,7 @@ import { systemClock } from '../events/deliver/clock.ts';
 import { Deliveries } from '../events/deliver/deliveries.ts';
 import { EventKind } from '../events/deliver/event-kind.ts';
 import { QueueDeliveries } from '../events/deliver/queue-kind.ts';
+import { StreamReaders } from '../events/streams/readers.ts';
 import { GuestPublishing } from '../events/guest-publishing.ts';
 import { Publisher } from '../events/publish.ts';
 import { Engine } from '../functions/engine.ts';
@@ -58,7 +59,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
   const bus = busOf(config, 'edge', log);
-  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const async = new EdgeAsync({ config, bus, model, log });
+  const topologyOf = (project: string) => model.project(project)?.topology;
+  const publisher = new Publisher({ bus, topologyOf, limits: config.limits, now: Date.now, recorder: async.recorder });
   const publishing = new GuestPublishing({ publisher, now: Date.now });
   const connection = connectionOf(config);
   const records = new PostgresRecords(connection, { connectionsMax: 4 });
@@ -103,7 +106,6 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
-  const async = new EdgeAsync({ config, bus, model, log });
   const services: GatewayServices = {
     engine,
     quotas,
@@ -115,8 +117,10 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     log,
     httpsPort: config.httpsPort ?? 443,
     sockets,
+    publishing: { publisher, limits: config.limits, now: Date.now },
     async,
     runs: { starter: workflows.starter, bytesMax: config.limits.workflowBytesMax },
+    recordings: async.recordings,
   };
   const invoker = new EventInvoker({
     engine,
@@ -128,10 +132,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const deliveries = new Deliveries({
     bus,
     kinds: {
-      queue: workflows.starting(new QueueDeliveries({ invoker, now: Date.now })),
-      topic: events,
+      queue: async.recorder.around(workflows.starting(new QueueDeliveries({ invoker, now: Date.now })), topologyOf),
+      topic: async.recorder.around(events, topologyOf),
       event: events,
       schedule: events,
+      stream: events,
       async: async.delivery(invoker),
       workflow: workflows.kind,
     },
@@ -141,11 +146,20 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     random: Math.random,
     log,
   });
+  const streams = new StreamReaders({
+    bus,
+    invoker,
+    clock: systemClock,
+    random: Math.random,
+    places: { take: (of, signal) => deliveries.visit(of, signal) },
+    log,
+  });
   const setConsumers = (): void =>
     deliveries.setConsumers([...[...model.projects()].flatMap(({ topology }) => topology.consumers), ...workflows.leftConsumers()]);
-  const onProjects = (): void => {
+  const onProjects = async (): Promise<void> => {
     setConsumers();
     void workflows.lookForLeft().then(setConsumers);
+    await streams.update([...model.projects()].map(({ topology }) => topology));
   };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, onProjects, log });
   const certificates = new Certificates({
@@ -185,6 +199,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const privateServer = createEdgePrivate({
     engine,
+    invoker,
     model,
     sockets,
     invokeBytesMax: config.limits.invokeBytesMax,
@@ -216,6 +231,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   await bus.recover().catch((error: unknown) => log('warn', 'what was held comes again when its leases end', { reason: String(error) }));
   await workflows.recover().catch((error: unknown) => log('warn', 'runs that were awake are found later', { reason: String(error) }));
   deliveries.start();
+  await streams.start();
   const socket = join(config.runFolder, 'edge.sock');
   await rm(socket, { force: true });
   await listening(privateServer, () => privateServer.listen(socket));
@@ -226,7 +242,11 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     close: async () => {
       gateway.drain();
       sockets.drain();
-      await Promise.all([engine.drain(config.limits.drainMs), deliveries.close(config.limits.drainMs)]);
+      await Promise.all([
+        engine.drain(config.limits.drainMs),
+        deliveries.close(config.limits.drainMs),
+        streams.close(config.limits.drainMs),
+      ]);
       // Answers that are complete for the engine may still be on their way to the client's socket.
       await gateway.flushed(1_000);
       // Of WebSockets that were closed: their functions are still told.

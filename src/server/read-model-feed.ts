@@ -20,7 +20,7 @@ export interface FeedOptions {
   services: GatewayServices;
   access: AccessFeed;
   /** The projects are what the records say, perhaps anew. */
-  onProjects: () => void;
+  onProjects: () => Promise<void>;
   log: PlatformLog;
 }
 
@@ -44,7 +44,8 @@ export class ReadModelFeed {
     this.#features = features;
     this.#compiler = {
       stages: (source) => compileStages(features, source),
-      local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
+      local: (route, folders) =>
+        compileLocalTarget(route, { files: options.services.files, folders, publishing: options.services.publishing }),
       own: (source) => ownRoutes(source, options.services.async),
     };
   }
@@ -98,7 +99,7 @@ export class ReadModelFeed {
     model.replaceAll(loaded);
     for (const feature of this.#features) feature.compiled?.({ all, anew });
     engine.setCurrent([...model.projects()].flatMap((project) => project.versions));
-    this.#options.onProjects();
+    await this.#options.onProjects();
   }
 
   /** Holds the listening connection, and makes it anew whenever it breaks. */

@@ -9,7 +9,7 @@ import type { ReceiveAnswer, Settlement } from '../bus.ts';
 import type { Consumer } from '../topology.ts';
 import { nextBatch } from './batches.ts';
 import type { NextBatch } from './batches.ts';
-import type { ProjectTurns } from './fair-turns.ts';
+import type { ProjectTurns, Turned } from './fair-turns.ts';
 import type { Held } from './held.ts';
 
 type Todo = 'call' | 'receive';
@@ -35,7 +35,7 @@ const BLOCKED_BATCHES_MAX = 20;
 
 export class ConsumerLine {
   consumer: Consumer;
-  readonly project: ProjectTurns<ConsumerLine>;
+  readonly project: ProjectTurns<Turned>;
   /** The project has it no more: what runs ends, and it goes. */
   removed = false;
   readonly waiting: Held[] = [];
@@ -58,7 +58,7 @@ export class ConsumerLine {
   #windowSince = 0;
   #next: NextBatch | null | undefined;
 
-  constructor(consumer: Consumer, project: ProjectTurns<ConsumerLine>) {
+  constructor(consumer: Consumer, project: ProjectTurns<Turned>) {
     this.consumer = consumer;
     this.project = project;
   }

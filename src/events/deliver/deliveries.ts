@@ -13,10 +13,13 @@ import type { Clock } from './clock.ts';
 import { ConsumerLine } from './consumer-line.ts';
 import type { DeliveryKind, Verdict } from './delivery-kind.ts';
 import { FairTurns } from './fair-turns.ts';
+import type { Turned } from './fair-turns.ts';
 import { LEASE_MS, Leases } from './leases.ts';
 import { Outcomes } from './outcomes.ts';
 import type { Log } from './outcomes.ts';
 import { settle } from './settlements.ts';
+import { Visitors } from './visitors.ts';
+import type { Visit, Visitor } from './visitors.ts';
 
 export interface DeliveryLimits {
   /** Calls at the same time on this node. */
@@ -49,10 +52,11 @@ const PRESSED_LOOK_MS = 20;
 export class Deliveries {
   readonly #options: DeliveriesOptions;
   readonly #lines = new Map<string, ConsumerLine>();
-  readonly #turns: FairTurns<ConsumerLine>;
+  readonly #turns: FairTurns<Turned>;
   readonly #outcomes: Outcomes;
   readonly #leases: Leases;
   readonly #stop = new AbortController();
+  readonly #visitors: Visitors;
   #receives = 0;
   #started = false;
   #closing = false;
@@ -64,8 +68,9 @@ export class Deliveries {
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
-    const { bus, clock, log, limits } = options;
+    const { bus, clock, invoker, log, limits } = options;
     this.#turns = new FairTurns({ placesMax: limits.deliveriesMax, bytesMax: limits.deliveryBytesMax });
+    this.#visitors = new Visitors({ turns: this.#turns, invoker, came: () => this.#dispatchSoon(), left: () => this.#resume() });
     this.#busAway = new BusAway(log);
     this.#outcomes = new Outcomes({ bus, clock, log });
     this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held) });
@@ -116,6 +121,11 @@ export class Deliveries {
     this.#started = true;
     for (const line of this.#lines.values()) this.#look(line);
     this.#askDue();
+  }
+
+  /** A place for one call of what is no queue. Resolves with what gives it back; undefined: `signal` came first. */
+  async visit(visit: Visit, signal: AbortSignal): Promise<(() => void) | undefined> {
+    return this.#closing ? undefined : await this.#visitors.enter(visit, signal);
   }
 
   get inFlight(): number {
@@ -230,7 +240,8 @@ export class Deliveries {
     const now = clock.now();
     const pressed = invoker.pressed;
     const placesMax = pressed ? Math.max(1, Math.floor(limits.deliveriesMax * PRESSED_SHARE)) : limits.deliveriesMax;
-    const may = (line: ConsumerLine): boolean => {
+    const may = (line: Turned): boolean => {
+      if (!(line instanceof ConsumerLine)) return this.#visitors.may(line as Visitor, placesMax);
       const todo = this.#todo(line, now);
       if (todo === undefined) return true;
       if (this.#turns.placesFor(line.project, placesMax) === 0 && line.calls < this.#concurrencyOf(line)) return false;
@@ -242,6 +253,10 @@ export class Deliveries {
       if (line === undefined) break;
       // To the end of its project's line, or out of it.
       this.#turns.leave(line);
+      if (!(line instanceof ConsumerLine)) {
+        this.#visitors.admit(line as Visitor);
+        continue;
+      }
       const todo = this.#todo(line, now);
       if (todo === 'call') this.#call(line, now);
       else if (todo === 'receive') void this.#receive(line, placesMax);
@@ -338,6 +353,11 @@ export class Deliveries {
   #afterwards(line: ConsumerLine): void {
     this.#look(line);
     this.#forget(line);
+    this.#resume();
+  }
+
+  /** There is more room than before. */
+  #resume(): void {
     if (this.#turns.someWait) this.#dispatchSoon();
     if (this.#turns.places + this.#receives === 0) this.#quiet?.();
   }

@@ -17,6 +17,11 @@ export class ProjectTurns<T> {
   }
 }
 
+/** Whoever waits for turns. */
+export interface Turned {
+  project: ProjectTurns<Turned>;
+}
+
 const SHARE_OF_FREE = 3;
 
 export class FairTurns<T extends { project: ProjectTurns<T> }> {

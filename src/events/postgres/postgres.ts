@@ -145,6 +145,10 @@ export class PostgresBus implements port.Bus {
     return this.#streams.partitions(key);
   }
 
+  advance(key: string, partition: number, unixMs: number): Promise<number> {
+    return this.#streams.advance(key, partition, unixMs);
+  }
+
   async hold(
     stream: port.StreamSpec,
     consumer: string,

@@ -39,6 +39,14 @@ select (select string_agg(seq::text, ',') from added) as sequences,
   (select count(pg_notify($15, payload)) from unnest($16::text[]) payload) as told,
   case when (select count(*) from counted) < cardinality($11::int[]) then event_gone() end as gone`,
 };
+/** Messages that are dead letters from the beginning are few: a statement of their own costs the others nothing. */
+const DIED: Statement = {
+  name: 'bus-send-died',
+  text: `
+update event_messages m set died_at = m.sent_at, died_in = d.died_in, died_of = d.died_of, last_error = d.error
+from unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[]) as d (queue, seq, died_in, died_of, error)
+where m.queue = d.queue and m.seq = d.seq`,
+};
 
 export class Sends {
   readonly #connections: Connections;
@@ -96,7 +104,9 @@ export class Sends {
       message.queueId = ids.get(message.queue.key)!;
       message.duplicateOf = undefined;
     }
-    const plain = !messages.some(({ queue, message }) => isGrouped(queue, message) || isDeduplicated(queue, message));
+    const plain = !messages.some(
+      ({ queue, message }) => isGrouped(queue, message) || isDeduplicated(queue, message) || message.died !== undefined,
+    );
     const outcomes = plain
       ? await this.#connections.session((session) => this.#storePlain(session, sends))
       : await this.#connections.transaction((session) => this.#storeOrdered(session, sends));
@@ -155,8 +165,24 @@ export class Sends {
       CHANNEL,
       this.#notices.payloads(new Set(messages.map(({ queue }) => queue.key))),
     ]);
-    return row!.sequences.split(',');
+    const sequences = row!.sequences.split(',');
+    await markDied(session, messages, sequences);
+    return sequences;
   }
+}
+
+async function markDied(session: Session, messages: Fresh[], sequences: string[]): Promise<void> {
+  const dead = messages.flatMap(({ queueId, message: { died } }, index) =>
+    died === undefined ? [] : [{ queueId, sequence: sequences[index]!, died }],
+  );
+  if (dead.length === 0) return;
+  await session.rows(DIED, [
+    dead.map(({ queueId }) => queueId),
+    dead.map(({ sequence }) => sequence),
+    dead.map(({ died }) => died.from),
+    dead.map(({ died }) => died.reason),
+    dead.map(({ died }) => died.error),
+  ]);
 }
 
 function stored(sends: Send[], full: Map<Send, VirgaError>): Fresh[] {

@@ -71,6 +71,13 @@ const PARTITIONS: Statement = {
 select p.partition, p.oldest, p.newest, p.bytes, p.newest_at
 from event_streams s join event_partitions p on p.stream = s.id where s.key = $1 order by p.partition`,
 };
+/** Appenders that hold the row come first. */
+const ADVANCE: Statement = {
+  name: 'bus-advance',
+  text: `
+update event_partitions set newest_at = greatest(newest_at, $3)
+where stream = (select id from event_streams where key = $1) and partition = $2 returning newest`,
+};
 
 interface Appended {
   record: NewRecord;
@@ -166,6 +173,12 @@ export class Streams {
       bytes: Number(bytes),
       newestAt: newest_at === null ? null : Number(newest_at),
     }));
+  }
+
+  /** The row says what `at` of the next record is at least, whoever appends it. */
+  async advance(key: string, partition: number, unixMs: number): Promise<number> {
+    const [row] = await this.#connections.rows<{ newest: string }>(ADVANCE, [key, partition, unixMs]);
+    return Number(row?.newest ?? 0);
   }
 
   async #run(appends: Append[]): Promise<Outcome<Position[]>[]> {

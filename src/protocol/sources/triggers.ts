@@ -1,5 +1,6 @@
 // `triggers` of a function: what it is called for beside HTTP requests. Each names one source.
 import { z } from 'zod';
+import { durationMs } from '../../lib/units.ts';
 import { declaredName, duration, wholeNumber } from '../policies/words.ts';
 import { checkRoots, filter } from './filter.ts';
 import { retry } from './retry.ts';
@@ -9,27 +10,46 @@ export type TriggerKind = (typeof KEYS)[number];
 const BATCH_MAX = 10_000;
 
 const batchError = `a number of messages from 1 to ${BATCH_MAX}`;
-const windows = z.strictObject(
-  {
-    size: duration({ min: 1_000, max: 86_400_000 }).describe('How long a window is.'),
-    every: duration({ min: 1_000, max: 86_400_000 })
-      .optional()
-      .describe(
-        'When the next one begins. Without it when the last one ends: windows tumble; shorter: they slide, and each record is in several.',
+/** Of one partition, at a time: each has a state that is committed with every batch. */
+const OPEN_WINDOWS_MAX = 64;
+const windows = z
+  .strictObject(
+    {
+      size: duration({ min: 1_000, max: 86_400_000 }).describe(
+        'How long a window is. They begin at multiples of `every` since 1970, in UTC.',
       ),
-    late: duration({ min: 0, max: 3_600_000 })
-      .optional()
-      .describe('How long after its end a window waits for late records. Without it 0s.'),
-  },
-  { error: 'a window such as {size: 1m} or {size: 1m, every: 10s}' },
-);
+      every: duration({ min: 1_000, max: 86_400_000 })
+        .optional()
+        .describe(
+          'When the next one begins. Without it when the last one ends: windows tumble; shorter: they slide, and each record is in several.',
+        ),
+      late: duration({ min: 0, max: 3_600_000 })
+        .optional()
+        .describe(
+          'How long after its end a window gets its last call. No record of it is missed without: a record has the time of its appending, which never goes back within a partition. Without it 0s.',
+        ),
+    },
+    { error: 'a window such as {size: 1m} or {size: 1m, every: 10s}' },
+  )
+  .superRefine(({ size, every = size, late = '0s' }, context) => {
+    const [sizeMs, everyMs, lateMs] = [size, every, late].map((text) => durationMs(text) ?? 0) as [number, number, number];
+    if (everyMs > sizeMs) {
+      const message = `\`every\` is ${every}, longer than \`size\`, ${size}: records in between would be in no window; make it ${size} at most`;
+      context.addIssue({ code: 'custom', path: ['every'], message, params: { rule: true } });
+    }
+    const open = Math.ceil((sizeMs + lateMs) / everyMs);
+    if (open > OPEN_WINDOWS_MAX) {
+      const message = `${open} windows would be open at a time, and ${OPEN_WINDOWS_MAX} may be; make \`every\` longer, or \`late\` shorter`;
+      context.addIssue({ code: 'custom', path: ['every'], message, params: { rule: true } });
+    }
+  });
 
 /** What each kind takes beside its own key. */
 const TAKES: Record<TriggerKind, readonly string[]> = {
   queue: ['batch', 'wait', 'concurrency', 'filter'],
   topic: ['filter', 'concurrency', 'retry', 'maxAge', 'deadLetters'],
   event: ['concurrency', 'retry', 'maxAge', 'deadLetters'],
-  stream: ['batch', 'wait', 'filter', 'from', 'window', 'retry', 'onFailure'],
+  stream: ['batch', 'wait', 'filter', 'from', 'window', 'retry', 'onFailure', 'deadLetters'],
   schedule: ['input', 'retry', 'maxAge', 'deadLetters'],
 };
 
