@@ -123,6 +123,7 @@ function claimsOf(route: Route): Set<string> {
 export function pathProblem(path: string): string | undefined {
   if (!path.startsWith('/')) return "must begin with '/'";
   if (path === '/') return undefined;
+  if (path === '/.virga' || path.startsWith('/.virga/')) return "must not be below '/.virga', where Virga has routes of its own";
   const segments = path.slice(1).split('/');
   if (segments.length > SEGMENTS_MAX) return `must have at most ${SEGMENTS_MAX} segments`;
   const names = new Set<string>();

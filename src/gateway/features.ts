@@ -8,6 +8,8 @@ import { CacheFeature } from './cache/cache.ts';
 import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
 import { HttpsFeature } from './https/https.ts';
+import type { RecordingBuffer } from '../events/replay/recordings.ts';
+import { RecordFeature } from './recording/recording.ts';
 import { RespondAsyncFeature } from './respond-async/respond-async.ts';
 import type { RespondAsyncServices } from './respond-async/respond-async.ts';
 import type { PublishingNeeds } from './publishing/publish-target.ts';
@@ -18,6 +20,8 @@ import { WebSocketFeature } from './websocket/websocket.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
+import { StartRunFeature } from './start-run/start-run.ts';
+import type { StartRunServices } from './start-run/start-run.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
 import { ValidateFeature } from './validate/validate.ts';
 import type { ValidateOptions } from './validate/validate.ts';
@@ -41,10 +45,13 @@ export interface GatewayServices extends ShadowServices {
   publishing: PublishingNeeds;
   /** Asynchronous invocations. */
   async: RespondAsyncServices;
+  /** Runs of workflows. */
+  runs: StartRunServices;
+  recordings: Pick<RecordingBuffer, 'add'>;
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async } = services;
+  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async, runs, recordings } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
@@ -61,6 +68,9 @@ export function gatewayFeatures(services: GatewayServices): Feature[] {
     new RewriteFeature(),
     new CacheFeature(cache),
     new ShadowFeature(services),
+    // Beside what the function sees.
+    new RecordFeature(recordings),
+    new StartRunFeature(runs),
     new RespondAsyncFeature(async),
   ];
 }

@@ -59,7 +59,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
   const bus = busOf(config, 'edge', log);
-  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const async = new EdgeAsync({ config, bus, model, log });
+  const topologyOf = (project: string) => model.project(project)?.topology;
+  const publisher = new Publisher({ bus, topologyOf, limits: config.limits, now: Date.now, recorder: async.recorder });
   const publishing = new GuestPublishing({ publisher, now: Date.now });
   const connection = connectionOf(config);
   const records = new PostgresRecords(connection, { connectionsMax: 4 });
@@ -104,7 +106,6 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
-  const async = new EdgeAsync({ config, bus, model, log });
   const services: GatewayServices = {
     engine,
     quotas,
@@ -118,6 +119,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     sockets,
     publishing: { publisher, limits: config.limits, now: Date.now },
     async,
+    runs: { starter: workflows.starter, bytesMax: config.limits.workflowBytesMax },
+    recordings: async.recordings,
   };
   const invoker = new EventInvoker({
     engine,
@@ -129,8 +132,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const deliveries = new Deliveries({
     bus,
     kinds: {
-      queue: workflows.starting(new QueueDeliveries({ invoker, now: Date.now })),
-      topic: events,
+      queue: async.recorder.around(workflows.starting(new QueueDeliveries({ invoker, now: Date.now })), topologyOf),
+      topic: async.recorder.around(events, topologyOf),
       event: events,
       schedule: events,
       stream: events,
@@ -151,10 +154,12 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     places: { take: (of, signal) => deliveries.visit(of, signal) },
     log,
   });
+  const setConsumers = (): void =>
+    deliveries.setConsumers([...[...model.projects()].flatMap(({ topology }) => topology.consumers), ...workflows.leftConsumers()]);
   const onProjects = async (): Promise<void> => {
-    const topologies = [...model.projects()].map(({ topology }) => topology);
-    deliveries.setConsumers(topologies.flatMap(({ consumers }) => consumers));
-    await streams.update(topologies);
+    setConsumers();
+    void workflows.lookForLeft().then(setConsumers);
+    await streams.update([...model.projects()].map(({ topology }) => topology));
   };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, onProjects, log });
   const certificates = new Certificates({
@@ -194,6 +199,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const privateServer = createEdgePrivate({
     engine,
+    invoker,
     model,
     sockets,
     invokeBytesMax: config.limits.invokeBytesMax,
