@@ -1,6 +1,7 @@
 // Calls for events: which version they get, what counts as an attempt, and what becomes of them when the node stops.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { topologyOf } from '../events/topology.ts';
 import { Call } from '../functions/call.ts';
 import type { CallRequest } from '../functions/call.ts';
 import type { DeployedVersion } from '../functions/version.ts';
@@ -18,6 +19,7 @@ function start(answer: (call: Call) => void | VirgaError, options: { random?: nu
     functions: new Map([['ship', live]]),
     canaries: new Map(options.canary === undefined ? [] : [['ship', { version: canary, percent: options.canary }]]),
     versions: [live, canary],
+    topology: topologyOf('shop', {}, ['ship']),
   } as unknown as ServedProject;
   const engine = {
     waiting: 0,
