@@ -16,6 +16,7 @@ import { recordCases } from './invocations-under-test.ts';
 import { protocolCases } from './protocol-under-test.ts';
 import { queueCases } from './queues-under-test.ts';
 import { scheduleCases } from './schedules-under-test.ts';
+import { streamCases } from './streams-under-test.ts';
 import { tokenCases } from './tokens-under-test.ts';
 
 let postgres: TestPostgres;
@@ -44,3 +45,4 @@ recordCases(start);
 queueCases(start);
 deliveryCases(start);
 scheduleCases(start);
+streamCases(start);
