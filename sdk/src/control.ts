@@ -35,6 +35,7 @@ import { Calls, pathOf } from './calls.ts';
 import type { CallOptions, Listing } from './calls.ts';
 import { followLines } from './follow.ts';
 import { QueuesControl } from './queues.ts';
+import { RecordingCalls } from './replay-calls.ts';
 import { StreamCalls } from './stream-calls.ts';
 import { ScheduleCalls } from './schedules.ts';
 import { Transport } from './transport.ts';
@@ -85,8 +86,10 @@ export { VirgaApiError } from './api-error.ts';
 export type { ApiErrorCode, RequestProblem } from './api-error.ts';
 export type { InvokeAsyncOptions } from './async-calls.ts';
 export type { CallOptions, Listing, PageOptions } from './calls.ts';
-export type { AsyncAccepted, AsyncDetail, AsyncFilter, AsyncItem, AsyncState } from '../../src/protocol/async-api.ts';
+export type * from '../../src/protocol/async-api.ts';
 export type { MessageToPublish, MessageToSend } from './queues.ts';
+export type { RecordingFilter } from './replay-calls.ts';
+export type * from '../../src/protocol/replay-api.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type VirgaControlOptions = TransportOptions;
 
@@ -135,6 +138,8 @@ export interface InvokeOptions extends CallOptions {
 
 export class VirgaControl extends QueuesControl {
   readonly async: AsyncCalls;
+  /** What was recorded, and running it again. */
+  readonly recordings: RecordingCalls;
   readonly streams: StreamCalls;
   readonly #transport: Transport;
   readonly schedules: ScheduleCalls;
@@ -144,6 +149,7 @@ export class VirgaControl extends QueuesControl {
     super(new Calls(transport));
     this.#transport = transport;
     this.async = new AsyncCalls(this.calls);
+    this.recordings = new RecordingCalls(this.calls);
     this.streams = new StreamCalls(this.calls);
     this.schedules = new ScheduleCalls(transport);
   }

@@ -52,6 +52,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'show one call: where its time went, and its log',
     load: () => import('./commands/invocation.ts'),
   },
+  {
+    name: 'recordings',
+    group: LOOK,
+    summary: 'list what was recorded of requests and events, and show it',
+    load: () => import('./commands/recordings.ts'),
+  },
+  {
+    name: 'replay',
+    group: LOOK,
+    summary: 'run a request, an event or a dead letter again, by any version, and compare',
+    load: () => import('./commands/replay.ts'),
+  },
   { name: 'projects', group: LOOK, summary: 'list the projects', load: () => import('./commands/projects.ts') },
   { name: 'functions', group: LOOK, summary: 'list the functions of a project', load: () => import('./commands/functions.ts') },
   { name: 'versions', group: LOOK, summary: 'list the versions of a function', load: () => import('./commands/versions.ts') },

@@ -148,6 +148,9 @@ export interface Limits {
   /** Bodies of asynchronous invocations, and what is kept of their answers, bytes. */
   asyncRequestBytesMax: number;
   asyncAnswerBytesMax: number;
+  /** Recordings (`record`) that wait to be written, and that are kept of one project, bytes. */
+  recordingBufferBytes: number;
+  projectRecordingBytesMax: number;
   /** Calls of functions and webhooks for events at the same time, and bytes of their messages that are held. */
   deliveriesMax: number;
   deliveryBytesMax: number;

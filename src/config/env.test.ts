@@ -110,6 +110,8 @@ test('nothing given is a complete configuration that fits the machine', () => {
       callersRemembered: 20_000,
       asyncRequestBytesMax: 1_048_576,
       asyncAnswerBytesMax: 1_048_576,
+      recordingBufferBytes: 16 * 1024 * 1024,
+      projectRecordingBytesMax: 1024 * 1024 * 1024,
       retentionHours: 168,
     },
   });

@@ -38,6 +38,18 @@ export const EVENT_LIMITS = {
     { unit: 'bytes', min: KIB, max: 16 * MIB },
     'What is kept of the answer of an asynchronous invocation; a longer one is cut, and says so.',
   ),
+  recordingBufferBytes: limit(
+    'RECORDING_BUFFER_BYTES',
+    16 * MIB,
+    { unit: 'bytes', min: MIB, max: GIB },
+    'Recordings (`record`) that wait to be written, of each role; beyond them new ones are dropped and counted.',
+  ),
+  projectRecordingBytesMax: limit(
+    'PROJECT_RECORDING_BYTES',
+    GIB,
+    { unit: 'bytes', min: MIB, max: 1024 * GIB },
+    'Recordings that are kept of one project; the oldest make room.',
+  ),
   scheduleLateMs: limit(
     'SCHEDULE_LATE_MS',
     60_000,

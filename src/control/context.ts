@@ -2,6 +2,7 @@
 // (`Pick<ControlContext, 'records' | 'edge'>`); server/control.ts fills them in, tests too. Nothing here knows an adapter.
 import type { AsyncAcceptor } from '../events/async/accept.ts';
 import type { AsyncRecords } from '../events/async/records.ts';
+import type { EventCall, EventOutcome } from '../events/invoker.ts';
 import type { Publisher } from '../events/publish.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Starter } from '../events/workflows/start-run.ts';
@@ -73,6 +74,8 @@ export interface ControlLimits {
   apiKeysMax: number;
   /** Bodies of asynchronous invocations. */
   asyncRequestBytesMax: number;
+  /** What is kept of their answers, and given of those of replays. */
+  asyncAnswerBytesMax: number;
 }
 
 export interface DomainProofs {
@@ -103,6 +106,8 @@ export interface EdgeClient {
   /** undefined while the edge does not answer. */
   certificates(): Promise<CertificateStats | undefined>;
   invoke(call: EdgeInvocation): Promise<EdgeAnswer>;
+  /** As an event would call it. */
+  call(call: EventCall): Promise<EventOutcome>;
   /** WebSockets of a project, by id, those behind `after`. */
   connections(filter: { project: string; group: string | undefined; after: string | undefined; limit: number }): Promise<ConnectionItem[]>;
   /** What a function of the project may ask too. Fails with the VirgaError that it is answered with. */

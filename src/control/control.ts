@@ -51,6 +51,8 @@ import { readSchedules } from './read-schedules.ts';
 import { readRun } from './read-run.ts';
 import { readStatus } from './read-status.ts';
 import type { NodeIdentity } from './read-status.ts';
+import { listRecorded, readRecorded } from './recordings.ts';
+import { replayOne } from './replay.ts';
 import { receiveMessages } from './receive-messages.ts';
 import type { Receivers } from './receivers.ts';
 import { redriveDeadLetters } from './redrive-dead-letters.ts';
@@ -164,6 +166,9 @@ export function createControl(needs: ControlNeeds): ControlApp {
   listAsyncInvocations(app, needs);
   readAsyncInvocation(app, needs);
   cancelAsyncInvocation(app, needs);
+  listRecorded(app, needs);
+  readRecorded(app, needs);
+  replayOne(app, needs);
   listDeliveries(app, needs);
   cancelDelivery(app, needs);
   listDeadLetters(app, needs);

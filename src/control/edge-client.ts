@@ -4,6 +4,7 @@ import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { EventCall, EventOutcome } from '../events/invoker.ts';
 import type { ConnectionItem } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { CachePurged, CacheStats } from '../protocol/cache-stats.ts';
@@ -93,6 +94,21 @@ export class EdgeSocket implements EdgeClient {
       maxBytes: this.#invokeBytesMax * 2 + INVOKE_EXTRA_BYTES,
       signal: call.signal,
     });
+  }
+
+  async call({ signal, body, ...call }: EventCall): Promise<EventOutcome> {
+    const asked = Buffer.from(JSON.stringify({ call, base64: body.toString('base64') }));
+    const answer = await this.#ask({
+      method: 'POST',
+      path: '/call',
+      body: Readable.from([asked]),
+      timeoutMs: null,
+      maxBytes: this.#invokeBytesMax * 2 + INVOKE_EXTRA_BYTES,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if (answer.status !== 200) throw new VirgaError('unavailable', `the edge answered ${answer.status} ${messageOf(answer.body)}`.trim());
+    const { outcome, base64 } = JSON.parse(answer.body.toString('utf8')) as { outcome: EventOutcome; base64: string };
+    return outcome.ok ? { ...outcome, body: Buffer.from(base64, 'base64') } : outcome;
   }
 
   async connections(filter: {

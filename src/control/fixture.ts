@@ -210,6 +210,7 @@ const LIMITS: ControlLimits = {
   retentionHours: 24,
   apiKeysMax: 20,
   asyncRequestBytesMax: 65_536,
+  asyncAnswerBytesMax: 65_536,
 };
 
 export interface TestEdge {

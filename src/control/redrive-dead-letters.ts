@@ -1,7 +1,7 @@
 // POST /v1/projects/{project}/dead-letters/redrive, GET …/redrives, one of them, POST …/redrives/{redrive}/cancel: dead letters go back to
 // where they died. One message is moved at once; all of a source, or of the project, by redrives.ts, at a rate if one is given.
 import { z } from '@hono/zod-openapi';
-import type { QueueSpec } from '../events/bus.ts';
+import type { QueueSpec, StoredMessage } from '../events/bus.ts';
 import { keyParts } from '../events/queue-keys.ts';
 import type { Topology } from '../events/topology.ts';
 import type { RedriveItem, RedriveRequest } from '../protocol/events-api.ts';
@@ -12,6 +12,7 @@ import { deadKeys, isMeant, sourceName } from './delivery-sources.ts';
 import { deadLetterNotFound, died, requireDead } from './list-dead-letters.ts';
 import { findAll } from './list-deliveries.ts';
 import { messageId, placeName } from './message-items.ts';
+import { walk } from './message-walk.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
 import { invalidRequest } from './problems.ts';
@@ -85,8 +86,7 @@ export function redriveDeadLetters(app: ControlApp, { records, bus, redrives, no
       if (asked.to !== undefined) requireDeclaredQueue(topology, asked.to);
       if (asked.id !== undefined) return c.json(await redriveOne({ bus, now }, topology, { id: asked.id, to: asked.to }), 200);
       const keys = await requireDead({ bus }, topology, asked.source);
-      const stats = await statsOf(bus, keys);
-      const total = keys.reduce((sum, key) => sum + depthOf(stats.get(key)), 0);
+      const total = await countDead({ bus }, keys, asked.source);
       const plan = { source: asked.source ?? null, to: asked.to ?? null, rate: asked.rate ?? null, total };
       if (total === 0) return c.json(ended(plan, { id: '', now: now() }), 200);
       return c.json(await redrives.start(project, plan), 202);
@@ -154,6 +154,22 @@ export function moveSome({ records, bus }: Pick<Needs, 'records' | 'bus'>): Move
     }
     return moved;
   };
+}
+
+/** Of a queue of the project's own those that died in the source; beyond what one walk reads, all that is in it counts. */
+async function countDead({ bus }: Pick<Needs, 'bus'>, keys: readonly string[], source: string | undefined): Promise<number> {
+  const stats = await statsOf(bus, keys);
+  let total = 0;
+  for (const key of keys) {
+    const depth = depthOf(stats.get(key));
+    if (keyParts(key).kind === 'dead') total += depth;
+    else {
+      const fits = (_key: string, message: StoredMessage): true | undefined => (died(message, source) ? true : undefined);
+      const { items, next } = await walk(bus, { keys: [key], after: undefined, limit: depth + 1, fits });
+      total += next === undefined ? items.length : depth;
+    }
+  }
+  return total;
 }
 
 async function redriveOne(

@@ -29,6 +29,7 @@ export function removeProject(
         await sql.query('delete from projects where name = $1', [project]);
         await sql.query('delete from usage_counters where project = $1', [project]);
         await sql.query('delete from async_invocations where project = $1', [project]);
+        await sql.query('delete from recordings where project = $1', [project]);
         // While the row is locked nobody can make it anew, and so lose what it sends.
         await dropAll({ bus }, project);
         // Its keys and secrets go with it.

@@ -60,6 +60,16 @@ export function routeProblems(request: DeployRequest): Problem[] {
         message: `names '${strange}', which is no parameter of the path`,
         value: route.path,
       });
+    for (const kind of ['queue', 'topic'] as const) {
+      const target = route[kind];
+      if (target === undefined) continue;
+      const named = typeof target === 'string' ? target : target.name;
+      const known = Object.keys(request.events?.[`${kind}s`] ?? {});
+      if (known.includes(named)) continue;
+      const meant = closestWord(named, known);
+      const remedy = meant === undefined ? `it has ${listed(known)}` : `did you mean '${meant}'?`;
+      problems.push({ path: `${at}.${kind}`, message: `names a ${kind} that is not in the request; ${remedy}`, value: named });
+    }
     if (route.static !== undefined) {
       const wrongPath = staticPathProblem(route.path);
       if (wrongPath !== undefined) problems.push({ path: `${at}.path`, message: wrongPath, value: route.path });
@@ -113,6 +123,7 @@ function claimsOf(route: Route): Set<string> {
 export function pathProblem(path: string): string | undefined {
   if (!path.startsWith('/')) return "must begin with '/'";
   if (path === '/') return undefined;
+  if (path === '/.virga' || path.startsWith('/.virga/')) return "must not be below '/.virga', where Virga has routes of its own";
   const segments = path.slice(1).split('/');
   if (segments.length > SEGMENTS_MAX) return `must have at most ${SEGMENTS_MAX} segments`;
   const names = new Set<string>();

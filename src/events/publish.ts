@@ -8,9 +8,11 @@ import { VirgaError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import { EventType } from '../protocol/events.ts';
 import type { CloudEvent, TopicMessage } from '../protocol/events.ts';
+import type { Recording } from '../protocol/sources/recording.ts';
 import type { Bus, NewMessage, SendResult } from './bus.ts';
 import { messageDocument, passes } from './filters.ts';
 import { MessageBounds } from './message-bounds.ts';
+import type { EventRecorder, PassedMessage } from './replay/record-events.ts';
 import type { Topology, TopicSubscription } from './topology.ts';
 
 export interface SendMessage {
@@ -61,6 +63,8 @@ export interface PublisherParts {
   limits: { messageBytesMax: number };
   /** Unix ms. */
   now: () => number;
+  /** Hears what was sent to queues and topics with `record`. */
+  recorder?: Pick<EventRecorder, 'passed'>;
 }
 
 /** Of one request, over all subscriptions. */
@@ -96,6 +100,7 @@ export class Publisher {
       };
     });
     const [results] = await this.#parts.bus.send([{ queue: found.spec, messages: batch }]);
+    this.#record(project, `queue/${queue}`, found.rules.record, batch);
     return results!;
   }
 
@@ -135,6 +140,15 @@ export class Publisher {
       return { id, deliveries };
     });
     await fanOut.send(this.#parts.bus);
+    if (found.record !== undefined) {
+      const passed = publications.map(({ body, subject, attributes = {} }, index) => ({
+        id: published[index]!.id,
+        body,
+        subject,
+        attributes,
+      }));
+      this.#record(project, `topic/${topic}`, found.record, passed);
+    }
     return published;
   }
 
@@ -164,6 +178,12 @@ export class Publisher {
     });
     const places = await this.#parts.bus.append(found.spec, batch);
     return places.map((place, index) => ({ id: batch[index]!.id, ...place }));
+  }
+
+  #record(project: string, source: string, rules: Recording | undefined, messages: readonly Omit<PassedMessage, 'sentAt'>[]): void {
+    if (rules === undefined) return;
+    const sentAt = this.#parts.now();
+    for (const message of messages) this.#parts.recorder?.passed({ project, source, rules }, { ...message, sentAt });
   }
 
   async #topology(project: string): Promise<Topology> {

@@ -42,6 +42,7 @@ export interface GatewayOptions extends FrontOptions {
 
 /** Of a call that is not made. */
 const NOBODY: CallSink = { bodyWanted() {}, head() {}, body() {}, failed() {} };
+const NO_BODY = Buffer.alloc(0);
 const CHALLENGE_PATH = '/.well-known/acme-challenge/';
 
 export class Gateway {
@@ -208,12 +209,14 @@ export class Gateway {
       return;
     }
     const { id, requestId, bodyBytesMax } = admission;
-    if (routed.to.local !== undefined && bodyBytesMax === 0) {
-      answerLocally(admission, response, routed.to.local);
+    const wantedMax = routed.to.local?.bodyBytesMax ?? 0;
+    if (routed.to.local !== undefined && bodyBytesMax + wantedMax === 0) {
+      answerLocally(admission, response, { target: routed.to.local, body: NO_BODY });
       return;
     }
     const deferral = routed.to.local === undefined ? admission.deferral() : undefined;
-    const limits = [this.#options.requestBytesMax, bodyBytesMax || Infinity, deferral?.bodyBytesMax ?? Infinity] as const;
+    const bodyMax = Math.min(bodyBytesMax || Infinity, wantedMax || Infinity);
+    const limits = [this.#options.requestBytesMax, bodyMax, deferral?.bodyBytesMax ?? Infinity] as const;
     const bytesMax = Math.min(...limits);
     const excess = (): VirgaError => {
       if (deferral !== undefined && bytesMax === limits[2]) return deferral.tooLarge();
@@ -224,7 +227,7 @@ export class Gateway {
       return;
     }
     if (expectsContinue) response.writeContinue();
-    if (bodyBytesMax > 0 || deferral !== undefined) {
+    if (bodyBytesMax + wantedMax > 0 || deferral !== undefined) {
       this.#readWholeBody(response, head, admission, { routed, bytesMax, excess, deferral });
       return;
     }
@@ -263,7 +266,7 @@ export class Gateway {
           return;
         }
         if (routed.to.local !== undefined) {
-          answerLocally(admission, response, routed.to.local);
+          answerLocally(admission, response, { target: routed.to.local, body });
           return;
         }
         const changed = asAdmitted(routed, admission);
@@ -333,8 +336,8 @@ export class Gateway {
   }
 }
 
-function answerLocally(admission: Admission, response: ServerResponse, target: LocalTarget): void {
-  const answer = admission.answerOf(target);
+function answerLocally(admission: Admission, response: ServerResponse, { target, body }: { target: LocalTarget; body: Buffer }): void {
+  const answer = admission.answerOf(target, body);
   if (answer instanceof Promise) void answer.then((later) => conclude(admission, response, later));
   else conclude(admission, response, answer);
 }

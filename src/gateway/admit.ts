@@ -114,9 +114,9 @@ export class Admission implements GatewayRequest {
     return this.#stages.instead?.instead!(this);
   }
 
-  answerOf(target: LocalTarget): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal> {
+  answerOf(target: LocalTarget, body: Buffer): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal> {
     try {
-      const answer = target.answer(this);
+      const answer = target.answer(this, body);
       return answer instanceof Promise ? answer.catch(broken) : answer;
     } catch (error) {
       return broken(error);

@@ -8,8 +8,11 @@ import { CacheFeature } from './cache/cache.ts';
 import type { CacheStore } from './cache/store.ts';
 import { CorsFeature } from './cors/cors.ts';
 import { HttpsFeature } from './https/https.ts';
+import type { RecordingBuffer } from '../events/replay/recordings.ts';
+import { RecordFeature } from './recording/recording.ts';
 import { RespondAsyncFeature } from './respond-async/respond-async.ts';
 import type { RespondAsyncServices } from './respond-async/respond-async.ts';
+import type { PublishingNeeds } from './publishing/publish-target.ts';
 import { RewriteFeature } from './rewrite/rewrite.ts';
 import { SecurityHeadersFeature } from './security-headers/security-headers.ts';
 import type { Hub } from './websocket/hub.ts';
@@ -36,12 +39,15 @@ export interface GatewayServices extends ShadowServices {
   validate: ValidateOptions;
   /** The WebSockets of this node. */
   sockets: Hub;
+  /** Where routes lead that are no functions. */
+  publishing: PublishingNeeds;
   /** Asynchronous invocations. */
   async: RespondAsyncServices;
+  recordings: Pick<RecordingBuffer, 'add'>;
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async } = services;
+  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async, recordings } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
@@ -58,6 +64,8 @@ export function gatewayFeatures(services: GatewayServices): Feature[] {
     new RewriteFeature(),
     new CacheFeature(cache),
     new ShadowFeature(services),
+    // Beside what the function sees.
+    new RecordFeature(recordings),
     new RespondAsyncFeature(async),
   ];
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Publisher } from '../events/publish.ts';
 import { topologyOf } from '../events/topology.ts';
 import { Engine } from '../functions/engine.ts';
 import { MemoryRecorder, ScriptedSandboxes, TEST_LIMITS, testVersion } from '../functions/testing.ts';
@@ -31,6 +32,8 @@ const SOCKET_LIMITS: SocketLimits = {
   bufferBytesMax: 1 << 20,
   heldBytesMax: 1 << 26,
 };
+
+const NO_BUS = { send: () => Promise.reject(new Error('no bus')), append: () => Promise.reject(new Error('no bus')) };
 
 export async function setUp(
   script: GuestScript,
@@ -63,10 +66,12 @@ export async function setUp(
   const written = options.routes ?? [{ path: '/{all+}', methods: null, function: 'f' }];
   const { folders = {}, filesBytesMax = 1_000_000 } = options;
   const files = new StaticFiles({ folderOf: (place) => Promise.resolve(place), bytesMax: filesBytesMax });
+  const publisher = new Publisher({ bus: NO_BUS, topologyOf: () => undefined, limits: { messageBytesMax: 1_000 }, now: Date.now });
+  const publishing = { publisher, limits: { messageBytesMax: 1_000 }, now: Date.now };
   const routes = written.map((route) => {
     const versions = options.versions?.(version);
     const source = { project: 'p', route, policy: route.policy ?? {}, gateway: options.gateway ?? {}, version, versions, routes: written };
-    const local = compileLocalTarget(route, { files, folders });
+    const local = compileLocalTarget(route, { files, folders, publishing });
     return { route, to: local === undefined ? { version } : { local }, stages: compileStages(features, source) };
   });
   const table = new RouteTable(withFolderRoots(routes));

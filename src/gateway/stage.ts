@@ -77,8 +77,10 @@ export type Verdict = undefined | LocalAnswer | Refusal;
 
 /** A target of routes that is no function: it answers after the head stages, and what it answers passes the answer stages. */
 export interface LocalTarget {
+  /** Asks for the whole body of the request, at most so many bytes. Without it the body is not read. */
+  readonly bodyBytesMax?: number;
   /** Does not throw but by mistake of ours. A body that streams is destroyed by the gateway if the client has left. */
-  answer(request: GatewayRequest): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal>;
+  answer(request: GatewayRequest, body: Buffer): LocalAnswer | Refusal | Promise<LocalAnswer | Refusal>;
 }
 
 /** Where the requests of a route go. */

@@ -3,6 +3,8 @@
 import type { Route } from '../protocol/settings.ts';
 import { openApiRoutes } from './openapi/openapi-targets.ts';
 import { compileRedirect } from './redirect/redirect.ts';
+import { PublishTarget } from './publishing/publish-target.ts';
+import type { PublishingNeeds } from './publishing/publish-target.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import { StaticTarget } from './static/static-target.ts';
 import { statusRoutes } from './respond-async/status-routes.ts';
@@ -14,16 +16,17 @@ export interface TargetNeeds {
   files: StaticFiles;
   /** Of the project: folder → sha256 of its artifact. */
   folders: Record<string, string>;
+  publishing: PublishingNeeds;
 }
 
 /** undefined: this Virga knows of no such target. */
-export function compileLocalTarget(route: Route, { files, folders }: TargetNeeds): LocalTarget | undefined {
+export function compileLocalTarget(route: Route, { files, folders, publishing }: TargetNeeds): LocalTarget | undefined {
   if (route.redirect !== undefined) return compileRedirect(route.redirect);
   if (route.static !== undefined) {
     const sha256 = folders[route.static.folder];
     return sha256 === undefined ? undefined : new StaticTarget(files.folder(sha256), route.static, route.path);
   }
-  return undefined;
+  return PublishTarget.of(route, publishing);
 }
 
 /** Routes that nobody wrote down as such: what `gateway.openapi` serves, and where asynchronous invocations can be followed. */

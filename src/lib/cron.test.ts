@@ -52,6 +52,8 @@ test('an expression of every hour runs through what is repeated, and through wha
     '2026-10-25T02:30Z',
   ]);
   assert.deepEqual(times('30 * * * *', 'Europe/Madrid', '2026-03-29T00:00:00Z', 2), ['2026-03-29T00:30Z', '2026-03-29T01:30Z']);
+  for (const hours of ['0-23', '*/1', '0-11,12-23', '?'])
+    assert.deepEqual(times(`30 ${hours} * * *`, 'Europe/Madrid', '2026-10-25T00:45:00Z', 1), ['2026-10-25T01:30Z'], hours);
   // São Paulo went from midnight back to 23:00: the same day, which is the only one that is meant.
   assert.deepEqual(times('30 * 16 2 *', 'America/Sao_Paulo', '2019-02-17T01:00:00Z', 3), [
     '2019-02-17T01:30Z',

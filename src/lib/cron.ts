@@ -111,6 +111,13 @@ function wallCron(expression: string): Cron {
   return new Cron(expression.trim(), { utcOffset: 0, mode: '5-or-6-parts' });
 }
 
+/** Of a field that croner takes. */
 function isEveryHour(field: string): boolean {
-  return wallCron(`0 ${field} * * *`).nextRuns(24, new Date(-1)).at(-1)?.getTime() === 23 * 3_600_000;
+  const hours = new Set<number>();
+  for (const part of field.split(',')) {
+    const [range = '', step = '1'] = part.split('/');
+    const [from = '', to = from] = /[*?]/.test(range) ? ['0', '23'] : range.split('-');
+    for (let hour = Number(from); hour <= Number(to); hour += Number(step)) hours.add(hour);
+  }
+  return hours.size === 24;
 }

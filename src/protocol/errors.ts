@@ -42,6 +42,7 @@ export const ERRORS = {
   source_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'Nothing of the project is delivered under this name; the message says what is.' },
   message_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'There is no message of this id (any more): it was handled, dropped, or never there.' },
   redrive_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No redrive of this id runs, and none that ended is remembered.' },
+  recording_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'Nothing that could be run again has this id (any more); `virga recordings` lists what was recorded.' },
   route_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'No route of the project matches this path.' },
   connection_not_found: { status: 410, fault: 'caller', retry: 'no', meaning: 'The project has no WebSocket connection of this id (any more).' },
   file_not_found: { status: 404, fault: 'caller', retry: 'no', meaning: 'The folder that the route serves has no such file.' },
@@ -69,6 +70,7 @@ export const ERRORS = {
   setting_not_enforceable: { status: 422, fault: 'caller', retry: 'no', meaning: 'This node cannot enforce a setting that the function asks for; the message says which and why.' },
   build_failed: { status: 422, fault: 'caller', retry: 'no', meaning: 'The function could not be built on the client.' },
   idempotency_key_reused: { status: 422, fault: 'caller', retry: 'no', meaning: 'The `Idempotency-Key` was used with another request before; each request has a key of its own.' },
+  replay_impossible: { status: 422, fault: 'caller', retry: 'no', meaning: 'What has this id cannot be run again; the message says why.' },
   too_many: { status: 422, fault: 'caller', retry: 'no', meaning: 'There are as many of these as may be; the message names the limit.' },
   function_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'More calls of the function come than it can serve, or its queue is full; `Retry-After` says when to try again.' },
   rate_limited: {

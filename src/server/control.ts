@@ -73,7 +73,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
     const topologyOf = (project: string) => topologies.topologyOf(project);
-    const async = new ControlAsync({ sql: records, bus, requestBytesMax: limits.asyncRequestBytesMax, topologyOf, log });
+    const async = new ControlAsync({ sql: records, bus, limits: config.limits, topologyOf, log });
     const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
     const needs: ControlNeeds = {
       records,
@@ -100,6 +100,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
         topologyOf,
         limits: config.limits,
         now: Date.now,
+        recorder: async.recorder,
       }),
       refreshTopologies: () => topologies.refresh(),
       domains: { trusted: config.domainsTrusted, lookUp: txtLookup(config.domainResolvers) },
@@ -231,6 +232,7 @@ function limitsOf({ limits }: Config): ControlLimits {
     retentionHours: limits.retentionHours,
     apiKeysMax: limits.apiKeysMax,
     asyncRequestBytesMax: limits.asyncRequestBytesMax,
+    asyncAnswerBytesMax: limits.asyncAnswerBytesMax,
   };
 }
 

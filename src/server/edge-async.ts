@@ -10,6 +10,8 @@ import { AsyncRecords } from '../events/async/records.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Invoker } from '../events/invoker.ts';
 import { Publisher } from '../events/publish.ts';
+import { EventRecorder } from '../events/replay/record-events.ts';
+import { RecordingBuffer } from '../events/replay/recordings.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
 import { connectionOf } from '../profiles/embedded.ts';
 import type { PlatformLog } from './platform-log.ts';
@@ -20,6 +22,8 @@ const STATEMENT_MS = 15_000;
 export class EdgeAsync {
   readonly acceptor: AsyncAcceptor;
   readonly records: AsyncRecords;
+  readonly recordings: RecordingBuffer;
+  readonly recorder: EventRecorder;
   readonly #parts: { config: Config; bus: Bus; model: ReadModel; log: PlatformLog };
   readonly #pool: pg.Pool;
 
@@ -29,7 +33,9 @@ export class EdgeAsync {
     this.#pool = new pg.Pool({ ...connectionOf(config), max: CONNECTIONS_MAX, statement_timeout: STATEMENT_MS });
     this.#pool.on('error', () => {});
     this.records = new AsyncRecords(this.#pool);
-    const { asyncRequestBytesMax: requestBytesMax } = config.limits;
+    const { asyncRequestBytesMax: requestBytesMax, recordingBufferBytes: bytesMax } = config.limits;
+    this.recordings = new RecordingBuffer({ sql: this.#pool, bytesMax, log: parts.log });
+    this.recorder = new EventRecorder({ buffer: this.recordings, now: Date.now });
     this.acceptor = new AsyncAcceptor({ bus, records: this.records, requestBytesMax, now: Date.now });
   }
 
@@ -37,7 +43,7 @@ export class EdgeAsync {
     const { config, bus, model, log } = this.#parts;
     const topologyOf = (project: string) => model.project(project)?.topology;
     const rulesOf = (project: string, fn: string) => topologyOf(project)?.async.get(fn);
-    const publisher = new Publisher({ bus, topologyOf, limits: config.limits, now: Date.now });
+    const publisher = new Publisher({ bus, topologyOf, limits: config.limits, now: Date.now, recorder: this.recorder });
     return new AsyncDelivery({
       invoker,
       records: this.records,
@@ -53,6 +59,7 @@ export class EdgeAsync {
 
   async close(): Promise<void> {
     await this.records.idle();
+    await this.recordings.close();
     await this.#pool.end();
   }
 }

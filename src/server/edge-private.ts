@@ -3,6 +3,7 @@
 // Invariant: reachable only through the run folder (mode 0700), so it asks for no token. Made by edge.ts.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { EventCall, Invoker } from '../events/invoker.ts';
 import type { Engine } from '../functions/engine.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import { CollectedAnswer } from '../gateway/collected-answer.ts';
@@ -25,6 +26,7 @@ export interface EdgePrivateOptions {
   model: ReadModel;
   sockets: Hub;
   invokeBytesMax: number;
+  invoker: Pick<Invoker, 'invoke'>;
   cache: CacheStore;
   stats: () => EdgeStats;
   certificates: { stats(): CertificateStats; refresh(): Promise<void> };
@@ -72,6 +74,8 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
       return send(response, 200, options.cache.stats(url.searchParams.get('project') ?? ''));
     case 'POST /cache/purge':
       return send(response, 200, purge(options.cache, url.searchParams));
+    case 'POST /call':
+      return callAsEvent(options.invoker, request, response);
     case 'POST /invoke':
       return invoke(options, url.searchParams, request, response);
     default:
@@ -113,6 +117,21 @@ async function askConnections(sockets: Hub, query: URLSearchParams, request: Inc
 function purge(cache: CacheStore, query: URLSearchParams): CachePurged {
   const [below, tag] = [query.get('path'), query.get('tag')];
   return cache.purge(query.get('project') ?? '', { ...(below !== null && { below }), ...(tag !== null && { tag }) });
+}
+
+/** A call as events make it, for the control role. */
+async function callAsEvent(invoker: Pick<Invoker, 'invoke'>, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+  const asked = JSON.parse(Buffer.concat(chunks).toString()) as { call: Omit<EventCall, 'body'>; base64: string };
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  const outcome = await invoker.invoke({ ...asked.call, body: Buffer.from(asked.base64, 'base64'), signal: left.signal });
+  if (!outcome.ok) send(response, 200, { outcome, base64: '' });
+  else {
+    const { body, ...rest } = outcome;
+    send(response, 200, { outcome: rest, base64: body.toString('base64') });
+  }
 }
 
 async function access(options: EdgePrivateOptions, project: string, response: ServerResponse): Promise<void> {

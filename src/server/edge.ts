@@ -59,7 +59,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const model = new ReadModel();
   const sockets = new Hub({ model, limits: socketLimits(config), invoke: (request) => engine.invoke(request) });
   const bus = busOf(config, 'edge', log);
-  const publisher = new Publisher({ bus, topologyOf: (project) => model.project(project)?.topology, limits: config.limits, now: Date.now });
+  const async = new EdgeAsync({ config, bus, model, log });
+  const topologyOf = (project: string) => model.project(project)?.topology;
+  const publisher = new Publisher({ bus, topologyOf, limits: config.limits, now: Date.now, recorder: async.recorder });
   const publishing = new GuestPublishing({ publisher, now: Date.now });
   const connection = connectionOf(config);
   const records = new PostgresRecords(connection, { connectionsMax: 4 });
@@ -104,7 +106,6 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const files = new StaticFiles({ folderOf: (sha256) => artifacts.ensure(sha256), bytesMax: config.limits.filesBytesMax });
   const cache = new CacheStore(config.limits);
-  const async = new EdgeAsync({ config, bus, model, log });
   const services: GatewayServices = {
     engine,
     quotas,
@@ -116,7 +117,9 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     log,
     httpsPort: config.httpsPort ?? 443,
     sockets,
+    publishing: { publisher, limits: config.limits, now: Date.now },
     async,
+    recordings: async.recordings,
   };
   const invoker = new EventInvoker({
     engine,
@@ -128,8 +131,8 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   const deliveries = new Deliveries({
     bus,
     kinds: {
-      queue: workflows.starting(new QueueDeliveries({ invoker, now: Date.now })),
-      topic: events,
+      queue: async.recorder.around(workflows.starting(new QueueDeliveries({ invoker, now: Date.now })), topologyOf),
+      topic: async.recorder.around(events, topologyOf),
       event: events,
       schedule: events,
       stream: events,
@@ -193,6 +196,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
   });
   const privateServer = createEdgePrivate({
     engine,
+    invoker,
     model,
     sockets,
     invokeBytesMax: config.limits.invokeBytesMax,

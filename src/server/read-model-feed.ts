@@ -44,7 +44,8 @@ export class ReadModelFeed {
     this.#features = features;
     this.#compiler = {
       stages: (source) => compileStages(features, source),
-      local: (route, folders) => compileLocalTarget(route, { files: options.services.files, folders }),
+      local: (route, folders) =>
+        compileLocalTarget(route, { files: options.services.files, folders, publishing: options.services.publishing }),
       own: (source) => ownRoutes(source, options.services.async),
     };
   }

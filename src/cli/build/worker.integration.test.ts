@@ -122,7 +122,7 @@ VERSION = "'1'"
   });
   const { warnings } = await project.build('src/index.ts', `${FORM}, env: { API: x, OPTIONS: '{}' }`);
   assert.deepEqual(
-    warnings.map((text) => text.replace(/(?<=, which Virga does not have|: Virga has no \w+ yet).*?(?=; the code|$)/, '')),
+    warnings.map((text) => text.replace(/(?<=, which Virga does not have).*?(?=; the code|$)/, '')),
     [
       'src/index.ts:3: HTMLRewriter of Cloudflare has no counterpart in Virga: it fails when it is made',
       'wrangler.toml:9: CACHE is a KV namespace (kv_namespaces), which Virga does not have; the code does not name it',
@@ -132,8 +132,8 @@ VERSION = "'1'"
       'wrangler.toml:30: DB is a D1 database (d1_databases), which Virga does not have; the code does not name it',
       'wrangler.toml:6: the variable LIMIT is not set in Virga: add it to `env` of the function in virga.yaml',
       'wrangler.toml:7: the variable OPTIONS is JSON at Cloudflare; in Virga it is a text',
-      "wrangler.toml:28: the schedule '*/5 * * * *': Virga has no schedules yet",
-      "wrangler.toml:21: messages of the queue 'orders': Virga has no queues yet",
+      "wrangler.toml:28: the schedule '*/5 * * * *' is not read from here: declare it in virga.yaml, with a trigger of the function (`virga import` writes both)",
+      "wrangler.toml:21: messages of the queue 'orders' are not read from here: declare it in virga.yaml, with a trigger of the function (`virga import` writes both)",
       'wrangler.toml:35: define is not carried over: Virga replaces nothing in the code; use variables',
     ],
   );

@@ -3,12 +3,13 @@
 // binding which the code names is a problem, one that it does not is a warning. Used by worker-check.ts.
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { remedyForSource } from '../import/event-sources.ts';
 import { ImportFiles } from '../import/files.ts';
 import { entryOf, textOf } from '../import/tree.ts';
 import type { Mapping, Tree } from '../import/tree.ts';
 import { BUILD_SETTINGS, LISTS, SINGLES } from '../import/wrangler/bindings.ts';
 import type { Remarks } from './worker-source.ts';
+
+const DECLARED = 'declare it in virga.yaml, with a trigger of the function (`virga import` writes both)';
 
 /** In the order in which Wrangler looks for them. */
 const NAMES = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml'];
@@ -104,9 +105,9 @@ function otherRemarks(tree: Tree, env: Record<string, string>): { line: number; 
       remark(at, `the variable ${name} is JSON at Cloudflare; in Virga it is a text`);
   }
   for (const cron of itemsOf(entryOf(entryOf(tree, 'triggers'), 'crons')))
-    remark(cron.at, `the schedule '${textOf(cron) ?? '?'}': ${remedyForSource('schedule')}`);
+    remark(cron.at, `the schedule '${textOf(cron) ?? '?'}' is not read from here: ${DECLARED}`);
   for (const consumer of itemsOf(entryOf(entryOf(tree, 'queues'), 'consumers')))
-    remark(consumer.at, `messages of the queue '${textOf(entryOf(consumer, 'queue')) ?? '?'}': ${remedyForSource('queue')}`);
+    remark(consumer.at, `messages of the queue '${textOf(entryOf(consumer, 'queue')) ?? '?'}' are not read from here: ${DECLARED}`);
   for (const [key, text] of Object.entries(BUILD_SETTINGS))
     if (entryOf(tree, key) !== undefined) remark(placeOf(tree, key), `${key} is not carried over: ${text}`);
   return remarks;

@@ -58,6 +58,7 @@ const CASES: Case[] = [
     parameters: { Stage: 'prod', VpcId: 'vpc-1' },
     files: ['orders/app.ts', 'report/main.py', 'dist/packaged.zip', 'layers/deps/nodejs/x.js'],
   },
+  { folder: 'sam-events', file: 'template.yaml', files: ['src/ship.js'] },
   {
     folder: 'cloudformation-api',
     file: 'template.json',

@@ -27,6 +27,7 @@ export function manifestText(imported: ImportedProject, from: string): string {
     '# All keys: `virga reference manifest`.',
     `project: ${project.name}`,
     ...(project.gateway === undefined ? [] : blockLines({ gateway: project.gateway }, '')),
+    ...sourceLines(project),
     ...(defaults.length === 0 ? [] : defaults.every(isComment) ? ['# defaults:', ...defaults] : ['defaults:', ...defaults]),
     ...(project.functions.length === 0 ? ['functions: {}'] : ['functions:', ...functions]),
     ...absent,
@@ -41,7 +42,25 @@ function functionLines(fn: ImportedFunction, indent: string): string[] {
   if (fn.httpEvent !== undefined) lines.push(`${indent}httpEvent: ${yaml(fn.httpEvent)}`);
   lines.push(...settingLines(fn, indent));
   for (const key of ['include', 'external', 'layers'] as const) if (fn[key].length > 0) lines.push(`${indent}${key}: ${flow(fn[key])}`);
-  return [...lines, ...routeLines(fn.routes, indent)];
+  lines.push(...routeLines(fn.routes, indent));
+  if (fn.triggers !== undefined && fn.triggers.length > 0)
+    lines.push(`${indent}triggers:`, ...fn.triggers.map((trigger) => `${indent}  - ${inOneLine(trigger)}`));
+  if (fn.async !== undefined) lines.push(`${indent}async: ${inOneLine(fn.async)}`);
+  return lines;
+}
+
+/** A source on each line. */
+function sourceLines({ sources }: ImportedProject): string[] {
+  return Object.entries(sources?.sections() ?? {}).flatMap(([section, all]) => [
+    `${section}:`,
+    ...Object.entries(all).map(([name, rules]) => `  ${name}: ${inOneLine(rules)}`),
+  ]);
+}
+
+function inOneLine(value: object): string {
+  const document = new Document(value, { aliasDuplicateObjects: false });
+  visit(document, { Collection: (_key, node) => void (node.flow = true) });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false }).trimEnd();
 }
 
 function settingLines(settings: Settings, indent: string): string[] {

@@ -3,6 +3,7 @@
 // Filled by the readers of all formats, written by manifest-text.ts.
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { Form, FunctionRuntime, HttpEvent } from '../../protocol/settings.ts';
+import type { EventSources } from './event-sources.ts';
 import type { Report } from './report.ts';
 import type { Place } from './tree.ts';
 
@@ -47,6 +48,8 @@ export interface ImportedFunction extends Settings {
   command?: string;
   httpEvent?: HttpEvent;
   routes: ImportedRoute[];
+  triggers?: Record<string, unknown>[];
+  async?: Record<string, unknown>;
   include: string[];
   external: string[];
   layers: string[];
@@ -65,6 +68,8 @@ export interface ImportedProject {
   absent: { name: string; why: string }[];
   /** What the gateway does for all. */
   gateway?: Record<string, unknown>;
+  /** Queues, topics, streams and schedules. */
+  sources?: EventSources;
   /** Sources to make, relative to the folder of the imported file. */
   scaffold?: ScaffoldFile[];
 }

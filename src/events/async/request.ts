@@ -13,6 +13,8 @@ export interface AsyncRequest {
   hops?: number;
   /** Absent: the function gets the body as an event. */
   http?: HttpCall;
+  /** Of a recording: the body was too large to be kept. */
+  cut?: true;
   body: Buffer;
 }
 

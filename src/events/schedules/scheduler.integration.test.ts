@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { VirgaError } from '../../protocol/errors.ts';
+import type { Records } from '../../store/records/records.ts';
 import { startTestPostgres } from '../../store/records/testing.ts';
 import type { TestPostgres } from '../../store/records/testing.ts';
 import { fireByHand, pauseSchedule, resumeSchedule } from './by-hand.ts';
@@ -78,6 +79,37 @@ test('killed between the send and the commit, it sends the same again, which the
     sent,
   );
   assert.equal((await findSchedule(shop.database.records, PROJECT, 'nightly'))!.nextDueAt, Date.parse('2026-01-03T02:00:00Z'));
+});
+
+test('killed at any statement of a firing, or just after its commit, it neither loses a time nor fires one twice', async () => {
+  await using shop = await schedulesUnderTest(postgres, '2026-01-02T00:00:30Z');
+  const { records } = shop.database;
+  await shop.deploy({ minutes: EVERY_MINUTE });
+  const due: string[] = [];
+  for (let point = 0; point < 6; point++) {
+    shop.clock.now += 60_000;
+    due.push(`2026-01-02T00:0${point + 1}:00Z`);
+    /** Dies before its statement of this number; after all of them, the commit is done and nobody hears of it. */
+    const dying: Records = {
+      query: (text, values) => records.query(text, values),
+      async transaction(work) {
+        let statements = 0;
+        await records.transaction((sql) =>
+          work({
+            query: (text, values) => {
+              if (statements++ === point) throw new Error('killed');
+              return sql.query(text, values);
+            },
+          }),
+        );
+        throw new Error('killed');
+      },
+    };
+    await assert.rejects(shop.another({ records: dying }).round(), /killed/);
+    await shop.at(shop.clock.now + 100);
+    assert.deepEqual(await shop.due('minutes'), due, `killed at ${point}`);
+    shop.clock.now -= 100;
+  }
 });
 
 test('two schedulers that race fire each time once, and none is left out', async () => {

@@ -5,6 +5,8 @@
 // Invariants: a time is fired by one node (the row's lock) and once: killed between the send and the commit, it is sent again, with ids
 // that the bus knows as duplicates. A row only moves on, so a clock that goes back fires nothing twice. Nothing is lost but what
 // `missed` says: while the database is away or a queue is full, a schedule waits at its time. Run by the control role.
+import { BoundedMap } from '../../lib/bounded-map.ts';
+import type { ScheduleTimes } from '../../lib/schedule-times.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { Records, Sql } from '../../store/records/records.ts';
 import type { Bus } from '../bus.ts';
@@ -35,12 +37,14 @@ export interface Round {
 }
 
 const AT_ONCE = 100;
+const TIMES_KEPT = 1_000;
 /** A schedule whose queue takes nothing. */
 const RETRY_MS = 10_000;
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #triggers = new TriggersOf();
+  readonly #times = new BoundedMap<string, ScheduleTimes>(TIMES_KEPT);
   /** Of the last round; before the first, any clock may have been wrong. */
   #latest = Infinity;
 
@@ -63,7 +67,7 @@ export class Scheduler {
     if (rows.length === 0) return 0;
     const triggers = await this.#triggers.of(sql, rows);
     const decided = rows.map((row) => {
-      const times = timesOf(row);
+      const times = this.#timesOf(row);
       const decision = decide(times, { rules: row.rules, nextDueAt: row.nextDueAt, now: now(), lateMs });
       const batches = decision.fire.flatMap((dueAt, index) => {
         const previousAt = index === 0 ? (row.lastDueAt ?? undefined) : decision.fire[index - 1];
@@ -102,6 +106,14 @@ export class Scheduler {
         return { ...planned, lastDueAt: null, lastFiredAt: null };
       }),
     );
+  }
+
+  /** Reading an expression takes longer than asking it. */
+  #timesOf(row: ScheduleRow): ScheduleTimes {
+    const key = `${row.anchorAt} ${JSON.stringify(row.rules)}`;
+    let times = this.#times.get(key);
+    if (times === undefined) this.#times.set(key, (times = timesOf(row)));
+    return times;
   }
 
   #postponed(row: DueRow, reason: VirgaError): Moved {

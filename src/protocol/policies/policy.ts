@@ -13,6 +13,7 @@ import { openapi, operation, operationExample } from './openapi.ts';
 import { plan, plans } from './plans.ts';
 import { securityHeaders, securityHeadersExample } from './security-headers.ts';
 import { concurrency, throttle, throttleExample } from './throttle.ts';
+import { recording } from '../sources/recording.ts';
 import { validate, validateExample } from './validate.ts';
 import { websocket, websocketExample } from './websocket.ts';
 
@@ -30,6 +31,7 @@ const features = {
   rewrite: rewrite.optional(),
   response: response.optional(),
   openapi: operation.optional(),
+  record: recording.optional(),
 };
 
 export const POLICY_KEYS = Object.keys(features) as (keyof typeof features)[];

@@ -22,5 +22,7 @@ export const asyncRules = z
     },
     { error: 'rules such as {retry: {attempts: 3}, onFailure: {queue: failed}}' },
   )
-  .describe('What holds for asynchronous invocations.');
+  .describe(
+    'What holds for asynchronous invocations. A function that says it, be it `{}`, also takes them over HTTP: requests with `Prefer: respond-async` are answered 202 and run later.',
+  );
 export type AsyncRules = z.infer<typeof asyncRules>;

@@ -4,6 +4,7 @@
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import { durationText } from '../../../lib/units.ts';
+import { EventSources } from '../event-sources.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
 import { kebabName, LIMITS, Names, within } from '../project.ts';
@@ -59,7 +60,9 @@ export function readAzure(file: string, files: ImportFiles, { report }: { option
     );
     project.absent.push({ name, why: `it is an app for ${worker}` });
   } else {
-    const entries = entryPointsOf(files, { report, name, olderModel: older.length > 0 });
+    const sources = new EventSources();
+    project.sources = sources;
+    const entries = entryPointsOf(files, { report, name, olderModel: older.length > 0, sources });
     if (entries !== undefined) project.functions.push(appOf(names.of(original, at), at, { host, files, report, entries }));
   }
   names.tell(project.functions);
@@ -93,6 +96,7 @@ function appOf(name: string, at: Place, { host, files, report, entries }: AppPar
       methods: null,
       ...(entries.keyed ? { closed: 'some functions were behind keys; check who calls, then open it' } : {}),
     })),
+    triggers: entries.triggers,
     env: settingsOf(name, files, report),
     include: entries.source === '.' ? [] : ['host.json'],
     external: [],

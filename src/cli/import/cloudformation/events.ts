@@ -2,13 +2,15 @@
 import { functionUrlPaths } from '../aws-routes.ts';
 import type { GatewayRoutes } from '../aws-routes.ts';
 import { remedyForSource } from '../event-sources.ts';
-import type { SourceKind } from '../event-sources.ts';
+import type { ForeignSource } from '../event-sources.ts';
+import { busTrigger, queueTrigger, SAM_WORDS, scheduleTriggers, streamTrigger, topicTrigger } from '../aws-triggers.ts';
+import type { Named, TriggerTarget } from '../aws-triggers.ts';
 import { Section } from '../section.ts';
 import { entryOf, textOf } from '../tree.ts';
 import type { Place, Tree } from '../tree.ts';
 import type { Gateways, SpelledRoute } from './gateways.ts';
 
-const SOURCES: Record<string, SourceKind> = {
+const SOURCES: Record<string, ForeignSource> = {
   Schedule: 'schedule',
   ScheduleV2: 'schedule',
   SQS: 'queue',
@@ -30,9 +32,11 @@ export interface RouteOptions {
   gateways: Gateways;
   /** The only function with a URL of its own. */
   alone: boolean;
+  /** What gets the triggers. */
+  target: TriggerTarget;
 }
 
-export function readEvents(events: Section | undefined, { routes, gateways }: RouteOptions): void {
+export function readEvents(events: Section | undefined, { routes, gateways, target }: RouteOptions): void {
   for (const { key, at, value } of events?.entries() ?? []) {
     const { report, subject } = events!.reading;
     if (value.kind !== 'mapping') {
@@ -42,7 +46,7 @@ export function readEvents(events: Section | undefined, { routes, gateways }: Ro
     const event = new Section(value, { ...events!.reading, path: `Events.${key}` });
     const type = event.text('Type')?.value ?? 'unknown';
     if (type !== 'Api' && type !== 'HttpApi') {
-      report.left(at, subject, `event ${key} (${type})${expression(event)}`, remedyForSource(SOURCES[type] ?? 'other'));
+      readSource(type, event, { target, named: { at, what: `event ${key} (${type})` } });
       continue;
     }
     readRoute(type, event.section('Properties'), { at, event, routes, gateways });
@@ -123,10 +127,24 @@ function addUrl({ at, guard, subject, routes, alone, config }: Url): void {
     );
 }
 
-/** Expressions of time are shown; other properties may be anything. */
-function expression(event: Section): string {
+const TIMES = { timezone: 'ScheduleExpressionTimezone', input: 'Input', enabled: 'Enabled' };
+
+/** What becomes a trigger; the rest is left with what to do. */
+function readSource(type: string, event: Section, { target, named }: { target: TriggerTarget; named: Named }): void {
   const properties = event.section('Properties');
-  const text = properties?.take('Schedule') ?? properties?.take('ScheduleExpression');
-  const shown = textOf(text);
-  return shown !== undefined && /^(?:rate|cron|at)\([\w\s*?,/#:-]+\)$/.test(shown) ? ` ${shown}` : '';
+  const kind = SOURCES[type] ?? 'other';
+  if (properties !== undefined) {
+    if (type === 'SQS') return queueTrigger(properties.take('Queue'), properties, target, named, SAM_WORDS);
+    if (type === 'SNS') return topicTrigger(properties.take('Topic'), properties, target, named, SAM_WORDS);
+    if (type === 'Kinesis') return streamTrigger(properties.take('Stream'), properties, target, named, SAM_WORDS);
+    if (kind === 'schedule') {
+      const text = textOf(properties.take('Schedule') ?? properties.take('ScheduleExpression'));
+      if (text !== undefined && /^(?:rate|cron|at)\([\w\s*?,/#:-]+\)$/.test(text)) {
+        const told = { ...named, what: `${named.what} ${text}` };
+        return scheduleTriggers([text], properties, target, told, TIMES);
+      }
+    }
+    if (kind === 'bus') return busTrigger(properties.take('Pattern'), properties, target, named);
+  }
+  event.reading.report.left(named.at, target.fn.name, named.what, remedyForSource(kind));
 }

@@ -1,5 +1,6 @@
 // One AWS::Serverless::Function or AWS::Lambda::Function. Called by template.ts, for each.
 import { GatewayRoutes } from '../aws-routes.ts';
+import type { EventSources } from '../event-sources.ts';
 import type { ImportFiles } from '../files.ts';
 import { findCode } from '../lambda-code.ts';
 import {
@@ -30,6 +31,7 @@ export interface TemplateContext {
   /** `Globals.Function`. */
   globals: Section | undefined;
   gateways: Gateways;
+  sources: EventSources;
   /** Functions with a URL of their own. */
   urls: number;
 }
@@ -47,9 +49,11 @@ const REMEDIES: Record<string, string> = {
   TracingConfig: 'nothing to do: every call has a trace',
   Tags: 'nothing to do: Virga has no tags',
   PropagateTags: 'nothing to do: Virga has no tags',
-  DeadLetterQueue: 'Virga has no dead letters yet; handle what fails in the function',
-  DeadLetterConfig: 'Virga has no dead letters yet; handle what fails in the function',
-  EventInvokeConfig: 'Virga does not call again by itself',
+  DeadLetterQueue:
+    'what fails at its last attempt is a dead letter: `virga dead-letters`; `async: {onFailure: {queue: …}}` sends it elsewhere',
+  DeadLetterConfig:
+    'what fails at its last attempt is a dead letter: `virga dead-letters`; `async: {onFailure: {queue: …}}` sends it elsewhere',
+  EventInvokeConfig: 'write it as `async` of the function',
   FileSystemConfigs: 'Virga mounts no file systems; /tmp is of the instance',
   KmsKeyArn: 'nothing to do: it is a key of AWS',
   LoggingConfig: 'nothing to do: `virga logs` shows what a function says',
@@ -119,6 +123,7 @@ export function readFunction(
   const options = {
     routes,
     gateways,
+    target: { fn: settings, sources: context.sources },
     alone: context.urls + [...gateways.spelled.values()].flat().filter(({ path }) => path === '$url').length === 1,
   };
   readEvents(fn.section('Events'), options);

@@ -3,6 +3,8 @@
 import { basename } from 'node:path';
 import { NAME_PATTERN } from '../../../protocol/settings.ts';
 import { CommandError } from '../../failure.ts';
+import { readSourceResources } from '../aws-sources.ts';
+import { EventSources } from '../event-sources.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
 import { architectureOf, instancesMinOf, memoryOf, timeoutOf, tmpOf, variablesOf } from '../foreign-settings.ts';
@@ -68,6 +70,9 @@ export function readTemplate(
   });
   root.finish();
   const resources = presentResources(root, intrinsics, project);
+  const sources = new EventSources();
+  project.sources = sources;
+  const sourceResources = readSourceResources(resources.values(), root, sources);
   const globals = root.section('Globals');
   const context: TemplateContext = {
     files,
@@ -76,6 +81,7 @@ export function readTemplate(
     globals: globals === undefined ? undefined : readGlobals(globals, project),
     gateways: gatewaysOf(resources, root, globals?.section('Api'), globals?.section('HttpApi')),
     urls: 0,
+    sources,
   };
   globals?.leave({
     SimpleTable: remedyForResource('AWS::Serverless::SimpleTable'),
@@ -91,7 +97,7 @@ export function readTemplate(
   for (const fn of functions) readFunction(names.of(ownName(fn) ?? fn.id, fn.at), fn, { project, context, root });
   names.tell(project.functions);
   for (const { id, type, at } of resources.values())
-    if (!FUNCTION_TYPES.has(type) && !LAYER_TYPES.has(type) && !context.gateways.understood.has(id))
+    if (!FUNCTION_TYPES.has(type) && !LAYER_TYPES.has(type) && !context.gateways.understood.has(id) && !sourceResources.has(id))
       report.left(at, '', `resource ${id} (${type})`, remedyForResource(type));
   return project;
 }

@@ -2,7 +2,9 @@
 import { functionUrlPaths } from '../aws-routes.ts';
 import type { GatewayRoutes } from '../aws-routes.ts';
 import { remedyForSource } from '../event-sources.ts';
-import type { SourceKind } from '../event-sources.ts';
+import type { ForeignSource } from '../event-sources.ts';
+import { busTrigger, queueTrigger, scheduleTriggers, SERVERLESS_WORDS, streamTrigger, textsOf, topicTrigger } from '../aws-triggers.ts';
+import type { Named, TriggerTarget } from '../aws-triggers.ts';
 import { Section } from '../section.ts';
 import { isNothing, textOf } from '../tree.ts';
 import type { Place, Tree } from '../tree.ts';
@@ -13,9 +15,11 @@ export interface EventOptions {
   payload: '1.0' | '2.0';
   /** The only function with a URL of its own. */
   alone: boolean;
+  /** What gets the triggers. */
+  target: TriggerTarget;
 }
 
-const SOURCES: Record<string, SourceKind> = {
+const SOURCES: Record<string, ForeignSource> = {
   schedule: 'schedule',
   sqs: 'queue',
   sns: 'topic',
@@ -57,8 +61,27 @@ function readEvent(name: string, value: Tree, at: Place, fn: Section, options: E
       'event alb',
       'a load balancer sends events of its own; give the function a route, whose events are those of API Gateway',
     );
+  readSource(name, value, fn, { target: options.target, named: { at, what: `event ${name}` } });
+}
+
+const TIMES = { timezone: 'timezone', input: 'input', enabled: 'enabled' };
+
+/** What becomes a trigger; the rest is left with what to do. */
+function readSource(name: string, value: Tree, fn: Section, { target, named }: { target: TriggerTarget; named: Named }): void {
   const kind = name === 'stream' ? streamKind(value) : (SOURCES[name] ?? 'other');
-  report.left(at, subject, `event ${name}${detail(name, value, fn)}`, remedyForSource(kind));
+  const mapping = value.kind === 'mapping' ? value : { kind: 'mapping' as const, at: named.at, entries: new Map() };
+  const section = new Section(mapping, { ...fn.reading, path: `events.${name}` });
+  const from = value.kind === 'mapping' ? undefined : value;
+  if (name === 'sqs') return queueTrigger(from ?? section.take('arn'), section, target, named, SERVERLESS_WORDS);
+  if (name === 'sns')
+    return topicTrigger(from ?? section.take('arn') ?? section.take('topicName'), section, target, named, SERVERLESS_WORDS);
+  if (name === 'stream' && kind === 'stream') return streamTrigger(from ?? section.take('arn'), section, target, named, SERVERLESS_WORDS);
+  if (name === 'schedule') {
+    const texts = textsOf(from ?? section.take('rate'), section).filter((text) => /^(?:rate|cron|at)\([\w\s*?,/#:-]+\)$/.test(text));
+    if (texts.length > 0) return scheduleTriggers(texts, section, target, { ...named, what: `event ${name} ${texts.join(', ')}` }, TIMES);
+  }
+  if (name === 'eventBridge' && section.has('pattern')) return busTrigger(section.take('pattern'), section, target, named);
+  fn.reading.report.left(named.at, target.fn.name, named.what, remedyForSource(kind));
 }
 
 function readRoute(name: 'http' | 'httpApi', value: Tree, at: Place, fn: Section, { routes, payload }: EventOptions): void {
@@ -123,19 +146,10 @@ function readUrl(fn: Section, { routes, alone }: EventOptions): void {
     );
 }
 
-function streamKind(value: Tree): SourceKind {
+function streamKind(value: Tree): ForeignSource {
   const text =
     textOf(value) ??
     (value.kind === 'unresolved' ? value.reason : undefined) ??
     (value.kind === 'mapping' ? `${textOf(value.entries.get('type')?.value) ?? ''} ${textOf(value.entries.get('arn')?.value) ?? ''}` : '');
   return /dynamodb/i.test(text) ? 'table' : 'stream';
-}
-
-/** What names the source for people: an expression of time; never more, since other texts may be anything. */
-function detail(name: string, value: Tree, fn: Section): string {
-  if (name !== 'schedule') return '';
-  const rate = value.kind === 'mapping' ? fn.reading.resolve(value.entries.get('rate')?.value ?? value) : value;
-  const texts = rate.kind === 'list' ? rate.items.map((item) => textOf(fn.reading.resolve(item))) : [textOf(rate)];
-  const shown = texts.filter((text) => text !== undefined && /^(?:rate|cron|at)\([\w\s*?,/#:-]+\)$/.test(text));
-  return shown.length === 0 ? '' : ` ${shown.join(', ')}`;
 }

@@ -1,5 +1,6 @@
 // One function of serverless.yml. Called by serverless.ts, for each.
 import { GatewayRoutes } from '../aws-routes.ts';
+import type { EventSources } from '../event-sources.ts';
 import type { ImportFiles } from '../files.ts';
 import { findCode } from '../lambda-code.ts';
 import {
@@ -32,6 +33,7 @@ export interface ServiceContext {
   /** `provider.layers`. */
   commonLayers: readonly Tree[];
   urls: number;
+  sources: EventSources;
 }
 
 const NO_IDENTITY = 'Virga gives functions no identity at AWS; where the code calls AWS, give it credentials';
@@ -43,13 +45,13 @@ const REMEDIES: Record<string, string> = {
   vpc: 'functions reach the internet, and no private network',
   tags: 'nothing to do: Virga has no tags',
   tracing: 'nothing to do: every call has a trace',
-  onError: 'Virga has no dead letters yet; handle what fails in the function',
-  destinations: 'Virga has no destinations; send the result on in the function',
+  onError: 'what fails at its last attempt is a dead letter: `virga dead-letters`; `async: {onFailure: {queue: …}}` sends it elsewhere',
+  destinations: 'write them as `onSuccess` and `onFailure` of `async`',
   fileSystemConfig: 'Virga mounts no file systems; /tmp is of the instance',
   kmsKeyArn: 'nothing to do: it is a key of AWS',
   awsKmsKeyArn: 'nothing to do: it is a key of AWS',
-  maximumRetryAttempts: 'Virga does not call again by itself',
-  maximumEventAge: 'Virga does not call again by itself',
+  maximumRetryAttempts: 'write it as `async: {retry: {attempts: …}}`, which counts the first one too',
+  maximumEventAge: 'write it as `async: {maxAge: …}`',
   condition: 'the function is carried over whatever the condition says',
   dependsOn: 'nothing to do: a project is deployed as a whole',
   disableLogs: 'nothing to do: `virga logs` shows what a function says',
@@ -94,7 +96,7 @@ export function readFunction(name: string, fn: Section, { project, context }: { 
   const description = fn.text('description')?.value;
   if (description !== undefined && !isSecretValue(description)) settings.description = description;
   applySettings(settings, fn);
-  readEvents(fn, { routes, payload: context.payload, alone: context.urls === 1 });
+  readEvents(fn, { routes, payload: context.payload, alone: context.urls === 1, target: { fn: settings, sources: context.sources } });
   if (routes.httpEvent !== undefined && settings.form === 'lambda') settings.httpEvent = routes.httpEvent;
   const deployed = fn.text('name');
   if (deployed !== undefined) report.changed(deployed.at, name, `name ${deployed.value}`, `is ${name}, also in AWS_LAMBDA_FUNCTION_NAME`);

@@ -27,7 +27,7 @@ const LEFT: Record<string, string> = {
   'serverless-iam-roles-per-function': 'Virga gives functions no identity at AWS',
   'serverless-step-functions': 'Virga has no state machines; call the steps from a function',
   'serverless-dynamodb-local': 'Virga brings no DynamoDB; run it beside and set its address in `env`',
-  'serverless-offline-sqs': 'Virga has no queues yet',
+  'serverless-offline-sqs': 'nothing to do: `virga dev` has queues',
   'serverless-apigw-binary': 'is not needed: bodies that are no text are passed on as bytes',
 };
 

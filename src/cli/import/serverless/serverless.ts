@@ -5,6 +5,9 @@ import { CommandError } from '../../failure.ts';
 import { ACCOUNT } from '../aws-places.ts';
 import { Intrinsics } from '../cloudformation/intrinsics.ts';
 import { remedyForResource } from '../cloudformation/resources.ts';
+import type { Resource } from '../cloudformation/resources.ts';
+import { readSourceResources } from '../aws-sources.ts';
+import { EventSources } from '../event-sources.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
 import { architectureOf, memoryOf, timeoutOf, variablesOf } from '../foreign-settings.ts';
@@ -39,7 +42,7 @@ const PROVIDER: Record<string, string> = {
   tags: 'nothing to do: Virga has no tags',
   stackTags: 'nothing to do: Virga has no tags',
   kmsKeyArn: 'nothing to do: it is a key of AWS',
-  eventBridge: 'Virga has no event bus yet',
+  eventBridge: 'events are published to the project itself',
   alb: 'Virga has no load balancers; routes take their place',
   ecr: 'Virga runs no container images',
   cloudFront: 'Virga has no CDN',
@@ -95,7 +98,10 @@ export function readServerless(
   const functions = functionEntries(root);
   if (functions.length > FUNCTIONS_MAX)
     throw new CommandError(`${file} has ${functions.length} functions; a project has at most ${FUNCTIONS_MAX}`);
-  const context = { files, ...common, packaging, layers, urls: functions.filter(({ value }) => hasUrl(value, root)).length };
+  const sources = new EventSources();
+  project.sources = sources;
+  const understood = readSourceResources(resourceList(root, resources), root, sources);
+  const context = { files, ...common, packaging, layers, sources, urls: functions.filter(({ value }) => hasUrl(value, root)).length };
   for (const { key, at, value } of functions) {
     const own = names.of(key, at);
     if (value.kind !== 'mapping') {
@@ -104,7 +110,7 @@ export function readServerless(
     } else readFunction(own, new Section({ ...value, at }, { ...root.reading, subject: own, path: '' }), { project, context });
   }
   names.tell(project.functions);
-  reportResources(root, resources);
+  reportResources(root, resources, understood);
   root.leave(TOP);
   if (root.has('build')) root.changed('build', 'is not needed: Virga bundles JavaScript and TypeScript by itself');
   root.ignore('build');
@@ -202,9 +208,17 @@ function hasUrl(value: Tree, root: Section): boolean {
   return !isNothing(resolved) && textOf(resolved) !== 'false';
 }
 
-function reportResources(root: Section, resources: Mapping): void {
+function resourceList(root: Section, resources: Mapping): Resource[] {
+  return [...resources.entries].flatMap(([id, { at, value }]) => {
+    const mapping = root.reading.resolve(value);
+    return mapping.kind === 'mapping' ? [{ id, type: textOf(entryOf(mapping, 'Type')) ?? 'unknown', at, mapping }] : [];
+  });
+}
+
+function reportResources(root: Section, resources: Mapping, understood: ReadonlySet<string>): void {
   root.ignore('resources');
   for (const [name, { at, value }] of resources.entries) {
+    if (understood.has(name)) continue;
     const type = textOf(entryOf(root.reading.resolve(value), 'Type')) ?? 'unknown';
     root.reading.report.left(at, '', `resource ${name} (${type})`, remedyForResource(type));
   }

@@ -1,6 +1,5 @@
 // Bindings of a Worker, and what to say about each: Virga has variables, and none of Cloudflare's other services. Used by wrangler.ts,
 // and by build/wrangler-bindings.ts at the deploy.
-import { remedyForSource } from '../event-sources.ts';
 import type { Section } from '../section.ts';
 import { entryOf, textOf } from '../tree.ts';
 import type { Tree } from '../tree.ts';
@@ -47,7 +46,7 @@ const REMEDY =
   'Virga does not have it, and a Worker that needs it is refused at the deploy; use a service that is reached over HTTP instead';
 
 export function readBindings(section: Section): void {
-  const { report, subject, resolve } = section.reading;
+  const { report, subject } = section.reading;
   const left = (tree: Tree, key: string, nameKey: string, what: string): void => {
     const name = textOf(entryOf(tree, nameKey)) ?? key;
     report.left(tree.at, subject, `${name} (${what})`, REMEDY);
@@ -59,11 +58,5 @@ export function readBindings(section: Section): void {
   }
   for (const item of section.section('durable_objects')?.list('bindings') ?? []) left(item, 'durable_objects', 'name', 'a Durable Object');
   for (const item of section.section('unsafe')?.list('bindings') ?? []) left(item, 'unsafe', 'name', 'an unsafe binding');
-  const queues = section.section('queues');
-  for (const item of queues?.list('producers') ?? []) left(item, 'queues', 'binding', 'a queue to send to');
-  for (const item of queues?.list('consumers') ?? [])
-    report.left(item.at, subject, `messages of the queue ${textOf(entryOf(resolve(item), 'queue')) ?? '?'}`, remedyForSource('queue'));
-  queues?.finish();
-  for (const cron of section.section('triggers')?.list('crons') ?? [])
-    report.left(cron.at, subject, `schedule ${textOf(cron) ?? '?'}`, remedyForSource('schedule'));
+  for (const item of section.section('queues')?.list('producers') ?? []) left(item, 'queues', 'binding', 'a queue to send to');
 }

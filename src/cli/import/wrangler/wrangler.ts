@@ -3,6 +3,7 @@
 // Called by import.ts.
 import { basename } from 'node:path';
 import { CommandError } from '../../failure.ts';
+import { EventSources } from '../event-sources.ts';
 import type { ImportFiles } from '../files.ts';
 import type { ImportOptions } from '../import-options.ts';
 import { SECRET_NOTE, variableOf } from '../foreign-settings.ts';
@@ -15,6 +16,7 @@ import { entryOf, textOf } from '../tree.ts';
 import type { Mapping, Tree } from '../tree.ts';
 import { BUILD_SETTINGS, readBindings } from './bindings.ts';
 import { readRoutes } from './worker-routes.ts';
+import { readWorkerTriggers } from './worker-triggers.ts';
 
 /** Keys that an environment does not take from the top of the file. */
 const OWN_TO_ENVIRONMENT = new Set(
@@ -81,6 +83,9 @@ export function readWrangler(
     layers: [],
   });
   names.tell(project.functions);
+  const sources = new EventSources();
+  project.sources = sources;
+  readWorkerTriggers(section, project.functions[0]!, sources);
   readBindings(section);
   section.leave(REMEDIES);
   section.finish();

@@ -46,3 +46,32 @@ create index async_invocations_by_function on async_invocations (project, functi
 create index async_invocations_by_project on async_invocations (project, id);
 create index async_invocations_by_expiry on async_invocations (expires_at);
 create index async_invocations_due on async_invocations (deadline_at) where state in ('queued', 'running');
+
+-- What passed where `record` says so, redacted before it came here, for `virga replay` (src/events/replay/).
+create table recordings (
+  project text not null,
+  -- Of the invocation, the message or the event.
+  id text collate "C" not null,
+  -- `queue/<name>`, `topic/<name>`, `route<path>`.
+  source text collate "C" not null,
+  at bigint not null,
+  expires_at bigint not null,
+  -- Requests: the function and its version that answered.
+  function text,
+  version integer,
+  -- e.g. `POST /orders`; of an event its subject.
+  summary text,
+  -- JSON: a request as in async_invocations, or a message: body, attributes, subject, sentAt.
+  content text not null,
+  -- JSON: status, headers, contentType, truncated.
+  answer text,
+  answer_body bytea,
+  -- By function: what became of the delivery.
+  outcomes jsonb not null,
+  -- JSON: what was left out, e.g. `header.cookie`.
+  redacted text not null,
+  bytes integer not null,
+  primary key (project, id, source)
+) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+create index recordings_by_time on recordings (project, at, id);
+create index recordings_by_expiry on recordings (expires_at);

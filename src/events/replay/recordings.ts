@@ -1,0 +1,208 @@
+// The table of recordings, and the way into it: what passes waits in memory, bounded, and is written in batches off the hot path. Invariants:
+// add() costs no waiting and never throws; what finds no room, or cannot be written, is dropped and counted; what is known of one event
+// from its sender and from its deliveries is one row. Callers: the recorders, replay, control/.
+import type { FlatHeaders } from '../../protocol/frames.ts';
+import type { Sql } from '../../store/records/records.ts';
+
+export interface DeliveryNote {
+  state: 'done' | 'failed' | 'dead';
+  /** Unix ms. */
+  at: number;
+  error?: string;
+}
+
+export interface RecordedAnswer {
+  status: number;
+  headers: FlatHeaders;
+  contentType: string;
+  truncated: boolean;
+}
+
+export interface Recorded {
+  project: string;
+  id: string;
+  /** `queue/orders`, `topic/prices`, `route/notes/{id}`. */
+  source: string;
+  /** Unix ms. */
+  at: number;
+  expiresAt: number;
+  function: string | null;
+  version: number | null;
+  summary: string | null;
+  /** JSON. */
+  content: string;
+  answer: RecordedAnswer | null;
+  answerBody: Buffer | null;
+  outcomes: Record<string, DeliveryNote>;
+  redacted: string[];
+}
+
+type Log = (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
+
+const FLUSH_AFTER_MS = 200;
+const FLUSH_ROWS = 500;
+const ROW_BYTES = 300;
+const REPORT_EVERY_MS = 10_000;
+const COLUMNS = `project, id, source, at::float8 as at, expires_at::float8 as "expiresAt", function, version, summary, content,
+  answer::jsonb as answer, answer_body as "answerBody", outcomes, redacted::jsonb as redacted`;
+
+export class RecordingBuffer {
+  readonly #sql: Sql;
+  readonly #bytesMax: number;
+  readonly #log: Log;
+  #rows = new Map<string, { row: Recorded; bytes: number }>();
+  #bytes = 0;
+  #dropped = 0;
+  #reportedAt = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(parts: { sql: Sql; bytesMax: number; log: Log }) {
+    this.#sql = parts.sql;
+    this.#bytesMax = parts.bytesMax;
+    this.#log = parts.log;
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  add(row: Recorded): void {
+    const key = `${row.project}\0${row.source}\0${row.id}`;
+    const there = this.#rows.get(key);
+    if (there !== undefined) {
+      Object.assign(there.row.outcomes, row.outcomes);
+      return;
+    }
+    const bytes = ROW_BYTES + row.content.length + (row.answerBody?.length ?? 0);
+    if (this.#bytes + bytes > this.#bytesMax) {
+      this.#drop(1);
+      return;
+    }
+    this.#rows.set(key, { row, bytes });
+    this.#bytes += bytes;
+    if (this.#rows.size >= FLUSH_ROWS) void this.#flush();
+    else this.#timer ??= setTimeout(() => void this.#flush(), FLUSH_AFTER_MS);
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#flush();
+  }
+
+  #flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
+    return this.#writing;
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#rows.size > 0) {
+      const batch = [...this.#rows.values()];
+      this.#rows = new Map();
+      try {
+        await writeRecordings(
+          this.#sql,
+          batch.map(({ row }) => row),
+        );
+      } catch (error) {
+        this.#drop(batch.length, error);
+      }
+      for (const { bytes } of batch) this.#bytes -= bytes;
+    }
+  }
+
+  #drop(count: number, error?: unknown): void {
+    this.#dropped += count;
+    const now = performance.now();
+    if (now < this.#reportedAt + REPORT_EVERY_MS) return;
+    this.#reportedAt = now;
+    const reason = error instanceof Error ? error.message : 'they come faster than they are written';
+    this.#log('warn', 'recordings were dropped since the start', { dropped: this.#dropped, reason });
+  }
+}
+
+async function writeRecordings(sql: Sql, rows: readonly Recorded[]): Promise<void> {
+  const json = rows.map(({ answerBody, ...row }) => ({ ...row, bytes: row.content.length + (answerBody?.length ?? 0) }));
+  await sql.query(
+    `insert into recordings as r (project, id, source, at, expires_at, function, version, summary, content, answer, answer_body, outcomes, redacted, bytes)
+     select project, id, source, at, "expiresAt", function, version, summary, content, answer, body, outcomes, redacted, bytes
+       from json_to_recordset($1::json) as n(project text, id text, source text, at bigint, "expiresAt" bigint, function text, version int, summary text,
+                                             content text, answer text, outcomes jsonb, redacted text, bytes int, place int)
+       join unnest($2::bytea[]) with ordinality as b(body, nth) on b.nth = n.place
+     on conflict (project, id, source) do update set outcomes = r.outcomes || excluded.outcomes`,
+    [
+      JSON.stringify(
+        json.map((row, index) => ({
+          ...row,
+          at: Math.floor(row.at),
+          expiresAt: Math.floor(row.expiresAt),
+          answer: row.answer === null ? null : JSON.stringify(row.answer),
+          redacted: JSON.stringify(row.redacted),
+          place: index + 1,
+        })),
+      ),
+      rows.map(({ answerBody }) => answerBody),
+    ],
+  );
+}
+
+/** All of this id: an event may have passed several places. */
+export async function findRecordings(sql: Sql, project: string, id: string): Promise<Recorded[]> {
+  const { rows } = await sql.query<Recorded>(`select ${COLUMNS} from recordings where project = $1 and id = $2 order by source limit 20`, [
+    project,
+    id,
+  ]);
+  return rows;
+}
+
+export interface RecordingFilter {
+  project: string;
+  source?: string | undefined;
+  sinceMs?: number | undefined;
+  /** Of the last that was given. */
+  before?: { at: number; id: string } | undefined;
+  limit: number;
+}
+
+/** Newest first, without contents. */
+export async function listRecordings(sql: Sql, filter: RecordingFilter): Promise<Recorded[]> {
+  const values: unknown[] = [filter.project, filter.limit];
+  const value = (given: unknown): string => `$${values.push(given)}`;
+  const conditions = ['project = $1'];
+  if (filter.source !== undefined) conditions.push(`source = ${value(filter.source)}`);
+  if (filter.sinceMs !== undefined) conditions.push(`at >= ${value(Math.floor(filter.sinceMs))}`);
+  if (filter.before !== undefined) conditions.push(`(at, id) < (${value(filter.before.at)}, ${value(filter.before.id)})`);
+  const listed = COLUMNS.replace('summary, content,', `summary, '' as content,`).replace('answer_body as', 'null as');
+  const { rows } = await sql.query<Recorded>(
+    `select ${listed} from recordings where ${conditions.join(' and ')} order by at desc, id desc limit $2`,
+    values,
+  );
+  return rows;
+}
+
+/** What has been kept long enough, and of projects that have more than `bytesMax` the oldest. Answers how many. */
+export async function sweepRecordings(
+  sql: Sql,
+  { now, bytesMax, limit }: { now: number; bytesMax: number; limit: number },
+): Promise<number> {
+  const expired = await sql.query(
+    'delete from recordings where ctid in (select ctid from recordings where expires_at < $1 order by expires_at limit $2)',
+    [now, limit],
+  );
+  const { rows } = await sql.query<{ project: string }>('select project from recordings group by project having sum(bytes) > $1', [
+    bytesMax,
+  ]);
+  let removed = expired.rowCount ?? 0;
+  for (const { project } of rows) {
+    const { rowCount } = await sql.query(
+      `delete from recordings where ctid in (select place from
+         (select ctid as place, sum(bytes) over (order by at desc, id desc) as held from recordings where project = $1) as kept
+          where held > $2 limit $3)`,
+      [project, bytesMax, limit],
+    );
+    removed += rowCount ?? 0;
+  }
+  return removed;
+}
