@@ -287,6 +287,6 @@ test('wherever an edge dies, no record is left out or out of order, and windows 
       await world.until(world.clock.now() + 120_000);
       assert.deepEqual(finals, expected);
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });

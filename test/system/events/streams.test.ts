@@ -94,13 +94,13 @@ async function append(stream: string, records: { key?: string; data: unknown }[]
 
 async function recordsOf(stream: string, partition = 0): Promise<Row[]> {
   const all: Row[] = [];
-  for (let after = '0'; ;) {
+  for (let place = '0'; ;) {
     const { items, next, end } = await control.get<{ items: Row[]; next: string; end: boolean }>(
-      `/streams/${stream}/records?partition=${partition}&limit=1000&after=${after}`,
+      `/streams/${stream}/records?partition=${partition}&limit=1000&after=${place}`,
     );
     all.push(...items);
     if (end) return all;
-    after = next;
+    place = next;
   }
 }
 
@@ -154,17 +154,17 @@ test('a stream is looked at with the command line', async () => {
 });
 
 test('a function reads again from wherever it is sent', async () => {
-  const before = (await recordsOf('got-node')).length;
+  const had = (await recordsOf('got-node')).length;
   const sought = await virga.cli(['streams', 'seek', 'clicks', '--consumer', 'reader', '--to', 'oldest', '--project', 'shop']);
   assert.equal(sought.code, 0, sought.stderr);
   assert.match(sought.stdout, /partition 0: reader goes on after 0/);
-  const again = (await atLeast('got-node', before + appended.length)).slice(before);
+  const again = (await atLeast('got-node', had + appended.length)).slice(had);
   assert.deepEqual(byKey(again), byKey(appended));
   // From the time of the last records on.
   const { at } = (await recordsOf('clicks', 0))
     .concat(await recordsOf('clicks', 1), await recordsOf('clicks', 2))
     .toSorted((a, b) => (a.at < b.at ? -1 : 1))[50]!;
-  const until = before + appended.length;
+  const until = had + appended.length;
   await virga.cli(['streams', 'seek', 'clicks', '--consumer', 'reader', '--to', at, '--project', 'shop']);
   const late = (await atLeast('got-node', until + 50)).slice(until);
   for (const [key, datas] of Object.entries(byKey(late))) assert.deepEqual(datas, byKey(appended)[key]!.slice(-datas.length));
@@ -211,12 +211,12 @@ test('when the edge is killed in the middle no record is left out of its window,
 });
 
 test('partitions that are added are read, and what was appended meanwhile is not missed', async () => {
-  const before = (await recordsOf('got-node')).length;
+  const had = (await recordsOf('got-node')).length;
   const { code, stderr } = await virga.deploy({ ...FILES, 'virga.yaml': manifest(6) });
   assert.equal(code, 0, stderr);
   const records = Array.from({ length: 60 }, (_, n) => ({ key: `key-${n % 30}`, data: `{"n":${n}}` }));
   await append('clicks', records);
-  const got = (await atLeast('got-node', before + 60)).slice(before);
+  const got = (await atLeast('got-node', had + 60)).slice(had);
   assert.deepEqual(byKey(got), byKey(records));
   assert.ok((await recordsOf('clicks', 5)).length > 0);
 });
