@@ -268,7 +268,7 @@ export function asyncQueue(project: string, fn: string, rules: AsyncRules): Queu
   };
 }
 
-function workflowConsumer(project: string, fn: string, rules: WorkflowRules): Consumer {
+export function workflowConsumer(project: string, fn: string, rules: WorkflowRules): Consumer {
   const { concurrency } = rules === true ? {} : rules;
   return {
     queue: workflowQueue(project, fn),

@@ -165,6 +165,7 @@ async function invoke(
   response: ServerResponse,
 ): Promise<void> {
   const version = await findVersion(options, query);
+  refuseWorkflow(options.model, version);
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -216,6 +217,14 @@ async function invoke(
         : { code: error.code, message: error.message, ...(error.detail === undefined ? {} : { detail: error.detail }) },
   };
   send(response, 200, body);
+}
+
+function refuseWorkflow(model: ReadModel, { project, function: fn }: DeployedVersion): void {
+  if (model.project(project)?.topology.workflows.has(fn) !== true) return;
+  throw new VirgaError(
+    'invalid_request',
+    `function '${fn}' is a workflow, each call of which is a run: \`virga workflows start ${fn}\` starts one`,
+  );
 }
 
 async function findVersion(options: EdgePrivateOptions, query: URLSearchParams): Promise<DeployedVersion> {

@@ -31,13 +31,13 @@ const CONFLICTS = new Set(['40P01', '40001']);
 export class Connections implements Session, AsyncDisposable {
   readonly #pool: pg.Pool;
 
-  constructor(connection: pg.ClientConfig, options: { connectionsMax: number }) {
+  constructor(connection: pg.ClientConfig, options: { connectionsMax: number; statementTimeoutMs?: number }) {
     this.#pool = new pg.Pool({
       ...connection,
       max: options.connectionsMax,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: 60_000,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
+      statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
     });
     // A connection that breaks while it is idle is replaced on the next use.

@@ -89,7 +89,7 @@ export async function receiveFromGroups(receiver: Receiver, from: From): Promise
   const messages: ReceivedMessage[] = [];
   let bytesLeft = bytesMax;
   for (let round = 1; ; round++) {
-    const { taken, looked, next } = await connections.transaction(async (session) => {
+    const { taken, looked, died, next } = await connections.transaction(async (session) => {
       const nowMs = now();
       const part = await take(
         receiver,
@@ -101,6 +101,7 @@ export async function receiveFromGroups(receiver: Receiver, from: From): Promise
       return { ...part, next: nextOnes! };
     });
     if (next.queue_id === null) return undefined;
+    if (died && from.queue.dead !== null) receiver.moves.notices.heard([from.queue.dead]);
     for (const message of taken) bytesLeft -= Buffer.byteLength(message.body) + Buffer.byteLength(JSON.stringify(message.attributes));
     messages.push(...taken);
     const nowMs = now();
@@ -121,7 +122,7 @@ async function take(
   session: Session,
   { queue, row, options }: From,
   nowMs: number,
-): Promise<{ taken: ReceivedMessage[]; looked: boolean }> {
+): Promise<{ taken: ReceivedMessage[]; looked: boolean; died: boolean }> {
   const candidates = await session.rows<Candidate>(CANDIDATES, [row.id, nowMs, options.max]);
   const { names, seqs, empty, postponed } = choose(candidates, nowMs, options.bytesMax);
   if (postponed.length > 0) {
@@ -133,7 +134,7 @@ async function take(
       empty.map((name) => ({ queueId: row.id, name })),
     );
   }
-  if (names.length === 0) return { taken: [], looked: candidates.length > 0 };
+  if (names.length === 0) return { taken: [], looked: candidates.length > 0, died: false };
   const hold = receiver.newHold();
   const values = [row.id, names, hold, receiver.holder, nowMs, options.leaseMs, seqs, queue.retentionMs, queue.receivesMax];
   const rows = await session.rows<MessageRow & { dies: 'expired' | 'receives' | null }>(TAKE, values);
@@ -146,7 +147,7 @@ async function take(
   const left = names.filter((name) => !held.has(name)).map((name) => ({ queueId: row.id, name, hold: String(hold) }));
   await releaseGroups(session, left, nowMs);
   const taken = living.map((message) => ({ ...toMessage(message, nowMs), receipt: receiptOf({ seq: message.seq, hold: String(hold) }) }));
-  return { taken, looked: true };
+  return { taken, looked: true, died: living.length < rows.length };
 }
 
 /** Of each group what comes first and is due, until the bytes are used up; but always one message. */

@@ -102,6 +102,7 @@ export async function receivePlain(
         }),
       );
     }
+    if (dying.length > 0 && queue.dead !== null) moves.notices.heard([queue.dead]);
     const heldUntil = first.held_until === null ? Infinity : Number(first.held_until);
     const expired = heldUntil <= nowMs ? await connections.rows(EXPIRE, [row.id, nowMs]) : [];
     const ready = first.ready_at === null ? Infinity : Number(first.ready_at);

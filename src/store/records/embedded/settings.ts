@@ -22,6 +22,8 @@ export function settingsFor(options: { major: number; socketFolder: string; fsyn
     jit: 'off',
     autovacuum: 'on',
     autovacuum_max_workers: '2',
+    // Of queues most rows are dead soon; after a minute at full speed receivers would step over half a million.
+    autovacuum_naptime: '10s',
     max_worker_processes: '4',
     max_parallel_workers_per_gather: '0',
     max_logical_replication_workers: '0',
