@@ -118,7 +118,7 @@ function byKey(rows: { key: string; data: string }[]): Record<string, string[]> 
 }
 
 const KEYS = ['a', 'b', 'c', 'd', 'e'];
-let appended: { key: string; data: string }[] = [];
+const appended: { key: string; data: string }[] = [];
 
 test('records of one key come in order, once, to functions in Node and in Python', async () => {
   for (let n = 0; n < 20; n++) {
