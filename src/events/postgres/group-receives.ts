@@ -3,6 +3,7 @@
 // Invariants: while a message of a group is held, or the first of it is not due, nobody gets one of it; what is handed out of a group
 // is what comes first in it, in order. Called by receives.ts.
 import type { QueueSpec, ReceiveAnswer, ReceivedMessage, ReceiveOptions } from '../bus.ts';
+import { retried } from './connections.ts';
 import type { Session, Statement } from './connections.ts';
 import { closeGroups, releaseGroups } from './groups.ts';
 import { MESSAGE_COLUMNS, receiptOf, toMessage } from './messages.ts';
@@ -89,17 +90,16 @@ export async function receiveFromGroups(receiver: Receiver, from: From): Promise
   const messages: ReceivedMessage[] = [];
   let bytesLeft = bytesMax;
   for (let round = 1; ; round++) {
-    const { taken, looked, died, next } = await connections.transaction(async (session) => {
-      const nowMs = now();
-      const part = await take(
-        receiver,
-        session,
-        { ...from, options: { ...from.options, max: max - messages.length, bytesMax: bytesLeft } },
-        nowMs,
-      );
-      const [nextOnes] = await session.rows<Next>(NEXT, [from.row.id]);
-      return { ...part, next: nextOnes! };
-    });
+    const rest = { ...from, options: { ...from.options, max: max - messages.length, bytesMax: bytesLeft } };
+    const { taken, looked, died, next } = await retried(
+      () =>
+        connections.transaction(async (session) => {
+          const part = await take(receiver, session, rest, now());
+          const [nextOnes] = await session.rows<Next>(NEXT, [from.row.id]);
+          return { ...part, next: nextOnes! };
+        }),
+      () => receiver.moves.queues.forget(),
+    );
     if (next.queue_id === null) return undefined;
     if (died && from.queue.dead !== null) receiver.moves.notices.heard([from.queue.dead]);
     for (const message of taken) bytesLeft -= Buffer.byteLength(message.body) + Buffer.byteLength(JSON.stringify(message.attributes));

@@ -3,6 +3,7 @@
 // be, or is too old, is not handed out but dies; what a receiver did not settle in its time is due again.
 // One statement does it all in the ordinary case. Called by receives.ts.
 import type { QueueSpec, ReceiveAnswer, ReceivedMessage, ReceiveOptions } from '../bus.ts';
+import { retried } from './connections.ts';
 import type { Statement } from './connections.ts';
 import { MESSAGE_COLUMNS, receiptOf, toMessage } from './messages.ts';
 import type { MessageRow } from './messages.ts';
@@ -96,14 +97,10 @@ export async function receivePlain(
     for (const reason of ['expired', 'receives'] as const) {
       const ones = dying.filter(({ dies }) => dies === reason);
       if (ones.length === 0) continue;
-      await connections.transaction((session) =>
-        die(moves, session, {
-          queue,
-          row,
-          reason,
-          receivedAgain: true,
-          ones: ones.map(({ seq, hold }) => ({ seq, hold: hold!, error: null })),
-        }),
+      const death = { queue, row, reason, receivedAgain: true, ones: ones.map(({ seq, hold }) => ({ seq, hold: hold!, error: null })) };
+      await retried(
+        () => connections.transaction((session) => die(moves, session, death)),
+        () => moves.queues.forget(),
       );
     }
     if (dying.length > 0 && queue.dead !== null) moves.notices.heard([queue.dead]);
