@@ -13,9 +13,11 @@ import { startControl } from './fixture.ts';
 import type { StartControl } from './fixture.ts';
 import { domainCases } from './domains-under-test.ts';
 import { recordCases } from './invocations-under-test.ts';
+import { keptCases } from './kept-under-test.ts';
 import { protocolCases } from './protocol-under-test.ts';
 import { queueCases } from './queues-under-test.ts';
 import { scheduleCases } from './schedules-under-test.ts';
+import { streamCases } from './streams-under-test.ts';
 import { tokenCases } from './tokens-under-test.ts';
 
 let postgres: TestPostgres;
@@ -43,4 +45,6 @@ domainCases(start);
 recordCases(start);
 queueCases(start);
 deliveryCases(start);
+keptCases(start);
 scheduleCases(start);
+streamCases(start);

@@ -123,7 +123,7 @@ export function deliveryCases(start: StartControl): void {
       assert.equal((await shop.call('GET', '/queues/failed/messages/msg_plain')).status, 200);
     });
 
-    test('a redrive with a rate takes its time, is one at a time, can be cancelled, and goes on in another process', async () => {
+    test('a redrive with a rate takes its time, is one at a time, and can be cancelled', async () => {
       await shop.call('DELETE', '/queues/orders/messages');
       await die('orders', ...Array.from({ length: 30 }, (_, index) => `msg_r${index}`));
       const slow = await shop.call('POST', '/dead-letters/redrive', { json: { all: true, rate: 20 } });

@@ -1,7 +1,7 @@
 // What has to go, goes here, in small bounded steps on an interval: records past their retention, deployments beyond
 // the number that is kept, versions that no kept deployment names, artifacts that no version names, queues
 // that are named no more and empty. Invariant: whatever a
-// kept deployment needs stays, the highest version of a function stays (its number must not be used twice), and so does
+// kept deployment or a run of a workflow needs stays, the highest version of a function stays (its number must not be used twice), and so does
 // what was uploaded lately (it is about to be deployed). Started by server/control.ts.
 import { deleteInvocationsBefore } from '../observe/invocation-queries.ts';
 import { deleteLogsBefore } from '../observe/log-queries.ts';
@@ -81,6 +81,8 @@ async function removeUnusedVersions({ records, limits, now }: Needs): Promise<nu
       const { rowCount } = await sql.query(
         `delete from versions v where v.project = $1 and v.created_at < to_timestamp($2)
             and v.number < (select max(number) from versions m where m.project = v.project and m.function = v.function)
+            and not exists (select 1 from workflow_runs r where r.project = v.project and r.function = v.function and r.version = v.number
+                              and r.state <> 'succeeded')
             and not exists (select 1 from deployments d where d.project = v.project
                               and exists (select 1 from jsonb_path_query(d.state -> 'functions' -> v.function, 'lax $.**.version') as named
                                            where named = to_jsonb(v.number)))`,

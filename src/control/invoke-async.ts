@@ -46,6 +46,11 @@ export function invokeAsync(app: ControlApp, { records, async, limits }: Pick<Co
       const key = idempotencyKeyOf(incoming.headers['idempotency-key']?.toString());
       const { state } = await requireProject(records, params.project);
       if (!Object.hasOwn(state.functions, params.function)) throw unknownFunction(params, Object.keys(state.functions));
+      if (state.events?.workflows?.[params.function] !== undefined)
+        throw new VirgaError(
+          'invalid_request',
+          `function '${params.function}' is a workflow, each call of which is a run: \`virga workflows start ${params.function}\` starts one`,
+        );
       if (version !== undefined) await requireVersion(records, { ...params, version });
       const traceparent = incoming.headers['traceparent']?.toString();
       const taken = await async.acceptor.accept({

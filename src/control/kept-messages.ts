@@ -55,7 +55,7 @@ export async function requireSameOrder(sql: Sql, bus: Bus, { project, before, af
     if (depthOf(own) === 0) continue;
     throw new VirgaError(
       'queue_not_empty',
-      `the queue '${name}' has ${countText(own)} that were sent ${fifo ? 'without' : 'with'} an order, so \`fifo\` cannot become ${fifo}: wait until it is empty, drop them with \`virga queues purge ${name}\`, or give the new queue another name`,
+      `the queue '${name}' has ${countText(own)}, sent ${fifo ? 'without' : 'with'} an order, so \`fifo\` cannot become ${fifo}: wait until it is empty, drop them with \`virga queues purge ${name}\`, or give the new queue another name`,
       { detail: { queue: name, messages: depthOf(own) } },
     );
   }

@@ -114,9 +114,18 @@ export async function settle(
     ...(next.events === undefined ? {} : { events: next.events }),
   };
   const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
-  await deploySchedules(sql, { project: next.project, schedules: next.events?.schedules ?? {}, now: now(), random: Math.random });
+  const never = await deploySchedules(sql, {
+    project: next.project,
+    schedules: next.events?.schedules ?? {},
+    now: now(),
+    random: Math.random,
+  });
   await claimDomains(sql, { project: next.project, names, trusted: domains.trusted });
-  return { deployment, changes, changed, warning: await warning(), kind, by };
+  const texts = [
+    await warning(),
+    ...never.map((name) => `the schedule '${name}' will never be due: its \`at\`, or its \`end\`, has passed`),
+  ];
+  return { deployment, changes, changed, warning: texts.filter((text) => text !== undefined).join('; ') || undefined, kind, by };
 }
 
 export function trafficByFunction(state: ProjectState | undefined): Map<string, Traffic> {

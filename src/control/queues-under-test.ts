@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { topologyOf } from '../events/topology.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
-import { request } from './fixture.ts';
+import { request, until } from './fixture.ts';
 import type { Json, StartControl, TestControl } from './fixture.ts';
 
 const EVENTS: EventsSection = {
@@ -160,6 +160,17 @@ export function queueCases(start: StartControl): void {
         (await due).map(({ id, attempt }) => [id, attempt]),
         [['msg_w', 2]],
       );
+    });
+
+    test('as many wait as may, and the next is told', async () => {
+      const waiting = Array.from({ length: 4 }, () => receive('lines', { waitMs: 20_000 }));
+      await until('four to wait', () => Promise.resolve(shop.control.needs.receivers.size === 4));
+      const { status, body } = await shop.call('POST', '/queues/lines/receive', { json: { waitMs: 1_000 } });
+      assert.deepEqual([status, body.error.code], [503, 'unavailable']);
+      assert.match(body.error.message, /4 receivers wait already.*VIRGA_LIMIT_RECEIVERS/);
+      for (const group of ['a', 'b', 'c', 'd']) await shop.send('lines', { id: `msg_${group}`, group });
+      const groups = (await Promise.all(waiting)).flat().map(({ group }) => String(group));
+      assert.deepEqual(new Set(groups), new Set(['a', 'b', 'c', 'd']));
     });
 
     test('nobody receives what goes to a function, and names lead to what was meant', async () => {

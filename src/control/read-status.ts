@@ -3,6 +3,10 @@
 import { z } from '@hono/zod-openapi';
 import type { NodeStatus } from '../protocol/control-api.ts';
 import { FUNCTION_RUNTIMES, RUNTIMES } from '../protocol/settings.ts';
+import type { Bus } from '../events/bus.ts';
+import { keyParts } from '../events/queue-keys.ts';
+import type { EventsStatus } from '../protocol/events-api.ts';
+import { depthOf, isoOf, statsOf } from './backlog.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
 import type { ControlApp } from './operation.ts';
@@ -86,6 +90,15 @@ const edgeStats = z.object({
     .nullable(),
 });
 
+const eventsStatus = z.object({
+  queues: z.int(),
+  pending: z.int(),
+  delayed: z.int(),
+  held: z.int(),
+  deadLetters: z.int(),
+  oldestAt: time.nullable(),
+}) satisfies z.ZodType<EventsStatus>;
+
 const status = z
   .object({
     node: z.string(),
@@ -97,12 +110,13 @@ const status = z
     urls: z.object({ control: z.string(), edge: z.string() }),
     projects: z.int(),
     functions: z.int(),
+    events: eventsStatus,
   })
   .openapi('NodeStatus') satisfies z.ZodType<NodeStatus>;
 
 export function readStatus(
   app: ControlApp,
-  needs: Pick<ControlContext, 'records' | 'edge' | 'urls' | 'now'> & { identity: NodeIdentity },
+  needs: Pick<ControlContext, 'records' | 'bus' | 'edge' | 'urls' | 'now'> & { identity: NodeIdentity },
 ): void {
   operation(
     app,
@@ -114,12 +128,13 @@ export function readStatus(
       errors: [],
     },
     async (_input, c) => {
-      const { records, edge, urls, now, identity } = needs;
+      const { records, bus, edge, urls, now, identity } = needs;
       const askedAt = performance.now();
       await records.query('select 1');
       const roundTripMs = Math.round((performance.now() - askedAt) * 1_000) / 1_000;
-      const [stats, { rows }] = await Promise.all([
+      const [stats, events, { rows }] = await Promise.all([
         edge.stats(),
+        eventsOf(bus),
         records.query<{ version: string; bytes: string; projects: number; functions: number }>(
           `select current_setting('server_version') as version, pg_database_size(current_database()) as bytes,
                   (select count(*)::int from projects) as projects,
@@ -138,7 +153,27 @@ export function readStatus(
         urls: { control: urls.control, edge: urls.edge },
         projects: row.projects,
         functions: row.functions,
+        events,
       });
     },
   );
+}
+
+/** What waits in all queues of all projects, and what died. */
+async function eventsOf(bus: Bus): Promise<EventsStatus> {
+  const keys = (await bus.keys('')).filter((key) => !['stream', 'redrive'].includes(keyParts(key).kind));
+  const sums = { queues: 0, pending: 0, delayed: 0, held: 0, deadLetters: 0 };
+  let oldestAt = Infinity;
+  for (const [key, stats] of await statsOf(bus, keys)) {
+    if (keyParts(key).kind === 'dead') {
+      sums.deadLetters += depthOf(stats);
+      continue;
+    }
+    sums.queues += 1;
+    sums.pending += stats.pending;
+    sums.delayed += stats.delayed;
+    sums.held += stats.held;
+    oldestAt = Math.min(oldestAt, stats.oldestAt ?? Infinity);
+  }
+  return { ...sums, oldestAt: Number.isFinite(oldestAt) ? isoOf(oldestAt) : null };
 }

@@ -92,6 +92,13 @@ export function scheduleCases(start: StartControl): void {
       assert.equal(await count(), 2);
     });
 
+    test('a deploy with a schedule whose time has passed says so', async () => {
+      const { status, body } = await deploy({ schedules: { past: { at: '2020-01-01T00:00:00Z' }, soon: { rate: '1h' } } });
+      assert.equal(status, 201);
+      assert.match(body.warning, /the schedule 'past' will never be due: its `at`, or its `end`, has passed$/);
+      assert.doesNotMatch((await deploy(EVENTS)).body.warning ?? '', /never be due/);
+    });
+
     test('a schedule or a project that is not there is told, with what was meant', async () => {
       for (const [method, path] of [
         ['GET', '/schedules/nigtly'],

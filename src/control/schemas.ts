@@ -30,6 +30,7 @@ import { TARGET_KEYS, TARGET_RULE, targetShape } from '../protocol/policies/targ
 import { live, shadow, storedTraffic } from '../protocol/policies/traffic.ts';
 import { eventsSection } from '../protocol/sources/sources.ts';
 import { sourceProblems } from '../protocol/sources/references.ts';
+import { workflowProblem } from '../protocol/sources/workflows.ts';
 import type { DeployRequest, Route, VersionSettings } from '../protocol/settings.ts';
 
 const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -158,6 +159,11 @@ export const deployRequest = z
   .superRefine(({ functions, routes, gateway, events = {} }, context) => {
     for (const { path, message } of sourceProblems(events, Object.keys(functions)))
       context.addIssue({ code: 'custom', path: ['events', ...path], message });
+    for (const fn of Object.keys(events.workflows ?? {})) {
+      const declared = functions[fn];
+      const message = declared === undefined ? undefined : workflowProblem(declared.settings);
+      if (message !== undefined) context.addIssue({ code: 'custom', path: ['events', 'workflows', fn], message });
+    }
     for (const { route: index, plan } of unknownPlans(routes, gateway)) {
       const path = index === undefined ? ['gateway', 'defaults', 'plan'] : ['routes', index, 'policy', 'plan'];
       context.addIssue({ code: 'custom', path, message: `must be one of gateway.plans; there is no plan '${plan}'` });

@@ -20,6 +20,8 @@ import { WebSocketFeature } from './websocket/websocket.ts';
 import type { Feature, RouteSource, Stage, Stages } from './stage.ts';
 import type { StaticFiles } from './static/static-files.ts';
 import type { Quotas } from './throttle/quotas.ts';
+import { StartRunFeature } from './start-run/start-run.ts';
+import type { StartRunServices } from './start-run/start-run.ts';
 import { ThrottleFeature } from './throttle/throttle.ts';
 import { ValidateFeature } from './validate/validate.ts';
 import type { ValidateOptions } from './validate/validate.ts';
@@ -43,11 +45,13 @@ export interface GatewayServices extends ShadowServices {
   publishing: PublishingNeeds;
   /** Asynchronous invocations. */
   async: RespondAsyncServices;
+  /** Runs of workflows. */
+  runs: StartRunServices;
   recordings: Pick<RecordingBuffer, 'add'>;
 }
 
 export function gatewayFeatures(services: GatewayServices): Feature[] {
-  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async, recordings } = services;
+  const { quotas, callers, cache, limits, httpsPort, validate, sockets, async, runs, recordings } = services;
   return [
     new HttpsFeature({ port: httpsPort }),
     new AddressFeature(),
@@ -66,6 +70,7 @@ export function gatewayFeatures(services: GatewayServices): Feature[] {
     new ShadowFeature(services),
     // Beside what the function sees.
     new RecordFeature(recordings),
+    new StartRunFeature(runs),
     new RespondAsyncFeature(async),
   ];
 }

@@ -60,14 +60,25 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
     const versions = versionsOf(one, (number) => stored.get(`${fn}@${number}`));
     if (versions !== undefined) served.set(fn, versions);
   }
-  const { gateway = {}, events: { async = {} } = {} } = state;
+  const { gateway = {}, events: { async = {}, workflows = {} } = {} } = state;
   const deployment = Number(row.deployment);
   const routes = state.routes.flatMap((route): TableRoute[] => {
     const versions = route.function === undefined ? undefined : served.get(route.function);
     const to = targetOf(route, { versions, folders: state.folders ?? {} }, compiler);
     const policy = { ...gateway.defaults, ...route.policy };
     const rules = route.function === undefined ? undefined : async[route.function];
-    const source = { project: row.project, route, policy, gateway, version: to?.version, versions, async: rules, routes: state.routes };
+    const workflow = route.function === undefined ? undefined : workflows[route.function];
+    const source = {
+      project: row.project,
+      route,
+      policy,
+      gateway,
+      version: to?.version,
+      versions,
+      async: rules,
+      workflow,
+      routes: state.routes,
+    };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
   for (const { route, local, policy: own } of compiler.own({ project: row.project, deployment, routes: state.routes, gateway, async })) {

@@ -12,6 +12,7 @@ import type { GatewaySection, RoutePolicy } from '../protocol/policies/policy.ts
 import type { Sticky } from '../protocol/policies/traffic.ts';
 import type { Route } from '../protocol/settings.ts';
 import type { AsyncRules } from '../protocol/sources/async.ts';
+import type { WorkflowRules } from '../protocol/sources/workflows.ts';
 
 /** One request on its way through the stages of its route. */
 export interface GatewayRequest {
@@ -176,6 +177,8 @@ export interface RouteSource {
   /** Of the route's function: the one that gets its requests, or most of them. Absent: the target is local. */
   version: DeployedVersion | undefined;
   versions?: RouteVersions | undefined;
+  /** Where the route's function is a workflow. */
+  workflow?: WorkflowRules | undefined;
   /** Where the route's function takes asynchronous invocations. */
   async?: AsyncRules | undefined;
   /** All routes of the project. */

@@ -2,6 +2,7 @@
 // are checked against it) and the client (sdk/src/control.ts) share. Times are ISO 8601 in UTC, sizes are bytes unless
 // the name says otherwise. docs/reference/openapi.json is the same for everybody else.
 import type { ErrorCode } from './errors.ts';
+import type { EventsStatus } from './events-api.ts';
 import type { InvocationRecord, LogLine } from './invocation.ts';
 import type { GatewaySection } from './policies/policy.ts';
 import type { Traffic } from './policies/traffic.ts';
@@ -57,6 +58,7 @@ export interface NodeStatus {
   urls: { control: string; edge: string };
   projects: number;
   functions: number;
+  events: EventsStatus;
 }
 
 /** A certificate that HTTPS is served with, or that a name waits for. */

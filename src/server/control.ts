@@ -35,6 +35,7 @@ import { ArtifactFolders } from '../store/artifacts.ts';
 import { PostgresRecords } from '../store/records/postgres.ts';
 import { loadNodeKey, Sealing } from '../store/sealing.ts';
 import { ControlAsync } from './control-async.ts';
+import { ControlWorkflows } from './control-workflows.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { ProjectSecrets } from './project-secrets.ts';
@@ -73,6 +74,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     const blobs = blobsOf(config);
     const limits = limitsOf(config);
     const topologyOf = (project: string) => topologies.topologyOf(project);
+    const workflows = new Starter({ records, bus, now: Date.now, limits: config.limits });
     const async = new ControlAsync({ sql: records, bus, limits: config.limits, topologyOf, log });
     const redrives = new Redrives({ bus, move: moveSome({ records, bus }), log, now: Date.now });
     const needs: ControlNeeds = {
@@ -87,7 +89,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       edge,
       bus,
       async,
-      workflows: new Starter({ records, bus, now: Date.now, limits: config.limits }),
+      workflows,
       receivers: new Receivers({ bus: received, notices: bus, max: limits.receiversMax }),
       tails: new StreamTails({ bus, max: limits.receiversMax }),
       redrives,
@@ -129,6 +131,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
     await redrives.resume();
     webhooks.deliveries.start();
     const stopUpkeep = upkeepOnInterval(bus, log);
+    const runUpkeep = new ControlWorkflows({ records, bus, starter: workflows, now: Date.now, log });
     const schedules = startSchedules(config, { bus, log });
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
@@ -140,6 +143,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
           stopSweeping(),
           async.close(),
           stopUpkeep(),
+          runUpkeep.close(),
           redrives.close(),
           renewals?.close(),
         ]);

@@ -13,6 +13,8 @@ import { workflowSettings } from '../events/workflows/workflow-rules.ts';
 import type { GuestServices } from '../functions/guest-services.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
+import { workflowConsumer } from '../events/topology.ts';
+import type { Consumer } from '../events/topology.ts';
 import { ERRORS, VirgaError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
@@ -36,6 +38,10 @@ export interface EdgeWorkflows {
   /** Starts runs where the function of a trigger is a workflow. */
   starting: (kind: DeliveryKind) => DeliveryKind;
   starter: Starter;
+  /** Of workflows that left virga.yaml and have runs that go on. */
+  leftConsumers(): Consumer[];
+  /** Looks for such workflows; never rejects. */
+  lookForLeft(): Promise<void>;
   /** Wakes up what an earlier process of this edge had awake. */
   recover(): Promise<void>;
 }
@@ -51,6 +57,7 @@ export function edgeWorkflows({ records, bus, invoke, model, limits, log }: Edge
     const [rules, live] = [served?.topology.workflows.get(fn), served?.functions.get(fn)];
     return rules === undefined || live === undefined ? undefined : { version: live.version, runsMax: workflowSettings(rules).runsMax };
   };
+  let left: { project: string; function: string }[] = [];
   const workflowsOf = (project: string): string[] => [...(model.project(project)?.topology.workflows.keys() ?? [])];
   const kind = new WorkflowKind({
     runs,
@@ -65,6 +72,17 @@ export function edgeWorkflows({ records, bus, invoke, model, limits, log }: Edge
   return {
     kind,
     starter,
+    leftConsumers: () =>
+      left
+        .filter(({ project, function: fn }) => model.project(project)?.topology.workflows.has(fn) === false)
+        .map(({ project, function: fn }) => workflowConsumer(project, fn, true)),
+    lookForLeft: async () => {
+      try {
+        left = await runs.alive();
+      } catch (error) {
+        log('warn', 'runs of workflows that are no more are looked for later', { reason: String(error) });
+      }
+    },
     services: {
       workflow: service((caller, request, data) => kind.ask(caller, request as WorkflowRequest, data)),
       runs: service(({ project }, request, data) => askRuns({ starter, workflowOf, workflowsOf }, project, request, data)),

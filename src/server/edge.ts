@@ -119,6 +119,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     sockets,
     publishing: { publisher, limits: config.limits, now: Date.now },
     async,
+    runs: { starter: workflows.starter, bytesMax: config.limits.workflowBytesMax },
     recordings: async.recordings,
   };
   const invoker = new EventInvoker({
@@ -153,10 +154,12 @@ export async function runEdge(config: Config): Promise<RunningRole> {
     places: { take: (of, signal) => deliveries.visit(of, signal) },
     log,
   });
+  const setConsumers = (): void =>
+    deliveries.setConsumers([...[...model.projects()].flatMap(({ topology }) => topology.consumers), ...workflows.leftConsumers()]);
   const onProjects = async (): Promise<void> => {
-    const topologies = [...model.projects()].map(({ topology }) => topology);
-    deliveries.setConsumers(topologies.flatMap(({ consumers }) => consumers));
-    await streams.update(topologies);
+    setConsumers();
+    void workflows.lookForLeft().then(setConsumers);
+    await streams.update([...model.projects()].map(({ topology }) => topology));
   };
   const feed = new ReadModelFeed({ connection, model, engine, services, access, onProjects, log });
   const certificates = new Certificates({

@@ -55,7 +55,7 @@ export class EventInvoker implements Invoker {
   }
 
   async #invoke({ project, function: fn, trigger, requestLine, contentType, body, http, ...call }: EventCall): Promise<EventOutcome> {
-    const version = await this.#versionOf(project, fn, call.version);
+    const version = await this.#versionOf(project, fn, { version: call.version, trigger });
     const id = call.id ?? newId('inv');
     const trace = continueTrace(call.traceparent);
     const whole = body.length <= BODY_CHUNK_MAX;
@@ -107,18 +107,25 @@ export class EventInvoker implements Invoker {
     };
   }
 
-  async #versionOf(project: string, fn: string, number: number | undefined): Promise<DeployedVersion> {
+  async #versionOf(
+    project: string,
+    fn: string,
+    { version: number, trigger }: { version: number | undefined; trigger: string },
+  ): Promise<DeployedVersion> {
     const served = this.#options.model.project(project);
     const live = served?.functions.get(fn);
-    if (served === undefined || live === undefined)
+    if (served === undefined || (live === undefined && number === undefined))
       throw new VirgaError('function_not_found', `project '${project}' has no function '${fn}' (any more)`);
-    if (number === undefined || number === live.version) {
+    if (trigger !== 'workflow' && served.topology.workflows.has(fn))
+      throw new VirgaError('invalid_request', `function '${fn}' is a workflow: it is not called, its runs are started`);
+    if (live !== undefined && (number === undefined || number === live.version)) {
       const canary = number === undefined ? served.canaries.get(fn) : undefined;
       return canary !== undefined && this.#random() * 100 < canary.percent ? canary.version : live;
     }
+    // A run of a workflow goes on with its version, also when the function has left virga.yaml.
     const version =
       served.versions.find((one) => one.function === fn && one.version === number) ??
-      (await this.#options.version({ project, function: fn, version: number }));
+      (await this.#options.version({ project, function: fn, version: number! }));
     if (version === undefined) throw new VirgaError('version_not_found', `function '${fn}' has no version ${number}`);
     return version;
   }
@@ -137,6 +144,14 @@ function isNoAttempt({ code }: VirgaError, call: Call): boolean {
 }
 
 function refusal(invocation: string | null, error: VirgaError, refused: boolean): EventOutcome {
-  const { code, message, retryAfterS } = error;
-  return { ok: false, invocation, refused, code, message, ...(retryAfterS === undefined ? {} : { retryAfterMs: retryAfterS * 1_000 }) };
+  const { code, message, retryAfterS, cause } = error;
+  return {
+    ok: false,
+    invocation,
+    refused,
+    code,
+    message,
+    ...(typeof cause === 'string' ? { thrown: cause } : {}),
+    ...(retryAfterS === undefined ? {} : { retryAfterMs: retryAfterS * 1_000 }),
+  };
 }

@@ -2,7 +2,8 @@
 import type { NodeStatus } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
 import { bytesText } from '../../lib/units.ts';
-import { uptimeText } from '../phrases.ts';
+import { backlogText } from '../message-text.ts';
+import { agoText, uptimeText } from '../phrases.ts';
 import { findServer, connect } from '../server.ts';
 import { table } from '../table.ts';
 import type { DriverStats, RuntimeStats } from '../../protocol/stats.ts';
@@ -38,6 +39,13 @@ function runtimesText(runtimes: RuntimeStats[]): string {
   return absent.length === 0 ? names : `${names}; not installed: ${absent.map(({ name }) => name).join(', ')}`;
 }
 
+function eventsText({ events }: NodeStatus, bad: (value: string) => string): string {
+  const { queues, deadLetters, oldestAt } = events;
+  const oldest = oldestAt === null ? '' : `, the oldest sent ${agoText(oldestAt)}`;
+  const dead = deadLetters === 0 ? 'no dead letters' : bad(`${deadLetters} dead letters`);
+  return `${queues} queues, ${backlogText(events)}${oldest}; ${dead}`;
+}
+
 function text(status: NodeStatus, from: string, terminal: Terminal): string {
   const { edge, postgres, urls } = status;
   const bad = (value: string): string => terminal.paint(['red', 'bold'], value);
@@ -47,6 +55,7 @@ function text(status: NodeStatus, from: string, terminal: Terminal): string {
     ['serves', `${status.projects} projects, ${status.functions} functions`],
     ['postgres', `${postgres.version}, ${bytesText(postgres.databaseBytes)}, answers in ${postgres.roundTripMs.toFixed(2)} ms`],
   ];
+  rows.push(['events', eventsText(status, bad)]);
   if (edge === null) rows.push(['edge', bad('does not answer')]);
   else {
     const { records, sandbox } = edge;

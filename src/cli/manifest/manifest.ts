@@ -14,6 +14,7 @@ import { ManifestDocument } from './document.ts';
 import type { Path, Problem } from './document.ts';
 import { pathText, problemsOfIssues } from './problems.ts';
 import { mapping } from './mapping.ts';
+import { workflowProblem } from '../../protocol/sources/workflows.ts';
 import { eventsOf, eventsProblems } from './events.ts';
 import { documentRoutes } from './openapi-routes.ts';
 import { planProblems, routeProblems, routesOf } from './placed-routes.ts';
@@ -245,6 +246,12 @@ function normalise(input: ManifestInput, at: { file: string; folder: string; doc
       layers: [...new Set([...(defaults.layers ?? []), ...(fn.layers ?? [])].map(plainPath))],
     };
   });
+  for (const { name, settings } of functions) {
+    if (input.functions[name]?.workflow === undefined) continue;
+    const path: Path = ['functions', name, 'workflow'];
+    const message = workflowProblem(settings);
+    if (message !== undefined) problems.push({ ...at.document.placeOfKey(path), message: `${pathText(path)}: ${message}` });
+  }
   if (problems.length > 0) throw invalid(at.file, at.document, problems);
   const routes: Route[] = Object.entries(input.functions).flatMap(([name, fn]) =>
     routesOf(fn.http, []).map(({ route }) => ({ ...route, function: name })),

@@ -31,13 +31,13 @@ const CONFLICTS = new Set(['40P01', '40001']);
 export class Connections implements Session, AsyncDisposable {
   readonly #pool: pg.Pool;
 
-  constructor(connection: pg.ClientConfig, options: { connectionsMax: number }) {
+  constructor(connection: pg.ClientConfig, options: { connectionsMax: number; statementTimeoutMs?: number }) {
     this.#pool = new pg.Pool({
       ...connection,
       max: options.connectionsMax,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: 60_000,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
+      statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
     });
     // A connection that breaks while it is idle is replaced on the next use.
@@ -156,6 +156,7 @@ function toVirgaError(error: unknown): unknown {
   const message = error instanceof Error ? error.message : String(error);
   if (state === '53100') return new VirgaError('disk_full', 'the disk of the database is full; free some space', { cause: error });
   if (state === undefined && error instanceof TypeError) return error;
+  if (state === GONE) return new VirgaError('unavailable', 'the queue or stream was taken away meanwhile', { cause: error });
   if (state === undefined || /^(?:08|53|57|58)/.test(state)) {
     return new VirgaError('unavailable', `the database does not answer: ${message}`, { cause: error, retryAfterS: 1 });
   }

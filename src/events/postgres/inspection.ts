@@ -12,11 +12,16 @@ const PEEK: Statement = {
 select ${MESSAGE_COLUMNS} from event_messages m
 where m.queue = (select id from event_queues where key = $1) and m.seq > $2 order by m.seq limit $3`,
 };
+/** Dead letters are found by an index; all else is walked through, which it seldom is: about 1 s for a million. */
 const FIND: Statement = {
   name: 'bus-find',
   text: `
-select ${MESSAGE_COLUMNS} from event_messages m
-where m.queue = (select id from event_queues where key = $1) and m.id = $2 order by m.seq limit 1`,
+(select ${MESSAGE_COLUMNS} from event_messages m
+where m.queue = (select id from event_queues where key = $1) and m.id = $2 and m.died_at is not null limit 1)
+union all
+(select ${MESSAGE_COLUMNS} from event_messages m
+where m.queue = (select id from event_queues where key = $1) and m.id = $2 order by m.seq limit 1)
+limit 1`,
 };
 const KEYS: Statement = {
   name: 'bus-keys',

@@ -4,6 +4,8 @@
 // Made by profiles/embedded.ts.
 import { randomInt } from 'node:crypto';
 import type pg from 'pg';
+import { VirgaError } from '../../protocol/errors.ts';
+import type { WaitingBounds } from '../../lib/group-commit.ts';
 import type * as port from '../bus.ts';
 import { Connections } from './connections.ts';
 import { Consumers } from './consumers.ts';
@@ -32,10 +34,14 @@ export interface PostgresBusOptions {
   now?: () => number;
   /** ms that passed, however the clock is set. */
   monotonic?: () => number;
+  /** After which a statement of the bus is given up; default 20 s. */
+  statementTimeoutMs?: number;
 }
 
 const CONNECTIONS_MAX = 8;
 const HOLD_MAX = 2 ** 47;
+const WAITING_BATCHES_MAX = 50;
+const WAIT_MS_MAX = 15_000;
 
 export class PostgresBus implements port.Bus {
   readonly #connections: Connections;
@@ -53,24 +59,29 @@ export class PostgresBus implements port.Bus {
   readonly #consumers: Consumers;
   readonly #now: () => number;
 
-  constructor({ connection, holder, log, now = Date.now, monotonic = () => performance.now() }: PostgresBusOptions) {
+  constructor(options: PostgresBusOptions) {
+    const { connection, holder, log, now = Date.now, monotonic = () => performance.now(), statementTimeoutMs } = options;
     this.#now = now;
-    const connections = new Connections(connection, { connectionsMax: CONNECTIONS_MAX });
+    const connections = new Connections(connection, {
+      connectionsMax: CONNECTIONS_MAX,
+      ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
+    });
     this.#connections = connections;
+    const waiting = waitingBounds(monotonic);
     this.#notices = new Notices({ connection, keys: () => this.keys(''), log });
     const writers = { sends: `${holder} sends`, moves: `${holder} moves` };
     this.#queues = new Queues(connections, Object.values(writers));
     this.#moves = { queues: this.#queues, notices: this.#notices, writer: writers.moves, now };
-    this.#sends = new Sends({ connections, queues: this.#queues, notices: this.#notices, writer: writers.sends, now });
+    this.#sends = new Sends({ connections, queues: this.#queues, notices: this.#notices, writer: writers.sends, now, waiting });
     const newHold = (): number => randomInt(1, HOLD_MAX);
     this.#receives = new Receives({ connections, moves: this.#moves, holder, now, newHold }, this.#queues);
-    this.#settles = new Settles({ connections, moves: this.#moves });
+    this.#settles = new Settles({ connections, moves: this.#moves, waiting });
     this.#inspection = new Inspection({ connections, now });
     this.#recovery = new Recovery({ connections, notices: this.#notices, holder, now, monotonic, log });
     this.#removal = new Removal({ connections, moves: this.#moves });
     this.#streamRows = new StreamRows(connections);
     const streams = { connections, rows: this.#streamRows, notices: this.#notices, now };
-    this.#streams = new Streams(streams);
+    this.#streams = new Streams({ ...streams, waiting });
     this.#consumers = new Consumers({ ...streams, holder, newHold });
   }
 
@@ -191,4 +202,17 @@ export class PostgresBus implements port.Bus {
     await Promise.all([this.#sends.idle(), this.#receives.idle(), this.#settles.idle(), this.#streams.idle()]);
     await this.#connections[Symbol.asyncDispose]();
   }
+}
+
+/** Of what waits for its batch: callers wait, but neither without end nor without number. */
+function waitingBounds(monotonic: () => number): WaitingBounds {
+  return {
+    batchesMax: WAITING_BATCHES_MAX,
+    msMax: WAIT_MS_MAX,
+    monotonic,
+    refusal: (why) => {
+      const what = why === 'many' ? 'more waits to be stored than may' : `it could not be stored within ${WAIT_MS_MAX} ms`;
+      return new VirgaError('unavailable', `the database is away or too slow: ${what}; nothing of the call was stored`, { retryAfterS: 1 });
+    },
+  };
 }

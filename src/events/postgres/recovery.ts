@@ -9,7 +9,7 @@ import type { Notices } from './notices.ts';
 
 /** Less is how clocks drift, or are slewed. */
 const JUMP_MS_MIN = 1_000;
-const STEP = 5_000;
+const STEP = 2_000;
 
 const RECOVER: Statement = {
   name: 'bus-recover',
@@ -34,36 +34,36 @@ select key from plain union select key from groups union select key from partiti
 };
 const NOTIFY: Statement = { name: 'bus-recovered', text: `select count(pg_notify($1, payload)) from unnest($2::text[]) payload` };
 const KEYS: Statement = { name: 'bus-clock-keys', text: `select key from event_queues` };
-const IDS: Statement = { name: 'bus-clock-queues', text: `select id from event_queues` };
 
-/** $2 is now, $3 by how much the clock has gone back, as far as that is known. */
+/** $1 is now, $2 by how much the clock has gone back, as far as that is known. Of each queue so many at a time, by its index. */
+const back = (table: string, key: string, where: string): Statement => ({
+  name: `bus-clock-back-${table}-${where.replaceAll(/\W/g, '')}`,
+  text: `
+with late as materialized (
+  select l.queue, l.${key} from event_queues q cross join lateral (
+    select t.queue, t.${key} from ${table} t
+    where t.queue = q.id and t.${where} and t.due_at > $1::bigint + ${JUMP_MS_MIN} and t.due_at > $1::bigint + t.wait_ms + ${JUMP_MS_MIN} limit ${STEP}
+  ) l
+)
+update ${table} t set due_at = greatest($1, least(t.due_at - $2, $1::bigint + t.wait_ms))
+from late where t.queue = late.queue and t.${key} = late.${key} and t.due_at > $1::bigint + t.wait_ms + ${JUMP_MS_MIN} returning 1`,
+});
 const BACK: Statement[] = [
-  ...[0, 1, 2].map((state) => ({
-    name: `bus-clock-back-${state}`,
-    text: `
-with late as materialized (
-  select seq from event_messages where queue = $1 and state = ${state} and due_at > $2::bigint and due_at > $2::bigint + wait_ms + ${JUMP_MS_MIN} limit ${STEP} for update
-)
-update event_messages m set due_at = greatest($2, least(m.due_at - $3, $2::bigint + m.wait_ms))
-from late where m.queue = $1 and m.seq = late.seq returning 1`,
-  })),
-  ...['is', 'is not'].map((is) => ({
-    name: `bus-clock-back-groups-${is.length}`,
-    text: `
-with late as materialized (
-  select name from event_groups where queue = $1 and hold ${is} null and due_at > $2::bigint and due_at > $2::bigint + wait_ms + ${JUMP_MS_MIN} limit ${STEP} for update
-)
-update event_groups g set due_at = greatest($2, least(g.due_at - $3, $2::bigint + g.wait_ms))
-from late where g.queue = $1 and g.name = late.name returning 1`,
-  })),
+  back('event_messages', 'seq', 'state = 0'),
+  back('event_messages', 'seq', 'state = 1'),
+  back('event_messages', 'seq', 'state = 2'),
+  back('event_groups', 'name', 'hold is null'),
+  back('event_groups', 'name', 'hold is not null'),
   {
     name: 'bus-clock-back-deduplication',
     text: `
 with late as materialized (
-  select deduplication_id from event_deduplication where queue = $1 and sent_at > $2::bigint + ${JUMP_MS_MIN} limit ${STEP} for update
+  select l.queue, l.deduplication_id from event_queues q cross join lateral (
+    select queue, deduplication_id from event_deduplication where queue = q.id and sent_at > $1::bigint + ${JUMP_MS_MIN} limit ${STEP}
+  ) l
 )
-update event_deduplication d set sent_at = least($2, d.sent_at - $3)
-from late where d.queue = $1 and d.deduplication_id = late.deduplication_id returning 1`,
+update event_deduplication d set sent_at = least($1, d.sent_at - $2)
+from late where d.queue = late.queue and d.deduplication_id = late.deduplication_id and d.sent_at > $1::bigint + ${JUMP_MS_MIN} returning 1`,
   },
 ];
 const BACK_CONSUMERS: Statement = {
@@ -145,10 +145,8 @@ export class Recovery {
       return;
     }
     const backMs = Math.round(-jumpMs);
-    for (const { id } of await connections.rows<{ id: number }>(IDS, [])) {
-      for (const statement of BACK) {
-        while ((await connections.rows(statement, [id, now(), backMs])).length >= STEP);
-      }
+    for (const statement of BACK) {
+      while ((await connections.rows(statement, [now(), backMs])).length >= STEP);
     }
     await connections.rows(BACK_CONSUMERS, [now(), backMs]);
     // What was to come later may be due now.

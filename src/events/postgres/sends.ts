@@ -10,7 +10,7 @@ import type { Connections, Session, Statement } from './connections.ts';
 import { claim } from './deduplication.ts';
 import { openGroups } from './groups.ts';
 import { GroupCommit } from '../../lib/group-commit.ts';
-import type { Outcome } from '../../lib/group-commit.ts';
+import type { Outcome, WaitingBounds } from '../../lib/group-commit.ts';
 import { delayOf, isDeduplicated, isGrouped, prepare } from './new-messages.ts';
 import type { Fresh, Send } from './new-messages.ts';
 import { CHANNEL } from './notices.ts';
@@ -56,7 +56,14 @@ export class Sends {
   readonly #now: () => number;
   readonly #lane: GroupCommit<Send, SendResult[][]>;
 
-  constructor(needs: { connections: Connections; queues: Queues; notices: Notices; writer: string; now: () => number }) {
+  constructor(needs: {
+    connections: Connections;
+    queues: Queues;
+    notices: Notices;
+    writer: string;
+    now: () => number;
+    waiting: WaitingBounds;
+  }) {
     this.#connections = needs.connections;
     this.#queues = needs.queues;
     this.#notices = needs.notices;
@@ -67,6 +74,7 @@ export class Sends {
       weigh: ({ messages, bytes }) => ({ items: messages.length, bytes }),
       itemsMax: TRANSACTION_MESSAGES_MAX,
       bytesMax: TRANSACTION_BYTES_MAX,
+      waiting: needs.waiting,
     });
   }
 

@@ -6,7 +6,7 @@ import { retried } from './connections.ts';
 import type { Connections, Session, Statement } from './connections.ts';
 import { extendGroups, releaseGroups } from './groups.ts';
 import { GroupCommit } from '../../lib/group-commit.ts';
-import type { Outcome } from '../../lib/group-commit.ts';
+import type { Outcome, WaitingBounds } from '../../lib/group-commit.ts';
 import { parseReceipt } from './messages.ts';
 import type { Receipt } from './messages.ts';
 import { die } from './moves.ts';
@@ -90,7 +90,7 @@ export class Settles {
   readonly #moves: Moves;
   readonly #lane: GroupCommit<Settle, boolean[]>;
 
-  constructor(needs: { connections: Connections; moves: Moves }) {
+  constructor(needs: { connections: Connections; moves: Moves; waiting: WaitingBounds }) {
     this.#connections = needs.connections;
     this.#moves = needs.moves;
     this.#lane = new GroupCommit({
@@ -98,6 +98,7 @@ export class Settles {
       weigh: ({ settlements }) => ({ items: settlements.length, bytes: 0 }),
       itemsMax: TRANSACTION_SETTLEMENTS_MAX,
       bytesMax: Infinity,
+      waiting: needs.waiting,
     });
   }
 
@@ -128,7 +129,8 @@ export class Settles {
   }
 
   async #resolve({ queue, settlements }: Settle): Promise<(One | undefined)[]> {
-    const row = await this.#moves.queues.of(queue);
+    const row = await this.#moves.queues.ofExisting(queue);
+    if (row === undefined) return settlements.map(() => undefined);
     return settlements.map((settlement) => {
       const receipt = parseReceipt(settlement.receipt);
       return receipt === undefined ? undefined : { queue, row, receipt, settlement, settled: false, group: null };

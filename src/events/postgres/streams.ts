@@ -8,7 +8,7 @@ import type { NewRecord, PartitionStats, StreamRecord, StreamSpec } from '../bus
 import { isFaultOfValues, retried } from './connections.ts';
 import type { Connections, Statement } from './connections.ts';
 import { GroupCommit } from '../../lib/group-commit.ts';
-import type { Outcome } from '../../lib/group-commit.ts';
+import type { Outcome, WaitingBounds } from '../../lib/group-commit.ts';
 import { checkTexts } from './new-messages.ts';
 import { CHANNEL } from './notices.ts';
 import type { Notices } from './notices.ts';
@@ -108,7 +108,7 @@ export class Streams {
   readonly #now: () => number;
   readonly #lane: GroupCommit<Append, Position[]>;
 
-  constructor(needs: { connections: Connections; rows: StreamRows; notices: Notices; now: () => number }) {
+  constructor(needs: { connections: Connections; rows: StreamRows; notices: Notices; now: () => number; waiting: WaitingBounds }) {
     this.#connections = needs.connections;
     this.#rows = needs.rows;
     this.#notices = needs.notices;
@@ -118,6 +118,7 @@ export class Streams {
       weigh: ({ records, bytes }) => ({ items: records.length, bytes }),
       itemsMax: TRANSACTION_RECORDS_MAX,
       bytesMax: TRANSACTION_BYTES_MAX,
+      waiting: needs.waiting,
     });
   }
 

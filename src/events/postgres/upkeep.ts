@@ -42,19 +42,21 @@ interface Row {
 
 export async function keepQueues(connections: Connections, moves: Moves): Promise<void> {
   for (const queue of await connections.rows<Row>(QUEUES, [])) {
-    await inSteps(() =>
-      retried(
+    await inSteps(async () => {
+      const count = await retried(
         () => connections.transaction((session) => expire(moves, session, queue)),
         () => moves.queues.forget(),
-      ),
-    );
+      );
+      if (count > 0 && queue.dead !== null) moves.notices.heard([queue.dead]);
+      return count;
+    });
     const before = moves.now() - Number(queue.deduplication_ms);
     await inSteps(async () => (await connections.rows(FORGET, [queue.id, before])).length);
   }
 }
 
 /** Until a step finds less than it could. */
-export async function inSteps(step: () => Promise<number>): Promise<void> {
+async function inSteps(step: () => Promise<number>): Promise<void> {
   for (let steps = 0; steps < STEPS_MAX && (await step()) >= STEP; steps++);
 }
 

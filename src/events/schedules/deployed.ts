@@ -1,6 +1,6 @@
 // Brings the table of schedules in step with what a deployment says. Invariant: a schedule whose times did not change keeps its plan, and
 // whether it is paused unless its rules now say otherwise; one whose times changed is planned anew from now, and no time that it fired
-// comes again. Called inside the transaction that deploys (control/new-state.ts).
+// comes again. Answers the names of those that it planned and that will never be due. Called inside the transaction that deploys (control/new-state.ts).
 import { isDeepStrictEqual } from 'node:util';
 import { ScheduleTimes } from '../../lib/schedule-times.ts';
 import type { ScheduleRules } from '../../protocol/sources/schedules.ts';
@@ -15,12 +15,12 @@ export const CLOCK_WRONG_MS = 86_400_000;
 export async function deploySchedules(
   sql: Sql,
   { project, schedules, now, random }: { project: string; schedules: Record<string, ScheduleRules>; now: number; random: () => number },
-): Promise<void> {
+): Promise<string[]> {
   const before = new Map((await lockSchedules(sql, project)).map((row) => [row.name, row]));
   const after = Object.entries(schedules).map(([name, rules]) => plannedRow({ project, name, rules, now, random }, before.get(name)));
   const changed = after.filter((row) => !isDeepStrictEqual(row, before.get(row.name)));
   const gone = [...before.keys()].filter((name) => !Object.hasOwn(schedules, name));
-  if (changed.length === 0 && gone.length === 0) return;
+  if (changed.length === 0 && gone.length === 0) return [];
   if (gone.length > 0) await sql.query('delete from schedules where project = $1 and name = any($2)', [project, gone]);
   if (changed.length > 0)
     await sql.query(
@@ -42,6 +42,7 @@ export async function deploySchedules(
       ],
     );
   await announceSchedules(sql);
+  return changed.filter(({ nextDueAt, lastDueAt }) => nextDueAt === null && lastDueAt === null).map(({ name }) => name);
 }
 
 function plannedRow(

@@ -2,7 +2,7 @@
 // wait, the first that it fits, in the order of sending; steps end in the order of when they became due. Called within a transaction that
 // holds the run's row.
 import { patternFits } from './event-match.ts';
-import type { StepEnd } from '../../protocol/workflow-run.ts';
+import type { RunMessage, StepEnd } from '../../protocol/workflow-run.ts';
 import type { Sql } from '../../store/records/records.ts';
 
 interface OpenRow {
@@ -69,7 +69,7 @@ export async function endDueSteps(sql: Sql, { run, now, last }: { run: string; n
     );
   return ended.map(({ event, ...end }) => ({
     ...end,
-    ...(event === undefined ? {} : { result: JSON.parse(messageText(event)) as unknown }),
+    ...(event === undefined ? {} : { result: JSON.parse(messageText(event)) as RunMessage }),
   }));
 }
 

@@ -167,6 +167,14 @@ export class Runs {
     return await historyPage(this.#records, { run: held.run, after, now });
   }
 
+  /** The workflows that have runs which have not ended. */
+  async alive(): Promise<{ project: string; function: string }[]> {
+    const { rows } = await this.#records.query<{ project: string; function: string }>(
+      'select distinct project, function from workflow_runs where ended_at is null',
+    );
+    return rows;
+  }
+
   /** Those that a process of this holder had awake when it died. */
   async orphans(): Promise<RunName[]> {
     const { rows } = await this.#records.query<RunName>(

@@ -45,7 +45,20 @@ export function sourceProblems(events: EventsSection, functions: readonly string
     needDestination(onSuccess, ['async', fn, 'onSuccess']);
     needDestination(onFailure, ['async', fn, 'onFailure']);
   }
-  for (const fn of Object.keys(events.workflows ?? {})) need('function', fn, ['workflows', fn]);
+  for (const fn of Object.keys(events.workflows ?? {})) {
+    need('function', fn, ['workflows', fn]);
+    if (events.async?.[fn] !== undefined)
+      problems.push({
+        path: ['async', fn],
+        message: 'each call of a workflow is a run, which retries its steps by itself: leave `async` out',
+      });
+    for (const [index, { stream }] of (events.triggers?.[fn] ?? []).entries())
+      if (stream !== undefined)
+        problems.push({
+          path: ['triggers', fn, index, 'stream'],
+          message: 'batches of a stream start no runs; let a function read the stream, and start runs by `startWorkflow`',
+        });
+  }
   return [...problems, ...twice(events), ...circles(events)];
 }
 

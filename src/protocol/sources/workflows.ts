@@ -22,4 +22,13 @@ export const workflow = z
   .describe(
     'Makes the function a workflow: `context.step`, `sleep`, `waitForEvent` and `parallel` are there, and each call is a run that survives crashes, deploys and weeks of sleep.',
   );
+/** What of a function keeps it from being a workflow: its runtime's guest, or the form of its code, knows no steps. */
+export function workflowProblem(fn: { runtime: string; form: string }): string | undefined {
+  if (!/^(?:nodejs|python)\d+$/.test(fn.runtime))
+    return `a function of the runtime '${fn.runtime}' cannot be a workflow; those of nodejs26, nodejs24 and python3 can`;
+  if (fn.form !== 'native')
+    return `a function of the form '${fn.form}' cannot be a workflow; write its handler for Virga: handler(input, context)`;
+  return undefined;
+}
+
 export type WorkflowRules = z.infer<typeof workflow>;

@@ -100,7 +100,8 @@ test('a redrive that is cut off by kill -9 goes on', async () => {
     if (left?.length === 0) break;
     assert.ok(performance.now() < giveUpAt, `${left?.length} of ${total} are left`);
   }
-  assert.equal((await shop.queue('shop', 'reports')).pending, 31 === total ? 31 : 30);
+  // Those of this test, and the one that was received too often before.
+  assert.deepEqual([total, (await shop.queue('shop', 'reports')).pending], [31, 31]);
 });
 
 test('messages of one group are received in order, and the next only when the first is settled', async () => {

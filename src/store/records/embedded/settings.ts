@@ -9,7 +9,8 @@ export function settingsFor(options: { major: number; socketFolder: string; fsyn
     unix_socket_directories: options.socketFolder,
     unix_socket_permissions: '0700',
     cluster_name: 'virga',
-    max_connections: '50',
+    // Pools of all roles together may open about 60; an idle one costs next to nothing.
+    max_connections: '80',
     shared_buffers: '64MB',
     work_mem: '4MB',
     maintenance_work_mem: '32MB',
@@ -22,6 +23,8 @@ export function settingsFor(options: { major: number; socketFolder: string; fsyn
     jit: 'off',
     autovacuum: 'on',
     autovacuum_max_workers: '2',
+    // Of queues most rows are dead soon; after a minute at full speed receivers would step over half a million.
+    autovacuum_naptime: '10s',
     max_worker_processes: '4',
     max_parallel_workers_per_gather: '0',
     max_logical_replication_workers: '0',
