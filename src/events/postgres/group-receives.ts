@@ -33,11 +33,11 @@ const TAKE: Statement = {
   text: `
 with held as (
   update event_groups g set hold = $3, holder = $4, due_at = $5::bigint + $6, wait_ms = $6
-  from unnest($2::text[]) n where g.queue = $1 and g.name = n
+  where g.queue = $1 and g.name = any($2::text[])
 )
 update event_messages m set hold = $3, holder = $4, due_at = $5::bigint + $6, wait_ms = $6, attempt = m.attempt + 1,
   first_received_at = coalesce(m.first_received_at, $5)
-from unnest($7::bigint[]) s where m.queue = $1 and m.seq = s and m.hold is null
+where m.queue = $1 and m.seq = any($7::bigint[]) and m.hold is null
 returning case when m.sent_at <= $5::bigint - $8::bigint then 'expired' when m.attempt > $9 then 'receives' end as dies, ${MESSAGE_COLUMNS}`,
 };
 /** What was thought due is not: its first message was taken away meanwhile. */
@@ -52,9 +52,9 @@ with late as materialized (
   select name from event_groups where queue = $1 and hold is not null and due_at <= $2 order by due_at limit ${EXPIRED_MAX} for update skip locked
 ), back as (
   update event_messages m set hold = null, holder = null, due_at = $2, wait_ms = 0
-  from late where m.queue = $1 and m.state = 2 and m.group_name = late.name and m.hold is not null
+  where m.queue = $1 and m.state = 2 and m.group_name = any(array(select name from late)) and m.hold is not null
 )
-update event_groups g set hold = null, holder = null from late where g.queue = $1 and g.name = late.name returning 1`,
+update event_groups g set hold = null, holder = null where g.queue = $1 and g.name = any(array(select name from late)) returning 1`,
 };
 const NEXT: Statement = {
   name: 'bus-group-next',
