@@ -3,6 +3,7 @@
 // guest sends, the answer is a value or an error of the table, and a value means that it is stored. Made by server/edge.ts.
 import { newId } from '../lib/ids.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import type { CloudEvent } from '../protocol/events.ts';
 import type { ServiceAnswer, ServiceRequest } from '../protocol/frames.ts';
 import { checkedEvent } from './cloud-events/attributes.ts';
 import { jsonOf } from './cloud-events/http-in.ts';
@@ -34,12 +35,12 @@ export class GuestPublishing {
       case 'events.publish': {
         const complete = completeEvent(project, this.#now());
         const events = listOf(input, 'events').map((one, index) => checkedEvent(completed(one, complete), `events.${index}.`));
-        return await publisher.publishEvents(project, events);
+        return await publisher.publishEvents(project, traced(events, request.trace));
       }
       case 'queues.send':
         return await publisher.send(project, nameOf('queue', request.queue), sentMessages(input));
       case 'topics.publish':
-        return await publisher.publish(project, nameOf('topic', request.topic), sentPublications(input));
+        return await publisher.publish(project, nameOf('topic', request.topic), sentPublications(input), traceOf(request.trace));
       case 'streams.append':
         return await publisher.append(
           project,
@@ -50,6 +51,18 @@ export class GuestPublishing {
         throw new VirgaError('invalid_request', `there is no operation '${String((request as { op: unknown }).op).slice(0, 40)}'`);
     }
   }
+}
+
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+function traceOf(trace: unknown): { traceparent?: string } {
+  return typeof trace === 'string' && TRACEPARENT.test(trace) ? { traceparent: trace } : {};
+}
+
+/** By CloudEvents' extension for distributed tracing. */
+function traced(events: CloudEvent[], trace: unknown): CloudEvent[] {
+  const { traceparent } = traceOf(trace);
+  return traceparent === undefined ? events : events.map((event) => ({ traceparent, ...event }));
 }
 
 function completed(one: unknown, complete: (event: Record<string, unknown>) => Record<string, unknown>): unknown {

@@ -10,9 +10,10 @@ import { topologyOf } from './topology.ts';
 const TOPOLOGY = topologyOf(
   'shop',
   {
-    queues: { orders: {}, small: { maxMessages: 1 }, lined: { fifo: true } },
+    queues: { orders: {}, small: { maxMessages: 1 }, lined: { fifo: true }, late: { delay: '1h' } },
     topics: {
       prices: { subscriptions: [{ queue: 'orders', filter: { attributes: { region: ['eu'] } } }, { queue: 'lined' }] },
+      later: { subscriptions: [{ queue: 'late' }] },
       tight: { subscriptions: [{ queue: 'orders' }, { queue: 'small' }] },
     },
     triggers: { ship: [{ topic: 'prices' }, { event: { type: [{ prefix: 'order.' }] } }] },
@@ -90,6 +91,22 @@ describe('publishing', () => {
     assert.equal((await stored('queue/small')).length, 1);
   });
 
+  test('a queue with a delay has it for what comes from a topic too; a message may say otherwise', async () => {
+    await publisher.publish('shop', 'later', [{ id: 'a', body: 'x' }]);
+    await publisher.send('shop', 'late', [
+      { id: 'b', body: 'x' },
+      { id: 'c', body: 'x', delayMs: 0 },
+    ]);
+    assert.deepEqual(
+      (await bus.peek('shop/queue/late', { limit: 10 })).map(({ id, state }) => [id, state]),
+      [
+        ['a', 'delayed'],
+        ['b', 'delayed'],
+        ['c', 'pending'],
+      ],
+    );
+  });
+
   test('events go to the functions whose pattern fits', async () => {
     const event = (id: string, type: string) => ({ specversion: '1.0' as const, id, source: '/x', type, data: { n: 1 } });
     assert.deepEqual(await publisher.publishEvents('shop', [event('e-1', 'order.placed'), event('e-2', 'mail.sent')]), [
@@ -106,7 +123,7 @@ describe('publishing', () => {
     await assert.rejects(publisher.send('shop', 'order', [{ body: '' }]), { code: 'queue_not_found', message: /did you mean 'orders'\?/ });
     await assert.rejects(publisher.publish('shop', 'weather', [{ body: '' }]), {
       code: 'topic_not_found',
-      message: /it has prices, tight/,
+      message: /it has prices, later, tight/,
     });
     await assert.rejects(publisher.append('shop', 'clicks', [{ partitionKey: 'a', data: '' }]), {
       code: 'stream_not_found',

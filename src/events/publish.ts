@@ -105,11 +105,17 @@ export class Publisher {
   }
 
   /** To all subscriptions of a topic whose filter fits. */
-  async publish(project: string, topic: string, publications: TopicPublication[]): Promise<Published[]> {
-    const { topics } = await this.#topology(project);
+  async publish(
+    project: string,
+    topic: string,
+    publications: TopicPublication[],
+    /** W3C, of what caused it. */
+    { traceparent }: { traceparent?: string } = {},
+  ): Promise<Published[]> {
+    const { topics, queues } = await this.#topology(project);
     const found = topics.get(topic) ?? missing('topic', { project, name: topic, known: topics.keys() });
     const bounds = this.#bounds.of('messages', publications.length);
-    const fanOut = new FanOut();
+    const fanOut = new FanOut(queues);
     const published = publications.map((publication, index) => {
       const { id = newId('msg'), body, subject, attributes = {}, group, deduplicationId } = publication;
       bounds.add(index, { id, body, subject, attributes, group, deduplicationId });
@@ -123,16 +129,18 @@ export class Publisher {
         time: new Date(sentAt).toISOString(),
         subject: topic,
         datacontenttype: 'application/json',
+        ...(traceparent === undefined ? {} : { traceparent }),
         data,
       };
       let text: string | undefined;
       const deliveries = fanOut.add(found.subscriptions, () => messageDocument(publication), {
         event: () => ({ id: event.id, body: (text ??= JSON.stringify(event)), attributes: {} }),
-        own: ({ spec }) => ({
+        own: ({ spec, delayMs }) => ({
           id,
           body,
           // A queue's message has no subject of its own.
           attributes: subject === undefined || Object.hasOwn(attributes, 'subject') ? attributes : { ...attributes, subject },
+          ...(delayMs > 0 ? { delayMs } : {}),
           ...(group === undefined || !spec.fifo ? {} : { group }),
           ...(deduplicationId === undefined ? {} : { deduplicationId }),
         }),
@@ -154,9 +162,9 @@ export class Publisher {
 
   /** To all functions of the project with an `event` trigger whose pattern fits. */
   async publishEvents(project: string, events: CloudEvent[]): Promise<Published[]> {
-    const { eventSubscriptions } = await this.#topology(project);
+    const { eventSubscriptions, queues } = await this.#topology(project);
     const bounds = this.#bounds.of('events', events.length);
-    const fanOut = new FanOut();
+    const fanOut = new FanOut(queues);
     const published = events.map((event, index) => {
       const body = JSON.stringify(event);
       bounds.add(index, { id: event.id, body });
@@ -197,21 +205,26 @@ type Queued = TopicSubscription['queue'];
 
 /** What goes to which queue, gathered for one send. */
 class FanOut {
+  readonly #queues: Topology['queues'];
   readonly #batches = new Map<string, { queue: Queued; messages: NewMessage[] }>();
   #deliveries = 0;
   #bytes = 0;
+
+  constructor(queues: Topology['queues']) {
+    this.#queues = queues;
+  }
 
   /** `event`: what functions and webhooks get; `own`: what a queue of the project gets. Answers how many it goes to. */
   add(
     subscriptions: readonly TopicSubscription[],
     document: () => unknown,
-    message: { event(): NewMessage; own(to: { spec: Queued }): NewMessage },
+    message: { event(): NewMessage; own(to: { spec: Queued; delayMs: number }): NewMessage },
   ): number {
     let looked: unknown;
     let count = 0;
     for (const { queue, filter, to } of subscriptions) {
       if (filter !== undefined && !passes(filter, (looked ??= document()))) continue;
-      const one = 'queue' in to ? message.own({ spec: queue }) : message.event();
+      const one = 'queue' in to ? message.own({ spec: queue, delayMs: this.#queues.get(to.queue)?.delayMs ?? 0 }) : message.event();
       let batch = this.#batches.get(queue.key);
       if (batch === undefined) this.#batches.set(queue.key, (batch = { queue, messages: [] }));
       batch.messages.push(one);

@@ -145,9 +145,10 @@ export type ServiceRequest =
   | { op: 'connections.broadcast'; group: string | null; binary: boolean; except?: string }
   | { op: 'connections.close'; id: string; code?: number; reason?: string }
   | { op: 'connections.join' | 'connections.leave'; id: string; group: string }
-  | { op: 'events.publish' }
+  /** `trace`: W3C traceparent of the invocation that asks. */
+  | { op: 'events.publish'; trace?: string }
   | { op: 'queues.send'; queue: string }
-  | { op: 'topics.publish'; topic: string }
+  | { op: 'topics.publish'; topic: string; trace?: string }
   | { op: 'streams.append'; stream: string }
   | { op: 'runs.start'; workflow: string; id?: string }
   | { op: 'runs.send'; workflow: string; run: string; event: string; id?: string }

@@ -87,4 +87,3 @@ export const topic = z
     { error: 'rules such as {subscriptions: [{queue: orders}]}, or {}' },
   )
   .describe('A topic.');
-export type TopicRules = z.infer<typeof topic>;

@@ -2,6 +2,7 @@
 // when the bus has it on disk; bodies that are no text travel as JSON. The shape is published in the SDK (sdk/src/publishing.ts).
 // Made by service-calls.ts.
 import type { ServiceRequest } from '../../protocol/frames.ts';
+import { running } from './invocation.ts';
 
 interface Calls {
   call(request: ServiceRequest, data?: Uint8Array): Promise<unknown>;
@@ -20,12 +21,13 @@ export class Publishing {
   /** One event, or several in one step. */
   readonly publish = async (events: Fields | readonly Fields[]): Promise<Published | Published[]> => {
     const several = Array.isArray(events);
-    const answers = (await this.#ask({ op: 'events.publish' }, several ? events : [events])) as Published[];
+    const answers = (await this.#ask({ op: 'events.publish', ...traced() }, several ? events : [events])) as Published[];
     return several ? answers : answers[0]!;
   };
 
   readonly queue = (name: string): QueueClient => new QueueClient((list) => this.#ask({ op: 'queues.send', queue: name }, list));
-  readonly topic = (name: string): TopicClient => new TopicClient((list) => this.#ask({ op: 'topics.publish', topic: name }, list));
+  readonly topic = (name: string): TopicClient =>
+    new TopicClient((list) => this.#ask({ op: 'topics.publish', topic: name, ...traced() }, list));
   readonly stream = (name: string): StreamClient => new StreamClient((list) => this.#ask({ op: 'streams.append', stream: name }, list));
 
   async #ask(request: ServiceRequest, list: readonly unknown[]): Promise<unknown[]> {
@@ -82,6 +84,12 @@ export class StreamClient {
   async appendBatch(records: readonly Fields[]): Promise<unknown[]> {
     return await this.#ask(records.map((one) => ({ ...one, data: textOf(one['data']) })));
   }
+}
+
+/** So that whoever gets it goes on in the same trace. */
+function traced(): { trace?: string } {
+  const trace = running.getStore()?.meta.trace;
+  return trace === undefined ? {} : { trace };
 }
 
 function textOf(body: unknown): string {

@@ -15,6 +15,7 @@ queues:
   lined: {fifo: true}
   full: {maxMessages: 1}
   seen: {}
+streams: {clicks: {partitions: 2}}
 topics:
   prices: {subscriptions: [{queue: orders, filter: {attributes: {region: [eu]}}}]}
 functions:
@@ -122,8 +123,9 @@ describe('publishing from functions', () => {
       ],
     );
     const [seen] = await shop.take('seen', 1);
-    const { time, id, ...event } = JSON.parse(seen!.body) as Record<string, unknown>;
+    const { time, id, traceparent, ...event } = JSON.parse(seen!.body) as Record<string, unknown>;
     assert.equal(id, events[0].id);
+    assert.match(traceparent as string, /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/);
     assert.ok(Math.abs(Date.parse(time as string) - Date.now()) < 60_000);
     assert.deepEqual(event, { specversion: '1.0', source: '/projects/shop', type: 'order.placed', data: { total: 11 } });
   });
@@ -143,12 +145,35 @@ describe('publishing from functions', () => {
     );
   });
 
+  test('records of one key are in one partition, in order', async () => {
+    const first = await ask('/node', `stream('clicks').appendBatch([{ key: 'u-7', data: { n: 1 } }, { key: 'u-7', data: { n: 2 } }])`);
+    const next = await ask('/python', `context.stream("clicks").append({"n": 3}, key="u-7")`);
+    const { partition } = next;
+    assert.deepEqual(
+      [...first, next].map((one) => [one.partition, one.position]),
+      [1, 2, 3].map((position) => [partition, position]),
+    );
+    const headers = { authorization: `Bearer ${virga.token}` };
+    const listed = await fetch(`${virga.controlUrl}/v1/projects/shop/streams/clicks/records?partition=${partition}`, { headers });
+    assert.deepEqual(
+      ((await listed.json()) as { items: { id: string; data: string }[] }).items.map(({ id, data }) => [
+        id,
+        (JSON.parse(data) as { n: number }).n,
+      ]),
+      [
+        [first[0].id, 1],
+        [first[1].id, 2],
+        [next.id, 3],
+      ],
+    );
+  });
+
   test('what is wrong is said by the error', async () => {
     for (const [path, code, expected, message] of [
       ['/node', `queue('order').send(1)`, 'queue_not_found', /did you mean 'orders'/],
       ['/python', `queue("order").send(1)`, 'queue_not_found', /did you mean 'orders'/],
       ['/node', `topic('pricez').publish(1)`, 'topic_not_found', /did you mean 'prices'/],
-      ['/node', `stream('clicks').append(1)`, 'stream_not_found', /has no streams/],
+      ['/node', `stream('clicsk').append(1)`, 'stream_not_found', /did you mean 'clicks'/],
       ['/node', `queue('full').sendBatch([{ body: 1 }, { body: 2 }])`, 'queue_full', /./],
       ['/node', `queue('orders').send('x'.repeat(300_000))`, 'request_too_large', /262144.*VIRGA_LIMIT_MESSAGE_BYTES/],
       ['/node', `queue('orders').send('x'.repeat(1_100_000))`, 'request_too_large', /less than 1 MiB/],

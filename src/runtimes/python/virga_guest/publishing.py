@@ -7,6 +7,8 @@ JSON. Raises VirgaError, whose code is of Virga's error table. Made by module.py
 
 import json
 
+from .invocation import current
+
 #: How Python spells the names of the fields.
 _FIELDS = {"delay_ms": "delayMs", "deduplication_id": "deduplicationId"}
 
@@ -18,14 +20,14 @@ class Publishing:
     def publish(self, events):
         """One event (a dict, of which only `type` must be there), or a list of them in one step."""
         if isinstance(events, dict):
-            return self._ask({"op": "events.publish"}, [events])[0]
-        return self._ask({"op": "events.publish"}, list(events))
+            return self._ask(_traced({"op": "events.publish"}), [events])[0]
+        return self._ask(_traced({"op": "events.publish"}), list(events))
 
     def queue(self, name):
         return Queue(lambda messages: self._ask({"op": "queues.send", "queue": name}, messages))
 
     def topic(self, name):
-        return Topic(lambda messages: self._ask({"op": "topics.publish", "topic": name}, messages))
+        return Topic(lambda messages: self._ask(_traced({"op": "topics.publish", "topic": name}), messages))
 
     def stream(self, name):
         return Stream(lambda records: self._ask({"op": "streams.append", "stream": name}, records))
@@ -87,6 +89,14 @@ class Stream:
 
     def append_batch(self, records):
         return self._ask([_fields(record, "data") for record in records])
+
+
+def _traced(request):
+    """So that whoever gets it goes on in the same trace."""
+    invocation = current.get()
+    if invocation is not None and invocation.meta.get("trace"):
+        request["trace"] = invocation.meta["trace"]
+    return request
 
 
 def _fields(message, body):

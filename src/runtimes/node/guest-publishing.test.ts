@@ -1,0 +1,85 @@
+// Black box: what a function publishes, as it leaves the real guest, and what comes back.
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { rolldown } from 'rolldown';
+import { FrameType, encodeJsonFrame } from '../../protocol/frames.ts';
+import { NODES, ScriptedHost } from './scripted-host.ts';
+
+const FUNCTION = `
+const held = globalThis[Symbol.for('virga.publishing')];
+export const handler = async ({ code, by }, context) => {
+  const { publish, queue, topic, stream } = by === 'symbol' ? held : context;
+  try {
+    return { value: await new Function('publish', 'queue', 'topic', 'stream', 'return ' + code)(publish, queue, topic, stream) };
+  } catch (error) {
+    return { code: error.code ?? error.name, message: error.message };
+  }
+};
+`;
+
+describe('publishing', { concurrency: true }, () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'virga-guest-publishing-'));
+    const bundle = await rolldown({ input: join(import.meta.dirname, 'guest.ts'), platform: 'node' });
+    await bundle.write({ file: join(folder, 'guest.cjs'), format: 'cjs', codeSplitting: false });
+    await bundle.close();
+    await writeFile(join(folder, 'handler.mjs'), FUNCTION);
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  for (const { name, binary } of NODES)
+    describe(name, { concurrency: 1 }, () => {
+      let host: ScriptedHost;
+      before(async () => {
+        host = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+        await host.init(folder, 'handler.mjs');
+      });
+      after(() => host[Symbol.asyncDispose]());
+
+      const asked = async (code: string, answer: unknown[], by = 'context') => {
+        host.frames.length = 0;
+        const invocation = host.event({ code, by });
+        const { arg, payload } = await host.frame(({ type }) => type === FrameType.SERVICE);
+        const end = 4 + payload.readUInt32LE(0);
+        host.write(encodeJsonFrame(FrameType.SERVED, { value: answer }, { arg }));
+        const { body } = await invocation.ended;
+        const { trace: _, ...request } = JSON.parse(payload.subarray(4, end).toString()) as { trace?: string };
+        return [request, JSON.parse(payload.subarray(end).toString()), JSON.parse(body.toString())] as unknown[];
+      };
+
+      test('what is sent leaves as a list, and one for one comes back', async () => {
+        for (const by of ['context', 'symbol']) {
+          assert.deepEqual(await asked(`queue('orders').send({ a: 'ü' }, { delayMs: 5 })`, [{ result: 'sent', id: 'm' }], by), [
+            { op: 'queues.send', queue: 'orders' },
+            [{ delayMs: 5, body: '{"a":"ü"}' }],
+            { value: { result: 'sent', id: 'm' } },
+          ]);
+        }
+        assert.deepEqual(await asked(`topic('t').publishBatch([{ body: 'x', subject: 's' }, { body: null }])`, [1, 2]), [
+          { op: 'topics.publish', topic: 't' },
+          [{ body: 'x', subject: 's' }, { body: 'null' }],
+          { value: [1, 2] },
+        ]);
+        assert.deepEqual(await asked(`stream('s').append([1], { key: 'k' })`, [7]), [
+          { op: 'streams.append', stream: 's' },
+          [{ key: 'k', data: '[1]' }],
+          { value: 7 },
+        ]);
+        assert.deepEqual(await asked(`publish({ type: 'x' })`, ['one']), [{ op: 'events.publish' }, [{ type: 'x' }], { value: 'one' }]);
+        assert.deepEqual(await asked(`publish([{ type: 'x' }])`, ['one']), [{ op: 'events.publish' }, [{ type: 'x' }], { value: ['one'] }]);
+      });
+
+      test('what is no message is refused in the function, and an empty batch asks nothing', async () => {
+        const refused = async (code: string) =>
+          JSON.parse((await host.event({ code }).ended).body.toString()) as { message: string; value?: unknown };
+        assert.match((await refused(`queue('q').send(undefined)`)).message, /not undefined/);
+        assert.match((await refused(`queue('q').send(new ArrayBuffer(1))`)).message, /base64/);
+        assert.match((await refused(`queue('q').send('x'.repeat(2 ** 20))`)).message, /less than 1 MiB/);
+        assert.deepEqual((await refused(`queue('q').sendBatch([])`)).value, []);
+      });
+    });
+});
