@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FairTurns } from './fair-turns.ts';
 import type { Turned } from './fair-turns.ts';
-import { Visitor, Visitors } from './visitors.ts';
+import { Visitors } from './visitors.ts';
+import type { Visitor } from './visitors.ts';
 
 function place(
   placesMax: number,
