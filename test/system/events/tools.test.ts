@@ -219,7 +219,10 @@ test('a queue that leaves virga.yaml keeps its messages, and says so, until they
   const without = { ...PROJECT, 'virga.yaml': PROJECT['virga.yaml'].replace('  strict: {deadLetters: failed}\n', '') };
   const deployed = await virga.deploy(without);
   assert.equal(deployed.code, 0, deployed.stderr);
-  assert.match(deployed.json<{ warning: string }>().warning, /messages are kept that nothing takes any more: queue\/strict \(1 message\).*virga queues purge strict/);
+  assert.match(
+    deployed.json<{ warning: string }>().warning,
+    /messages are kept that nothing takes any more: queue\/strict \(1 message\).*virga queues purge strict/,
+  );
   assert.match((await cli('queues')).stdout, /^strict +removed +1 /m);
   assert.equal((await cli('queues', 'send', 'strict', 'more')).code, 1);
   await cli('queues', 'purge', 'strict', '--yes');
