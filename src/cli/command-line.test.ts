@@ -76,6 +76,7 @@ const ANSWERS: Record<string, unknown> = {
     urls: { control: '', edge: '' },
     projects: 1,
     functions: 4,
+    events: { queues: 2, pending: 3, delayed: 0, held: 1, deadLetters: 1, oldestAt: null },
   },
   'GET /v1/projects/tour': { name: 'tour', createdAt: '', url: 'http://tour.localhost:8080/', deployment: 7, functions: [], routes: [] },
 };

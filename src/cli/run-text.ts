@@ -7,6 +7,7 @@ import type { Terminal } from './terminal.ts';
 
 const COLOURS: Partial<Record<RunState, 'green' | 'red' | 'yellow'>> = { succeeded: 'green', failed: 'red', cancelled: 'yellow' };
 const RESULT_SHOWN = 60;
+const VALUE_SHOWN = 500;
 
 export function stateText(state: RunState, terminal: Pick<Terminal, 'paint'>): string {
   const colour = COLOURS[state];
@@ -25,8 +26,8 @@ export function runText(run: RunDetail, terminal: Pick<Terminal, 'paint'>): stri
     `${run.workflow} ${run.id}  ${stateText(run.state, terminal)}  v${run.version}  by ${run.trigger}`,
     `started    ${run.createdAt}${run.endedAt === null ? '' : `, ended ${run.endedAt}`}`,
     ...(run.wakeAt === null ? [] : [`next       ${run.wakeAt} (${untilText(run.wakeAt)})`]),
-    `input      ${short(run.input)}`,
-    ...(run.result === undefined ? [] : [`result     ${short(run.result)}`]),
+    `input      ${short(run.input, VALUE_SHOWN)}`,
+    ...(run.result === undefined ? [] : [`result     ${short(run.result, VALUE_SHOWN)}`]),
     ...(run.error === null ? [] : [terminal.paint('red', `error      ${run.error.name}: ${run.error.message}`)]),
   ];
   if (run.steps.length > 0) {
@@ -68,7 +69,7 @@ function said({ error, result, resultBytes }: RunStep): string {
   return resultBytes > 0 ? bytesText(resultBytes) : '';
 }
 
-function short(value: unknown): string {
+function short(value: unknown, charactersMax = RESULT_SHOWN): string {
   const text = JSON.stringify(value) ?? '';
-  return text.length <= RESULT_SHOWN ? text : `${text.slice(0, RESULT_SHOWN - 1)}…`;
+  return text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`;
 }

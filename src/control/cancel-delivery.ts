@@ -1,6 +1,6 @@
 // POST /v1/projects/{project}/deliveries/{message}/cancel: takes a message back that is on its way, from all queues that have it, or from
-// one source. What is held by its receiver is not taken away from it. Wake-ups of workflows are not messages of anybody: without its wake-up
-// a run would sleep for ever, so its run is cancelled instead.
+// one source. What is held by its receiver is not taken away from it. Wake-ups of workflows and asynchronous invocations have a state beside
+// their message: they are cancelled as what they are.
 import { z } from '@hono/zod-openapi';
 import { keyParts } from '../events/queue-keys.ts';
 import { VirgaError } from '../protocol/errors.ts';
@@ -13,6 +13,12 @@ import type { ControlApp } from './operation.ts';
 import { requireTopology } from './project-sources.ts';
 import { messageHeld } from './purge-messages.ts';
 import { name } from './schemas.ts';
+
+/** What is more than a message: whoever keeps its state has to end it. */
+const OTHERS: Record<string, string> = {
+  workflow: 'what wakes a run of a workflow up, which would never go on without it; cancel the run: `virga workflows cancel`',
+  async: 'an asynchronous invocation, whose state is kept; cancel that: `virga invocation ID --cancel`',
+};
 
 const answer = z.object({ cancelled: z.int() }).openapi('DeliveryCancelled');
 
@@ -35,13 +41,10 @@ export function cancelDelivery(app: ControlApp, { records, bus }: Pick<ControlCo
       if (source !== undefined) requireSource(topology, source, keys);
       const found = (await findAll({ bus }, keys, id)).filter(({ key }) => source === undefined || isMeant(placeName(key), source));
       if (found.length === 0) throw deliveryNotFound(id, project);
-      if (found.every(({ key }) => keyParts(key).kind === 'workflow'))
-        throw new VirgaError(
-          'conflict',
-          `${id} wakes a run of a workflow up, which would never go on without it; cancel the run: \`virga workflows cancel\``,
-        );
+      const own = found.filter(({ key }) => OTHERS[keyParts(key).kind] === undefined);
+      if (own.length === 0) throw new VirgaError('conflict', `${id} is ${OTHERS[keyParts(found[0]!.key).kind]}`);
       let cancelled = 0;
-      for (const { key } of found) if (keyParts(key).kind !== 'workflow') cancelled += await bus.purge(key, { id });
+      for (const { key } of own) cancelled += await bus.purge(key, { id });
       if (cancelled === 0) throw messageHeld(id);
       return c.json({ cancelled });
     },

@@ -17,6 +17,7 @@ import { keptCases } from './kept-under-test.ts';
 import { protocolCases } from './protocol-under-test.ts';
 import { queueCases } from './queues-under-test.ts';
 import { scheduleCases } from './schedules-under-test.ts';
+import { streamCases } from './streams-under-test.ts';
 import { tokenCases } from './tokens-under-test.ts';
 
 let postgres: TestPostgres;
@@ -46,3 +47,4 @@ queueCases(start);
 deliveryCases(start);
 keptCases(start);
 scheduleCases(start);
+streamCases(start);

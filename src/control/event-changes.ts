@@ -83,7 +83,7 @@ function valueChanges(path: string, was: unknown, is: unknown): string[] {
 const MAY_BE_SECRET = /^(?:url|headers|input|secret)(?:\.|$)/;
 
 function shown(path: string, value: unknown): string | undefined {
-  if (MAY_BE_SECRET.test(path) || value === undefined || typeof value === 'object') return undefined;
+  if (MAY_BE_SECRET.test(path) || !(typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')) return undefined;
   const text = String(value);
   return text.length > VALUE_CHARACTERS_MAX ? undefined : text;
 }

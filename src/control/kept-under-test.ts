@@ -100,15 +100,15 @@ export function keptCases(start: StartControl): void {
 
     test('the status of the node counts what waits and what died', async () => {
       await deploy('counted', { queues: { some: {} } });
-      const before = (await control.call('GET', '/v1/status')).body.events;
+      const earlier = (await control.call('GET', '/v1/status')).body.events;
       await send('counted', 'some', 'msg_1');
       await send('counted', 'some', 'msg_2');
       const { body } = await control.call('POST', '/v1/projects/counted/queues/some/receive', { json: {} });
       await control.call('POST', '/v1/projects/counted/queues/some/settle', {
         json: { settlements: [{ receipt: body.messages[0].receipt, as: 'dead' }] },
       });
-      const after = (await control.call('GET', '/v1/status')).body.events;
-      assert.deepEqual([after.pending - before.pending, after.deadLetters - before.deadLetters], [1, 1]);
+      const later = (await control.call('GET', '/v1/status')).body.events;
+      assert.deepEqual([later.pending - earlier.pending, later.deadLetters - earlier.deadLetters], [1, 1]);
     });
   });
 }

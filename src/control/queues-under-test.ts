@@ -169,13 +169,8 @@ export function queueCases(start: StartControl): void {
       assert.deepEqual([status, body.error.code], [503, 'unavailable']);
       assert.match(body.error.message, /4 receivers wait already.*VIRGA_LIMIT_RECEIVERS/);
       for (const group of ['a', 'b', 'c', 'd']) await shop.send('lines', { id: `msg_${group}`, group });
-      assert.deepEqual(
-        (await Promise.all(waiting))
-          .flat()
-          .map(({ group }) => group)
-          .toSorted(),
-        ['a', 'b', 'c', 'd'],
-      );
+      const groups = (await Promise.all(waiting)).flat().map(({ group }) => String(group));
+      assert.deepEqual(new Set(groups), new Set(['a', 'b', 'c', 'd']));
     });
 
     test('nobody receives what goes to a function, and names lead to what was meant', async () => {

@@ -162,18 +162,18 @@ export function readStatus(
 /** What waits in all queues of all projects, and what died. */
 async function eventsOf(bus: Bus): Promise<EventsStatus> {
   const keys = (await bus.keys('')).filter((key) => !['stream', 'redrive'].includes(keyParts(key).kind));
-  const status = { queues: 0, pending: 0, delayed: 0, held: 0, deadLetters: 0 };
+  const sums = { queues: 0, pending: 0, delayed: 0, held: 0, deadLetters: 0 };
   let oldestAt = Infinity;
   for (const [key, stats] of await statsOf(bus, keys)) {
     if (keyParts(key).kind === 'dead') {
-      status.deadLetters += depthOf(stats);
+      sums.deadLetters += depthOf(stats);
       continue;
     }
-    status.queues += 1;
-    status.pending += stats.pending;
-    status.delayed += stats.delayed;
-    status.held += stats.held;
+    sums.queues += 1;
+    sums.pending += stats.pending;
+    sums.delayed += stats.delayed;
+    sums.held += stats.held;
     oldestAt = Math.min(oldestAt, stats.oldestAt ?? Infinity);
   }
-  return { ...status, oldestAt: Number.isFinite(oldestAt) ? isoOf(oldestAt) : null };
+  return { ...sums, oldestAt: Number.isFinite(oldestAt) ? isoOf(oldestAt) : null };
 }

@@ -5,6 +5,7 @@
 //
 // Invariants: it goes on after a restart or a kill -9 where it stood, since what it has moved stands with the message; it moves no more than
 // were dead when it began, so that what dies again stays dead; one at a time for the same dead letters. Runs in the control role.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus, QueueSpec, ReceivedMessage, StoredMessage } from '../events/bus.ts';
 import { keyParts, queueKey } from '../events/queue-keys.ts';
 import { newId } from '../lib/ids.ts';
@@ -13,6 +14,7 @@ import type { RedriveItem } from '../protocol/events-api.ts';
 import type { PlatformLog } from './context.ts';
 
 const STEP_MS = 100;
+const TAKE_BACK_MS = 50;
 const STEP_MAX = 500;
 const LEASE_MS = 60_000;
 const ENDED_MAX = 1_000;
@@ -106,11 +108,8 @@ export class Redrives {
     const before = await this.find(project, id);
     if (before.state !== 'running') return before;
     this.#cancelled.add(id);
-    this.#wake(project, 0);
-    while (!this.#closed && !this.#ended.has(id) && (await this.#needs.bus.find(jobsKey(project), id)) !== undefined) {
-      if ((await this.#needs.bus.purge(jobsKey(project), { id })) > 0) this.#end(project, { ...before, state: 'cancelled' });
-      else await this.#running.get(project);
-    }
+    // Between two steps, so that what it says of the moved ones is so. A message that an earlier process holds still is waited for.
+    while (!this.#closed && !(await this.#between(project, () => this.#takeBack(project, id)))) await sleep(TAKE_BACK_MS);
     this.#cancelled.delete(id);
     return this.#ended.get(id)?.item ?? { ...before, state: 'cancelled' };
   }
@@ -130,16 +129,35 @@ export class Redrives {
       setTimeout(
         () => {
           this.#timers.delete(project);
-          const before = this.#running.get(project) ?? Promise.resolve();
-          const round = before.then(() => this.#round(project));
-          this.#running.set(project, round);
-          void round.finally(() => {
-            if (this.#running.get(project) === round) this.#running.delete(project);
-          });
+          void this.#between(project, () => this.#round(project));
         },
         Math.max(0, delayMs),
       ).unref(),
     );
+  }
+
+  /** Work of a project comes one after the other; its own failures are its caller's. */
+  #between<T>(project: string, work: () => Promise<T>): Promise<T> {
+    const done = (this.#running.get(project) ?? Promise.resolve()).then(work);
+    const settled = done.then(
+      () => {},
+      () => {},
+    );
+    this.#running.set(project, settled);
+    void settled.then(() => {
+      if (this.#running.get(project) === settled) this.#running.delete(project);
+    });
+    return done;
+  }
+
+  /** true: it does not run any more. */
+  async #takeBack(project: string, id: string): Promise<boolean> {
+    const { bus } = this.#needs;
+    const message = await bus.find(jobsKey(project), id);
+    if (message === undefined) return true;
+    if ((await bus.purge(jobsKey(project), { id })) === 0) return false;
+    this.#end(project, { ...itemOf(message), state: 'cancelled' });
+    return true;
   }
 
   async #round(project: string): Promise<void> {
@@ -167,6 +185,7 @@ export class Redrives {
     };
     if (this.#cancelled.has(item.id)) return await end({ state: 'cancelled' });
     const { max, everyMs } = paceOf(item.rate);
+    const beganAt = performance.now();
     let moved: number;
     try {
       moved = await move(project, item, Math.min(max, item.total - item.moved));
@@ -181,7 +200,15 @@ export class Redrives {
     const all = item.moved + moved;
     if (moved === 0 || all >= item.total) return await end({ state: 'done', moved: all });
     const progress: Progress = { moved: all };
-    await bus.settle(queue, [{ receipt, as: 'retry', delayMs: everyMs, unseen: true, error: JSON.stringify(progress) }]);
+    await bus.settle(queue, [
+      {
+        receipt,
+        as: 'retry',
+        delayMs: Math.max(0, everyMs - (performance.now() - beganAt)),
+        unseen: true,
+        error: JSON.stringify(progress),
+      },
+    ]);
   }
 
   #end(project: string, item: RedriveItem): void {

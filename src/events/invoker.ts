@@ -41,7 +41,15 @@ export type EventOutcome =
       truncated?: true;
     }
   /** `refused`: it did not begin (queues are full, the node drains, the function is not there yet): no attempt was made. */
-  | { ok: false; invocation: string | null; refused: boolean; code: ErrorCode; message: string; retryAfterMs?: number };
+  | {
+      ok: false;
+      invocation: string | null;
+      refused: boolean;
+      code: ErrorCode;
+      message: string;
+      /** What the handler threw; for operators, not for callers. */ thrown?: string;
+      retryAfterMs?: number;
+    };
 
 export interface Invoker {
   invoke(call: EventCall): Promise<EventOutcome>;

@@ -71,6 +71,11 @@ export interface Topology {
 }
 
 const DAY_MS = 86_400_000;
+/**
+ * Where functions and webhooks take the messages, the delivery that fails at the last attempt makes them dead. What a killed process had
+ * received, perhaps ahead of any call, is no attempt; but a message that kills whatever receives it ends after so many.
+ */
+const KILLS_MAX = 20;
 const ASYNC_RECEIVES_MAX = 1_000_000;
 const ASYNC_GRACE_MS = 3_600_000;
 
@@ -158,7 +163,7 @@ function ownQueue(
     retentionMs: ms(maxAge, DAY_MS),
     // A schedule's times are told apart by it.
     deduplicationMs: kind === 'schedule' ? DAY_MS : 0,
-    receivesMax: retryOf(retry).attempts,
+    receivesMax: retryOf(retry).attempts + KILLS_MAX,
     ...INTERNAL_BOUNDS,
     dead: deadOf(project, deadLetters, key),
   };
@@ -193,6 +198,8 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
   const consumer = { function: fn, waitMs: ms(trigger.wait, 0), concurrency: trigger.concurrency };
   if (queue !== undefined) {
     const { spec, rules } = topology.queues.get(queue)!;
+    // From now on the deliveries count its attempts.
+    spec.receivesMax = retryOf(rules.retry).attempts + KILLS_MAX;
     topology.consumers.push({
       ...consumer,
       queue: spec,

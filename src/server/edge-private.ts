@@ -19,7 +19,7 @@ import type { CachePurged } from '../protocol/cache-stats.ts';
 import type { ServiceRequest } from '../protocol/frames.ts';
 import type { ConnectionItem, InvokeAnswer, InvokeResult } from '../protocol/control-api.ts';
 import type { LogLine } from '../protocol/invocation.ts';
-import type { CertificateStats, EdgeStats } from '../protocol/stats.ts';
+import type { CertificateStats, DeliveryStats, EdgeStats } from '../protocol/stats.ts';
 
 export interface EdgePrivateOptions {
   engine: Engine;
@@ -55,6 +55,8 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
   switch (`${request.method ?? ''} ${url.pathname}`) {
     case 'GET /stats':
       return send(response, 200, options.stats());
+    case 'GET /deliveries':
+      return send(response, 200, deliveriesOf(options.stats(), url.searchParams.get('project')));
     case 'GET /certificates':
       return send(response, 200, options.certificates.stats());
     case 'POST /certificates':
@@ -81,6 +83,11 @@ async function handle(options: EdgePrivateOptions, request: IncomingMessage, res
     default:
       throw new VirgaError('not_found', `the edge has no ${request.method ?? ''} ${url.pathname}`);
   }
+}
+
+/** Of one project, or of all. */
+function deliveriesOf({ deliveries }: EdgeStats, project: string | null): DeliveryStats[] {
+  return project === null ? deliveries : deliveries.filter((one) => one.project === project);
 }
 
 function connectionsOf(sockets: Hub, query: URLSearchParams): ConnectionItem[] {

@@ -144,6 +144,14 @@ function isNoAttempt({ code }: VirgaError, call: Call): boolean {
 }
 
 function refusal(invocation: string | null, error: VirgaError, refused: boolean): EventOutcome {
-  const { code, message, retryAfterS } = error;
-  return { ok: false, invocation, refused, code, message, ...(retryAfterS === undefined ? {} : { retryAfterMs: retryAfterS * 1_000 }) };
+  const { code, message, retryAfterS, cause } = error;
+  return {
+    ok: false,
+    invocation,
+    refused,
+    code,
+    message,
+    ...(typeof cause === 'string' ? { thrown: cause } : {}),
+    ...(retryAfterS === undefined ? {} : { retryAfterMs: retryAfterS * 1_000 }),
+  };
 }

@@ -3,7 +3,6 @@
 // Filled by the readers of all formats, written by manifest-text.ts.
 import { NAME_PATTERN, SETTING_LIMITS } from '../../protocol/settings.ts';
 import type { Form, FunctionRuntime, HttpEvent } from '../../protocol/settings.ts';
-import type { EventSources } from './event-sources.ts';
 import type { Report } from './report.ts';
 import type { Place } from './tree.ts';
 
@@ -68,8 +67,8 @@ export interface ImportedProject {
   absent: { name: string; why: string }[];
   /** What the gateway does for all. */
   gateway?: Record<string, unknown>;
-  /** Queues, topics, streams and schedules. */
-  sources?: EventSources;
+  /** Queues, topics, streams and schedules, as they stand in virga.yaml (event-sources.ts). */
+  sources?: { sections(): Record<string, Record<string, Record<string, unknown>>> };
   /** Sources to make, relative to the folder of the imported file. */
   scaffold?: ScaffoldFile[];
 }

@@ -275,6 +275,7 @@ export function queueTests(open: Open): void {
     assert.deepEqual(await bus.keys(''), []);
     assert.deepEqual(await settle(bus, queue, held, { as: 'done' }), [false]);
     assert.deepEqual(await receive(bus, queue), []);
+    assert.deepEqual(await bus.keys(''), [], 'who asks does not make it anew');
     await send(bus, queue, ...sent);
     assert.deepEqual(bodies(await drain(other, queue)).toSorted(), ['a', 'b']);
     await bus.drop(queue.key);

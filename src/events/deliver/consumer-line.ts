@@ -1,6 +1,6 @@
 // One consumer as the engine knows it: what is known to be due in its queue, what was received and waits here, what runs, and what is to be
 // done next. Invariants: while nothing is due it is an entry of a map, without a timer; at most one receive is under way; what waits here
-// is at most one batch more than it has calls for. Pure but for its clock readings, which are passed in. Owned by deliveries.ts.
+// is at most what its calls finish during three receives, or one batch. Pure but for its clock readings, which are passed in. Owned by deliveries.ts.
 //
 //   idle ──ready, or its time──▶ due ──turn──▶ receiving ──▶ waiting here ──full, or the window ends──▶ turn ──▶ in a call ──▶ settled
 //                                 └────────────── paused: nobody could take what was delivered, or the bus failed ◀─────────┘
@@ -30,8 +30,10 @@ const PAUSE_LAST_MS = 30_000;
 /** A queue that says it has something, and gives nothing: another holds it, or its group waits. */
 const EMPTY_FIRST_MS = 10;
 const EMPTY_LAST_MS = 1_000;
-/** Messages of groups that wait for their turn, in batches: beyond these no more are received. */
-const BLOCKED_BATCHES_MAX = 20;
+/** What is received ahead of the calls at most; of larger batches one. Beyond it also those wait in the queue whose groups are free. */
+const AHEAD_MESSAGES_MAX = 1_000;
+/** How long what is received ahead lasts, in receives: the next begins when half of it is used. */
+const AHEAD_RECEIVES = 3;
 
 export class ConsumerLine {
   consumer: Consumer;
@@ -51,6 +53,11 @@ export class ConsumerLine {
   #heard = false;
   /** There was more than it took. */
   #backlog = false;
+  /** What a receive, and a call, takes of late. */
+  #beganAt = 0;
+  #receiveMs = 1;
+  #callMs = 10;
+  #pausedAt = 0;
   #pausedUntil = 0;
   #pauseMs = 0;
   #emptyMs = 0;
@@ -71,15 +78,15 @@ export class ConsumerLine {
 
   /** `windows`: false: no batch waits to become full. */
   todo(now: number, concurrency: number, windows: boolean): Todo | undefined {
-    if (this.removed || now < this.#pausedUntil || this.calls >= concurrency) {
-      // One batch ahead, so that a slot that frees has something to do at once.
-      if (this.removed || now < this.#pausedUntil || !this.#backlog) return undefined;
-      return this.#mayReceive(now) && this.waiting.length < this.consumer.batch ? 'receive' : undefined;
+    if (this.removed || this.#paused(now) || this.calls >= concurrency) {
+      // So much ahead that a slot that frees has something to do at once.
+      if (this.removed || this.#paused(now) || !this.#backlog) return undefined;
+      return this.#mayReceive(now) && this.waiting.length * 2 <= this.#ahead(concurrency) ? 'receive' : undefined;
     }
     const next = this.nextBatch();
-    if (next !== undefined && (next.full || !windows || now >= this.#windowEndsAt())) return 'call';
+    if (next !== undefined && (next.full || !windows || now >= this.#windowEndsAt() || now < this.#windowSince)) return 'call';
     if (!this.#mayReceive(now)) return undefined;
-    return this.waiting.length < this.consumer.batch * BLOCKED_BATCHES_MAX ? 'receive' : undefined;
+    return this.waiting.length < Math.max(AHEAD_MESSAGES_MAX, this.consumer.batch) ? 'receive' : undefined;
   }
 
   /** When todo() may answer something else though nothing happened. */
@@ -88,9 +95,9 @@ export class ConsumerLine {
     const times: number[] = [];
     if (this.dueAt !== undefined && !this.receiving) times.push(this.dueAt);
     if (windows && this.waiting.length > 0) times.push(this.#windowEndsAt());
-    if (times.length === 0) return undefined;
-    const at = Math.max(Math.min(...times), this.#pausedUntil);
-    return at > now ? at : undefined;
+    const notBefore = this.#paused(now) ? this.#pausedUntil : now;
+    const at = Math.min(...times.map((time) => Math.max(time, notBefore)).filter((time) => time > now));
+    return at === Infinity ? undefined : at;
   }
 
   nextBatch(): NextBatch | undefined {
@@ -102,19 +109,27 @@ export class ConsumerLine {
   }
 
   /** Messages to ask for, with so many places for calls. */
-  wanted(places: number): number {
-    const { batch } = this.consumer;
-    const ready = this.nextBatch()?.messages.length ?? 0;
-    return Math.max(1, (places + (this.#backlog ? 1 : 0)) * batch - ready);
+  wanted(places: number, concurrency: number): number {
+    const ahead = this.#backlog ? this.#ahead(concurrency) : 0;
+    return Math.max(1, places * this.consumer.batch + ahead - this.waiting.length);
   }
 
-  began(): void {
+  /** Messages that its calls finish during so many receives; one batch at least. */
+  #ahead(concurrency: number): number {
+    const { batch } = this.consumer;
+    const calls = (AHEAD_RECEIVES * concurrency * this.#receiveMs) / Math.max(1, this.#callMs);
+    return Math.max(batch, Math.min(AHEAD_MESSAGES_MAX, Math.ceil(calls) * batch));
+  }
+
+  began(now: number): void {
     this.receiving = true;
     this.#heard = false;
+    this.#beganAt = now;
   }
 
   received({ messages, nextAt }: ReceiveAnswer, held: Held[], now: number): void {
     this.receiving = false;
+    if (messages.length > 0) this.#receiveMs += (now - this.#beganAt - this.#receiveMs) / 8;
     this.dueAt = this.#heard ? now : nextAt;
     this.#backlog = messages.length > 0 && nextAt !== undefined && nextAt <= now;
     if (messages.length > 0) this.#emptyMs = 0;
@@ -148,8 +163,10 @@ export class ConsumerLine {
     this.calls++;
   }
 
-  ended(messages: readonly Held[]): void {
+  /** `tookMs`: the call. */
+  ended(messages: readonly Held[], tookMs: number): void {
     this.calls--;
+    this.#callMs += (tookMs - this.#callMs) / 8;
     for (const { message } of messages) if (message.group !== null) this.#busyGroups.delete(message.group);
     this.#next = undefined;
   }
@@ -157,8 +174,9 @@ export class ConsumerLine {
   /** Nobody could take it (now): each time the pause grows, until a call succeeds. `atLeastMs`: as whoever refused says. */
   pause(now: number, atLeastMs: number): void {
     // Calls that were refused together count once.
-    if (now >= this.#pausedUntil) this.#pauseMs = Math.min(PAUSE_LAST_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
-    this.#pausedUntil = Math.max(this.#pausedUntil, now + Math.max(this.#pauseMs, atLeastMs));
+    if (!this.#paused(now)) this.#pauseMs = Math.min(PAUSE_LAST_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
+    this.#pausedUntil = Math.round(Math.max(this.#paused(now) ? this.#pausedUntil : 0, now + Math.max(this.#pauseMs, atLeastMs)));
+    this.#pausedAt = now;
   }
 
   resume(): void {
@@ -180,7 +198,7 @@ export class ConsumerLine {
     const { consumer, project, counts, calls, waiting } = this;
     const { kind, source, queue } = consumer;
     const names = { project: project.name, kind, source, function: consumer.function ?? null, queue: queue.key };
-    const pausedUntil = this.#pausedUntil > now ? this.#pausedUntil : null;
+    const pausedUntil = this.#paused(now) ? this.#pausedUntil : null;
     return { ...names, ...counts, inFlight: calls, waiting: waiting.length, pausedUntil };
   }
 
@@ -196,6 +214,11 @@ export class ConsumerLine {
     this.waiting.length = 0;
     for (const held of kept) this.waiting.push(held);
     this.#next = undefined;
+  }
+
+  /** A clock that was set back ends a pause. */
+  #paused(now: number): boolean {
+    return now < this.#pausedUntil && now >= this.#pausedAt;
   }
 
   #mayReceive(now: number): boolean {

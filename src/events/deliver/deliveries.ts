@@ -12,6 +12,7 @@ import { BusAway } from './bus-away.ts';
 import type { Clock } from './clock.ts';
 import { ConsumerLine } from './consumer-line.ts';
 import type { DeliveryKind, Verdict } from './delivery-kind.ts';
+import { DueWatch } from './due-watch.ts';
 import { FairTurns } from './fair-turns.ts';
 import type { Turned } from './fair-turns.ts';
 import { LEASE_MS, Leases } from './leases.ts';
@@ -41,8 +42,6 @@ export interface DeliveriesOptions {
 }
 
 const DEFAULT_CONCURRENCY = 10;
-const DUE_EVERY_MS = 30_000;
-const DUE_RETRY_MS = 1_000;
 const RECEIVES_MAX = 8;
 const RECEIVE_BYTES_MIN = 1_024 * 1_024;
 /** While requests of clients wait for room: a share of the places, and how often to look whether they still do. */
@@ -62,7 +61,7 @@ export class Deliveries {
   #closing = false;
   #dispatching = false;
   readonly #busAway: BusAway;
-  #cancelDue: (() => void) | undefined;
+  readonly #due: DueWatch;
   #cancelAgain: (() => void) | undefined;
   #quiet: (() => void) | undefined;
 
@@ -74,12 +73,8 @@ export class Deliveries {
     this.#busAway = new BusAway(log);
     this.#outcomes = new Outcomes({ bus, clock, log });
     this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held) });
-    bus.onReady((key) => {
-      const line = this.#lines.get(key);
-      if (line === undefined) return;
-      line.ready(clock.now());
-      this.#look(line);
-    });
+    this.#due = new DueWatch({ bus, clock, log, found: (key, at) => this.#onDue(key, at) });
+    bus.onReady((key) => this.#onDue(key, clock.now()));
   }
 
   /** All consumers that there are from now on. Those that are not named any more begin no further call. */
@@ -114,13 +109,13 @@ export class Deliveries {
     }
     this.#turns.keep(projects);
     // What came before they were known was not heard of.
-    if (fresh && this.#started) this.#askDue();
+    if (fresh && this.#started) this.#due.ask();
   }
 
   start(): void {
     this.#started = true;
     for (const line of this.#lines.values()) this.#look(line);
-    this.#askDue();
+    this.#due.ask();
   }
 
   /** A place for one call of what is no queue. Resolves with what gives it back; undefined: `signal` came first. */
@@ -140,7 +135,7 @@ export class Deliveries {
   /** Nothing more is received; calls in flight have `drainMs` to end; what became of them is settled. */
   async close(drainMs: number): Promise<void> {
     this.#closing = true;
-    this.#cancelDue?.();
+    this.#due.close();
     this.#cancelAgain?.();
     for (const line of this.#lines.values()) {
       this.#release(line, line.takeOut());
@@ -163,29 +158,11 @@ export class Deliveries {
     cancel();
   }
 
-  #askDue(): void {
-    this.#cancelDue?.();
-    if (this.#closing) return;
-    const { bus, clock, log } = this.#options;
-    const again = (ms: number): void => {
-      this.#cancelDue?.();
-      if (!this.#closing) this.#cancelDue = clock.after(ms, () => this.#askDue());
-    };
-    this.#cancelDue = clock.after(DUE_EVERY_MS, () => this.#askDue());
-    bus.due().then(
-      (due) => {
-        for (const { key, at } of due) {
-          const line = this.#lines.get(key);
-          if (line === undefined) continue;
-          line.ready(at);
-          this.#look(line);
-        }
-      },
-      (error: unknown) => {
-        log('debug', 'the bus could not say what is due', { reason: String(error) });
-        again(DUE_RETRY_MS);
-      },
-    );
+  #onDue(key: string, at: number): void {
+    const line = this.#lines.get(key);
+    if (line === undefined) return;
+    line.ready(at);
+    this.#look(line);
   }
 
   /** Something about the line changed: it waits for its turn, or for its time. */
@@ -279,13 +256,13 @@ export class Deliveries {
     const { queue } = line.consumer;
     const own = Math.max(0, this.#concurrencyOf(line) - line.calls);
     const places = Math.min(own, this.#turns.placesFor(line.project, placesMax));
-    const max = line.wanted(places);
+    const max = line.wanted(places, this.#concurrencyOf(line));
     const bytesMax = Math.min(this.#turns.bytesFor(line.project), Math.max(RECEIVE_BYTES_MIN, Math.ceil(2 * line.meanBytes * max)));
     this.#turns.take(line.project, places);
     this.#turns.hold(line.project, bytesMax);
     this.#receives++;
-    line.began();
     const askedAt = clock.now();
+    line.began(askedAt);
     try {
       const answer = await bus.receive(queue, { max, bytesMax, leaseMs: LEASE_MS });
       const held = answer.messages.map((message): Held => {
@@ -316,28 +293,31 @@ export class Deliveries {
     line.start(next, now);
     const received = messages.map(({ message }) => message);
     this.#options.kinds[consumer.kind]!.deliver(consumer, received, this.#stop.signal).then(
-      (verdicts) => this.#ended(line, consumer, messages, verdicts),
+      (verdicts) => this.#ended(line, { consumer, messages, began: now }, verdicts),
       (error: unknown) => {
         this.#options.log('error', `a delivery of the queue '${consumer.queue.key}' failed by a fault of Virga`, { reason: String(error) });
         const verdict: Verdict = { as: 'failed', error: 'a fault of Virga' };
         this.#ended(
           line,
-          consumer,
-          messages,
+          { consumer, messages, began: now },
           messages.map(() => verdict),
         );
       },
     );
   }
 
-  #ended(line: ConsumerLine, consumer: Consumer, messages: Held[], verdicts: Verdict[]): void {
+  #ended(
+    line: ConsumerLine,
+    { consumer, messages, began }: { consumer: Consumer; messages: Held[]; began: number },
+    verdicts: Verdict[],
+  ): void {
     const { clock, random } = this.#options;
     const { settlements, brokenGroups } = settle(consumer, messages, verdicts, random);
     this.#outcomes.add(consumer.queue, settlements);
     line.count(settlements);
     this.#drop(line, messages);
-    line.ended(messages);
     const now = clock.now();
+    line.ended(messages, now - began);
     const laters = verdicts.filter((verdict) => verdict.as === 'later');
     if (laters.length > 0) line.pause(now, Math.max(...laters.map(({ delayMs }) => delayMs)));
     else line.resume();

@@ -156,6 +156,7 @@ function toVirgaError(error: unknown): unknown {
   const message = error instanceof Error ? error.message : String(error);
   if (state === '53100') return new VirgaError('disk_full', 'the disk of the database is full; free some space', { cause: error });
   if (state === undefined && error instanceof TypeError) return error;
+  if (state === GONE) return new VirgaError('unavailable', 'the queue or stream was taken away meanwhile', { cause: error });
   if (state === undefined || /^(?:08|53|57|58)/.test(state)) {
     return new VirgaError('unavailable', `the database does not answer: ${message}`, { cause: error, retryAfterS: 1 });
   }

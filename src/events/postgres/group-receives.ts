@@ -3,6 +3,7 @@
 // Invariants: while a message of a group is held, or the first of it is not due, nobody gets one of it; what is handed out of a group
 // is what comes first in it, in order. Called by receives.ts.
 import type { QueueSpec, ReceiveAnswer, ReceivedMessage, ReceiveOptions } from '../bus.ts';
+import { retried } from './connections.ts';
 import type { Session, Statement } from './connections.ts';
 import { closeGroups, releaseGroups } from './groups.ts';
 import { MESSAGE_COLUMNS, receiptOf, toMessage } from './messages.ts';
@@ -32,11 +33,11 @@ const TAKE: Statement = {
   text: `
 with held as (
   update event_groups g set hold = $3, holder = $4, due_at = $5::bigint + $6, wait_ms = $6
-  from unnest($2::text[]) n where g.queue = $1 and g.name = n
+  where g.queue = $1 and g.name = any($2::text[])
 )
 update event_messages m set hold = $3, holder = $4, due_at = $5::bigint + $6, wait_ms = $6, attempt = m.attempt + 1,
   first_received_at = coalesce(m.first_received_at, $5)
-from unnest($7::bigint[]) s where m.queue = $1 and m.seq = s and m.hold is null
+where m.queue = $1 and m.seq = any($7::bigint[]) and m.hold is null
 returning case when m.sent_at <= $5::bigint - $8::bigint then 'expired' when m.attempt > $9 then 'receives' end as dies, ${MESSAGE_COLUMNS}`,
 };
 /** What was thought due is not: its first message was taken away meanwhile. */
@@ -51,9 +52,9 @@ with late as materialized (
   select name from event_groups where queue = $1 and hold is not null and due_at <= $2 order by due_at limit ${EXPIRED_MAX} for update skip locked
 ), back as (
   update event_messages m set hold = null, holder = null, due_at = $2, wait_ms = 0
-  from late where m.queue = $1 and m.state = 2 and m.group_name = late.name and m.hold is not null
+  where m.queue = $1 and m.state = 2 and m.group_name = any(array(select name from late)) and m.hold is not null
 )
-update event_groups g set hold = null, holder = null from late where g.queue = $1 and g.name = late.name returning 1`,
+update event_groups g set hold = null, holder = null where g.queue = $1 and g.name = any(array(select name from late)) returning 1`,
 };
 const NEXT: Statement = {
   name: 'bus-group-next',
@@ -89,17 +90,16 @@ export async function receiveFromGroups(receiver: Receiver, from: From): Promise
   const messages: ReceivedMessage[] = [];
   let bytesLeft = bytesMax;
   for (let round = 1; ; round++) {
-    const { taken, looked, died, next } = await connections.transaction(async (session) => {
-      const nowMs = now();
-      const part = await take(
-        receiver,
-        session,
-        { ...from, options: { ...from.options, max: max - messages.length, bytesMax: bytesLeft } },
-        nowMs,
-      );
-      const [nextOnes] = await session.rows<Next>(NEXT, [from.row.id]);
-      return { ...part, next: nextOnes! };
-    });
+    const rest = { ...from, options: { ...from.options, max: max - messages.length, bytesMax: bytesLeft } };
+    const { taken, looked, died, next } = await retried(
+      () =>
+        connections.transaction(async (session) => {
+          const part = await take(receiver, session, rest, now());
+          const [nextOnes] = await session.rows<Next>(NEXT, [from.row.id]);
+          return { ...part, next: nextOnes! };
+        }),
+      () => receiver.moves.queues.forget(),
+    );
     if (next.queue_id === null) return undefined;
     if (died && from.queue.dead !== null) receiver.moves.notices.heard([from.queue.dead]);
     for (const message of taken) bytesLeft -= Buffer.byteLength(message.body) + Buffer.byteLength(JSON.stringify(message.attributes));

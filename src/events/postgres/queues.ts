@@ -26,6 +26,17 @@ with queue as (
 )
 select id, fifo from queue`,
 };
+/** For receivers: who asks a queue that was dropped does not make it anew. */
+const UPDATE: Statement = {
+  name: 'bus-queue-update',
+  text: `
+with queue as (
+  update event_queues set fifo = $2, retention_ms = $3, deduplication_ms = $4, dead = $5 where key = $1 returning id, fifo
+), counters as (
+  insert into event_counters (queue, writer) select id, w from queue, unnest($6::text[]) w on conflict do nothing
+)
+select id, fifo from queue`,
+};
 const ENSURE: Statement = {
   name: 'bus-dead-queue',
   text: `
@@ -51,24 +62,28 @@ export class Queues {
   }
 
   async of(spec: QueueSpec): Promise<QueueRow> {
-    const said = `${spec.fifo} ${spec.retentionMs} ${spec.deduplicationMs} ${spec.dead}`;
     const known = this.#known.get(spec.key);
-    if (known?.said === said) return await known.row;
-    return await this.#learn(spec.key, said, UPSERT, [
-      spec.key,
-      spec.fifo,
-      spec.retentionMs,
-      spec.deduplicationMs,
-      spec.dead,
-      this.#writers,
-    ]);
+    if (known?.said === saidOf(spec)) return await known.row;
+    return await this.#learn(spec.key, saidOf(spec), async () => (await this.#ask(UPSERT, spec))!);
+  }
+
+  /** undefined: nothing was ever sent to it, or it was dropped. */
+  async ofExisting(spec: QueueSpec): Promise<QueueRow | undefined> {
+    const known = this.#known.get(spec.key);
+    if (known?.said === saidOf(spec)) return await known.row;
+    const row = await this.#ask(UPDATE, spec);
+    if (row !== undefined) this.#remember(spec.key, { row: Promise.resolve(row), said: saidOf(spec) });
+    return row;
   }
 
   /** A queue of dead letters: it is made if it is not there, and left as it is if it is. */
   async ofDead(key: string): Promise<QueueRow> {
     const known = this.#known.get(key);
     if (known !== undefined) return await known.row;
-    return await this.#learn(key, '', ENSURE, [key, DEAD_RETENTION_MS, this.#writers]);
+    return await this.#learn(key, '', async () => {
+      const [row] = await this.#connections.rows<{ id: number; fifo: boolean }>(ENSURE, [key, DEAD_RETENTION_MS, this.#writers]);
+      return { ...row!, key };
+    });
   }
 
   forget(key?: string): void {
@@ -76,16 +91,29 @@ export class Queues {
     else this.#known.delete(key);
   }
 
-  async #learn(key: string, said: string, statement: Statement, values: unknown[]): Promise<QueueRow> {
-    const row = this.#connections.rows<{ id: number; fifo: boolean }>(statement, values).then(([found]) => ({ ...found!, key }));
-    if (this.#known.size >= REMEMBERED_MAX) this.#known.clear();
-    const entry = { row, said };
-    this.#known.set(key, entry);
+  async #ask(statement: Statement, { key, fifo, retentionMs, deduplicationMs, dead }: QueueSpec): Promise<QueueRow | undefined> {
+    const values = [key, fifo, retentionMs, deduplicationMs, dead, this.#writers];
+    const [row] = await this.#connections.rows<{ id: number; fifo: boolean }>(statement, values);
+    return row === undefined ? undefined : { ...row, key };
+  }
+
+  async #learn(key: string, said: string, ask: () => Promise<QueueRow>): Promise<QueueRow> {
+    const entry = { row: ask(), said };
+    this.#remember(key, entry);
     try {
-      return await row;
+      return await entry.row;
     } catch (error) {
       if (this.#known.get(key) === entry) this.#known.delete(key);
       throw error;
     }
   }
+
+  #remember(key: string, entry: { row: Promise<QueueRow>; said: string }): void {
+    if (this.#known.size >= REMEMBERED_MAX) this.#known.clear();
+    this.#known.set(key, entry);
+  }
+}
+
+function saidOf({ fifo, retentionMs, deduplicationMs, dead }: QueueSpec): string {
+  return `${fifo} ${retentionMs} ${deduplicationMs} ${dead}`;
 }

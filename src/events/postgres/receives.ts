@@ -62,7 +62,8 @@ export class Receives {
   }
 
   async #receive(queue: QueueSpec, options: ReceiveOptions): Promise<ReceiveAnswer | undefined> {
-    const row = await this.#queues.of(queue);
+    const row = await this.#queues.ofExisting(queue);
+    if (row === undefined) return { messages: [], nextAt: undefined };
     const from = { queue, row, options };
     if (!queue.fifo) return await receivePlain(this.#receiver, from);
     this.#groupsFirst = !this.#groupsFirst;

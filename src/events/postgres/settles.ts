@@ -129,7 +129,8 @@ export class Settles {
   }
 
   async #resolve({ queue, settlements }: Settle): Promise<(One | undefined)[]> {
-    const row = await this.#moves.queues.of(queue);
+    const row = await this.#moves.queues.ofExisting(queue);
+    if (row === undefined) return settlements.map(() => undefined);
     return settlements.map((settlement) => {
       const receipt = parseReceipt(settlement.receipt);
       return receipt === undefined ? undefined : { queue, row, receipt, settlement, settled: false, group: null };

@@ -2,7 +2,9 @@
 // succeeded, but for records before the one that a function named; the state of a window is of exactly the records that were committed.
 // Called by partition-run.ts.
 import type { StreamRecord } from '../bus.ts';
+import { verdictOf } from '../deliver/called.ts';
 import type { Clock } from '../deliver/clock.ts';
+import type { Verdict } from '../deliver/delivery-kind.ts';
 import type { EventOutcome, Invoker } from '../invoker.ts';
 import { CLOUD_EVENT_TYPE } from '../../protocol/events.ts';
 import type { NextTry } from './attempts.ts';
@@ -35,9 +37,6 @@ export interface WorkOf {
 type WaitMs = number;
 type RecordsTurn = Extract<Turn, { as: 'records' }>;
 
-/** When a call was refused, without being told how long to wait. */
-const REFUSED_MS = 250;
-
 export async function workTurn(needs: WorkNeeds, of: WorkOf, turn: Turn): Promise<WaitMs> {
   return await (turn.as === 'final' ? endWindow(needs, of, turn.window) : handle(needs, of, turn));
 }
@@ -48,8 +47,9 @@ async function handle(needs: WorkNeeds, of: WorkOf, turn: RecordsTurn): Promise<
   for (const { window, records } of turn.parts) {
     const outcome = await call(needs, of, { records, window, final: false });
     if (of.signal.aborted) return 0;
-    if (!outcome.ok && outcome.refused) return outcome.retryAfterMs ?? REFUSED_MS;
-    const answer = outcome.ok ? readAnswer(outcome, records) : { problem: outcome.message };
+    const verdict = verdictOf(outcome);
+    if (verdict.as === 'later') return verdict.delayMs;
+    const answer = outcome.ok && verdict.as === 'done' ? readAnswer(outcome, records) : { problem: errorOf(verdict) };
     if ('problem' in answer) return await failed(needs, of, { turn, error: answer.problem });
     if (answer.failedAt !== undefined) return await failedAt(needs, of, { turn, position: answer.failedAt });
     if (window === undefined) continue;
@@ -66,12 +66,13 @@ async function endWindow(needs: WorkNeeds, of: WorkOf, window: OpenWindow): Prom
   const { partition, rules } = of;
   const outcome = await call(needs, of, { records: [], window, final: true });
   if (of.signal.aborted) return 0;
-  if (!outcome.ok && outcome.refused) return outcome.retryAfterMs ?? REFUSED_MS;
-  if (!outcome.ok) {
+  const verdict = verdictOf(outcome);
+  if (verdict.as === 'later') return verdict.delayMs;
+  if (verdict.as !== 'done') {
     partition.finalFailures++;
     const givenUp = partition.finalFailures >= rules.retry.attempts;
     if (!givenUp || rules.blocks) return backoffMs(partition.finalFailures, rules.retry, needs.random);
-    await aside(needs, of, { records: [], window, final: true, error: outcome.message });
+    await aside(needs, of, { records: [], window, final: true, error: errorOf(verdict) });
   }
   partition.finalFailures = 0;
   const left = partition.open.filter((one) => one !== window);
@@ -117,6 +118,10 @@ async function after(
   return 0;
 }
 
+function errorOf(verdict: Verdict): string {
+  return 'error' in verdict ? verdict.error : '';
+}
+
 interface Calling {
   records: readonly StreamRecord[];
   window: OpenWindow | undefined;
@@ -130,6 +135,9 @@ async function call({ invoker, clock }: WorkNeeds, of: WorkOf, calling: Calling)
     project,
     function: of.function,
     trigger: 'stream',
+    requestLine: calling.final
+      ? `STREAM ${stream}/${partition.number} (end of a window)`
+      : `STREAM ${stream}/${partition.number} (${calling.records.length})`,
     contentType: CLOUD_EVENT_TYPE,
     body: Buffer.from(JSON.stringify(event)),
     signal,

@@ -1,5 +1,5 @@
 // Arithmetic of windows: which contain a time, which have ended. Windows begin at multiples of `everyMs` since the Unix epoch, so they
-// are the same in every partition and after every restart. Pure. Used by batches.ts and turns.ts.
+// are the same in every partition and after every restart. Pure. Used by turns.ts and partition-run.ts.
 import { durationMs } from '../../lib/units.ts';
 import type { Trigger } from '../../protocol/sources/triggers.ts';
 

@@ -57,6 +57,21 @@ const LOADED: [file: string, source: string, answer: string, setting?: string][]
   ],
 ];
 
+/** File, its source, handler setting, and what an event is answered. */
+const EVENTS: [file: string, source: string, answer: string, setting?: string][] = [
+  ['event.mjs', 'export default { name: "this", event({ n }) { return this.name + n; } };', '"this7"'],
+  ['event-class.mjs', 'class App { event({ n }) { return n + 1; } } export default new App();', '8'],
+  ['event-named.mjs', 'export const event = ({ n }) => n;', '7'],
+  [
+    'event-of-several.mjs',
+    'export const app = { event: ({ n }) => n }; export const handler = () => "handler";',
+    '7',
+    'event-of-several.mjs#app',
+  ],
+  // As before there was a function with `event` alone.
+  ['event-beside.mjs', 'export const handler = () => "handler"; export const event = () => "a helper";', '"handler"'],
+];
+
 const REHEARSED = `
 import { readdirSync, readlinkSync } from 'node:fs';
 const undici = process.moduleLoadList.includes('NativeModule internal/deps/undici/undici');
@@ -101,7 +116,7 @@ describe('loading a function', { concurrency: true }, () => {
     await mkdir(join(folder, 'code', 'part'), { recursive: true });
     await writeFile(join(folder, 'code', 'part', 'text.mjs'), 'export const text = "part";');
     await writeFile(join(folder, 'code', 'rehearsed.mjs'), REHEARSED);
-    for (const [file, source] of [...LOADED, ...REFUSED]) await writeFile(join(folder, 'code', file), source);
+    for (const [file, source] of [...LOADED, ...EVENTS, ...REFUSED]) await writeFile(join(folder, 'code', file), source);
   });
   after(() => rm(folder, { recursive: true }));
 
@@ -118,6 +133,27 @@ describe('loading a function', { concurrency: true }, () => {
           await host.close();
         });
       }
+
+      for (const [file, , answer, setting = file] of newest ? EVENTS : []) {
+        test(`${setting} is loaded and answers an event with ${answer}`, async () => {
+          await using host = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+          await host.init(join(folder, 'code'), setting);
+          assert.equal((await host.event({ n: 7 }).ended).text, answer);
+          await host.close();
+        });
+      }
+
+      if (newest)
+        test('a function of events alone says so to a request', async () => {
+          await using host = new ScriptedHost(binary, join(folder, 'guest.cjs'));
+          await host.init(join(folder, 'code'), 'event.mjs');
+          const { error } = await host.http('/').ended;
+          assert.deepEqual(
+            [error?.name, error?.message],
+            ['BadResponse', 'it takes events alone: it exports no `fetch` for HTTP requests'],
+          );
+          await host.close();
+        });
 
       // What is said of an export does not depend on Node; how its errors are read does.
       const refused = newest ? REFUSED : REFUSED.filter(([file]) => file === 'throws.mjs' || file === 'syntax.mjs');

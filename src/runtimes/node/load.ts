@@ -13,7 +13,7 @@ import type { Invocation } from './invocation.ts';
 import { holdSourceMaps } from './source-maps.ts';
 import type { FetchFunction } from './web-call.ts';
 
-/** What can be called. Web style has `fetch`, perhaps `event`; handler style has `handler`. */
+/** What can be called. Web style has `fetch`, `event` or both; handler style has `handler`. */
 export interface Target {
   fetch?: FetchFunction;
   event?: Handler;
@@ -42,7 +42,8 @@ export interface ImportedCode {
 
 export type Exports = Record<string, unknown>;
 
-const EXPECTED = 'expected: export default { fetch(request, context) { … } }, or export const handler = async (event, context) => …';
+const EXPECTED =
+  'expected: export default { fetch(request, context) { … } } or { event(event, context) { … } }, or export const handler = async (event, context) => …';
 const NAMES_SHOWN = 12;
 /** From here on holding the source maps back saves more than the 0.4 ms that releasing them takes. */
 const LARGE_BYTES = 256 * 1024;
@@ -130,6 +131,10 @@ function find(namespace: Exports, file: string, name: string | undefined): Targe
     if (typeof place['handler'] === 'function') return { handler: bound(place, 'handler') };
   }
   for (const place of places) {
+    const events = eventTarget(place['default']) ?? eventTarget(place);
+    if (events !== undefined) return events;
+  }
+  for (const place of places) {
     const target = targetOf(place['default'], file, 'default');
     if (target !== undefined) return target;
   }
@@ -147,8 +152,8 @@ export function placesOf(namespace: Exports): Exports[] {
 }
 
 function targetOf(value: unknown, file: string, name: string): Target | undefined {
-  const web = webTarget(value);
-  if (web !== undefined) return web;
+  const target = webTarget(value) ?? eventTarget(value);
+  if (target !== undefined) return target;
   if (typeof value !== 'function') return undefined;
   if (/^class\b/.test(Function.prototype.toString.call(value))) {
     throw new LoadError(
@@ -158,14 +163,19 @@ function targetOf(value: unknown, file: string, name: string): Target | undefine
   return { handler: value as Handler };
 }
 
-/** An object, class instance or function that has a `fetch` or an `event` method. */
+/** An object, class instance or function that has a `fetch` method. */
 function webTarget(value: unknown): Target | undefined {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined;
   const holder = value as Exports;
-  const target: Target = {};
-  if (typeof holder['fetch'] === 'function') target.fetch = bound(holder, 'fetch');
-  if (typeof holder['event'] === 'function') target.event = bound(holder, 'event');
-  return target.fetch === undefined && target.event === undefined ? undefined : target;
+  if (typeof holder['fetch'] !== 'function') return undefined;
+  return { fetch: bound(holder, 'fetch'), ...eventTarget(value) };
+}
+
+/** The same of one that takes events and no requests. */
+function eventTarget(value: unknown): Target | undefined {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined;
+  const holder = value as Exports;
+  return typeof holder['event'] === 'function' ? { event: bound(holder, 'event') } : undefined;
 }
 
 /** As a method of its object, with the length of the original: that tells whether it takes a callback. */

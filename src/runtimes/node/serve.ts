@@ -9,7 +9,7 @@ import { Answer } from './answer.ts';
 import type { Outlet } from './channel.ts';
 import { Context } from './context.ts';
 import type { ContextHost } from './context.ts';
-import { toGuestError } from './failure.ts';
+import { BadResponse, toGuestError } from './failure.ts';
 import { callHandler } from './handler-call.ts';
 import { Invocation, running } from './invocation.ts';
 import type { Target } from './load.ts';
@@ -120,7 +120,8 @@ export class Server implements ContextHost {
     if (target.serve !== undefined) return target.serve(invocation, context);
     if (target.event !== undefined && invocation.meta.kind === 'event') return callHandler(target.event, invocation, context);
     if (target.fetch !== undefined) return callFetch(target.fetch, invocation, context);
-    return callHandler(target.handler!, invocation, context);
+    if (target.handler !== undefined) return callHandler(target.handler, invocation, context);
+    return Promise.reject(new BadResponse('it takes events alone: it exports no `fetch` for HTTP requests'));
   }
 
   /** Whatever belongs to the invocation is with the host before its last frame. */

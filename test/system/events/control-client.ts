@@ -32,6 +32,14 @@ export class ControlClient {
     return { status: response.status, body: (await response.json()) as T };
   }
 
+  async get<T>(path: string): Promise<T> {
+    const headers = { authorization: `Bearer ${this.#virga.token}` };
+    const response = await fetch(`${this.#virga.controlUrl}/v1/projects/${this.#project}${path}`, { headers });
+    const body = (await response.json()) as T;
+    assert.equal(response.status, 200, JSON.stringify(body));
+    return body;
+  }
+
   /** The next messages of a queue that no function takes, which are done then; waits for as many. */
   async take(queue: string, count: number): Promise<Came[]> {
     const came: Came[] = [];

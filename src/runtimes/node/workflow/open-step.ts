@@ -21,6 +21,8 @@ export interface OpenStep extends StepIdentity {
 
 export interface StepKeeper {
   readonly run: WorkflowRun;
+  /** Aborts when nobody wants the wake-up any more. */
+  readonly signal: AbortSignal;
   /** Runs the function of a step, in which no other can begin. */
   within<T>(step: OpenStep, work: () => T): T;
   /** Keeps the instance while `work` is under way. What it throws breaks the wake-up off. */

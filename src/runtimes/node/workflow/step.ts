@@ -58,7 +58,9 @@ async function attemptStep(run: StepRun, rules: Rules, attempt: number): Promise
   let json: string | undefined;
   let isDone = false;
   try {
-    const value = await wakeUp.within(step, () => withinTime(work, attempt, rules.timeoutMs, step.name));
+    const value = await wakeUp.within(step, () =>
+      withinTime(work, { attempt, timeoutMs: rules.timeoutMs, name: step.name, unwanted: wakeUp.signal }),
+    );
     json = jsonOf(value, `the result of the step '${step.name}'`, wakeUp.run.limits.resultBytes);
     isDone = true;
   } catch (error) {
@@ -82,9 +84,12 @@ async function attemptStep(run: StepRun, rules: Rules, attempt: number): Promise
   wakeUp.block({ step, inMs, again });
 }
 
-async function withinTime(work: StepWork, attempt: number, timeoutMs: number | undefined, name: string): Promise<unknown> {
+async function withinTime(
+  work: StepWork,
+  { attempt, timeoutMs, name, unwanted }: { attempt: number; timeoutMs: number | undefined; name: string; unwanted: AbortSignal },
+): Promise<unknown> {
+  if (timeoutMs === undefined) return await work({ attempt, signal: unwanted });
   const controller = new AbortController();
-  if (timeoutMs === undefined) return await work({ attempt, signal: controller.signal });
   const late = Promise.withResolvers<never>();
   const timer = after(() => {
     const error = new DOMException(`the step '${name}' did not end within its timeout of ${timeoutMs} ms`, 'TimeoutError');
@@ -92,7 +97,7 @@ async function withinTime(work: StepWork, attempt: number, timeoutMs: number | u
     controller.abort(error);
   }, timeoutMs);
   try {
-    const value = Promise.resolve(work({ attempt, signal: controller.signal }));
+    const value = Promise.resolve(work({ attempt, signal: AbortSignal.any([unwanted, controller.signal]) }));
     return await Promise.race([value, late.promise]);
   } finally {
     stop(timer);

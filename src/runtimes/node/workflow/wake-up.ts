@@ -50,6 +50,7 @@ export class WakeUp implements StepKeeper {
   readonly #blocked = new Map<number, Blocked>();
   readonly #errors = new WeakMap<object, number>();
   readonly #over = Promise.withResolvers<Ending>();
+  readonly #unwanted = new AbortController();
   #isOver = false;
   #turning = false;
   /** Steps whose function runs, and requests to the node that a step waits for. */
@@ -77,6 +78,10 @@ export class WakeUp implements StepKeeper {
       );
     });
     return this.#over.promise;
+  }
+
+  get signal(): AbortSignal {
+    return this.#unwanted.signal;
   }
 
   /** Nobody wants it any more. */
@@ -326,6 +331,7 @@ export class WakeUp implements StepKeeper {
     if (this.#isOver) return;
     this.#isOver = true;
     stop(this.#timer);
+    if (ending.as === 'lost') this.#unwanted.abort(new DOMException('the run was cancelled, or goes on elsewhere', 'AbortError'));
     this.#over.resolve(ending);
   }
 }

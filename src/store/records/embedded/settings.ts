@@ -9,7 +9,8 @@ export function settingsFor(options: { major: number; socketFolder: string; fsyn
     unix_socket_directories: options.socketFolder,
     unix_socket_permissions: '0700',
     cluster_name: 'virga',
-    max_connections: '50',
+    // Pools of all roles together may open about 60; an idle one costs next to nothing.
+    max_connections: '80',
     shared_buffers: '64MB',
     work_mem: '4MB',
     maintenance_work_mem: '32MB',
