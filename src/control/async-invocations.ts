@@ -20,7 +20,7 @@ const fields = {
   id: invocationId,
   function: z.string(),
   version: z.int().nullable(),
-  source: z.enum(['control', 'http', 'function', 'destination']),
+  source: z.enum(['control', 'http', 'destination']),
   state: asyncState,
   attempts: z.int(),
   createdAt: time,

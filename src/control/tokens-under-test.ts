@@ -44,7 +44,7 @@ export function tokenCases(start: StartControl): void {
       let nowMs = 0;
       const { records } = control;
       const counted = { ...records, query: <R>(text: string, values?: unknown[]) => (queries++, records.query<R>(text, values)) };
-      const memory = new TokenMemory(counted as typeof records, () => nowMs);
+      const memory = new TokenMemory(counted, () => nowMs);
       const secret = await token();
       const ask = (): Promise<boolean> =>
         memory.authenticate(`Bearer ${secret}`).then(

@@ -39,6 +39,12 @@ export function newSecretId(prefix: IdPrefix, nowMs: number = Date.now()): strin
   return `${prefix}_${base32(nowMs, 10)}${base32(random40(), 8)}${base32(random40(), 8)}`;
 }
 
+/** When an id was made, Unix ms; undefined: it is none of ours. */
+export function timeOfId(id: string): number | undefined {
+  const digits = /^[a-z]+_([0-9a-hjkmnp-tv-z]{10})/.exec(id)?.[1];
+  return digits === undefined ? undefined : Array.from(digits).reduce((ms, digit) => ms * 32 + DIGITS.indexOf(digit), 0);
+}
+
 /** `digits` is even. */
 function base32(value: number, digits: number): string {
   let rest = value;

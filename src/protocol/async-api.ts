@@ -19,7 +19,7 @@ export interface AsyncItem {
   /** That ran it, or is asked to; null: whatever is live when it runs. */
   version: number | null;
   /** Who asked for it. */
-  source: 'control' | 'http' | 'function' | 'destination';
+  source: 'control' | 'http' | 'destination';
   state: AsyncState;
   /** Those that a crash of the node cut off do not count. */
   attempts: number;

@@ -23,6 +23,8 @@ interface Parts {
 
 const SWEEP_MS = 10_000;
 const SWEPT_AT_ONCE = 10_000;
+/** Rounds. Summing up what there is takes a walk over all of it. */
+const SIZED_EVERY = 30;
 
 export class ControlAsync {
   readonly acceptor: AsyncAcceptor;
@@ -50,10 +52,12 @@ export class ControlAsync {
     const { records, acceptor } = this;
     const rulesOf = async (project: string, fn: string) => (await topologyOf(project))?.async.get(fn);
     const destinations = new Destinations({ publisher, acceptor, rulesOf, log });
+    let rounds = 0;
     const run = (): void => {
       this.#round = sweepAsync({ records, bus, destinations, rulesOf, now: Date.now }, this.#stop.signal)
         .then(async ({ expired, removed }) => {
-          const recordings = await sweepRecordings(sql, { now: Date.now(), bytesMax, limit: SWEPT_AT_ONCE });
+          const isLarge = rounds++ % SIZED_EVERY === 0;
+          const recordings = await sweepRecordings(sql, { now: Date.now(), limit: SWEPT_AT_ONCE, ...(isLarge ? { bytesMax } : {}) });
           const swept = expired + removed + recordings;
           if (swept > 0) log('info', 'asynchronous invocations and recordings were swept', { expired, removed, recordings });
         })

@@ -56,10 +56,10 @@ async function handledNumbers(virga: Virga): Promise<number[]> {
   }
 }
 
-async function until<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
+async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
   const end = Date.now() + WITHIN_MS;
   for (;;) {
-    const answer = await ask();
+    const answer = await look();
     if (answer !== undefined) return answer;
     assert.ok(Date.now() < end, `not within ${WITHIN_MS / 1000} s: ${what}`);
     await sleep(50);

@@ -184,8 +184,8 @@ async function peek({ client, project, words: [queue, id], options, terminal }: 
 }
 
 async function tail({ client, project, words: [queue], terminal, signal }: Asked): Promise<void> {
-  const found = await client.queue(project, queue!);
-  let { sent } = found.totals;
+  /** Sent, and either shown or told of. */
+  let known = (await client.queue(project, queue!)).totals.sent;
   let after = await newestSequence(async (behind) => {
     const { items } = await client.messages(project, queue!, { after: behind, body: false }, { signal }).page({ limit: 1 });
     return items[0]?.sequence;
@@ -193,20 +193,20 @@ async function tail({ client, project, words: [queue], terminal, signal }: Asked
   terminal.note(terminal.paintError('dim', `following ${queue}; Ctrl-C ends it`));
   await repeatedly(
     async () => {
-      let seen = 0;
+      // Counted before it is looked: what comes in between is shown, and counted the next time.
+      const { totals } = await client.queue(project, queue!, { signal });
       for await (const message of client.messages(project, queue!, { after }, { signal })) {
         after = message.sequence;
-        seen += 1;
+        known += 1;
         const clock = new Date(message.sentAt).toTimeString().slice(0, 8);
         const error = message.lastError === null ? '' : ` ${terminal.paint('red', oneLine(message.lastError, 60))}`;
         const line = `${terminal.paint('dim', clock)} ${message.id} ${stateText(message.state, terminal)}${error} ${oneLine(message.body ?? '', 100)}`;
         terminal.out(terminal.json ? JSON.stringify(message) : line);
       }
-      const { totals } = await client.queue(project, queue!, { signal });
-      const missed = totals.sent - sent - seen;
-      if (missed > 0) terminal.note(terminal.paintError('dim', `${missed} more came and were handled in between`));
-      // What was counted while the messages were read comes with the next look.
-      sent = Math.max(sent + seen, totals.sent);
+      const missed = totals.sent - known;
+      if (missed <= 0) return;
+      known += missed;
+      terminal.note(terminal.paintError('dim', `${missed} more came and were handled in between`));
     },
     { terminal, signal },
   );

@@ -188,6 +188,18 @@ test('a trigger names one source that is there, and takes what its kind takes', 
     ['triggers: [{queue: ordrs}]', "9:24: functions.ship.triggers[0].queue: there is no queue 'ordrs'; did you mean 'orders'?"],
     ['triggers: [{topic: price}]', "9:24: functions.ship.triggers[0].topic: there is no topic 'price'; did you mean 'prices'?"],
     ['triggers: [{stream: views}]', "9:25: functions.ship.triggers[0].stream: there is no stream 'views'; there are clicks"],
+    [
+      'triggers: [{stream: clicks, window: {size: 10s, every: 1m}}]',
+      '9:60: functions.ship.triggers[0].window.every is "1m": `every` is 1m, longer than `size`, 10s: records in between would be in no window; make it 10s at most',
+    ],
+    [
+      'triggers: [{stream: clicks, window: {size: 10m, every: 1s}}]',
+      '9:60: functions.ship.triggers[0].window.every is "1s": 600 windows would be open at a time, and 64 may be; make `every` longer, or `late` shorter',
+    ],
+    [
+      'triggers: [{stream: clicks, maxAge: 1h}]',
+      '9:41: functions.ship.triggers[0].maxAge is "1h": a trigger of a stream takes batch, wait, filter, from, window, retry, onFailure, deadLetters',
+    ],
     ['triggers: [{schedule: nightl}]', "9:27: functions.ship.triggers[0].schedule: there is no schedule 'nightl'; did you mean 'nightly'?"],
     ['triggers: [{sqs: orders}]', "9:17: functions.ship.triggers[0] has no key 'sqs'; did you mean 'queue'?"],
     ['triggers: [{queues: orders}]', "9:17: functions.ship.triggers[0] has no key 'queues'; did you mean 'queue'?"],

@@ -119,12 +119,16 @@ export class AsyncAcceptor {
       source,
       createdAt,
       deadlineAt: createdAt + maxAgeMs(rules),
-      keepMs: durationMs(rules.keep ?? '') ?? KEEP_MS,
+      keepMs: keepMs(rules),
       principal: call.principal ?? null,
       requestLine: requestLine(request),
       idempotency,
     });
   }
+}
+
+export function keepMs(rules: AsyncRules): number {
+  return durationMs(rules.keep ?? '') ?? KEEP_MS;
 }
 
 export function maxAgeMs(rules: AsyncRules): number {
@@ -168,7 +172,7 @@ function sameRequest(key: string, first: { accepted: Accepted; fingerprint: Buff
   );
 }
 
-function requestLine({ http }: AsyncRequest): string | null {
+export function requestLine({ http }: AsyncRequest): string | null {
   if (http === undefined) return null;
   // No query: that may hold what nobody should see in a list.
   const path = /^https?:\/\/[^/]*([^?]*)/.exec(http.url)?.[1] ?? '/';

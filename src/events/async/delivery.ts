@@ -9,6 +9,7 @@
 //                └─ no row: it was never acknowledged; dropped once it cannot be any more
 //
 // Invariants: deliver() never rejects; at most one outcome is kept. Made by server/edge.ts.
+import { timeOfId } from '../../lib/ids.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { AsyncRules } from '../../protocol/sources/async.ts';
 import type { ReceivedMessage } from '../bus.ts';
@@ -17,7 +18,7 @@ import type { EventOutcome, Invoker } from '../invoker.ts';
 import { retryOf } from '../topology.ts';
 import type { Consumer } from '../topology.ts';
 import { keyParts } from '../queue-keys.ts';
-import { maxAgeMs } from './accept.ts';
+import { keepMs, maxAgeMs, requestLine } from './accept.ts';
 import type { Destinations } from './destinations.ts';
 import type { AsyncRecords, AsyncRow, Outcome } from './records.ts';
 import { readRequest, withoutSecrets, writeRequest } from './request.ts';
@@ -71,14 +72,14 @@ export class AsyncDelivery implements DeliveryKind {
     const { now } = this.#parts;
     const request = readRequest(message.body);
     if (request === undefined) return { as: 'dead', error: 'the message is no asynchronous invocation' };
-    const row = await this.#claim(message);
+    const { project } = keyParts(consumer.queue.key);
+    const rules = (await this.#parts.rulesOf(project, consumer.source)) ?? {};
+    const row = (await this.#claim(message)) ?? (await this.#returned(message, request, { project, function: consumer.source, rules }));
     if (row === undefined) {
       const age = now() - message.sentAt;
       if (age >= UNKNOWN_KEPT_MS) return { as: 'done' };
       return { as: 'failed', error: 'it is not acknowledged yet', delayMs: Math.max(20, age) };
     }
-    const { project } = keyParts(consumer.queue.key);
-    const rules = (await this.#parts.rulesOf(project, row.function)) ?? {};
     if (row.state !== 'running') return this.#conclude(row, request, rules);
     if (row.interrupted > INTERRUPTIONS_MAX)
       return this.#fail(row, request, rules, {
@@ -111,6 +112,33 @@ export class AsyncDelivery implements DeliveryKind {
       await sleep(waitMs);
     }
     return undefined;
+  }
+
+  /** Of a dead letter that outlived its row and was redriven: it gets a new one. */
+  async #returned(
+    { id, sentAt }: ReceivedMessage,
+    request: AsyncRequest,
+    of: { project: string; function: string; rules: AsyncRules },
+  ): Promise<AsyncRow | undefined> {
+    const { records, now } = this.#parts;
+    const madeAt = timeOfId(id);
+    if (madeAt === undefined || sentAt - madeAt < UNKNOWN_KEPT_MS) return undefined;
+    const { project, function: fn, rules } = of;
+    await records.insert({
+      id,
+      project,
+      function: fn,
+      version: request.version ?? null,
+      // Not of HTTP: nobody knows any more who may see its answer.
+      source: 'control',
+      createdAt: Math.floor(sentAt),
+      deadlineAt: Math.floor(sentAt) + maxAgeMs(rules),
+      keepMs: keepMs(rules),
+      principal: null,
+      requestLine: requestLine(request),
+      idempotency: null,
+    });
+    return records.claim({ id, sentAt, now: now() });
   }
 
   async #ended(row: AsyncRow, request: AsyncRequest, rules: AsyncRules, outcome: EventOutcome): Promise<Verdict> {
@@ -195,6 +223,9 @@ export class AsyncDelivery implements DeliveryKind {
   }
 }
 
+/** Those of a client are not believed. */
+const OWN_HEADERS = new Set(['x-virga-async-invocation', 'x-virga-attempt']);
+
 type Answered = Extract<EventOutcome, { ok: true }>;
 
 const NO_ANSWER = { version: null, invocation: null, answer: null, answerBody: null } as const;
@@ -218,5 +249,6 @@ export function expired(row: Pick<AsyncRow, 'error' | 'attempts'>, rules: AsyncR
 
 /** What tells the function that this is the same request again. */
 function headersOf(headers: string[], row: AsyncRow): string[] {
-  return [...headers, 'x-virga-async-invocation', row.id, 'x-virga-attempt', String(row.attempts)];
+  const others = headers.flatMap((text, at) => (at % 2 === 0 && !OWN_HEADERS.has(text.toLowerCase()) ? [text, headers[at + 1] ?? ''] : []));
+  return [...others, 'x-virga-async-invocation', row.id, 'x-virga-attempt', String(row.attempts)];
 }

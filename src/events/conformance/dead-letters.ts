@@ -24,6 +24,27 @@ export function deadLetterTests(open: Open): void {
     await heard.until((keys) => keys.includes(queue.dead!));
   });
 
+  test('what was given up without ever being a message is a dead letter too, once, and goes back to where it came from', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const from = queueSpec('given-up');
+    const dead = queueSpec('', { key: from.dead!, dead: null, deduplicationMs: 60_000 });
+    const died = { from: from.key, reason: 'rejected', error: 'it is poison' } as const;
+    const letter = message('a', { deduplicationId: 'a', died });
+    await bus.send([{ queue: dead, messages: [letter, message('plain')] }]);
+    await bus.send([{ queue: dead, messages: [letter] }]);
+    const all = await bus.peek(dead.key, { limit: 10 });
+    assert.deepEqual(
+      all.map(({ body, died: of, lastError }) => [body, of, lastError]),
+      [
+        ['a', { from: from.key, reason: 'rejected', at: place.clock.now() }, 'it is poison'],
+        ['plain', null, null],
+      ],
+    );
+    assert.equal(await bus.redrive(dead.key, { targetOf: () => from, max: 10 }), 1);
+    assert.deepEqual(bodies(await drain(bus, from)), ['a']);
+  });
+
   for (const fifo of [false, true]) {
     const group = fifo ? { group: 'g' } : {};
     test(`a message that was received as often as it may be dies instead of coming again${fifo ? ', and its group goes on' : ''}`, async () => {

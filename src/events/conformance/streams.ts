@@ -216,6 +216,22 @@ export function streamTests(open: Open): void {
     );
   });
 
+  test('after an advance no record is earlier than it, whatever the clock of who appends it says', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const stream = streamSpec('clicks', { partitions: 1 });
+    await bus.append(stream, [record('a', '1'), record('a', '2')]);
+    const until = place.clock.now() + 60_000;
+    assert.equal(await bus.advance(stream.key, 0, until), 2);
+    assert.equal(await bus.advance(stream.key, 0, until - 30_000), 2);
+    await bus.append(stream, [record('a', '3')]);
+    place.clock.pass(90_000);
+    await bus.append(stream, [record('a', '4')]);
+    const ats = (await readAll(bus, stream)).map(({ at }) => at - until);
+    assert.deepEqual(ats, [-60_000, -60_000, 0, 30_000]);
+    assert.equal(await bus.advance('shop/stream/nothing', 0, until), 0);
+  });
+
   test('what an earlier process held is given back; a stream that is dropped is gone', async () => {
     await using place = await open();
     const [bus, other] = [place.bus('edge'), place.bus('other')];

@@ -182,19 +182,20 @@ export async function listRecordings(sql: Sql, filter: RecordingFilter): Promise
   return rows;
 }
 
-/** What has been kept long enough, and of projects that have more than `bytesMax` the oldest. Answers how many. */
+/** What has been kept long enough; with `bytesMax`, also the oldest of projects that have more. Answers how many. */
 export async function sweepRecordings(
   sql: Sql,
-  { now, bytesMax, limit }: { now: number; bytesMax: number; limit: number },
+  { now, bytesMax, limit }: { now: number; bytesMax?: number; limit: number },
 ): Promise<number> {
   const expired = await sql.query(
     'delete from recordings where ctid in (select ctid from recordings where expires_at < $1 order by expires_at limit $2)',
     [now, limit],
   );
+  let removed = expired.rowCount ?? 0;
+  if (bytesMax === undefined) return removed;
   const { rows } = await sql.query<{ project: string }>('select project from recordings group by project having sum(bytes) > $1', [
     bytesMax,
   ]);
-  let removed = expired.rowCount ?? 0;
   for (const { project } of rows) {
     const { rowCount } = await sql.query(
       `delete from recordings where ctid in (select place from

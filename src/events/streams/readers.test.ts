@@ -104,6 +104,7 @@ test('records come in batches, in order, and when there are none nothing happens
   assert.deepEqual(positions(world.batches).flat(), [1, 2, 3, 4, 5, 6, 7]);
   assert.ok(positions(world.batches).every((batch) => batch.length <= 3));
   assert.equal(world.stream.position('count', 0), 7);
+  await world.until(START + 1_000);
   assert.equal(world.clock.nextAt, undefined);
 });
 

@@ -21,6 +21,8 @@ interface Place {
 
 /** How long a partition is held without a sign of life. */
 export const LEASE_MS = 30_000;
+/** Between two looks while something is read. */
+const BUSY_APART_MS = 5;
 /** After the bus failed. */
 const [RETRY_MS, RETRY_MS_MAX] = [200, 5_000];
 /** Windows whose edge is gone for good are found by another after this. */
@@ -41,6 +43,7 @@ export class StreamReader {
   #standbyUntil = Infinity;
   #retryMs = RETRY_MS;
   #cancelTimer: (() => void) | undefined;
+  #endPause: (() => void) | undefined;
   #closed = false;
 
   constructor(needs: ReaderNeeds, of: { project: string; spec: StreamSpec; trigger: StreamTrigger }) {
@@ -75,6 +78,7 @@ export class StreamReader {
   async close(drainMs: number): Promise<void> {
     this.#closed = true;
     this.#cancelTimer?.();
+    this.#endPause?.();
     await this.#looking;
     const runs = [...this.#runs.values()];
     const cancel = this.#needs.clock.after(drainMs, () => {
@@ -86,7 +90,9 @@ export class StreamReader {
   }
 
   async #lookUntilDone(): Promise<void> {
-    while (this.#again && !this.#closed) {
+    for (let looks = 0; this.#again && !this.#closed; looks++) {
+      // Those that run go on by themselves: where much is appended they need not be told of each.
+      if (looks > 0 && [...this.#runs.values()].some(({ running }) => running)) await this.#pause(BUSY_APART_MS);
       this.#again = false;
       try {
         await this.#lookNow();
@@ -98,6 +104,14 @@ export class StreamReader {
         this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
       }
     }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#endPause = resolve;
+    const cancel = this.#needs.clock.after(ms, resolve);
+    await promise;
+    cancel();
   }
 
   async #lookNow(): Promise<void> {

@@ -59,8 +59,9 @@ export class PostgresRecords implements Records, AsyncDisposable {
       await client.query('rollback').catch((failed: Error) => (broken = failed));
       throw error;
     } finally {
-      client.off('error', onError);
       client.release(broken);
+      // One that is given up may still say that its socket broke: with nobody to hear it, that would end the process.
+      if (broken === undefined) client.off('error', onError);
     }
   }
 

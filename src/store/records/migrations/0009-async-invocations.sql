@@ -9,7 +9,7 @@ create table async_invocations (
   function text not null,
   -- null: whatever is live when it runs.
   version integer,
-  -- Who asked: control, http, function, destination.
+  -- Who asked: control, http, destination.
   source text not null,
   state text not null check (state in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
   -- Attempts that ended, or run; and those that a crash of the node cut off, which do not count.
