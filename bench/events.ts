@@ -259,19 +259,24 @@ async function lateness(virga: Virga): Promise<{ queue: number[]; schedule: numb
 }
 
 async function costOfStep(virga: Virga): Promise<number> {
-  const { code, stdout, stderr } = await virga.cli([
-    'workflows',
-    'start',
-    'steps',
-    '--project',
-    'events',
-    '--data',
-    JSON.stringify({ steps: STEPS }),
-    '--wait',
-    '--json',
-  ]);
-  if (code !== 0) throw new Error(`the workflow ended with ${code}: ${stderr}`);
-  return (JSON.parse(stdout) as { result: number }).result;
+  const runs = `${virga.controlUrl}/v1/projects/events/workflows/steps/runs`;
+  const headers = { authorization: `Bearer ${virga.token}`, 'content-type': 'application/json' };
+  const { id } = await answerOf<{ id: string }>(
+    await fetch(runs, { method: 'POST', headers, body: JSON.stringify({ input: { steps: STEPS } }) }),
+  );
+  for (;;) {
+    const { state, result, error } = await answerOf<{ state: string; result?: number; error: unknown }>(
+      await fetch(`${runs}/${id}`, { headers }),
+    );
+    if (state === 'succeeded') return result!;
+    if (state === 'failed') throw new Error(`the workflow failed: ${JSON.stringify(error)}`);
+    await sleep(20);
+  }
+}
+
+async function answerOf<T>(response: Response): Promise<T> {
+  if (!response.ok) throw new Error(`${response.url} was answered ${response.status}: ${await response.text()}`);
+  return (await response.json()) as T;
 }
 
 async function peerFigures(virga: Virga, name: string, options: { seconds: number; samples: number }): Promise<PeerFigures> {

@@ -36,6 +36,8 @@ test('paths that could not match, or mean something else, are refused', () => {
   for (const path of [
     '',
     'notes',
+    '/.virga',
+    '/.virga/x',
     '/notes/',
     '//',
     '/a//b',

@@ -121,6 +121,21 @@ test('a lost notice is made good within half a minute', async () => {
   assert.equal(calls.length, 1);
 });
 
+test('a message that comes while a receive is under way is not overlooked', async () => {
+  const orders = consumerOf('shop', 'orders');
+  const { bus, calls, clock } = start([orders]);
+  bus.during = () => {
+    bus.during = undefined;
+    bus.send(orders.queue, ids(2, 1));
+  };
+  bus.send(orders.queue, ids(1, 1));
+  await clock.pass(0);
+  assert.deepEqual(
+    calls.map((call) => call.ids),
+    [['m1'], ['m2']],
+  );
+});
+
 test('a delayed message is delivered at its time, without asking for it before', async () => {
   const orders = consumerOf('shop', 'orders');
   const { bus, calls, clock } = start([orders]);

@@ -66,6 +66,8 @@ export class MemoryBus implements Pick<Bus, 'receive' | 'settle' | 'onReady' | '
   readonly receives: { key: string; max: number; got: number }[] = [];
   readonly dead: { key: string; id: string; error: string | undefined }[] = [];
   away = false;
+  /** Happens after a receive has looked, and before it answers. */
+  during: (() => void) | undefined;
   /** Receives of this queue fail, of no other. */
   broken = '';
   readonly #clock: TestClock;
@@ -133,10 +135,12 @@ export class MemoryBus implements Pick<Bus, 'receive' | 'settle' | 'onReady' | '
       message.firstReceivedAt ??= now;
     }
     this.receives.push({ key: queue.key, max, got: taken.length });
-    const open = stored.filter(
+    const answered = [...stored];
+    this.during?.();
+    const open = answered.filter(
       ({ group }) => !queue.fifo || group === undefined || !stored.some((one) => one.group === group && one.dueAt > now),
     );
-    const nextAt = Math.min(...open.map(({ dueAt }) => dueAt), ...stored.filter(({ dueAt }) => dueAt > now).map(({ dueAt }) => dueAt));
+    const nextAt = Math.min(...open.map(({ dueAt }) => dueAt), ...answered.filter(({ dueAt }) => dueAt > now).map(({ dueAt }) => dueAt));
     return {
       messages: taken.map(
         ({ id, body, attributes, group, deduplicationId, sequence, sentAt, firstReceivedAt, attempt, receipt, dueAt }) => ({

@@ -36,6 +36,10 @@ functions:
     concurrency: 10
     http: '/work/{path+}'
   plain: { source: plain.ts, http: /plain }
+  guarded:
+    source: work.ts
+    async: {}
+    http: [{ path: '/guarded', auth: { keys: {} } }]
   told:
     source: told.ts
     async: { onSuccess: { queue: good }, onFailure: { function: sorry }, retry: { attempts: 2, delay: 0ms } }
@@ -121,7 +125,7 @@ async function linesOf(fn: string, having: string): Promise<string[]> {
 test('a request with Prefer: respond-async is answered 202, runs as that very request, and its answer can be read', async () => {
   const response = await ask('/work/orders?n=1', {
     body: 'two shirts',
-    headers: { 'x-custom': 'ü'.normalize('NFC') === 'ü' ? 'yes' : '' },
+    headers: { 'x-custom': 'yes', 'x-virga-attempt': '9' },
   });
   assert.equal(response.status, 202);
   assert.equal(response.headers.get('preference-applied'), 'respond-async');
@@ -152,6 +156,44 @@ test('an id that nobody was given, and one of another kind, say nothing', async 
   assert.equal((await fetch(`${virga.edgeUrl}/@shop/.virga/invocations/${body.id}`)).status, 404);
 });
 
+test('where the route asks who calls, the status asks too, and answers to the same caller alone', async () => {
+  const keys: string[] = [];
+  for (const name of ['one', 'two']) keys.push((await virga.cli(['keys', 'create', '--name', name, '--project', 'shop'])).stdout.trim());
+  const [one, two] = keys as [string, string];
+  assert.equal((await ask('/guarded')).status, 401);
+  const response = await ask('/guarded', { headers: { 'x-api-key': one, 'idempotency-key': 'k' } });
+  assert.equal(response.status, 202);
+  const location = response.headers.get('location')!;
+  const status = await eventually(async () => {
+    const answer = await fetch(`${virga.edgeUrl}${location}`, { headers: { 'x-api-key': one } });
+    assert.equal(answer.status, 200);
+    const body = (await answer.json()) as Status;
+    return body.state === 'succeeded' ? body : undefined;
+  });
+  assert.equal((await fetch(`${virga.edgeUrl}${location}`)).status, 401);
+  assert.equal((await fetch(`${virga.edgeUrl}${location}`, { headers: { 'x-api-key': two } })).status, 404);
+  assert.equal((await fetch(`${virga.edgeUrl}${status.answer}`, { headers: { 'x-api-key': two } })).status, 404);
+  assert.equal((await fetch(`${virga.edgeUrl}${status.answer}`, { headers: { 'x-api-key': one } })).status, 201);
+  // Nor is it to be had by the way of routes that ask nobody.
+  assert.equal((await fetch(`${virga.edgeUrl}/@shop/.virga/invocations/${status.id}`)).status, 404);
+  // The key of one caller is not that of another.
+  const other = await ask('/guarded', { headers: { 'x-api-key': two, 'idempotency-key': 'k' } });
+  assert.notEqual(other.headers.get('location'), location);
+});
+
+test('a dead letter that is redriven runs again under its id', async () => {
+  const location = (await ask('/work/fail?key=redriven')).headers.get('location')!;
+  const failed = await ended(location);
+  assert.equal(failed.state, 'failed');
+  const moved = await control<unknown>('dead-letters/redrive', { method: 'POST', body: JSON.stringify({ id: failed.id }) });
+  assert.ok(moved.status < 300, JSON.stringify(moved.body));
+  const runs = await eventually(async () => {
+    const lines = await linesOf('work', 'key=redriven');
+    return lines.length === 6 ? lines : undefined;
+  });
+  assert.ok(runs.at(-1)!.includes('attempt 3'), runs.join('\n'));
+});
+
 test('while it runs its status says when to ask again, and its answer is not there', async () => {
   const location = (await ask('/work/slow')).headers.get('location')!;
   const early = await fetch(`${virga.edgeUrl}${location}/answer`);
@@ -178,8 +220,10 @@ test('what fails is tried again after a backoff, with the number of the attempt'
   assert.ok(times[2]! - times[1]! >= 40, `${times[2]! - times[1]!} ms`);
   const answer = await fetch(`${virga.edgeUrl}${failing}/answer`);
   assert.deepEqual([answer.status, await answer.text()], [503, 'no']);
-  const letters = await virga.cli(['dead-letters', '--project', 'shop', '--json']).catch(() => undefined);
-  if (letters?.code === 0) assert.ok(letters.stdout.includes(failed.id), 'it is a dead letter');
+  await eventually(async () => {
+    const { body } = await control<{ items: { id: string }[] }>('dead-letters');
+    return body.items.some(({ id }) => id === failed.id) ? true : undefined;
+  });
 });
 
 test('what does not succeed within maxAge has failed', async () => {
