@@ -63,7 +63,7 @@ export class AccessFeed {
     const { rows } = await sql.query<{ project: string; name: string; sealed: Buffer }>(
       `select s.project, s.name, s.sealed
          from secrets s join projects p on p.name = s.project join deployments d on d.id = p.current_deployment
-        where jsonb_path_exists(d.state, '$.** ? (@.secret == $name)', jsonb_build_object('name', s.name))`,
+        where jsonb_path_exists(d.state - 'events', '$.** ? (@.secret == $name)', jsonb_build_object('name', s.name))`,
     );
     const opened = rows.flatMap(({ project, name, sealed }) => {
       try {

@@ -1,8 +1,9 @@
 // `virga workflows`: what workflows a project has, their runs, and one run step by step; starts, sends to, cancels and retries runs.
 import { readFileSync, statSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { RunItem, RunState } from '../../../sdk/src/workflow-runs.ts';
+import type { RunItem, RunState, StartedRun, WorkflowRuns } from '../../../sdk/src/workflow-runs.ts';
 import { RUN_STATES } from '../../protocol/workflow-api.ts';
 import { actionOf } from '../actions.ts';
 import type { Action } from '../actions.ts';
@@ -23,18 +24,21 @@ interface Options {
   project?: string;
   state?: string;
   version?: string;
+  wait?: boolean;
 }
 
 const ACTIONS = {
   list: { words: ['a workflow'], needed: 0, options: ['state'] },
   show: { words: ['a workflow', 'a run'], needed: 2 },
-  start: { words: ['a workflow'], needed: 1, options: ['data', 'id'] },
+  start: { words: ['a workflow'], needed: 1, options: ['data', 'id', 'wait'] },
   send: { words: ['a workflow', 'a run', 'the name of an event'], needed: 3, options: ['data', 'id'] },
   cancel: { words: ['a workflow', 'a run'], needed: 2 },
   retry: { words: ['a workflow', 'a run'], needed: 2, options: ['version'] },
 } as const satisfies Record<string, Action>;
 
 const RUNS_SHOWN = 50;
+const WAIT_FIRST_MS = 50;
+const WAIT_LAST_MS = 2_000;
 
 export const command: CommandDefinition<Options> = {
   define(cli: Command) {
@@ -45,12 +49,14 @@ export const command: CommandDefinition<Options> = {
       .option('--id <id>', 'of start: the id of the run; of send: of the event. The same is taken once')
       .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here')
       .option('--state <state>', `of list: only runs in this state (${RUN_STATES.join(', ')})`)
-      .option('-v, --version <number>', 'of retry: go on with the code of this version');
+      .option('-v, --version <number>', 'of retry: go on with the code of this version')
+      .option('--wait', 'of start: until the run has ended; prints its result');
   },
   examples: [
     'virga workflows',
     'virga workflows list signup --state waiting',
     'virga workflows start signup --data \'{"mail":"ada@example.com"}\' --id user-17',
+    'virga workflows start report --wait',
     'virga workflows show signup user-17',
     'virga workflows send signup user-17 confirmed --data \'{"by":"mail"}\'',
     'virga workflows cancel signup user-17',
@@ -58,7 +64,7 @@ export const command: CommandDefinition<Options> = {
   ],
   notes:
     'A run that failed goes on from the step whose error ended it: what ended before that is not run again. With --version it goes on with other code, which has to take the same steps up to there.',
-  async run({ terminal, settings, input }: CommandContext, given, options) {
+  async run({ terminal, settings, input }: CommandContext, given, options): Promise<number | void> {
     const { name: action, words } = actionOf('workflows', ACTIONS, { given, options });
     const [workflow, run, event] = words;
     if (workflow !== undefined) checkedName(workflow, 'the name of the workflow');
@@ -100,6 +106,7 @@ export const command: CommandDefinition<Options> = {
       }
       case 'start': {
         const started = await workflows.start(workflow!, await dataOf(options.data, input), { id: options.id });
+        if (options.wait === true) return await waitFor(workflows, started, terminal);
         terminal.result(started, () => started.id);
         terminal.note(
           started.started
@@ -127,6 +134,22 @@ export const command: CommandDefinition<Options> = {
     }
   },
 };
+
+/** Prints the result alone; the exit status says whether there is one. */
+async function waitFor(workflows: WorkflowRuns, { workflow, id }: StartedRun, terminal: Terminal): Promise<number> {
+  using _ = terminal.progress(`waiting for ${id}`);
+  for (let pauseMs = WAIT_FIRST_MS; ; pauseMs = Math.min(WAIT_LAST_MS, pauseMs * 2)) {
+    const run = await workflows.run(workflow, id);
+    if (run.endedAt === null) {
+      await sleep(pauseMs);
+      continue;
+    }
+    terminal.result(run, () => (run.result === undefined ? '' : JSON.stringify(run.result)));
+    if (run.state === 'succeeded') return 0;
+    terminal.note(`The run ${run.state === 'failed' ? `failed: ${run.error?.name}: ${run.error?.message}` : `is ${run.state}`}`);
+    return 1;
+  }
+}
 
 function runsText(items: readonly RunItem[], terminal: Terminal): string {
   if (items.length === 0) return '';

@@ -236,6 +236,26 @@ test('a trigger names one source that is there, and takes what its kind takes', 
   for (const [text, problem] of cases) assert.deepEqual(problems(withConsumer(`${text}\n`)), [problem], text);
 });
 
+test('what cannot be a workflow, or is none with what stands beside it, is refused', () => {
+  const cases = [
+    [
+      'workflow: true\nform: lambda',
+      "a function of the form 'lambda' cannot be a workflow; write its handler for Virga: handler(input, context)",
+    ],
+    ['workflow: true\nruntime: bun', "a function of the runtime 'bun' cannot be a workflow; those of nodejs26, nodejs24 and python3 can"],
+    ['workflow: true\nasync: {}', 'each call of a workflow is a run, which retries its steps by itself: leave `async` out'],
+    [
+      'workflow: true\ntriggers: [{stream: clicks}]',
+      'batches of a stream start no runs; let a function read the stream, and start runs by `startWorkflow`',
+    ],
+  ] as const;
+  for (const [text, expected] of cases) {
+    const found = problems(withConsumer(`${text}\n`));
+    assert.equal(found.length, 1, found.join('\n'));
+    assert.ok(found[0]!.endsWith(expected), found[0]!);
+  }
+});
+
 test('a queue has one function, and the second is told who the first is', () => {
   const text = `${withConsumer('triggers: [{queue: orders}]\n')}  count:\n    source: functions/count.ts\n    triggers: [{queue: orders}]\n`;
   assert.deepEqual(problems(text), [

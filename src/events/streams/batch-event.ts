@@ -58,7 +58,8 @@ export function readAnswer({ contentType, body }: { contentType: string; body: B
   if (!Array.isArray(failed)) return { problem: `\`failed\` of its answer is no list of ids: ${JSON.stringify(failed).slice(0, 100)}` };
   let failedAt: number | undefined;
   for (const id of failed) {
-    const record = records.find((one) => one.id === id);
+    // Forms whose records have no ids of their own name them by position.
+    const record = records.find((one) => one.id === id) ?? records.find(({ position }) => String(position) === id);
     if (record === undefined)
       return { problem: `\`failed\` of its answer names ${JSON.stringify(id).slice(0, 100)}, which is not in the batch` };
     failedAt = Math.min(failedAt ?? Infinity, record.position);

@@ -124,6 +124,7 @@ test('the command line starts, shows, sends and lists', async () => {
   await workflows.succeeded('order', 'cli-1');
   assert.match(await cli('list', 'order', '--state', 'succeeded'), /cli-1 +succeeded +v1/);
   assert.match(await cli(), /order +v1/);
+  assert.equal((await cli('start', 'order', '--wait', '--data', '{"a":1}')).trim(), '{"a":1}');
   const refused = await virga.cli(['workflows', 'start', 'desk', '--project', 'reach']);
   assert.match(refused.stderr, /function 'desk' is no workflow; say `workflow: true` of it in virga\.yaml/);
 });

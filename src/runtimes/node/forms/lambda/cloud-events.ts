@@ -1,8 +1,9 @@
 // Virga's events (protocol/events.ts) as AWS Lambda gives them to functions: queues as SQS, topics as SNS, objects as S3, schedules
-// as EventBridge's scheduled events, table changes as a DynamoDB stream, and every other type as an event of EventBridge.
+// as EventBridge's scheduled events, table changes as a DynamoDB stream, records of streams as Kinesis, and every other type as an event of
+// EventBridge.
 // Invariant: an event has the fields that AWS documents, with values of the same type; what exists only at AWS (signatures,
 // host ids) is an empty text. Called by events.ts. Sources of the shapes: docs.aws.amazon.com/lambda/latest/dg/with-sqs.html,
-// with-sns.html, with-s3.html, with-ddb.html, with-eventbridge-scheduler.html, and @types/aws-lambda.
+// with-sns.html, with-s3.html, with-ddb.html, with-kinesis.html, services-kinesis-windows.html, with-eventbridge-scheduler.html, and @types/aws-lambda.
 import { EventType } from '../../../../protocol/events.ts';
 import type {
   CloudEvent,
@@ -13,6 +14,8 @@ import type {
   SocketConnect,
   SocketDisconnect,
   SocketMessage,
+  StreamBatch,
+  StreamItem,
   TableChanges,
   TopicMessage,
 } from '../../../../protocol/events.ts';
@@ -37,6 +40,8 @@ export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, 
       const { table, changes } = dataOf<TableChanges>(event, 'table', 'changes');
       return { Records: changes.map((change) => streamRecord(change, table, owner)) };
     }
+    case EventType.stream:
+      return kinesisEvent(dataOf<StreamBatch>(event, 'stream', 'records'), owner);
     case EventType.schedule: {
       const { schedule, dueAt } = dataOf<ScheduleDue>(event, 'schedule', 'dueAt');
       const resource = `arn:aws:events:${owner.region}:${owner.account}:rule/${schedule}`;
@@ -63,7 +68,7 @@ export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, 
 function dataOf<D extends object>(event: CloudEvent, ...needed: (keyof D & string)[]): D {
   const data = event.data as D | undefined;
   const missing = needed.filter(
-    (name) => data?.[name] === undefined || (['messages', 'changes'].includes(name) && !Array.isArray(data[name])),
+    (name) => data?.[name] === undefined || (['messages', 'changes', 'records'].includes(name) && !Array.isArray(data[name])),
   );
   if (data === undefined || missing.length > 0) {
     throw new TypeError(`the event '${event.id}' of type ${event.type} lacks ${missing.map((name) => `data.${name}`).join(', ')}`);
@@ -178,6 +183,39 @@ function streamRecord(change: TableChanges['changes'][number], table: string, { 
       StreamViewType: 'NEW_AND_OLD_IMAGES',
     },
     eventSourceARN: `arn:aws:dynamodb:${region}:${account}:table/${table}/stream/1970-01-01T00:00:00.000`,
+  };
+}
+
+function kinesisEvent({ stream, partition, records, window, state }: StreamBatch, owner: Owner): Record<string, unknown> {
+  const eventSourceARN = `arn:aws:kinesis:${owner.region}:${owner.account}:stream/${stream}`;
+  const shardId = `shardId-${String(partition).padStart(12, '0')}`;
+  const Records = records.map((record) => kinesisRecord(record, { shardId, eventSourceARN, owner }));
+  if (window === undefined) return { Records };
+  const [start, end] = [window.start, window.end].map((at) => `${new Date(at).toISOString().slice(0, 19)}Z`);
+  const rest = { isFinalInvokeForWindow: window.final, isWindowTerminatedEarly: false };
+  return { Records, window: { start, end }, state: state ?? {}, shardId, eventSourceARN, ...rest };
+}
+
+function kinesisRecord(
+  { key, data, position, at }: StreamItem,
+  { shardId, eventSourceARN, owner }: { shardId: string; eventSourceARN: string; owner: Owner },
+): Record<string, unknown> {
+  const sequenceNumber = String(position);
+  return {
+    kinesis: {
+      kinesisSchemaVersion: '1.0',
+      partitionKey: key,
+      sequenceNumber,
+      data: Buffer.from(data).toString('base64'),
+      approximateArrivalTimestamp: at / 1000,
+    },
+    eventSource: 'aws:kinesis',
+    eventVersion: '1.0',
+    eventID: `${shardId}:${sequenceNumber}`,
+    eventName: 'aws:kinesis:record',
+    invokeIdentityArn: `arn:aws:iam::${owner.account}:role/${owner.functionName}`,
+    awsRegion: owner.region,
+    eventSourceARN,
   };
 }
 

@@ -87,22 +87,30 @@ function fromUrlResult(result: unknown): GatewayResponse {
 }
 
 interface Records {
-  Records: { eventSource: string; messageId: string; eventID: string; dynamodb?: { SequenceNumber: string } }[];
+  Records: {
+    eventSource: string;
+    messageId: string;
+    eventID: string;
+    dynamodb?: { SequenceNumber: string };
+    kinesis?: { sequenceNumber: string };
+  }[];
 }
 
 /** undefined: the result says nothing of single messages. */
-function outcomeOf(result: unknown, event: unknown): QueueOutcome | undefined {
+function outcomeOf(result: unknown, event: unknown): (QueueOutcome & { state?: unknown }) | undefined {
   const records = (event as Records).Records as Records['Records'] | undefined;
   const source = records?.[0]?.eventSource;
-  if (records === undefined || (source !== 'aws:sqs' && source !== 'aws:dynamodb')) return undefined;
+  if (records === undefined || (source !== 'aws:sqs' && source !== 'aws:dynamodb' && source !== 'aws:kinesis')) return undefined;
   if (typeof result !== 'object' || result === null || !('batchItemFailures' in result)) return undefined;
   const failures = result.batchItemFailures ?? [];
   if (!Array.isArray(failures))
     throw new BadResponse(`its batchItemFailures are ${show(failures)}; they must be an array of {itemIdentifier}`);
-  const ids = records.map((record) => (source === 'aws:sqs' ? record.messageId : record.dynamodb!.SequenceNumber));
+  const ids = records.map((record) => record.kinesis?.sequenceNumber ?? record.dynamodb?.SequenceNumber ?? record.messageId);
   const failed = new Set(failures.map((failure: unknown) => identifierOf(failure, ids)));
   if (source === 'aws:sqs') return { failed: ids.filter((id) => failed.has(id)) };
-  // A stream goes on from the first change that failed.
+  // A stream goes on from the first that failed. A record is named by its position, and the state of a window comes along.
+  if (source === 'aws:kinesis')
+    return { failed: ids.filter((id) => failed.has(id)), ...('state' in result ? { state: result.state } : {}) };
   const first = ids.findIndex((id) => failed.has(id));
   return { failed: first === -1 ? [] : records.slice(first).map((record) => record.eventID) };
 }

@@ -1,5 +1,5 @@
 """Virga's events (src/protocol/events.ts) as AWS Lambda gives them to functions: queues as SQS, topics as SNS, objects as S3,
-schedules as EventBridge's scheduled events, table changes as a DynamoDB stream, and every other type as an event of EventBridge.
+schedules as EventBridge's scheduled events, table changes as a DynamoDB stream, records of streams as Kinesis, and every other type as an event of EventBridge.
 
 Invariant: an event has the fields that AWS documents, with values of the same type; what exists only at AWS (signatures, host
 ids) is an empty text. Called by __init__.py.
@@ -37,7 +37,7 @@ def _data_of(event, *needed):
     data = event.get("data")
     fields = data if isinstance(data, dict) else {}
     missing = [
-        name for name in needed if fields.get(name) is None or (name in ("messages", "changes") and not isinstance(fields[name], list))
+        name for name in needed if fields.get(name) is None or (name in ("messages", "changes", "records") and not isinstance(fields[name], list))
     ]
     if missing:
         raise BadRequest(
@@ -164,6 +164,42 @@ def _stream_record(change, table, owner):
     }
 
 
+def _stream(event, owner):
+    data = _data_of(event, "stream", "records")
+    arn = "arn:aws:kinesis:%s:%s:stream/%s" % (owner.region, owner.account, data["stream"])
+    shard = "shardId-%012d" % data["partition"]
+    result = {"Records": [_kinesis_record(record, shard, arn, owner) for record in data["records"]]}
+    window = data.get("window")
+    if window is not None:
+        result["window"] = {name: _iso(window[name] / 1000)[:19] + "Z" for name in ("start", "end")}
+        state = data.get("state")
+        result["state"] = {} if state is None else state
+        result.update(shardId=shard, eventSourceARN=arn, isFinalInvokeForWindow=window["final"], isWindowTerminatedEarly=False)
+    return result
+
+
+def _kinesis_record(record, shard, arn, owner):
+    from base64 import b64encode
+
+    sequence = str(record["position"])
+    return {
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": record["key"],
+            "sequenceNumber": sequence,
+            "data": b64encode(record["data"].encode("utf-8")).decode("ascii"),
+            "approximateArrivalTimestamp": record["at"] / 1000,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": "%s:%s" % (shard, sequence),
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": "arn:aws:iam::%s:role/%s" % (owner.account, owner.function_name),
+        "awsRegion": owner.region,
+        "eventSourceARN": arn,
+    }
+
+
 def _schedule(event, owner):
     due = _data_of(event, "schedule", "dueAt")
     rule = "arn:aws:events:%s:%s:rule/%s" % (owner.region, owner.account, due["schedule"])
@@ -221,6 +257,7 @@ _MAKERS = {
     "virga.storage.object.created": _object,
     "virga.storage.object.removed": _object,
     "virga.table.changed": _table,
+    "virga.stream.batch": _stream,
     "virga.schedule.due": _schedule,
     "virga.websocket.connect": _socket,
     "virga.websocket.message": _socket,

@@ -102,19 +102,28 @@ def outcome_of(result, event):
     """None: the result says nothing of single messages."""
     records = event.get("Records") if isinstance(event, dict) else None
     source = records[0].get("eventSource") if records else None
-    if source not in ("aws:sqs", "aws:dynamodb") or not isinstance(result, dict) or "batchItemFailures" not in result:
+    if source not in ("aws:sqs", "aws:dynamodb", "aws:kinesis") or not isinstance(result, dict) or "batchItemFailures" not in result:
         return None
     failures = result["batchItemFailures"] or []
     if not isinstance(failures, (list, tuple)):
         raise BadResponse("batchItemFailures are %s; they must be a list of {itemIdentifier}" % short(failures))
     queue = source == "aws:sqs"
-    ids = [record["messageId"] if queue else record["dynamodb"]["SequenceNumber"] for record in records]
+    ids = [_sequence_of(record) for record in records]
     failed = {_identifier_of(failure, ids) for failure in failures}
     if queue:
         return {"failed": [id for id in ids if id in failed]}
-    # A stream goes on from the first change that failed.
+    # A stream goes on from the first that failed. A record is named by its position, and the state of a window comes along.
+    if source == "aws:kinesis":
+        state = {"state": result["state"]} if "state" in result else {}
+        return {"failed": [id for id in ids if id in failed], **state}
     first = next((at for at, id in enumerate(ids) if id in failed), len(ids))
     return {"failed": [record["eventID"] for record in records[first:]]}
+
+
+def _sequence_of(record):
+    if "kinesis" in record:
+        return record["kinesis"]["sequenceNumber"]
+    return record["dynamodb"]["SequenceNumber"] if "dynamodb" in record else record["messageId"]
 
 
 def _identifier_of(failure, ids):
