@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
-import { startTestPostgres } from '../../store/records/testing.ts';
-import { queueSpec, receive, send, settle } from '../conformance/place.ts';
-import { PostgresBus } from './postgres.ts';
+import { startTestPostgres } from '../store/records/testing.ts';
+import { queueSpec, receive, send, settle } from './conformance/place.ts';
+import { PostgresBus } from './postgres/postgres.ts';
 
 const BACKLOG = 20_000;
 const STEP = 2_000;
@@ -18,7 +18,8 @@ test('what is done with ten messages reads no more than their rows, though its p
   await using db = await postgres.database();
   const client = new pg.Client(db.connection);
   await client.connect();
-  await using _ = { [Symbol.asyncDispose]: () => client.end() };
+  await using closing = { [Symbol.asyncDispose]: () => client.end() };
+  void closing;
   const read = async (): Promise<number> => {
     await client.query('select pg_stat_clear_snapshot()');
     const { rows } = await client.query<{ read: string }>(
