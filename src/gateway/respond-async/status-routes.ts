@@ -67,8 +67,10 @@ export function statusFolder({ auth, ip, cors }: RoutePolicy, { defaults = {} }:
   return { path: `${FOLDER}-${createHash('sha256').update(JSON.stringify(own)).digest('hex').slice(0, 10)}`, policy };
 }
 
-export function principalText({ kind, id }: Principal): string {
-  return `${kind} ${id}`;
+/** Who is who: the same `sub` of another issuer is somebody else. */
+export function principalText({ kind, id, claims }: Principal): string {
+  const { iss } = claims;
+  return typeof iss === 'string' ? `${kind} ${iss} ${id}` : `${kind} ${id}`;
 }
 
 let lookups = 0;
