@@ -109,11 +109,11 @@ test('of one idempotency key two processes make one invocation, whose message is
   await using database = await postgres.database();
   const now = (): number => Date.now();
   const [edge, control] = [processOver(database, { now }), processOver(database, { now, holder: 'control' })];
-  await using _ = edge.bus;
-  await using __ = control.bus;
+  await using stack = new AsyncDisposableStack();
+  for (const { bus } of [edge, control]) stack.use(bus);
   const idempotency = { scope: 'http', key: 'order-1' };
   const taken = await Promise.all(
-    Array.from({ length: 50 }, (___, n) => (n % 2 === 0 ? edge : control).acceptor.accept(callOf('pay', { idempotency }))),
+    Array.from({ length: 50 }, (_, n) => (n % 2 === 0 ? edge : control).acceptor.accept(callOf('pay', { idempotency }))),
   );
   assert.equal(new Set(taken.map(({ id }) => id)).size, 1);
   assert.equal(taken.filter(({ again }) => !again).length, 1);
@@ -246,7 +246,7 @@ test('the sweep gives up what nobody gets to, tells its destination, and forgets
   const edge = processOver(database, { now: () => time });
   await using _ = edge.bus;
   const { records, bus, acceptor, sent } = edge;
-  const publisher = { send: async (__: string, queue: string) => sent.push(queue), publish: async () => {} };
+  const publisher = { send: async (_project: string, queue: string) => sent.push(queue), publish: async () => {} };
   const rulesOf = () => ({ ...RULES, onFailure: { queue: 'failures' } });
   const destinations = new Destinations({ publisher, acceptor, rulesOf, log: () => {} });
   const sweep = () => sweepAsync({ records, bus, destinations, rulesOf, now: () => time }, new AbortController().signal);

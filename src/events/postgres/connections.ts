@@ -19,7 +19,11 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 20_000;
 /** A server that does not answer at all, not even that the statement timed out. */
 const ANSWER_TIMEOUT_MS = 25_000;
-/** The tables of queues are empty at one moment and full at the next: what the planner believes of them is of no use, and planning costs time. */
+/**
+ * The tables of queues are empty at one moment and full at the next: what the planner believes of them is of no use, and planning costs time. A
+ * plan that was made for an empty table would walk through a full one, so each statement that joins a list says of the table's own columns that
+ * they are among the list (`m.seq = any(…)`): that bounds it whichever side the planner begins with.
+ */
 const SESSION_SETTINGS = `set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set plan_cache_mode = force_generic_plan; set idle_in_transaction_session_timeout = '60s'`;
 const TRIES_MAX = 5;
 

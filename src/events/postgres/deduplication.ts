@@ -35,19 +35,20 @@ const OWNERS: Statement = {
   text: `
 select d.queue, d.deduplication_id, d.id
 from unnest($1::int[], $2::text[]) as a (queue, deduplication_id)
-join event_deduplication d on d.queue = a.queue and d.deduplication_id = a.deduplication_id`,
+join event_deduplication d on d.queue = a.queue and d.deduplication_id = a.deduplication_id
+where d.queue = any($1::int[]) and d.deduplication_id = any($2::text[])`,
 };
 const OWN: Statement = {
   name: 'bus-deduplication-own',
   text: `
 update event_deduplication d set id = a.id from unnest($1::int[], $2::text[], $3::text[]) as a (queue, deduplication_id, id)
-where d.queue = a.queue and d.deduplication_id = a.deduplication_id`,
+where d.queue = any($1::int[]) and d.deduplication_id = any($2::text[]) and d.queue = a.queue and d.deduplication_id = a.deduplication_id`,
 };
 const FORGET: Statement = {
   name: 'bus-deduplication-forget',
   text: `
 delete from event_deduplication d using unnest($1::int[], $2::text[]) as a (queue, deduplication_id)
-where d.queue = a.queue and d.deduplication_id = a.deduplication_id`,
+where d.queue = any($1::int[]) and d.deduplication_id = any($2::text[]) and d.queue = a.queue and d.deduplication_id = a.deduplication_id`,
 };
 
 interface Claim {

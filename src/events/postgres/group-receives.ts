@@ -43,7 +43,7 @@ returning case when m.sent_at <= $5::bigint - $8::bigint then 'expired' when m.a
 /** What was thought due is not: its first message was taken away meanwhile. */
 const POSTPONE: Statement = {
   name: 'bus-group-postpone',
-  text: `update event_groups g set due_at = a.due_at from unnest($2::text[], $3::bigint[]) as a (name, due_at) where g.queue = $1 and g.name = a.name`,
+  text: `update event_groups g set due_at = a.due_at from unnest($2::text[], $3::bigint[]) as a (name, due_at) where g.queue = $1 and g.name = any($2::text[]) and g.name = a.name`,
 };
 const EXPIRE: Statement = {
   name: 'bus-group-expire-leases',

@@ -38,7 +38,7 @@ with heads as materialized (
   ) m on true
 ), released as (
   update event_groups g set hold = null, holder = null, due_at = greatest(h.due_at, $4), wait_ms = greatest(h.due_at - $4, 0)
-  from heads h where g.queue = h.queue and g.name = h.name and g.hold = h.hold and h.seq is not null and h.head_hold is distinct from h.hold
+  from heads h where g.queue = any($1::int[]) and g.name = any($2::text[]) and g.queue = h.queue and g.name = h.name and g.hold = h.hold and h.seq is not null and h.head_hold is distinct from h.hold
   returning g.queue
 )
 select queue, null as name from released group by queue union all select queue, name from heads where seq is null`,
@@ -47,7 +47,7 @@ const CLOSE: Statement = {
   name: 'bus-group-close',
   text: `
 delete from event_groups g using unnest($1::int[], $2::text[]) as a (queue, name)
-where g.queue = a.queue and g.name = a.name
+where g.queue = any($1::int[]) and g.name = any($2::text[]) and g.queue = a.queue and g.name = a.name
   and not exists (select from event_messages m where m.queue = g.queue and m.state = 2 and m.group_name = g.name)`,
 };
 /** Of groups that nobody holds and that lost messages: when they are due now. */
@@ -62,7 +62,7 @@ with heads as materialized (
   ) m on true
 ), refreshed as (
   update event_groups g set due_at = h.due_at, wait_ms = h.wait_ms
-  from heads h where g.queue = h.queue and g.name = h.name and g.hold is null and h.seq is not null
+  from heads h where g.queue = any($1::int[]) and g.name = any($2::text[]) and g.queue = h.queue and g.name = h.name and g.hold is null and h.seq is not null
 )
 select queue, name from heads where seq is null`,
 };
@@ -71,7 +71,7 @@ const EXTEND: Statement = {
   text: `
 update event_groups g set due_at = $4 + a.lease_ms, wait_ms = a.lease_ms
 from unnest($1::int[], $2::text[], $3::bigint[], $5::bigint[]) as a (queue, name, hold, lease_ms)
-where g.queue = a.queue and g.name = a.name and g.hold = a.hold`,
+where g.queue = any($1::int[]) and g.name = any($2::text[]) and g.queue = a.queue and g.name = a.name and g.hold = a.hold`,
 };
 
 /** Before messages of these groups are stored: takes the locks, and sees to the rows. A row too many is found empty by a receiver. */

@@ -45,7 +45,7 @@ with asked as materialized (
 ), moved as (
   update event_messages m set queue = $2, seq = a.new_seq, state = case when $6 and m.group_name is not null then 2 else 0 end,
     hold = null, holder = null, due_at = $7, wait_ms = 0, ${set}
-  from asked a where m.queue = $1 and m.seq = a.seq and m.hold is not distinct from a.hold
+  from asked a where m.queue = $1 and m.seq = any($3::bigint[]) and m.seq = a.seq and m.hold is not distinct from a.hold
   returning a.seq, m.bytes, m.group_name
 ), sums as materialized (
   select count(*) as messages, coalesce(sum(bytes), 0) as bytes from moved
@@ -54,7 +54,7 @@ with asked as materialized (
     sent = c.sent + case when s.sign > 0 then sums.messages else 0 end,
     dead = c.dead + case when s.sign < 0 then ${counted} else 0 end
   from sums, (values ($1::int, -1), ($2::int, 1)) as s (queue, sign)
-  where c.queue = s.queue and c.writer = $8
+  where c.queue in ($1, $2) and c.queue = s.queue and c.writer = $8
   returning 1
 )
 select seq, group_name, case when (select count(*) from counted) < 2 then event_gone() end as gone,
@@ -76,7 +76,7 @@ const DROP: Statement = {
   text: `
 with gone as (
   delete from event_messages m using unnest($2::bigint[], $3::bigint[]) as a (seq, hold)
-  where m.queue = $1 and m.seq = a.seq and m.hold is not distinct from a.hold
+  where m.queue = $1 and m.seq = any($2::bigint[]) and m.seq = a.seq and m.hold is not distinct from a.hold
   returning m.seq, m.bytes, m.group_name
 ), sums as materialized (
   select count(*) as messages, coalesce(sum(bytes), 0) as bytes from gone

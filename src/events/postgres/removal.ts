@@ -21,7 +21,7 @@ with victims as materialized (
   select seq from event_messages where queue = $1 and seq > $2 and seq <= $3 and hold is null and ($4::text is null or id = $4)
   order by seq limit ${STEP} for update skip locked
 ), gone as (
-  delete from event_messages m using victims v where m.queue = $1 and m.seq = v.seq and m.hold is null
+  delete from event_messages m using victims v where m.queue = $1 and m.seq = any(array(select seq from victims)) and m.seq = v.seq and m.hold is null
   returning m.seq, m.bytes, m.state, m.group_name
 ), sums as materialized (
   select count(*) as messages, coalesce(sum(bytes), 0) as bytes from gone
@@ -122,6 +122,6 @@ function removal(table: string, owner: string, rest: string): Statement {
     name: `bus-remove-${table}`,
     text: `
 with victims as materialized (select ${columns} from ${table} where ${owner} = $1 limit ${STEP})
-delete from ${table} t where (${columns}) in (select ${columns} from victims) returning 1`,
+delete from ${table} t where ${owner} = $1 and (${columns}) in (select ${columns} from victims) returning 1`,
   };
 }

@@ -27,7 +27,7 @@ with part as materialized (
   ) r
 ), gone as (
   delete from event_records r using few f
-  where r.stream = $1 and r.partition = $2 and r.position = f.position and (f.at <= $3 or f.before < $4)
+  where r.stream = $1 and r.partition = $2 and r.position = any(array(select position from few)) and r.position = f.position and (f.at <= $3 or f.before < $4)
   returning r.bytes
 ), sums as materialized (
   select count(*) as records, coalesce(sum(bytes), 0) as bytes from gone

@@ -32,7 +32,7 @@ with added as (
 ), counted as (
   update event_counters c set messages = c.messages + s.messages, bytes = c.bytes + s.bytes, sent = c.sent + s.messages
   from unnest($11::int[], $12::bigint[], $13::bigint[]) as s (queue, messages, bytes)
-  where c.queue = s.queue and c.writer = $14
+  where c.queue = any($11::int[]) and c.queue = s.queue and c.writer = $14
   returning 1
 )
 select (select string_agg(seq::text, ',') from added) as sequences,
@@ -45,7 +45,7 @@ const DIED: Statement = {
   text: `
 update event_messages m set died_at = m.sent_at, died_in = d.died_in, died_of = d.died_of, last_error = d.error
 from unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[]) as d (queue, seq, died_in, died_of, error)
-where m.queue = d.queue and m.seq = d.seq`,
+where m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and m.queue = d.queue and m.seq = d.seq`,
 };
 
 export class Sends {

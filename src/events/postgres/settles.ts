@@ -39,13 +39,13 @@ const DONE: Statement = {
   text: `
 with gone as (
   delete from event_messages m using unnest($1::int[], $2::bigint[], $3::bigint[]) as a (queue, seq, hold)
-  where m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
+  where m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
   returning m.queue, m.seq, m.bytes, case when m.state = 2 then m.group_name end as group_name
 ), sums as materialized (
   select queue, count(*) as messages, sum(bytes) as bytes from gone group by queue
 ), counted as (
   update event_counters c set messages = c.messages - s.messages, bytes = c.bytes - s.bytes, done = c.done + s.messages
-  from sums s where c.queue = s.queue and c.writer = $4
+  from sums s where c.queue = any($1::int[]) and c.queue = s.queue and c.writer = $4
 )
 select queue, seq, group_name from gone`,
 };
@@ -57,12 +57,12 @@ with back as (
     attempt = m.attempt - a.unseen, last_error = coalesce(a.error, m.last_error),
     first_received_at = case when m.attempt > a.unseen then m.first_received_at end
   from unnest($1::int[], $2::bigint[], $3::bigint[], $5::bigint[], $6::int[], $7::text[]) as a (queue, seq, hold, delay_ms, unseen, error)
-  where m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
+  where m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
   returning m.queue, m.seq, a.unseen, case when m.state = 2 then m.group_name end as group_name
 ), sums as materialized (
   select queue, count(*) as messages from back where unseen = 0 group by queue
 ), counted as (
-  update event_counters c set retried = c.retried + s.messages from sums s where c.queue = s.queue and c.writer = $8
+  update event_counters c set retried = c.retried + s.messages from sums s where c.queue = any($1::int[]) and c.queue = s.queue and c.writer = $8
 )
 select queue, seq, group_name, (select count(pg_notify($9, payload)) from unnest($10::text[]) payload) from back`,
 };
@@ -71,7 +71,7 @@ const EXTEND: Statement = {
   text: `
 update event_messages m set due_at = $4 + a.lease_ms, wait_ms = a.lease_ms
 from unnest($1::int[], $2::bigint[], $3::bigint[], $5::bigint[]) as a (queue, seq, hold, lease_ms)
-where m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
+where m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
 returning m.queue, m.seq, case when m.state = 2 then m.group_name end as group_name`,
 };
 /** What was held together with a message that is retried, and comes after it in its group. */
@@ -81,7 +81,7 @@ const UNSEE: Statement = {
 update event_messages m set hold = null, holder = null, due_at = $5, wait_ms = 0, attempt = m.attempt - 1,
   first_received_at = case when m.attempt > 1 then m.first_received_at end
 from unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) as a (queue, seq, hold, group_name)
-where m.queue = a.queue and m.state = 2 and m.group_name = a.group_name and m.seq > a.seq and m.hold = a.hold`,
+where m.queue = any($1::int[]) and m.group_name = any($4::text[]) and m.queue = a.queue and m.state = 2 and m.group_name = a.group_name and m.seq > a.seq and m.hold = a.hold`,
 };
 const NOTIFY: Statement = { name: 'bus-notify', text: `select count(pg_notify($1, payload)) from unnest($2::text[]) payload` };
 

@@ -30,10 +30,11 @@ with asked as materialized (
   select * from unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[]) as a (stream, partition, records, bytes)
 ), locked as materialized (
   select p.stream, p.partition, a.records, a.bytes from asked a join event_partitions p on p.stream = a.stream and p.partition = a.partition
+  where p.stream = any($1::int[])
   order by p.stream, p.partition for update of p
 ), advanced as (
   update event_partitions p set newest = p.newest + l.records, bytes = p.bytes + l.bytes, newest_at = greatest(p.newest_at, $5)
-  from locked l where p.stream = l.stream and p.partition = l.partition
+  from locked l where p.stream = any($1::int[]) and p.stream = l.stream and p.partition = l.partition
   returning p.stream, p.partition, p.newest - l.records as before, p.newest_at
 ), added as (
   insert into event_records (stream, partition, position, at, bytes, id, partition_key, attributes, data)

@@ -28,7 +28,7 @@ const FORGET: Statement = {
 with old as materialized (
   select deduplication_id from event_deduplication where queue = $1 and sent_at <= $2 order by sent_at limit ${STEP} for update skip locked
 )
-delete from event_deduplication d using old where d.queue = $1 and d.deduplication_id = old.deduplication_id and d.sent_at <= $2 returning 1`,
+delete from event_deduplication d using old where d.queue = $1 and d.deduplication_id = any(array(select deduplication_id from old)) and d.deduplication_id = old.deduplication_id and d.sent_at <= $2 returning 1`,
 };
 
 interface Row {
