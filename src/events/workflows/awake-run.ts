@@ -139,8 +139,11 @@ export class AwakeRun {
   }
 
   async #look(): Promise<StepEnd[]> {
-    this.#isPoked = false;
-    const ends = await this.#exclusively(() => this.#dueNow());
+    const ends = await this.#exclusively(() => {
+      // Not before it is looked: where the run falls asleep first, whoever poked has to be heard by the next wake-up.
+      this.#isPoked = false;
+      return this.#dueNow();
+    });
     return [...this.#unheard.splice(0), ...ends];
   }
 

@@ -251,4 +251,21 @@ test('a wake-up that got lost is sent again, once a minute, and runs that ended 
   assert.deepEqual(await upkeep(), { woken: 0, removed: 0 });
 });
 
+test('an event whose wake-up got lost is not left lying', async () => {
+  await using world = await World.make();
+  await world.start('a');
+  const taken = await world.take('edge', 'a');
+  await world.write(taken, { kind: 'wait', name: 'paid', state: 'waiting' });
+  const wake = () => Promise.resolve();
+  assert.equal(await world.runs('edge').suspend({ ...taken, place: 0 }, { now: world.now, again: false, wake }), 'suspended');
+  world.now += 10;
+  await world.starter.send(name('a'), { name: 'paid', data: '1' });
+  world.sent.length = 0;
+  const needs = { records: world.db.records, bus: { stats: () => Promise.resolve([STATS]) }, starter: world.starter, now: () => world.now };
+  assert.equal((await upkeepOfRuns(needs, new AbortController().signal)).woken, 0);
+  world.now += 61_000;
+  assert.equal((await upkeepOfRuns(needs, new AbortController().signal)).woken, 1);
+  assert.equal(((await world.take('edge', 'a')).history[0] ?? '').includes('"state":"done"'), true);
+});
+
 const STATS = { key: '', pending: 0, delayed: 0, held: 0, bytes: 0, oldestAt: null, sent: 0, done: 0, retried: 0, dead: 0 };

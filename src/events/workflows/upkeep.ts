@@ -42,8 +42,11 @@ export async function upkeepOfRuns(needs: RunUpkeepNeeds, signal: AbortSignal): 
 
 async function wakeLate({ records, bus, starter, now }: RunUpkeepNeeds): Promise<number> {
   const { rows } = await records.query<LateRun>(
-    `select run::text, project, function, id from workflow_runs
-      where ended_at is null and ((holder is null and wake_at < to_timestamp($1::float8 / 1000)) or held_until < to_timestamp($2::float8 / 1000))
+    `select run::text, project, function, id from workflow_runs r
+      where ended_at is null and ((holder is null and wake_at < to_timestamp($1::float8 / 1000)) or held_until < to_timestamp($2::float8 / 1000)
+                 or (state = 'waiting' and exists (
+                       select 1 from workflow_events e where e.run = r.run and e.ordinal is null
+                          and e.at > r.updated_at and e.at < to_timestamp($1::float8 / 1000))))
       order by wake_at limit ${WOKEN_AT_ONCE}`,
     [now() - LATE_MS, now()],
   );

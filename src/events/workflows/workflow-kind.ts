@@ -83,6 +83,8 @@ export class WorkflowKind implements DeliveryKind {
       const awake = this.#awake.get(key);
       // It is being taken just now.
       if (awake === undefined) return { as: 'failed', error: 'the run is being woken up', delayMs: 50 };
+      // It sleeps already, and its call is about to end: nobody in there would hear of it.
+      if (awake.state !== 'open') return { as: 'failed', error: 'the run is falling asleep', delayMs: 20 };
       awake.poke();
       return { as: 'done' };
     }

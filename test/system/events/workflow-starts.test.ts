@@ -119,7 +119,7 @@ test('the command line starts, shows, sends and lists', async () => {
   const shown = await cli('show', 'order', 'cli-1');
   assert.match(shown, /order cli-1 {2}waiting {2}v1 {2}by api/);
   assert.match(shown, /1 +look +done/);
-  assert.match(shown, /2 +wait for paid +waiting .* in 23 h/);
+  assert.match(shown, /2 +wait for paid +waiting .* in (23 h|1 d)/);
   await cli('send', 'order', 'cli-1', 'paid', '--data', '{"amount":11}');
   await workflows.succeeded('order', 'cli-1');
   assert.match(await cli('list', 'order', '--state', 'succeeded'), /cli-1 +succeeded +v1/);

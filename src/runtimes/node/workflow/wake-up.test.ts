@@ -41,7 +41,7 @@ class Node {
   async #ask(request: WorkflowAsk, data: Buffer | undefined): Promise<unknown> {
     this.asked.push(request.op.slice('workflow.'.length) + ('name' in request ? ` ${request.name}` : ''));
     const answer = this.answer(request, data);
-    if (answer !== undefined) return await answer;
+    if (answer !== undefined) return answer;
     if (request.op === 'workflow.done' || request.op === 'workflow.failed') return this.end(request.ordinal);
     if (request.op === 'workflow.sleep') return { inMs: request.forMs };
     if (request.op === 'workflow.news') return await new Promise(() => {});
@@ -90,7 +90,7 @@ test('in a replay steps end in the order of before, one at a time, and nothing n
       order.push(String(await step(wakeUp, `after ${name}`)));
     };
     await Promise.all([follow('a'), follow('b')]);
-    return await Promise.race([step(wakeUp, 'last')]);
+    return await step(wakeUp, 'last');
   }, history);
   assert.equal(ending.as, 'ended');
   assert.deepEqual(order, ['kept b', 'kept a', 'kept after b', 'after a']);
