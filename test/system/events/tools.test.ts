@@ -139,7 +139,7 @@ test('what a function fails at is tried again, dies, is listed with its reason, 
     (all) => all.length === 1,
   );
   assert.deepEqual([dead[0]!.died.from, dead[0]!.died.reason, dead[0]!.attempts], ['queue/orders', 'rejected', 2]);
-  assert.match(dead[0]!.lastError, /^function_error: function 'ship' threw an error/);
+  assert.match(dead[0]!.lastError, /^function_error: Error: cannot ship that$/);
   assert.equal('body' in dead[0]!, false);
   const { id } = dead[0]!;
   assert.match((await cli('dead-letters')).stdout, new RegExp(`^${id} +queue/orders +rejected .*function_error`, 'm'));
