@@ -190,6 +190,26 @@ export function artifactCases(start: StartControl): void {
       );
     });
 
+    test('the version that a run of a workflow began with is needed until the run has succeeded', async () => {
+      const artifacts: string[] = [];
+      for (const text of ['one', 'two', 'three', 'four', 'five']) {
+        const artifact = await control.upload(`run ${text}`);
+        artifacts.push(artifact);
+        assert.equal((await control.call('POST', '/v1/projects/pinned/deployments', { json: request(artifact) })).status, 201);
+      }
+      const first = artifacts[0]!;
+      const { records } = control;
+      await records.query(
+        `insert into workflow_runs (project, function, id, version, state, input, trigger, created_at, updated_at)
+         values ('pinned', 'hello', 'run_1', 1, 'sleeping', 'null', 'api', now(), now())`,
+      );
+      await sweep(control.needs, new AbortController().signal);
+      assert.equal(await missing(first), false);
+      await records.query("update workflow_runs set state = 'succeeded', ended_at = now() where project = 'pinned'");
+      await sweep(control.needs, new AbortController().signal);
+      await assertNothingOf(first);
+    });
+
     test('the artifact of a folder that a kept deployment serves is needed too, and has to be there', async () => {
       const deploy = (folders: Record<string, string> | undefined, path = '/{file+}', folder = 'public') =>
         control.call('POST', '/v1/projects/site/deployments', {
