@@ -67,9 +67,12 @@ async function logged(fn: string, text: string): Promise<void> {
   });
 }
 
-test('what the wrangler file says of things that Virga lacks is said at the deploy', () => {
-  assert.match(deployed.stderr, /warning: shop: wrangler\.toml:12: the schedule '0 6 \* \* \*': Virga has no schedules yet/);
-  assert.match(deployed.stderr, /warning: shop: wrangler\.toml:14: messages of the queue 'orders'/);
+test('what the wrangler file says of things that Virga does not read from it is said at the deploy', () => {
+  assert.match(
+    deployed.stderr,
+    /warning: shop: wrangler\.toml:12: the schedule '0 6 \* \* \*' is not read from here: declare it in virga\.yaml/,
+  );
+  assert.match(deployed.stderr, /warning: shop: wrangler\.toml:14: messages of the queue 'orders' are not read from here/);
   assert.doesNotMatch(deployed.stderr, /warning: (?:stock|moved)/, 'the file is of the shop alone');
 });
 
