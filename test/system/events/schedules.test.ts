@@ -146,7 +146,7 @@ test('a paused schedule is silent, and goes on with what `missed` leaves of the 
 });
 
 test('what was missed while the node was off is dropped, made good once, or all of it', async () => {
-  await virga.stop();
+  await virga[Symbol.asyncDispose]();
   const offAt = Date.now();
   // However fast it starts: off for so long that a time of every second is more than late.
   await new Promise((resolve) => setTimeout(resolve, LATE_MS + 1_500));
