@@ -1,7 +1,7 @@
 // examples/click-stream, with windows of seconds instead of tens of them: seeded clicks of many visitors, and a dashboard that is sent exactly
 // as many as there were.
 import assert from 'node:assert/strict';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
@@ -21,9 +21,11 @@ interface Shown {
 }
 
 let virga: Virga;
+let place: string;
 before(async () => {
   virga = await startVirga();
-  const folder = join(await temporaryFolder('virga-project-'), 'click-stream');
+  place = await temporaryFolder('virga-project-');
+  const folder = join(place, 'click-stream');
   await cp(join(ROOT, 'examples', 'click-stream'), folder, { recursive: true });
   const manifest = join(folder, 'virga.yaml');
   const text = (await readFile(manifest, 'utf8'))
@@ -33,7 +35,10 @@ before(async () => {
   const { code, stderr } = await virga.cli(['deploy', folder]);
   assert.equal(code, 0, stderr);
 });
-after(() => virga[Symbol.asyncDispose]());
+after(async () => {
+  await virga[Symbol.asyncDispose]();
+  await rm(place, { recursive: true });
+});
 
 /** Messages of a dashboard that connects again when it is cut off. */
 function dashboard(): { shown: Shown[]; opened: () => Promise<void>; close: () => void } {
