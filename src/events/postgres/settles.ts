@@ -35,11 +35,16 @@ interface Settle {
 
 /** $1, $2, $3 of each statement: queue, seq, hold. */
 const DONE: Statement = {
+  // Two thousand at a time: a join of the list with the rows, each of which the planner takes for one, would look at four million pairs.
   name: 'bus-done',
   text: `
-with gone as (
-  delete from event_messages m using unnest($1::int[], $2::bigint[], $3::bigint[]) as a (queue, seq, hold)
-  where m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
+with held as materialized (
+  select queue, seq, hold from unnest($1::int[], $2::bigint[], $3::bigint[]) as a (queue, seq, hold)
+  intersect
+  select queue, seq, hold from event_messages where queue = any($1::int[]) and seq = any($2::bigint[])
+), gone as (
+  delete from event_messages m
+  where m.queue = any($1::int[]) and m.seq = any(array(select seq from held)) and m.hold = any(array(select distinct hold from held))
   returning m.queue, m.seq, m.bytes, case when m.state = 2 then m.group_name end as group_name
 ), sums as materialized (
   select queue, count(*) as messages, sum(bytes) as bytes from gone group by queue
