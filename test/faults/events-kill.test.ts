@@ -12,7 +12,7 @@ const MESSAGES = 10_000;
 const BATCH = 10;
 const GROUPS = 20;
 /** How long all may take to be handled once the last blow has fallen. */
-const SETTLED_MS = 60_000;
+const SETTLED_MS = 120_000;
 const ROLES = ['edge', 'control', 'launcher', 'postgres'];
 
 const PROJECT = {

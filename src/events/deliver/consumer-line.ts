@@ -26,7 +26,7 @@ interface LineCounts {
 }
 
 const PAUSE_FIRST_MS = 50;
-const PAUSE_LAST_MS = 30_000;
+const PAUSE_LAST_MS = 5_000;
 /** A queue that says it has something, and gives nothing: another holds it, or its group waits. */
 const EMPTY_FIRST_MS = 10;
 const EMPTY_LAST_MS = 1_000;

@@ -28,6 +28,9 @@ export interface Run {
   events: { name: string; ordinal: number | null }[];
 }
 
+/** A run is as long as its steps and waits; on a busy machine it takes its time. */
+const RUN_MS_MAX = 20_000;
+
 export class Workflows {
   readonly #virga: Virga;
   readonly #project: string;
@@ -63,7 +66,7 @@ export class Workflows {
     return await eventually(async () => {
       const run = await this.run(workflow, id);
       return so(run) ? run : undefined;
-    });
+    }, RUN_MS_MAX);
   }
 
   async ended(workflow: string, id: string): Promise<Run> {
