@@ -87,6 +87,27 @@ for (const role of ['edge', 'control', 'launcher', 'postgres']) {
   });
 }
 
+test('a launcher that is killed again and again while it starts sweeps what was frozen, and serves within 5 s of the last blow', async () => {
+  await using virga = await startVirga();
+  const deployed = await virga.deploy(PROJECT);
+  assert.equal(deployed.code, 0, deployed.stderr);
+  await Promise.all(Array.from({ length: 6 }, () => servesWithin(virga, 10_000)));
+  // Instances that were idle for two seconds are frozen: in that state they do not die of a kill -9.
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  assert.ok(guestsOf(virga).length > 0);
+  for (let blow = 0; blow < 4; blow++) {
+    const [pid] = await eventually(async () => virga.pids()['launcher']);
+    process.kill(pid!, 'SIGKILL');
+    // The next one is on its way, and has hardly begun.
+    await eventually(async () => (virga.pids()['launcher']?.some((other) => other !== pid) ? true : undefined));
+  }
+  const from = performance.now();
+  await eventually(async () => (/the launcher role serves again/.test(virga.log()) ? true : undefined));
+  await servesWithin(virga, 5_000 - (performance.now() - from));
+  await virga.stop();
+  assert.deepEqual(leftovers(virga.dataFolder), []);
+});
+
 test('after kill -9 of everything the next start finds no orphans, keeps what was deployed, and serves within 5 s', async () => {
   const folder = await temporaryFolder();
   try {
