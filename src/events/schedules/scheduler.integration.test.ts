@@ -324,7 +324,11 @@ test('a deploy that changes the times of one that is due fires what is due, and 
 
 test('a pause that a deploy ends leaves what `missed` says, as one that is ended by hand', async () => {
   await using shop = await schedulesUnderTest(postgres, '2026-01-02T00:00:30Z');
-  const rules = { skip: EVERY_MINUTE, once: { ...EVERY_MINUTE, missed: 'once' as const }, all: { ...EVERY_MINUTE, missed: 'all' as const } };
+  const rules = {
+    skip: EVERY_MINUTE,
+    once: { ...EVERY_MINUTE, missed: 'once' as const },
+    all: { ...EVERY_MINUTE, missed: 'all' as const },
+  };
   await shop.deploy(Object.fromEntries(Object.entries(rules).map(([name, one]) => [name, { ...one, paused: true }])));
   await shop.at('2026-01-02T00:03:10Z');
   await shop.deploy(rules);
