@@ -133,8 +133,8 @@ export async function runControl(config: Config): Promise<RunningRole> {
     webhooks.deliveries.start();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const runUpkeep = new ControlWorkflows({ records, bus, starter: workflows, now: Date.now, log });
-    const { publisher, refreshTopologies } = needs;
-    const news = new PlatformNews({ records, publisher, refreshTopologies, log, now: Date.now });
+    const { publisher } = needs;
+    const news = new PlatformNews({ records, publisher, refreshTopologies: () => topologies.refresh(), log, now: Date.now });
     const schedules = startSchedules(config, { bus, log });
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();

@@ -41,6 +41,8 @@ export class PlatformNews {
       log('warn', 'what happened to projects could not be looked up', { reason: String(error) });
     }
     if (this.#stop.signal.aborted) return;
-    this.#timer = setTimeout(() => (this.#round = this.#tell(AFTER_MS)), EVERY_MS);
+    this.#timer = setTimeout(() => {
+      this.#round = this.#tell(AFTER_MS);
+    }, EVERY_MS);
   }
 }

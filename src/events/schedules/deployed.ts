@@ -57,7 +57,7 @@ function plannedRow(
     if (rules.jitter === before.rules.jitter || before.nextDueAt === null) return row;
     return { ...row, fireAt: fireAtOf(before.nextDueAt, rules, random) };
   }
-  if (before?.nextDueAt != null && before.nextDueAt <= now && !before.paused)
+  if (before !== undefined && before.nextDueAt !== null && before.nextDueAt <= now && !before.paused)
     return { ...before, rules, paused, anchorAt: before.nextDueAt };
   const last = before?.lastDueAt ?? null;
   const from = last === null || last > now + CLOCK_WRONG_MS ? now : Math.max(now, last);
