@@ -11,7 +11,7 @@ const BACKLOG = 20_000;
 const STEP = 2_000;
 const FEW = 10;
 /** Entries of indexes and rows: of ten messages some hundred; statistics look at a thousand, and so does a retry within a group. */
-const READ_MAX = 8_000;
+const READ_MAX = 6_000;
 
 test('what is done with ten messages reads no more than their rows, though its plans were made for empty tables', async () => {
   await using postgres = await startTestPostgres();
@@ -35,7 +35,7 @@ test('what is done with ten messages reads no more than their rows, though its p
     );
     return Number(rows[0]!.read);
   };
-  for (const groups of [0, 1_000, 1]) {
+  for (const groups of [0, 1_000]) {
     const fifo = groups > 0;
     const queue = queueSpec(fifo ? `groups-${groups}` : 'plain', { fifo, receivesMax: 1_000 });
     const message = (n: number) => ({ id: `msg_${n}`, body: 'x', attributes: {}, ...(fifo ? { group: `g${n % groups}` } : {}) });

@@ -116,7 +116,11 @@ export function deadLetterTests(open: Open): void {
     }
     place.clock.pass(120_000);
     await settleAll(bus, queue, await receive(bus, queue), { as: 'dead', error: 'no' });
-    assert.deepEqual((await bus.peek(dead.key, { limit: 1 })).map(({ attempt }) => attempt), [4], 'those it had');
+    assert.deepEqual(
+      (await bus.peek(dead.key, { limit: 1 })).map(({ attempt }) => attempt),
+      [4],
+      'those it had',
+    );
     for (const attempt of [1, 2]) {
       const [held] = await receive(bus, dead);
       assert.deepEqual([held?.attempt, held?.firstReceivedAt, held?.lastError], [attempt, place.clock.now(), 'no']);

@@ -159,7 +159,10 @@ export function queueTests(open: Open): void {
       { as: 'done' },
     ] as const;
     const settled = held.map(({ receipt }, n) => bus.settle(queue, [{ receipt, ...says[n]! }]));
-    assert.deepEqual((await Promise.all(settled)).flat(), says.map(() => true));
+    assert.deepEqual(
+      (await Promise.all(settled)).flat(),
+      says.map(() => true),
+    );
     place.clock.pass(10);
     const again = await receive(bus, queue);
     assert.deepEqual(bodies(again).toSorted(), ['1', '3', '4', '5']);

@@ -83,8 +83,16 @@ export async function claim(session: Session, sends: Send[], nowMs: number): Pro
     settle: async () => {
       const left = sorted.filter(({ earlier, owner }) => earlier === undefined && owner === undefined);
       const others = sorted.filter(({ named, owner }) => owner !== undefined && owner !== named);
-      if (left.length > 0) await session.rows(FORGET, asked(left, () => 0));
-      if (others.length > 0) await session.rows(OWN, asked(others, ({ owner }) => owner));
+      if (left.length > 0)
+        await session.rows(
+          FORGET,
+          asked(left, () => 0),
+        );
+      if (others.length > 0)
+        await session.rows(
+          OWN,
+          asked(others, ({ owner }) => owner),
+        );
     },
   };
 }
@@ -101,7 +109,10 @@ async function ask(session: Session, claims: Map<string, Claim>, sorted: Claim[]
   const others = sorted.filter(({ queueId, deduplicationId }) => !mine.has(`${queueId} ${deduplicationId}`));
   if (others.length === 0) return;
   // The rows of others are locked by the insert above, so they are there.
-  const rows = await session.rows<{ queue: number; deduplication_id: string; id: string }>(OWNERS, asked(others, () => 0));
+  const rows = await session.rows<{ queue: number; deduplication_id: string; id: string }>(
+    OWNERS,
+    asked(others, () => 0),
+  );
   for (const row of rows) claims.get(keyOf(row))!.earlier = row.id;
 }
 

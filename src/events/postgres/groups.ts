@@ -8,7 +8,7 @@
 // advisory lock that a sender takes before its messages get sequence numbers. Rejected: to let senders lock the row itself; a
 // receiver, who skips what is locked, starves beside a busy sender. Callers: sends.ts, group-receives.ts, settles.ts, moves.ts, removal.ts.
 import type { Session, Statement } from './connections.ts';
-import { RECEIVE_MAX } from './receiver.ts';
+import { RECEIVE_MAX } from './messages.ts';
 
 export interface Group {
   queueId: number;
@@ -41,8 +41,8 @@ insert into event_groups (queue, name, due_at, wait_ms) select $1, group_name, m
 on conflict (queue, name) do nothing`,
 };
 /** The first message of the group g: as a subquery it is looked up for each, and never joined the other way round. */
-const head = (columns: string): string =>
-  `(select ${columns} from event_messages m where m.queue = g.queue and m.state = 2 and m.group_name = g.name order by m.seq limit 1)`;
+const head = (of: string): string =>
+  `(select ${of} from event_messages m where m.queue = g.queue and m.state = 2 and m.group_name = g.name order by m.seq limit 1)`;
 /** $1: queues, $2: names; $3, an object: which of the names in which of the queues. */
 const ASKED = `g.queue = any($1::int[]) and g.name = any($2::text[]) and $3::jsonb ? (g.queue || ' ' || g.name)`;
 /** The messages of the group g that are held: what comes first in it, and never more than one receive takes. */

@@ -1,6 +1,8 @@
 // A row of event_messages as the port shows it, and receipts. Callers: whatever answers messages.
 import type { DeadReason, StoredMessage } from '../bus.ts';
 
+/** Messages of one receive at most: of a group no more are held at once. */
+export const RECEIVE_MAX = 1_000;
 const ERROR_LENGTH_MAX = 4_096;
 /** Ten years. */
 const MS_MAX = 10 * 366 * 86_400_000;

@@ -62,10 +62,7 @@ interface Row extends MessageRow {
 }
 
 /** undefined: the queue that this number stood for was taken away. */
-export async function receivePlain(
-  receiver: Receiver,
-  { queue, row, options, beside = false }: From,
-): Promise<ReceiveAnswer | undefined> {
+export async function receivePlain(receiver: Receiver, { queue, row, options, beside = false }: From): Promise<ReceiveAnswer | undefined> {
   const { connections, moves, holder, now } = receiver;
   const messages: ReceivedMessage[] = [];
   let bytesLeft = options.bytesMax;

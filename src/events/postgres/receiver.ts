@@ -4,9 +4,6 @@ import type { Connections } from './connections.ts';
 import type { Moves } from './moves.ts';
 import type { QueueRow } from './queues.ts';
 
-/** Messages of one receive at most: of a group no more are held at once. */
-export const RECEIVE_MAX = 1_000;
-
 export interface From {
   queue: QueueSpec;
   row: QueueRow;

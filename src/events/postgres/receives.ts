@@ -5,7 +5,7 @@ import type { QueueSpec, ReceiveAnswer, ReceiveOptions } from '../bus.ts';
 import { receiveFromGroups } from './group-receives.ts';
 import { receivePlain } from './plain-receives.ts';
 import type { Queues } from './queues.ts';
-import { RECEIVE_MAX } from './receiver.ts';
+import { RECEIVE_MAX } from './messages.ts';
 import type { Receiver } from './receiver.ts';
 
 const AT_ONCE_MAX = 4;

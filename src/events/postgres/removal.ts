@@ -43,11 +43,7 @@ insert into event_leavings (kind, id) select 'queue', id from queue union all se
 };
 const LEAVINGS: Statement = { name: 'bus-leavings', text: `select kind, id from event_leavings` };
 const REMOVE = {
-  queue: [
-    removal('event_messages', 'queue'),
-    removal('event_groups', 'queue'),
-    removal('event_deduplication', 'queue'),
-  ],
+  queue: [removal('event_messages', 'queue'), removal('event_groups', 'queue'), removal('event_deduplication', 'queue')],
   stream: [removal('event_records', 'stream')],
 };
 const FORGET: Statement = { name: 'bus-leavings-forget', text: `delete from event_leavings where kind = $1 and id = $2` };

@@ -7,13 +7,12 @@ import type { Connections, Session, Statement } from './connections.ts';
 import { extendGroups, releaseGroups } from './groups.ts';
 import { GroupCommit } from '../../lib/group-commit.ts';
 import type { Outcome, WaitingBounds } from '../../lib/group-commit.ts';
-import { errorText, HOLDING, holdingOf, parseReceipt, wholeMs } from './messages.ts';
+import { errorText, HOLDING, holdingOf, parseReceipt, RECEIVE_MAX, wholeMs } from './messages.ts';
 import type { Receipt } from './messages.ts';
 import { die } from './moves.ts';
 import type { Moves } from './moves.ts';
 import { CHANNEL } from './notices.ts';
 import type { QueueRow } from './queues.ts';
-import { RECEIVE_MAX } from './receiver.ts';
 
 const TRANSACTION_SETTLEMENTS_MAX = 2_000;
 
