@@ -22,6 +22,8 @@ const KEEP_MS = 86_400_000;
 
 class World implements AsyncDisposable {
   now = 1_800_000_000_000;
+  /** Of the project's events. */
+  allHeard = true;
   readonly sent: { run: string; delayMs: number }[] = [];
   readonly db: TestDatabase;
   readonly starter: Starter;
@@ -47,7 +49,7 @@ class World implements AsyncDisposable {
   }
 
   runs(holder: string): Runs {
-    return new Runs(this.db.records, holder);
+    return new Runs(this.db.records, holder, { allHeard: () => Promise.resolve(this.allHeard) });
   }
 
   async start(id: string, runsMax = 100): Promise<boolean> {
@@ -63,7 +65,7 @@ class World implements AsyncDisposable {
 
   write({ run, token }: Taken, step: Partial<StepWrite>): Promise<void> {
     const of = { scope: '', kind: 'step', name: 's', occurrence: 1, state: 'done', attempts: 1, ordinal: 1 } as const;
-    const nothing = { result: null, error: null, match: null, place: null, wakeAt: null };
+    const nothing = { result: null, error: null, match: null, waitsFor: null, place: null, wakeAt: null };
     return this.writer.write({ run, token, ...of, ...nothing, startedAt: this.now, at: this.now, ...step });
   }
 
@@ -128,6 +130,7 @@ test('a step that begins and ends before it is written is one row, with the time
       result: null,
       error: null,
       match: null,
+      waitsFor: null,
       place: null,
       wakeAt: null,
       startedAt: world.now,
