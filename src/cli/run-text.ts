@@ -54,7 +54,11 @@ export function runText(run: RunDetail, terminal: Pick<Terminal, 'paint'>): stri
 function nameOf({ kind, name, occurrence, scope, event }: RunStep): string {
   const branch = scope === '' ? '' : ` (branch ${scope})`;
   const count = occurrence > 1 ? ` #${occurrence}` : '';
-  return kind === 'step' ? `${name}${count}${branch}` : kind === 'wait' ? `wait for ${name}${event === null ? '' : ` (${event})`}${count}${branch}` : `sleep${count}${branch}`;
+  return kind === 'step'
+    ? `${name}${count}${branch}`
+    : kind === 'wait'
+      ? `wait for ${name}${event === null ? '' : ` (${event})`}${count}${branch}`
+      : `sleep${count}${branch}`;
 }
 
 function tookText({ startedAt, endedAt, wakeAt, kind }: RunStep): string {

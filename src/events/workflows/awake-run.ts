@@ -260,7 +260,9 @@ export class AwakeRun {
   ): Promise<T> {
     const { workflowStepsMax } = this.#needs.limits;
     if (ordinal > workflowStepsMax)
-      throw await this.#failed(`the run has more than ${workflowStepsMax} steps; start another run for what is left (VIRGA_LIMIT_WORKFLOW_STEPS)`);
+      throw await this.#failed(
+        `the run has more than ${workflowStepsMax} steps; start another run for what is left (VIRGA_LIMIT_WORKFLOW_STEPS)`,
+      );
     const startedAt = how.state === 'running' ? at : (this.#startedAt.get(ordinal) ?? at);
     if (how.place === undefined) this.#startedAt.set(ordinal, startedAt);
     else this.#startedAt.delete(ordinal);

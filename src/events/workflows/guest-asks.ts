@@ -85,6 +85,7 @@ function isBetween(value: unknown, max: number): boolean {
 
 function need(fits: boolean, key: string, value: unknown): void {
   if (fits) return;
-  const given = typeof value === 'string' ? `'${value.slice(0, 40)}'` : typeof value === 'object' ? typeof value : String(value);
+  const given =
+    typeof value === 'string' ? `'${value.slice(0, 40)}'` : typeof value === 'number' ? String(value) : `of type ${typeof value}`;
   throw new VirgaError('invalid_request', `what is asked of a run has '${key}' ${given}, which cannot be stored`);
 }

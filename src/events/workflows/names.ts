@@ -30,8 +30,14 @@ const PART_MAX = 80;
  */
 export function idOfSent(id: string, from: string): string {
   if (OWN_ID.test(id)) return id;
-  const readable = id.replaceAll(/[^A-Za-z0-9._:@+-]/g, '_').replace(/^[^A-Za-z0-9]+/, '').slice(0, PART_MAX);
-  const digest = createHash('sha256').update(JSON.stringify([from, id])).digest('hex').slice(0, 16);
+  const readable = id
+    .replaceAll(/[^A-Za-z0-9._:@+-]/g, '_')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, PART_MAX);
+  const digest = createHash('sha256')
+    .update(JSON.stringify([from, id]))
+    .digest('hex')
+    .slice(0, 16);
   return `${readable === '' ? 'evt' : readable}.${digest}`;
 }
 

@@ -68,5 +68,7 @@ function addValues(value: unknown, path: string[], add: (path: string[], value: 
 }
 
 function isScalar(value: unknown): value is Scalar {
-  return value === null || (typeof value === 'string' && value.length <= TEXT_MAX) || typeof value === 'number' || typeof value === 'boolean';
+  return (
+    value === null || (typeof value === 'string' && value.length <= TEXT_MAX) || typeof value === 'number' || typeof value === 'boolean'
+  );
 }

@@ -132,8 +132,14 @@ test('no event is missed while the edge is away, and none comes twice', async ()
 
 test('a wait that cannot be is refused at once, and in every replay', async () => {
   for (const [how, expected] of [
-    [{ event: 'user.unheard' }, /TypeError: .*'user\.unheard' are not brought to runs of 'flow'; say `workflow: \{ events: \[user\.unheard\] \}`/],
-    [{ event: 'user.confirmed', match: { data: { user: 'ada' } } }, /TypeError: match\.data\.user of the wait for 'what ever': expected a list/],
+    [
+      { event: 'user.unheard' },
+      /TypeError: .*'user\.unheard' are not brought to runs of 'flow'; say `workflow: \{ events: \[user\.unheard\] \}`/,
+    ],
+    [
+      { event: 'user.confirmed', match: { data: { user: 'ada' } } },
+      /TypeError: match\.data\.user of the wait for 'what ever': expected a list/,
+    ],
     [{}, /TypeError: 'what ever' is no name of an event that could be sent to the run: 1 to 128/],
   ] as const) {
     const { result, steps } = await workflows.succeeded('flow', await workflows.start('flow', { flow: 'refused', how }));
@@ -196,4 +202,22 @@ test('events of other sources with the same id, and ids that are none of a run, 
   });
   assert.equal(runs.length, 2);
   assert.match(runs[0]!.id, /^cart_7\.[0-9a-f]{16}$/);
+});
+
+test('a deploy that leaves runs waiting for what does not come says so', async () => {
+  const id = await workflows.start('sync', { user: 'zoe', event: 'user.confirmed' });
+  await workflows.until('sync', id, ({ state }) => state === 'waiting');
+  const deployed = await virga.deploy({
+    'virga.yaml': `
+project: waits
+functions:
+  sync: { source: sync.py, workflow: true }
+`,
+    'sync.py': python(false),
+  });
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.match(
+    deployed.stderr + deployed.stdout,
+    /runs wait for events that are not brought to them any more: .*1 of 'sync' for 'user\.confirmed'/,
+  );
 });

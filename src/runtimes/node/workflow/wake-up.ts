@@ -351,6 +351,6 @@ function patternText(name: string, match: unknown): string {
   try {
     return JSON.stringify(match) ?? 'null';
   } catch (error) {
-    throw new TypeError(`match of the wait for '${name}' cannot be written as JSON: ${(error as Error).message}`);
+    throw new TypeError(`match of the wait for '${name}' cannot be written as JSON: ${(error as Error).message}`, { cause: error });
   }
 }
