@@ -166,8 +166,8 @@ function ownQueue(
     key,
     fifo: false,
     retentionMs: ms(maxAge, DAY_MS),
-    // A schedule's times are told apart by it.
-    deduplicationMs: kind === 'schedule' ? DAY_MS : 0,
+    // A schedule's times are told apart by it, and events of Virga itself.
+    deduplicationMs: kind === 'schedule' || kind === 'event' ? DAY_MS : 0,
     receivesMax: retryOf(retry).attempts + KILLS_MAX,
     ...INTERNAL_BOUNDS,
     dead: deadOf(project, deadLetters, key),
