@@ -88,7 +88,7 @@ export class EventRecorder {
       const note: DeliveryNote = {
         state: verdict.as === 'done' ? 'done' : isLast ? 'dead' : 'failed',
         at: this.#now(),
-        ...(verdict.as === 'done' ? {} : { error: verdict.error.slice(0, 500) }),
+        ...(verdict.as === 'done' ? {} : { error: storable(verdict.error.slice(0, ERROR_CHARACTERS_MAX)) }),
       };
       const passed = kind === 'topic' ? ofTopic(message) : ofQueue(message);
       if (passed !== undefined)
@@ -105,6 +105,15 @@ export class EventRecorder {
 }
 
 const EVERYTHING = Redaction.of(true);
+const ERROR_CHARACTERS_MAX = 500;
+
+/** What functions throw may have characters that the database does not take, or lose half of one by being cut. */
+function storable(text: string): string {
+  return text
+    .replace(/[\ud800-\udbff]$/, '')
+    .toWellFormed()
+    .replaceAll('\0', '\ufffd');
+}
 
 function rulesOf({ kind, source, queue }: Consumer, topologyOf: (project: string) => Topology | undefined): Recording | undefined {
   if (kind !== 'queue' && kind !== 'topic') return undefined;
