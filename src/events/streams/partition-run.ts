@@ -46,6 +46,8 @@ export class PartitionRun {
   readonly #aborting = new AbortController();
   /** The newest position that is known of. */
   #newest: number;
+  /** How long what is next waits for a full batch, Unix ms: counted once, also where it is tried several times. */
+  #full = { after: -1, until: 0 };
   #onMore: (() => void) | undefined;
   #cancelRenewal: (() => void) | undefined;
   #running: Promise<void> | undefined;
@@ -180,11 +182,11 @@ export class PartitionRun {
   async #untilFull(): Promise<void> {
     const { waitMs, batch } = this.#of.rules();
     const { clock } = this.#needs;
-    const until = clock.now() + waitMs;
+    if (this.#full.after !== this.position) this.#full = { after: this.position, until: clock.now() + waitMs };
     for (;;) {
       const waiting = this.#newest - this.position;
       if (waiting === 0 || waiting >= this.#partition.attempts.size(batch)) return;
-      const leftMs = until - clock.now();
+      const leftMs = Math.min(waitMs, this.#full.until - clock.now());
       if (leftMs <= 0 || this.#stopping.signal.aborted) return;
       const more = new Promise<void>((resolve) => (this.#onMore = resolve));
       await this.#pause(leftMs, more);
