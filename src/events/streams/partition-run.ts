@@ -94,7 +94,9 @@ export class PartitionRun {
       })
       .finally(() => {
         this.#running = undefined;
-        ended();
+        // It may have been told of more between its last look and its end.
+        if (this.#hasWork() && !this.lost) this.wake(0, ended);
+        else ended();
       });
   }
 

@@ -134,7 +134,7 @@ export class StreamReader {
     }
     for (const [number, run] of this.#runs) if (run.lost && !run.running) this.#runs.delete(number);
     if (this.#mayHoldMore({ places, newest, nowMs })) await this.#holdMore();
-    for (const [number, run] of this.#runs) run.wake(newest.get(number) ?? 0, () => this.#onEnded(run));
+    for (const [number, run] of this.#runs) run.wake(newest.get(number) ?? 0, () => this.#onEnded());
   }
 
   async #places(): Promise<Map<number, Place>> {
@@ -171,11 +171,8 @@ export class StreamReader {
     }
   }
 
-  #onEnded(run: PartitionRun): void {
-    if (this.#closed) return;
-    // What it was told of between its last look and its end.
-    if (!run.lost) run.wake(0, () => this.#onEnded(run));
-    this.#plan();
+  #onEnded(): void {
+    if (!this.#closed) this.#plan();
   }
 
   /** Looks again when something is due that nobody says. */
