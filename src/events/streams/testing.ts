@@ -128,6 +128,7 @@ export class MemoryStream {
           for (const [name, one] of this.#consumers)
             if (name.startsWith(`${consumer} `) && one.holder === holder) Object.assign(one, { holder: '', receipt: '', heldUntil: null });
         }),
+      find: () => step('find', () => undefined),
       send: (batches) =>
         step('send', () => {
           this.sent.push(...batches);
