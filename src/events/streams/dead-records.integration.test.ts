@@ -28,11 +28,11 @@ class World {
     this.bus = new PostgresBus({ connection: database.connection, holder: 'edge', log: () => {}, now, monotonic: now });
   }
 
-  async giveUp(trigger: Partial<Trigger>, position: number): Promise<void> {
+  async giveUp(trigger: Partial<Trigger>, position: number, error = 'it is poison'): Promise<void> {
     const { queue, dead } = readerRulesOf(triggerOf(trigger));
     const record: StreamRecord = { id: `rec_${position}`, partitionKey: 'k', data: 'x', attributes: {}, partition: 0, position, at: this.nowMs };
     const batch = { project: 'shop', stream: 'clicks', partition: 0, records: [record], window: undefined, final: false };
-    await putAside(this.bus, { ...batch, queue, dead, error: 'it is poison' }, this.nowMs);
+    await putAside(this.bus, { ...batch, queue, dead, error }, this.nowMs);
   }
 
   async idsIn(key: string): Promise<string[]> {
@@ -94,5 +94,16 @@ test('a record that is given up twice is one dead letter, and again one when the
     await world.bus.purge(key);
     await world.giveUp(trigger, 7);
     assert.deepEqual(await world.idsIn(key), ['rec_7']);
+  }
+});
+
+test('an error with characters that no database keeps is no reason to stand still', async () => {
+  await using world = new World(await postgres.database());
+  for (const [position, error] of [
+    [1, 'NUL \0 in it'],
+    [2, `${'x'.repeat(1_023)}😀`],
+  ] as const) {
+    await world.giveUp({}, position, error);
+    assert.deepEqual((await world.idsIn('shop/dead/stream/clicks/count')).at(-1), `rec_${position}`);
   }
 });
