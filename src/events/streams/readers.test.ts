@@ -23,6 +23,7 @@ class World {
   readonly stream = new MemoryStream(this.clock, 'shop/stream/clicks', PARTITIONS);
   readonly topology: Topology;
   readonly batches: StreamBatch[] = [];
+  readonly said: string[] = [];
   readonly #handler: Handler;
   readonly #edges: StreamReaders[] = [];
 
@@ -44,7 +45,7 @@ class World {
       random: () => 0.5,
       places: { take: () => Promise.resolve(() => {}) },
       partitionsMax,
-      log: () => {},
+      log: (_level, message, fields) => void this.said.push(`${message}: ${String(fields['records'])}`),
     });
     this.#edges.push(readers);
     void readers.update([this.topology]).then(() => readers.start());
@@ -217,6 +218,22 @@ test('a seek goes on from there, with windows afresh, also where nothing new com
   world.stream.seek('count', 0, 2);
   await world.until(START + 10_000);
   assert.deepEqual(finals, [3]);
+});
+
+test('records that were gone before they were read are passed over, and that is said once', async () => {
+  let fails = 2;
+  await using world = new World({ from: 'oldest', batch: 2, retry: { delay: '1s' } }, () => (fails-- > 0 ? new Error('not yet') : undefined));
+  for (let i = 1; i <= 30; i++) world.stream.append(0, { id: `r${i}` });
+  world.stream.trim(0, 20);
+  await world.edge('a');
+  await world.until(START + 5_000);
+  assert.deepEqual([...new Set(positions(world.batches).flat())], [21, 22, 23, 24, 25, 26, 27, 28, 29, 30]);
+  assert.deepEqual(world.said, ['records of a stream were gone before their function had read them: 20']);
+  for (let i = 31; i <= 33; i++) world.stream.append(0, { id: `r${i}` });
+  world.stream.trim(0, 33);
+  await world.until(START + 20_000);
+  assert.equal(world.stream.position('count', 0), 33);
+  assert.equal(world.said.length, 2);
 });
 
 test('a partition that was lost is read again, also where another one ends in the meantime', async () => {
