@@ -28,7 +28,7 @@ function parts(letters: Record<string, StoredMessage> = {}): OriginParts {
     at: NOW,
   };
   return {
-    sql: { query: () => Promise.resolve({ rows: [], rowCount: 0 }) } as unknown as OriginParts['sql'],
+    sql: { query: () => Promise.resolve({ rows: [], rowCount: 0 }) },
     async: { find: () => Promise.resolve(undefined) },
     now: () => NOW,
     bus: {

@@ -30,7 +30,15 @@ class World {
 
   async giveUp(trigger: Partial<Trigger>, position: number, error = 'it is poison'): Promise<void> {
     const { queue, dead } = readerRulesOf(triggerOf(trigger));
-    const record: StreamRecord = { id: `rec_${position}`, partitionKey: 'k', data: 'x', attributes: {}, partition: 0, position, at: this.nowMs };
+    const record: StreamRecord = {
+      id: `rec_${position}`,
+      partitionKey: 'k',
+      data: 'x',
+      attributes: {},
+      partition: 0,
+      position,
+      at: this.nowMs,
+    };
     const batch = { project: 'shop', stream: 'clicks', partition: 0, records: [record], window: undefined, final: false };
     await putAside(this.bus, { ...batch, queue, dead, error }, this.nowMs);
   }

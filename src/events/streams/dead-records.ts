@@ -16,16 +16,13 @@ export interface PutAside extends BatchOf {
 
 const ERROR_CHARACTERS_MAX = 1_024;
 
-export async function putAside(
-  bus: Pick<Bus, 'send' | 'find'>,
-  { queue, dead, error, ...batch }: PutAside,
-  nowMs: number,
-): Promise<void> {
+export async function putAside(bus: Pick<Bus, 'send' | 'find'>, { queue, dead, error, ...batch }: PutAside, nowMs: number): Promise<void> {
   const event = batchEvent(batch, nowMs);
   const died = { from: queue.key, reason: 'rejected', error: storableText(error, ERROR_CHARACTERS_MAX) } as const;
   const message: NewMessage = { id: batch.records[0]?.id ?? event.id, body: JSON.stringify(event), attributes: {}, died };
   const [results] = await bus.send([{ queue: dead, messages: [{ ...message, deduplicationId: event.id }] }]);
   const [sent] = results!;
   // Dropped or redriven since, and given up anew by a function that reads again.
-  if (sent!.result === 'duplicate' && (await bus.find(dead.key, sent!.id)) === undefined) await bus.send([{ queue: dead, messages: [message] }]);
+  if (sent!.result === 'duplicate' && (await bus.find(dead.key, sent!.id)) === undefined)
+    await bus.send([{ queue: dead, messages: [message] }]);
 }

@@ -9,15 +9,16 @@ import type { StreamBus } from './partition.ts';
 import { readerRulesOf } from './reader-rules.ts';
 import { TestClock } from './testing.ts';
 
-const TRIGGER = topologyOf('shop', { streams: { clicks: {} }, triggers: { count: [{ stream: 'clicks' }] } }, ['count']).streams.get('clicks')!
-  .triggers[0]!;
+const TRIGGER = topologyOf('shop', { streams: { clicks: {} }, triggers: { count: [{ stream: 'clicks' }] } }, ['count']).streams.get(
+  'clicks',
+)!.triggers[0]!;
 const STEPS_MAX = 40;
 
 test('a record that it is told of in the very moment of its end is read', async () => {
   for (let steps = 0; steps < STEPS_MAX; steps++) {
     let commits = 0;
     const later = async (): Promise<void> => {
-      for (let i = 0; i < steps; i++) await undefined;
+      for (let i = 0; i < steps; i++) await Promise.resolve();
       run.wake(2, () => {});
     };
     const bus: Pick<StreamBus, 'read' | 'commit'> = {

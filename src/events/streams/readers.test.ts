@@ -222,7 +222,9 @@ test('a seek goes on from there, with windows afresh, also where nothing new com
 
 test('records that were gone before they were read are passed over, and that is said once', async () => {
   let fails = 2;
-  await using world = new World({ from: 'oldest', batch: 2, retry: { delay: '1s' } }, () => (fails-- > 0 ? new Error('not yet') : undefined));
+  await using world = new World({ from: 'oldest', batch: 2, retry: { delay: '1s' } }, () =>
+    fails-- > 0 ? new Error('not yet') : undefined,
+  );
   for (let i = 1; i <= 30; i++) world.stream.append(0, { id: `r${i}` });
   world.stream.trim(0, 20);
   await world.edge('a');

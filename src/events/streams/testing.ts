@@ -99,7 +99,8 @@ export class MemoryStream {
     };
     return {
       onReady: (listener) => void this.#listeners.push(listener),
-      read: (_key, partition, { after, max }) => step('read', () => {
+      read: (_key, partition, { after, max }) =>
+        step('read', () => {
           const from = Math.max(after, this.#gone[partition]!);
           return this.records[partition]!.slice(from, from + max);
         }),
