@@ -161,14 +161,19 @@ export class Publisher {
   }
 
   /** To all functions of the project with an `event` trigger whose pattern fits. */
-  async publishEvents(project: string, events: CloudEvent[]): Promise<Published[]> {
+  async publishEvents(
+    project: string,
+    events: CloudEvent[],
+    /** An event with an id that was published within a day is not stored again. */
+    { once = false }: { once?: boolean } = {},
+  ): Promise<Published[]> {
     const { eventSubscriptions, queues } = await this.#topology(project);
     const bounds = this.#bounds.of('events', events.length);
     const fanOut = new FanOut(queues);
     const published = events.map((event, index) => {
       const body = JSON.stringify(event);
       bounds.add(index, { id: event.id, body });
-      const own = (): NewMessage => ({ id: event.id, body, attributes: {} });
+      const own = (): NewMessage => ({ id: event.id, body, attributes: {}, ...(once ? { deduplicationId: event.id } : {}) });
       return { id: event.id, deliveries: fanOut.add(eventSubscriptions, () => event, { event: own, own }) };
     });
     await fanOut.send(this.#parts.bus);
