@@ -55,6 +55,8 @@ export interface StreamTrigger {
   retry: Retry;
   /** Whose dead letters the records that it gave up are; redriven ones come from it, each alone. */
   queue: QueueSpec;
+  /** Where those dead letters go. */
+  dead: QueueSpec;
 }
 
 export interface Topology {
@@ -247,7 +249,10 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
     });
   } else if (stream !== undefined) {
     const own = ownQueue(project, { kind: 'stream', name: `${stream}/${fn}`, maxAge, retry, deadLetters });
-    topology.streams.get(stream)!.triggers.push({ stream, function: fn, trigger, retry, queue: own });
+    // A record that was given up just before a crash is given up again after it.
+    const kept = { ...deadLetterQueue(own.dead!), deduplicationMs: DAY_MS };
+    const dead = deadLetters === undefined ? kept : topology.queues.get(deadLetters)!.spec;
+    topology.streams.get(stream)!.triggers.push({ stream, function: fn, trigger, retry, queue: own, dead });
     topology.consumers.push({
       queue: own,
       function: fn,
