@@ -1,6 +1,7 @@
 // Subscriptions of topics with a `url`: each message is POSTed as a CloudEvent, signed, and what the receiver answers says what becomes of
 // it. 2xx: done. 410: it is gone, so no further attempt. 429 and 503: again when Retry-After says. All else: again, with backoff.
 // Invariant: no verdict quotes an answer. Made by server/control.ts for the Deliveries engine.
+import { parseExact } from '../../lib/exact-json.ts';
 import { durationMs } from '../../lib/units.ts';
 import type { CloudEvent } from '../../protocol/events.ts';
 import type { ReceivedMessage } from '../bus.ts';
@@ -45,7 +46,7 @@ export class WebhookKind implements DeliveryKind {
       if (found === undefined || !('webhook' in found.to)) return { as: 'later', delayMs: GONE_MS };
       const { url, headers = {}, secret = [], timeout = '', mode } = found.to.webhook;
       const secrets = await secretsOf(project, typeof secret === 'string' ? [secret] : secret);
-      const sent = mode === 'binary' ? binary(JSON.parse(message.body) as CloudEvent) : structured(message.body);
+      const sent = mode === 'binary' ? binary(parseExact(message.body) as CloudEvent) : structured(message.body);
       const signed = signatureHeaders({ id: message.id, timestamp: Math.floor(now() / 1_000), body: sent.body }, secrets);
       const { status, retryAfter } = await client.post({
         url: url!,
