@@ -9,6 +9,7 @@ import type { Recording } from '../protocol/sources/recording.ts';
 import type { RetryRules } from '../protocol/sources/retry.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
 import type { StreamRules } from '../protocol/sources/streams.ts';
+import { webhookName } from '../protocol/sources/topics.ts';
 import type { Subscription } from '../protocol/sources/topics.ts';
 import type { Trigger } from '../protocol/sources/triggers.ts';
 import type { WorkflowRules } from '../protocol/sources/workflows.ts';
@@ -96,11 +97,14 @@ export function topologyOf(project: string, events: EventsSection = {}, function
     workflows: new Map(Object.entries(events.workflows ?? {})),
   };
   for (const [name, { subscriptions = [], record }] of Object.entries(events.topics ?? {})) {
-    const declared = subscriptions.map((one, index) => declaredSubscription(topology, { topic: name, one, index }));
+    const declared = subscriptions.map((one) => declaredSubscription(topology, { topic: name, one }));
     topology.topics.set(name, { subscriptions: declared, record });
   }
-  for (const [fn, triggers] of Object.entries(events.triggers ?? {}))
-    for (const [index, trigger] of triggers.entries()) addTrigger(topology, { fn, trigger, index });
+  for (const [fn, triggers] of Object.entries(events.triggers ?? {})) {
+    // Among its own kind, so that triggers of other kinds may come and go without a queue that is left behind.
+    let ordinal = 0;
+    for (const trigger of triggers) addTrigger(topology, { fn, trigger, ordinal: trigger.event === undefined ? 0 : ordinal++ });
+  }
   for (const fn of names) topology.consumers.push(asyncConsumer(project, fn, events.async?.[fn] ?? {}));
   for (const [fn, rules] of topology.workflows) topology.consumers.push(workflowConsumer(project, fn, rules));
   return topology;
@@ -169,13 +173,10 @@ function ownQueue(
   };
 }
 
-function declaredSubscription(
-  topology: Topology,
-  { topic, one, index }: { topic: string; one: Subscription; index: number },
-): TopicSubscription {
+function declaredSubscription(topology: Topology, { topic, one }: { topic: string; one: Subscription }): TopicSubscription {
   const { filter } = one;
   if (one.queue !== undefined) return { queue: topology.queues.get(one.queue)!.spec, filter, to: { queue: one.queue } };
-  const name = one.name ?? `webhook-${index + 1}`;
+  const name = webhookName(one);
   const { maxAge, retry, deadLetters } = one;
   const queue = ownQueue(topology.project, { kind: 'webhook', name: `${topic}/${name}`, maxAge, retry, deadLetters });
   topology.consumers.push({
@@ -192,7 +193,8 @@ function declaredSubscription(
   return { queue, filter, to: { webhook: one, name } };
 }
 
-function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; trigger: Trigger; index: number }): void {
+/** `ordinal`: of an `event` trigger among those of its function. */
+function addTrigger(topology: Topology, { fn, trigger, ordinal }: { fn: string; trigger: Trigger; ordinal: number }): void {
   const { project } = topology;
   const { queue, topic, event, stream, schedule, maxAge, retry, deadLetters, filter } = trigger;
   const consumer = { function: fn, waitMs: ms(trigger.wait, 0), concurrency: trigger.concurrency };
@@ -214,7 +216,7 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
     topology.topics.get(topic)!.subscriptions.push({ queue: own, filter, to: { function: fn } });
     topology.consumers.push({ ...consumer, queue: own, kind: 'topic', source: topic, batch: 1, retry: retryOf(retry), filter: undefined });
   } else if (event !== undefined) {
-    const own = ownQueue(project, { kind: 'event', name: index === 0 ? fn : `${fn}/${index}`, maxAge, retry, deadLetters });
+    const own = ownQueue(project, { kind: 'event', name: ordinal === 0 ? fn : `${fn}/${ordinal}`, maxAge, retry, deadLetters });
     topology.eventSubscriptions.push({ queue: own, filter: event, to: { function: fn } });
     topology.consumers.push({ ...consumer, queue: own, kind: 'event', source: fn, batch: 1, retry: retryOf(retry), filter: undefined });
   } else if (schedule !== undefined) {

@@ -4,6 +4,7 @@ import { closestWord } from '../../lib/closest-word.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import type { Destination } from './destinations.ts';
 import type { EventsSection } from './sources.ts';
+import { webhookName } from './topics.ts';
 
 export interface SourceProblem {
   /** Within the section, e.g. ['triggers', 'ship', 0, 'queue']. */
@@ -59,22 +60,61 @@ export function sourceProblems(events: EventsSection, functions: readonly string
           message: 'batches of a stream start no runs; let a function read the stream, and start runs by `startWorkflow`',
         });
   }
-  return [...problems, ...twice(events), ...circles(events)];
+  return [...problems, ...twice(events), ...subscribedTwice(events), ...circles(events), ...rounds(events)];
 }
 
 /** Queues whose dead letters come back to them: what always fails would go round for ever. */
 function circles({ queues = {} }: EventsSection): SourceProblem[] {
   return Object.entries(queues).flatMap(([name, { deadLetters }]) => {
-    const way = [name];
-    for (let next = deadLetters; next !== undefined && way.length <= 100; next = queues[next]?.deadLetters) {
-      if (next === name) {
-        const round = way.length === 1 ? 'it is the queue itself' : [...way, name].join(' → ');
-        return [{ path: ['queues', name, 'deadLetters'], message: `the dead letters of '${name}' would come back to it (${round})` }];
+    const way = wayBack(name, deadLetters, (one) => queues[one]?.deadLetters);
+    if (way === undefined) return [];
+    const round = way.length === 2 ? 'it is the queue itself' : way.join(' → ');
+    return [{ path: ['queues', name, 'deadLetters'], message: `the dead letters of '${name}' would come back to it (${round})` }];
+  });
+}
+
+/** Functions whose outcomes call them again: one that always succeeds, or always fails, would be called for ever. */
+function rounds({ async = {} }: EventsSection): SourceProblem[] {
+  return Object.entries(async).flatMap(([fn, rules]) =>
+    (['onSuccess', 'onFailure'] as const).flatMap((key) => {
+      const way = wayBack(fn, rules[key]?.function, (one) => async[one]?.[key]?.function);
+      if (way === undefined) return [];
+      const round = way.length === 2 ? 'it is the function itself' : way.join(' → ');
+      return [{ path: ['async', fn, key, 'function'], message: `each outcome of '${fn}' would call it again, without an end (${round})` }];
+    }),
+  );
+}
+
+/** From a name over `first` back to itself; undefined: it does not lead there. */
+function wayBack(name: string, first: string | undefined, after: (name: string) => string | undefined): string[] | undefined {
+  const way = [name];
+  for (let next = first; next !== undefined && way.length <= 100; next = after(next)) {
+    if (next === name) return [...way, name];
+    if (way.includes(next)) return undefined;
+    way.push(next);
+  }
+  return undefined;
+}
+
+/** A topic has one subscription of a queue, and one of a name of webhooks: of two, both would be sent the same message, or share what waits. */
+function subscribedTwice({ topics = {} }: EventsSection): SourceProblem[] {
+  return Object.entries(topics).flatMap(([topic, { subscriptions = [] }]) => {
+    const seen = new Set<string>();
+    return subscriptions.flatMap((one, index) => {
+      const key = one.queue !== undefined ? 'queue' : one.name !== undefined ? 'name' : 'url';
+      const name = one.queue !== undefined ? `queue ${one.queue}` : one.url === undefined ? `${index}` : `webhook ${webhookName(one)}`;
+      if (!seen.has(name)) {
+        seen.add(name);
+        return [];
       }
-      if (way.includes(next)) break;
-      way.push(next);
-    }
-    return [];
+      const path = ['topics', topic, 'subscriptions', index, key];
+      if (key === 'queue')
+        return [
+          { path, message: `the topic has a subscription of the queue '${one.queue}' already; write both filters as one, with \`$or\`` },
+        ];
+      const remedy = key === 'url' ? 'give each a `name` of its own' : 'give it another name';
+      return [{ path, message: `the topic has a subscription '${webhookName(one)}' already; ${remedy}` }];
+    });
   });
 }
 

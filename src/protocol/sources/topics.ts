@@ -1,5 +1,6 @@
 // `topics` of virga.yaml: what is published there goes to all subscriptions whose filter it passes. Functions subscribe by their
 // triggers; queues and HTTPS webhooks here.
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { declaredName, duration, headerName, secretName, wholeNumber } from '../policies/words.ts';
 import { checkRoots, filter } from './filter.ts';
@@ -21,7 +22,9 @@ const subscription = z
         .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? '') && URL.parse(text)?.username === '', { error: urlError })
         .optional()
         .describe('Where it is sent by POST as a CloudEvent. Any 2xx is an answer; others are tried again.'),
-      name: declaredName.optional().describe('Of a `url`: what it is called. Without it `webhook-1`, `webhook-2`, ….'),
+      name: declaredName
+        .optional()
+        .describe('Of a `url`: what it is called, and what waits for it goes by. Without it `webhook-` and a hash of the URL.'),
       secret: z
         .union([secretName, z.array(secretName).min(1).max(4)], { error: 'the name of a secret, or a list of at most 4' })
         .optional()
@@ -73,6 +76,11 @@ const subscription = z
         });
   });
 export type Subscription = z.infer<typeof subscription>;
+
+/** What a subscription with a `url` is called. By its place in the list, what waits for one URL would go to another after the next deploy. */
+export function webhookName({ name, url }: Subscription): string {
+  return name ?? `webhook-${hash('sha256', url!, 'hex').slice(0, 8)}`;
+}
 
 export const topic = z
   .strictObject(
