@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { rolldown } from 'rolldown';
-import { FrameType, encodeJsonFrame } from '../../protocol/frames.ts';
+import { FrameType, SERVICES_MAX, encodeJsonFrame } from '../../protocol/frames.ts';
 import { NODES, ScriptedHost } from './scripted-host.ts';
 
 const FUNCTION = `
@@ -71,6 +71,24 @@ describe('publishing', { concurrency: true }, () => {
         ]);
         assert.deepEqual(await asked(`publish({ type: 'x' })`, ['one']), [{ op: 'events.publish' }, [{ type: 'x' }], { value: 'one' }]);
         assert.deepEqual(await asked(`publish([{ type: 'x' }])`, ['one']), [{ op: 'events.publish' }, [{ type: 'x' }], { value: ['one'] }]);
+      });
+
+      test('more than the node takes at once wait in the function, in their order', async () => {
+        host.frames.length = 0;
+        const count = SERVICES_MAX + 44;
+        const code = `Promise.all(Array.from({ length: ${count} }, (_, n) => queue('q').send(n)))`;
+        const { ended } = host.event({ code });
+        const requests = () => host.frames.filter(({ type }) => type === FrameType.SERVICE);
+        const came = (number: number) => host.frame((one) => one === requests()[number]);
+        await came(SERVICES_MAX - 1);
+        for (let n = 0; n < count; n++) {
+          assert.equal(requests().length, Math.min(count, n + SERVICES_MAX), 'on their way, or answered');
+          const { arg, payload } = requests()[n]!;
+          assert.deepEqual(JSON.parse(payload.subarray(4 + payload.readUInt32LE(0)).toString()), [{ body: String(n) }]);
+          host.write(encodeJsonFrame(FrameType.SERVED, { value: [n] }, { arg }));
+          if (n + SERVICES_MAX < count) await came(n + SERVICES_MAX);
+        }
+        assert.equal((JSON.parse((await ended).body.toString()) as { value: unknown[] }).value.length, count);
       });
 
       test('what is no message is refused in the function, and an empty batch asks nothing', async () => {

@@ -1,7 +1,8 @@
 // What a function asks of its node over fd 3 (SERVICE and SERVED frames): WebSockets of its project, publishing. It needs no network,
-// so it works with any egress, and the node knows who asks by the channel. Invariant: every request is answered or rejected once.
+// so it works with any egress, and the node knows who asks by the channel. Invariants: every request is answered or rejected once; no more
+// are on their way than the node takes, the others wait here, in their order.
 // Made by guest.ts; functions reach it as `context.connections` and `context.queue(…)`, and @virga/sdk through symbols.
-import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, encodeFrame } from '../../protocol/frames.ts';
+import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, SERVICES_MAX, encodeFrame } from '../../protocol/frames.ts';
 import type { Frame, ServiceAnswer, ServiceRequest } from '../../protocol/frames.ts';
 import type { Outlet } from './channel.ts';
 import { Publishing } from './publishing.ts';
@@ -25,6 +26,10 @@ interface Waiting {
 export class ServiceCalls {
   readonly #outlet: Pick<Outlet, 'send' | 'sendNow'>;
   readonly #waiting = new Map<number, Waiting>();
+  /** Frames that have not left: the node would refuse them. */
+  readonly #held: Buffer[] = [];
+  /** That have left, and have no answer. */
+  #open = 0;
   #last = 0;
   /** While something is waited for: fd 3 alone does not keep the event loop of every form alive (forms/lambda/event-loop.ts). */
   #alive: NodeJS.Timeout | undefined;
@@ -62,6 +67,8 @@ export class ServiceCalls {
       this.#waiting.set(arg, { resolve, reject });
       this.#alive ??= every(() => {}, FOR_EVER_MS);
       const frame = encodeFrame(FrameType.SERVICE, { arg, payload });
+      if (!now && this.#open >= SERVICES_MAX) return void this.#held.push(frame);
+      this.#open++;
       if (now) this.#outlet.sendNow(frame);
       else this.#outlet.send(frame);
     });
@@ -71,6 +78,9 @@ export class ServiceCalls {
     const waiting = this.#waiting.get(arg);
     if (waiting === undefined) return;
     this.#waiting.delete(arg);
+    const next = this.#open > SERVICES_MAX ? undefined : this.#held.shift();
+    if (next === undefined) this.#open--;
+    else this.#outlet.send(next);
     if (this.#waiting.size === 0) {
       stop(this.#alive);
       this.#alive = undefined;
