@@ -1,13 +1,12 @@
 // A full disk: what writes fails with a clear error, nothing is half done, what is served goes on, and all is well again
 // once there is room. The disk is a small tmpfs, so this needs the right to mount.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startVirga, temporaryFolder } from '../system/virga.ts';
+import { startVirga } from '../system/virga.ts';
+import { fill, mountDisk, needsRoot, unmountDisk } from './small-disk.ts';
 
 const DISK_MIB = 400;
 const PROJECT = {
@@ -20,32 +19,13 @@ functions:
   'ballast.bin': '',
 };
 
-const needsRoot = process.getuid?.() === 0 ? false : 'mounting a small disk needs root';
 let disk: string;
 before(async () => {
-  disk = await temporaryFolder('virga-disk-');
-  if (needsRoot === false) execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', disk]);
+  if (needsRoot === false) disk = await mountDisk(DISK_MIB);
 });
 after(async () => {
-  if (needsRoot === false) execFileSync('umount', [disk]);
-  await rm(disk, { recursive: true, force: true });
+  if (needsRoot === false) await unmountDisk(disk);
 });
-
-/** Writes until there is no room for another block. */
-function fill(): () => void {
-  const file = join(disk, 'filler');
-  const fd = openSync(file, 'w');
-  const block = Buffer.alloc(1024 * 1024);
-  for (let size = block.length; size >= 512;) {
-    try {
-      writeSync(fd, block, 0, size);
-    } catch {
-      size /= 2;
-    }
-  }
-  closeSync(fd);
-  return () => rmSync(file);
-}
 
 test('a deploy on a full disk fails as disk_full and changes nothing; with room again it succeeds', { skip: needsRoot }, async () => {
   const dataFolder = join(disk, 'data');
@@ -55,7 +35,7 @@ test('a deploy on a full disk fails as disk_full and changes nothing; with room 
   assert.equal(deployed.code, 0, deployed.stderr);
   assert.equal(await (await virga.fetch('full', '/f')).text(), 'served');
 
-  const empty = fill();
+  const empty = fill(disk);
   const ballast = randomBytes(4 * 1024 * 1024).toString('base64');
   const refused = await virga.deploy({ ...PROJECT, 'ballast.bin': ballast });
   assert.equal(refused.code, 1, refused.stdout);
@@ -78,7 +58,7 @@ test('a deploy on a full disk fails as disk_full and changes nothing; with room 
 });
 
 test('a start on a full disk says so', { skip: needsRoot }, async () => {
-  const empty = fill();
+  const empty = fill(disk);
   await assert.rejects(startVirga({ dataFolder: join(disk, 'other') }), /disk.*full/s);
   empty();
 });

@@ -1,18 +1,16 @@
 // Events when things fail: Postgres restarted under load, a full disk, functions that always fail, hang or exit. What was acknowledged is
 // handled or ends as a dead letter that can be looked at; what was not acknowledged is not there.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startVirga, temporaryFolder } from '../system/virga.ts';
+import { startVirga } from '../system/virga.ts';
 import type { Virga } from '../system/virga.ts';
+import { fill, mountDisk, needsRoot, unmountDisk } from './small-disk.ts';
 
 const WITHIN_MS = 30_000;
 const DISK_MIB = 400;
-const needsRoot = process.getuid?.() === 0 ? false : 'mounting a small disk needs root';
 
 const HANDLER = `
 export async function handler({ data }, context) {
@@ -123,8 +121,7 @@ test(
   'on a full disk publishing is refused as disk_full; with room again it goes on, and what was acknowledged is handled',
   { skip: needsRoot },
   async () => {
-    const disk = await temporaryFolder('virga-disk-');
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', disk]);
+    const disk = await mountDisk(DISK_MIB);
     try {
       const dataFolder = join(disk, 'data');
       mkdirSync(dataFolder);
@@ -159,27 +156,10 @@ test(
       await assertAllHandled(virga, acknowledged);
       await virga.stop();
     } finally {
-      execFileSync('umount', [disk]);
-      await rm(disk, { recursive: true, force: true });
+      await unmountDisk(disk);
     }
   },
 );
-
-/** Writes until there is no room for another block. */
-function fill(disk: string): () => void {
-  const file = join(disk, 'filler');
-  const fd = openSync(file, 'w');
-  const block = Buffer.alloc(1024 * 1024);
-  for (let size = block.length; size >= 512;) {
-    try {
-      writeSync(fd, block, 0, size);
-    } catch {
-      size /= 2;
-    }
-  }
-  closeSync(fd);
-  return () => rmSync(file);
-}
 
 interface DeadLetter {
   id: string;

@@ -248,7 +248,7 @@ export function cgroupsLeft(dataFolder: string): string[] {
 }
 
 /** Records are written in batches a fraction of a second later: asks until they are there, at most 5 s. */
-export async function eventually<T>(ask: () => Promise<T | undefined>, withinMs = 5_000): Promise<T> {
+export async function eventually<T>(ask: () => Promise<T | undefined>, withinMs = 20_000): Promise<T> {
   const until = Date.now() + withinMs;
   for (;;) {
     const answer = await ask();
