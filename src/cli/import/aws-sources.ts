@@ -115,7 +115,10 @@ function subscribe(topic: string, one: Section, sources: EventSources): boolean 
   if (filter !== undefined) to['filter'] = filter;
   if (one.boolean('RawMessageDelivery')?.value === true) one.changed('RawMessageDelivery', 'is not needed: queues get the message itself');
   else
-    one.changed('Protocol', 'gives the queue the message itself, as RawMessageDelivery would: its `body` is no JSON of SNS with a `Message` within');
+    one.changed(
+      'Protocol',
+      'gives the queue the message itself, as RawMessageDelivery would: its `body` is no JSON of SNS with a `Message` within',
+    );
   one.ignore('RedrivePolicy', 'DeliveryPolicy');
   const rules = sources.rulesOf('topic', topic) ?? {};
   sources.declare('topic', topic, { subscriptions: [...((rules['subscriptions'] as Rules[] | undefined) ?? []), to] });
