@@ -41,7 +41,7 @@ const appended = z
   .openapi('Appended') satisfies z.ZodType<AppendAnswer>;
 
 const EVENT_MODES = 'A CloudEvent 1.0 in structured (`application/cloudevents+json`) or binary mode (`ce-` headers), or';
-const MESSAGE_WAYS = `a list, or one. A \`body\` that is no text is sent as JSON. ${EVENT_MODES} several in batched mode, are taken too: the data becomes the body, the attributes \`ce-…\` attributes.`;
+const MESSAGE_WAYS = `a list, or one. A \`body\` that is no text is sent as JSON. ${EVENT_MODES} several in batched mode, are taken too: the data becomes the body (bytes in base64, with \`content-transfer-encoding: base64\`), the attributes \`ce-…\` attributes.`;
 
 export function publishEvents(app: ControlApp, { publisher, limits, now }: Needs): void {
   operation(

@@ -201,7 +201,20 @@ describe('what is refused', () => {
   });
 });
 
+test('what an event of our own JSON leaves out, or says to be null, is filled in', () => {
+  const [plain] = read({ 'content-type': 'application/json' }, { type: 't' });
+  const [nulls] = read({ 'content-type': 'application/json' }, { type: 't', id: null, source: null, time: null, specversion: null });
+  for (const event of [plain!, nulls!]) {
+    const { id, ...rest } = event;
+    assert.match(id, /^evt_/);
+    assert.deepEqual(rest, { specversion: '1.0', source: '/projects/shop', type: 't', time: new Date(NOW).toISOString() });
+  }
+});
+
 test('an event as a message of a queue', () => {
+  const { body, attributes } = eventAsMessage({ ...REQUIRED, specversion: '1.0', data_base64: 'AP8=' });
+  assert.deepEqual([body, attributes['content-transfer-encoding']], ['AP8=', 'base64']);
+
   const event: Event = { ...REQUIRED, specversion: '1.0', datacontenttype: 'application/json', data: { a: 1 }, count: 7 };
   assert.deepEqual(eventAsMessage(event), {
     id: 'e-1',
