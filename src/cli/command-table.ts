@@ -77,12 +77,6 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/connections.ts'),
   },
   { name: 'cache', group: LOOK, summary: 'show what the gateway keeps of answers, or drop it', load: () => import('./commands/cache.ts') },
-  {
-    name: 'schedules',
-    group: LOOK,
-    summary: 'list schedules, their next times; pause, resume and run them',
-    load: () => import('./commands/schedules.ts'),
-  },
   { name: 'usage', group: LOOK, summary: 'show what keys have used of their plans', load: () => import('./commands/usage.ts') },
   { name: 'status', group: LOOK, summary: 'show how the node is doing', load: () => import('./commands/status.ts') },
   {
@@ -109,6 +103,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: EVENTS,
     summary: 'list the streams of a project, append to them, look into them, read them again',
     load: () => import('./commands/streams.ts'),
+  },
+  {
+    name: 'schedules',
+    group: EVENTS,
+    summary: 'list schedules, their next times; pause, resume and run them',
+    load: () => import('./commands/schedules.ts'),
   },
   {
     name: 'deliveries',

@@ -12,6 +12,7 @@ import { packFolder } from './build/static-folder.ts';
 import type { PackedFolder } from './build/static-folder.ts';
 import type { Manifest } from './manifest/manifest.ts';
 import { bytesText } from '../lib/units.ts';
+import { countText } from './phrases.ts';
 
 export interface DeploymentOptions {
   client: VirgaControl;
@@ -44,7 +45,7 @@ export async function deployManifest(manifest: Manifest, options: DeploymentOpti
   const workFolder = await mkdtemp(join(tmpdir(), 'virga-build-'));
   try {
     const names = new Set(manifest.functions.map((fn) => fn.name).filter((name) => !kept?.has(name)));
-    progress(`building ${names.size} functions`);
+    progress(`building ${countText(names.size, 'function')}`);
     const fresh = await buildFunctions(manifest, {
       workFolder,
       cacheFolder: options.cacheFolder,

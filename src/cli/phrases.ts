@@ -9,6 +9,11 @@ export function agoText(iso: string, nowMs: number = Date.now()): string {
   return iso.slice(0, 10);
 }
 
+/** `1 function`, `2 functions`, for words that take an s. */
+export function countText(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** `0.42 ms`, `12.3 ms`, `1.24 s`. */
 export function msText(ms: number): string {
   if (ms >= 1_000) return `${(ms / 1_000).toFixed(2)} s`;

@@ -348,6 +348,26 @@ export function deploymentCases(start: StartControl): void {
       assert.deepEqual((await control.call('GET', '/v1/projects?limit=1')).body.items[0].functions, 1);
     });
 
+    test('a deploy, a move of traffic and a rollback are told to the project, a removal and what changed nothing are not', async () => {
+      const events = { triggers: { hello: [{ event: { type: ['virga.deployment.created'] } }] } };
+      for (const artifact of [one, two, two]) await deploy('told', { ...request(artifact), events });
+      const live = { live: { version: 1 } };
+      assert.equal((await control.call('PUT', '/v1/projects/told/functions/hello/live', { json: live })).status, 201);
+      assert.equal((await rollback('told')).status, 201);
+      const messages = await control.needs.bus.peek('told/event/hello', { limit: 10 });
+      const told = messages.map(
+        ({ body }) => JSON.parse(body).data as { kind: string; by: string; changes: { kind: string; name: string }[] },
+      );
+      assert.deepEqual(
+        told.map(({ kind, changes }) => `${kind} ${changes.some((change) => change.name === 'hello')}`),
+        ['deploy true', 'deploy true', 'deploy true', 'rollback true'],
+      );
+      assert.equal(told[0]!.by, 'operator');
+      const { rows } = await control.records.query('select 1 from platform_events');
+      assert.deepEqual(rows, []);
+      assert.equal((await control.call('DELETE', '/v1/projects/told')).status, 204);
+    });
+
     test('an artifact whose bytes were lost counts as missing, and uploading it again heals', async () => {
       const lost = await control.upload('export const handler = () => 3');
       await deploy('heal', request(lost));

@@ -10,7 +10,7 @@ import type { Traffic } from '../protocol/policies/traffic.ts';
 import type { ProjectState, Route } from '../protocol/settings.ts';
 import type { EdgeStats } from '../protocol/stats.ts';
 import type { Sql } from '../store/records/records.ts';
-import { deploymentCreated, publishPlatformEvent } from '../events/platform-events.ts';
+import { deploymentCreated, publishPlatformEvents, recordPlatformEvent } from '../events/platform-events.ts';
 import { anyChange, changesBetween } from './changes.ts';
 import type { ControlContext } from './context.ts';
 import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
@@ -43,8 +43,6 @@ export interface Settled {
   changes: Change[];
   changed: boolean;
   warning: string | undefined;
-  kind: 'deploy' | 'rollback';
-  by: string;
 }
 
 export async function settle(
@@ -100,8 +98,7 @@ export async function settle(
   });
   if (next.created) changes.unshift({ kind: 'project', name: next.project, change: 'create', detail: [] });
   const changed = anyChange(changes);
-  const { kind, createdBy: by } = next;
-  if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning: await warning(), kind, by };
+  if (!changed || next.dryRun) return { deployment: next.before?.deployment ?? null, changes, changed, warning: await warning() };
   await insertVersions(sql, next.project, next.fresh);
   const functions = Object.fromEntries(
     [...next.functions].map(([name, version]) => [name, { version: version.number, ...next.traffic.get(name) }]),
@@ -113,7 +110,10 @@ export async function settle(
     ...(next.folders === undefined ? {} : { folders: next.folders }),
     ...(next.events === undefined ? {} : { events: next.events }),
   };
-  const deployment = await insertDeployment(sql, { project: next.project, kind: next.kind, state, createdBy: next.createdBy });
+  const { project, kind, createdBy: by } = next;
+  const deployment = await insertDeployment(sql, { project, kind, state, createdBy: by });
+  const named = changes.map(({ kind: what, name, change }) => ({ kind: what, name, change }));
+  await recordPlatformEvent(sql, project, { ...deploymentCreated({ deployment, kind, by, changes: named }), at: now() });
   const never = await deploySchedules(sql, {
     project: next.project,
     schedules: next.events?.schedules ?? {},
@@ -125,7 +125,7 @@ export async function settle(
     await warning(),
     ...never.map((name) => `the schedule '${name}' will never be due: its \`at\`, or its \`end\`, has passed`),
   ];
-  return { deployment, changes, changed, warning: texts.filter((text) => text !== undefined).join('; ') || undefined, kind, by };
+  return { deployment, changes, changed, warning: texts.filter((text) => text !== undefined).join('; ') || undefined };
 }
 
 export function trafficByFunction(state: ProjectState | undefined): Map<string, Traffic> {
@@ -160,23 +160,28 @@ export async function deployAnswer(
     project,
     dryRun,
     edge,
+    records,
     publisher,
     refreshTopologies,
     urls,
     log,
-    now,
-  }: Pick<ControlContext, 'edge' | 'publisher' | 'refreshTopologies' | 'urls' | 'log' | 'now'> & { project: string; dryRun: boolean },
+  }: Pick<ControlContext, 'edge' | 'records' | 'publisher' | 'refreshTopologies' | 'urls' | 'log'> & { project: string; dryRun: boolean },
 ): Promise<DeployAnswer> {
   const warnings = settled.warning === undefined ? [] : [settled.warning];
   if (settled.changed && !dryRun && settled.deployment !== null) {
+    const known = refreshTopologies().then(
+      () => true,
+      () => false,
+    );
     try {
-      await Promise.all([edge.sync(settled.deployment), refreshTopologies().catch(() => {})]);
+      await edge.sync(settled.deployment);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       log('warn', 'the edge did not confirm a deployment', { project, deployment: settled.deployment, reason });
       warnings.push(`deployed, but the edge has not confirmed it yet (${reason}); it takes it up by itself`);
     }
-    await tellProject(settled.deployment, settled, { project, publisher, log, now });
+    // Whoever does not know the triggers of this deployment leaves it to server/platform-news.ts.
+    if (await known) await publishPlatformEvents({ records, publisher, log }, project);
   }
   const { deployment, changes, changed } = settled;
   return {
@@ -188,18 +193,4 @@ export async function deployAnswer(
     dryRun,
     ...(warnings.length > 0 && { warning: warnings.join('; ') }),
   };
-}
-
-/** The deployment stands whether its event could be published or not. */
-async function tellProject(
-  deployment: number,
-  { changes, kind, by }: Settled,
-  { project, publisher, log, now }: Pick<ControlContext, 'publisher' | 'log' | 'now'> & { project: string },
-): Promise<void> {
-  const named = changes.map(({ kind: what, name, change }) => ({ kind: what, name, change }));
-  try {
-    await publishPlatformEvent(publisher, project, { ...deploymentCreated({ deployment, kind, by, changes: named }), nowMs: now() });
-  } catch (error) {
-    log('warn', 'the event of a deployment could not be published', { project, deployment, reason: String(error) });
-  }
 }

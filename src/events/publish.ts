@@ -170,7 +170,12 @@ export class Publisher {
   }
 
   /** To all functions of the project with an `event` trigger whose pattern fits. */
-  async publishEvents(project: string, events: CloudEvent[]): Promise<Published[]> {
+  async publishEvents(
+    project: string,
+    events: CloudEvent[],
+    /** An event with an id that was published within a day is not stored again. */
+    { once = false }: { once?: boolean } = {},
+  ): Promise<Published[]> {
     const { eventSubscriptions, queues } = await this.#topology(project);
     const bounds = this.#bounds.of('events', events.length);
     const fanOut = new FanOut(queues);
@@ -178,7 +183,7 @@ export class Publisher {
     for (const [index, event] of events.entries()) {
       const body = JSON.stringify(event);
       bounds.add(index, { id: event.id, body });
-      const own = (): NewMessage => ({ id: event.id, body, attributes: {} });
+      const own = (): NewMessage => ({ id: event.id, body, attributes: {}, ...(once ? { deduplicationId: event.id } : {}) });
       // Filters compare numbers as numbers.
       const message: Fanned = { document: () => (hasLongNumbers(body) ? JSON.parse(body) : event) as unknown, event: own, own };
       const before = fanOut.deliveries;

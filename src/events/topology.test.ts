@@ -1,33 +1,42 @@
-// Names of queues on the bus: what waits for a trigger or a URL stays its own, whatever else a deploy adds, removes or moves.
+// What virga.yaml's sources are compiled to: under which names messages wait, so that a deployment that moves things about in a list neither
+// leaves them behind nor gives them to somebody else.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EventsSection } from '../protocol/sources/sources.ts';
 import { topologyOf } from './topology.ts';
 
-const keysOf = (events: EventsSection, kind: string): string[] =>
-  topologyOf('shop', events)
-    .consumers.filter((consumer) => consumer.kind === kind)
-    .map(({ queue }) => queue.key);
+const webhooks = (events: EventsSection): Record<string, string> => {
+  const { subscriptions } = topologyOf('shop', events).topics.get('prices')!;
+  return Object.fromEntries(subscriptions.flatMap(({ to, queue }) => ('webhook' in to ? [[to.webhook.url!, queue.key]] : [])));
+};
 
-test('an event trigger keeps its queue when triggers of other kinds come and go', () => {
-  const event = { event: { type: ['order.placed'] } };
-  const alone = keysOf({ triggers: { ship: [event] } }, 'event');
-  assert.deepEqual(alone, ['shop/event/ship']);
-  assert.deepEqual(keysOf({ queues: { orders: {} }, triggers: { ship: [{ queue: 'orders' }, event] } }, 'event'), alone);
-  assert.deepEqual(keysOf({ triggers: { ship: [event, { event: { type: ['x'] } }] } }, 'event'), [...alone, 'shop/event/ship/1']);
+test('what waits for a webhook stays its own when the one before it is taken away', () => {
+  const [a, b] = [{ url: 'https://a.example/hook' }, { url: 'https://b.example/hook' }];
+  const both = webhooks({ topics: { prices: { subscriptions: [a, b] } } });
+  const one = webhooks({ topics: { prices: { subscriptions: [b] } } });
+  assert.equal(one[b.url], both[b.url]);
+  assert.notEqual(both[a.url], both[b.url]);
+  assert.equal(webhooks({ topics: { prices: { subscriptions: [{ ...a, name: 'erp' }] } } })[a.url], 'shop/webhook/prices/erp');
 });
 
-test('a webhook keeps its queue wherever it stands: nothing that waits for one URL goes to another', () => {
-  const [a, b] = [{ url: 'https://a.example/hook' }, { url: 'https://b.example/hook' }];
-  const of = (subscriptions: NonNullable<NonNullable<EventsSection['topics']>[string]['subscriptions']>): Map<string, string> => {
-    const { topics } = topologyOf('shop', { queues: { orders: {} }, topics: { prices: { subscriptions } } });
-    return new Map(
-      topics.get('prices')!.subscriptions.flatMap(({ queue, to }) => ('webhook' in to ? [[to.webhook.url!, queue.key] as const] : [])),
-    );
-  };
-  const first = of([a, b]);
-  assert.notEqual(first.get(a.url), first.get(b.url));
-  assert.deepEqual(of([{ queue: 'orders' }, b, a]), first);
-  assert.deepEqual([...of([b]).values()], [first.get(b.url)]);
-  assert.deepEqual([...of([{ ...b, name: 'partner' }]).values()], ['shop/webhook/prices/partner']);
+test('a trigger of another kind before an event leaves what waits for the event where it is', () => {
+  const keys = (triggers: EventsSection['triggers']): string[] =>
+    topologyOf('shop', { queues: { orders: {} }, triggers }, ['f']).eventSubscriptions.map(({ queue }) => queue.key);
+  const event = { event: { type: ['a'] } };
+  const other = { event: { type: ['b'] } };
+  assert.deepEqual(keys({ f: [event, other] }), ['shop/event/f', 'shop/event/f/1']);
+  assert.deepEqual(keys({ f: [{ queue: 'orders' }, event, other] }), ['shop/event/f', 'shop/event/f/1']);
+});
+
+test('a webhook is tried over hours where nothing else is said, and still within its age; an asynchronous invocation three times', () => {
+  const { consumers } = topologyOf('shop', { topics: { prices: { subscriptions: [{ url: 'https://a.example/' }] } } }, ['f']);
+  const { retry, queue } = consumers.find(({ kind }) => kind === 'webhook')!;
+  let [least, most] = [0, 0];
+  for (let attempt = 1; attempt < retry.attempts; attempt++) {
+    const wait = Math.min(retry.maxDelayMs, retry.delayMs * 2 ** (attempt - 1));
+    least += wait / 2;
+    most += wait;
+  }
+  assert.ok(least > 5 * 3_600_000 && most < queue.retentionMs, `from ${least} to ${most} ms`);
+  assert.ok(queue.receivesMax > retry.attempts);
 });

@@ -52,7 +52,7 @@ test('an expression of every hour runs through what is repeated, and through wha
     '2026-10-25T02:30Z',
   ]);
   assert.deepEqual(times('30 * * * *', 'Europe/Madrid', '2026-03-29T00:00:00Z', 2), ['2026-03-29T00:30Z', '2026-03-29T01:30Z']);
-  for (const hours of ['0-23', '*/1', '0-11,12-23', '?'])
+  for (const hours of ['0-23', '*/1', '0-11,12-23'])
     assert.deepEqual(times(`30 ${hours} * * *`, 'Europe/Madrid', '2026-10-25T00:45:00Z', 1), ['2026-10-25T01:30Z'], hours);
   // São Paulo went from midnight back to 23:00: the same day, which is the only one that is meant.
   assert.deepEqual(times('30 * 16 2 *', 'America/Sao_Paulo', '2019-02-17T01:00:00Z', 3), [
@@ -71,4 +71,25 @@ test('an expression that never comes true, a nickname, and the wrong number of f
   assert.match(cronProblem('0 25 * * *') ?? '', /hour.*25/);
   assert.match(cronProblem('5/10 * * * *') ?? '', /5\/10/);
   assert.equal(cronProblem('0 0 9 * * 1-5', { seconds: true }), undefined);
+});
+
+test('what AWS writes is refused with what to write here: its six fields end with the year, and would mean every hour', () => {
+  for (const [expression, expected] of [
+    ['0 3 * * ? *', /a "\?" for a day alone.*no year/],
+    ['0 3 ? * 2-6 *', /a "\?" for a day alone/],
+    ['cron(0 3 * * ? *)', /first five fields/],
+    ['rate(5 minutes)', /`rate: 5m`/],
+    ['at(2026-12-24T18:00:00)', /`at: /],
+    ['@every 5m', /`rate: 5m`/],
+    ['0 0 9 * * * 2027', /`start` and `end`/],
+  ] as const)
+    assert.match(cronProblem(expression, { seconds: true }) ?? '', expected, expression);
+  for (const [expression, first] of [
+    ['0 0 ? * MON', '2026-01-05T00:00Z'],
+    ['0 0 1 * ?', '2026-02-01T00:00Z'],
+    ['0 15 10 ? * MON-FRI', '2026-01-01T10:15Z'],
+  ] as const) {
+    assert.equal(cronProblem(expression, { seconds: true }), undefined);
+    assert.deepEqual(times(expression, 'UTC', '2026-01-01T00:00:00Z', 1), [first]);
+  }
 });

@@ -72,11 +72,17 @@ export class CronTimes {
 export function cronProblem(expression: string, { seconds = false }: { seconds?: boolean } = {}): string | undefined {
   const nickname = NICKNAMES[expression.trim().toLowerCase()];
   if (nickname !== undefined) return `the fields themselves: "${nickname}"`;
-  const { length } = fieldsOf(expression);
+  const foreign = FOREIGN.find(({ form }) => form.test(expression.trim()));
+  if (foreign !== undefined) return foreign.instead;
+  const fields = fieldsOf(expression);
+  const { length } = fields;
   if (length !== 5 && !(seconds && length === 6)) {
-    const fields = 'five fields: minute, hour, day of month, month, day of week';
-    return seconds ? `${fields}; or six, with the second first` : fields;
+    const five = 'five fields: minute, hour, day of month, month, day of week';
+    if (!seconds) return five;
+    return `${five}; or six, with the second first${length === 7 ? '; for years say `start` and `end`' : ''}`;
   }
+  if (fields.some((field, index) => field.includes('?') && index !== length - 3 && index !== length - 1))
+    return 'a "?" for a day alone; six fields begin with the second and have no year, so of AWS leave the sixth out';
   try {
     return wallCron(expression).nextRun(new Date(0)) === null ? 'a time that exists' : undefined;
   } catch (error) {
@@ -102,6 +108,14 @@ const NICKNAMES: Record<string, string> = {
   '@hourly': '0 * * * *',
 };
 
+/** What is written elsewhere. AWS counts the days of the week from 1, so its expressions are not taken as they are. */
+const FOREIGN: { form: RegExp; instead: string }[] = [
+  { form: /^cron\(/i, instead: 'the first five fields of it, with days of the week by name (SUN is 0 here): "0 3 * * MON-FRI"' },
+  { form: /^rate\(/i, instead: 'a cron expression; a rate is a key of its own: `rate: 5m`' },
+  { form: /^at\(/i, instead: 'a cron expression; a single time is a key of its own: `at: "2026-12-24T18:00:00Z"`' },
+  { form: /^@every\s/i, instead: 'a cron expression; an interval is a key of its own: `rate: 5m`' },
+];
+
 function fieldsOf(expression: string): string[] {
   return expression.trim().split(/\s+/);
 }
@@ -116,7 +130,7 @@ function isEveryHour(field: string): boolean {
   const hours = new Set<number>();
   for (const part of field.split(',')) {
     const [range = '', step = '1'] = part.split('/');
-    const [from = '', to = from] = /[*?]/.test(range) ? ['0', '23'] : range.split('-');
+    const [from = '', to = from] = range === '*' ? ['0', '23'] : range.split('-');
     for (let hour = Number(from); hour <= Number(to); hour += Number(step)) hours.add(hour);
   }
   return hours.size === 24;

@@ -56,6 +56,8 @@ export interface DeploymentCreated {
   /** Name of the token that made it. */
   by: string;
   changes: { kind: string; name: string; change: string }[];
+  /** Changes that are not among them, which are the first 500. */
+  more?: number;
 }
 
 export interface QueueMessage {

@@ -39,6 +39,7 @@ import { ControlWorkflows } from './control-workflows.ts';
 import { createPlatformLog } from './platform-log.ts';
 import type { RunningRole } from './role.ts';
 import { ProjectSecrets } from './project-secrets.ts';
+import { PlatformNews } from './platform-news.ts';
 import { startSchedules } from './schedules.ts';
 import { StartError } from './start-error.ts';
 import { TopologyFeed } from './topology-feed.ts';
@@ -132,6 +133,8 @@ export async function runControl(config: Config): Promise<RunningRole> {
     webhooks.deliveries.start();
     const stopUpkeep = upkeepOnInterval(bus, log);
     const runUpkeep = new ControlWorkflows({ records, bus, starter: workflows, now: Date.now, log });
+    const { publisher } = needs;
+    const news = new PlatformNews({ records, publisher, refreshTopologies: () => topologies.refresh(), log, now: Date.now });
     const schedules = startSchedules(config, { bus, log });
     const renewals = await renewalsOf(config, { records, edge, log });
     renewals?.start();
@@ -139,6 +142,7 @@ export async function runControl(config: Config): Promise<RunningRole> {
       async close() {
         await Promise.all([
           schedules.close(),
+          news.close(),
           served.close(),
           stopSweeping(),
           async.close(),

@@ -5,6 +5,7 @@ import type { CommandDefinition } from '../command.ts';
 import { bytesText } from '../../lib/units.ts';
 import { connect } from '../server.ts';
 import { existingFolder } from '../values.ts';
+import { countText } from '../phrases.ts';
 
 export const command: CommandDefinition<{ fresh?: boolean }> = {
   define(cli: Command) {
@@ -33,7 +34,7 @@ export const command: CommandDefinition<{ fresh?: boolean }> = {
     terminal.note(
       terminal.paintError(
         'dim',
-        `Built ${built.size} functions (${bytesText(codeBytes)}), uploaded ${uploadedBytes === 0 ? 'nothing' : bytesText(uploadedBytes)}`,
+        `Built ${countText(built.size, 'function')} (${bytesText(codeBytes)}), uploaded ${uploadedBytes === 0 ? 'nothing' : bytesText(uploadedBytes)}`,
       ),
     );
     terminal.result(

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { CommandDefinition } from '../command.ts';
 import { shownPath } from '../manifest/manifest.ts';
 import { existingFolder } from '../values.ts';
+import { countText } from '../phrases.ts';
 
 interface Options {
   to: string;
@@ -51,7 +52,7 @@ export const command: CommandDefinition<Options> = {
     const { functions, absent } = exported;
     const missing = absent.length === 0 ? '' : `, ${absent.length} not exported`;
     terminal.note(
-      `Wrote ${shownPath(output)}: ${functions.length} functions${missing}; ${counts.changed} things changed, ${counts.left} left to you.`,
+      `Wrote ${shownPath(output)}: ${countText(functions.length, 'function')}${missing}; ${countText(counts.changed, 'thing')} changed, ${counts.left} left to you.`,
     );
   },
 };

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import type { CommandDefinition } from '../command.ts';
 import { CommandError, UsageError } from '../failure.ts';
 import { shownPath } from '../manifest/manifest.ts';
+import { countText } from '../phrases.ts';
 
 interface Options {
   stage?: string;
@@ -83,7 +84,7 @@ export const command: CommandDefinition<Options> = {
     const { functions, absent, routes } = summary;
     const missing = absent.length === 0 ? '' : `, ${absent.length} not carried over`;
     terminal.note(
-      `Wrote ${file}: ${functions.length} functions${missing}, ${routes} routes; ${counts.changed} things changed, ${counts.left} left to you.`,
+      `Wrote ${file}: ${countText(functions.length, 'function')}${missing}, ${countText(routes, 'route')}; ${countText(counts.changed, 'thing')} changed, ${counts.left} left to you.`,
     );
   },
 };

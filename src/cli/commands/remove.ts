@@ -6,6 +6,7 @@ import type { CommandDefinition } from '../command.ts';
 import { CommandError, UsageError } from '../failure.ts';
 import { checkedName } from '../project.ts';
 import { connect } from '../server.ts';
+import { countText } from '../phrases.ts';
 
 export const command: CommandDefinition<{ yes?: boolean }> = {
   define(cli: Command) {
@@ -20,7 +21,9 @@ export const command: CommandDefinition<{ yes?: boolean }> = {
     if (options.yes !== true) {
       if (!input.isTTY || !terminal.errIsTerminal) throw new UsageError(`removing '${project}' takes a yes: add --yes`);
       const prompt = createInterface({ input, output: process.stderr });
-      const answer = await prompt.question(`Remove the project '${project}' with ${functions.length} functions (${url})? Type its name: `);
+      const answer = await prompt.question(
+        `Remove the project '${project}' with ${countText(functions.length, 'function')} (${url})? Type its name: `,
+      );
       prompt.close();
       if (answer.trim() !== project) throw new CommandError('nothing was removed');
     }

@@ -3,7 +3,7 @@ import type { NodeStatus } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
 import { bytesText } from '../../lib/units.ts';
 import { backlogText } from '../message-text.ts';
-import { agoText, uptimeText } from '../phrases.ts';
+import { agoText, countText, uptimeText } from '../phrases.ts';
 import { findServer, connect } from '../server.ts';
 import { table } from '../table.ts';
 import type { DriverStats, RuntimeStats } from '../../protocol/stats.ts';
@@ -52,7 +52,7 @@ function text(status: NodeStatus, from: string, terminal: Terminal): string {
   const rows: [string, string][] = [
     ['node', `${status.node}, Virga ${status.version}, up ${uptimeText(status.uptimeS)} (found by ${from})`],
     ['urls', `edge ${urls.edge}, control ${urls.control}`],
-    ['serves', `${status.projects} projects, ${status.functions} functions`],
+    ['serves', `${countText(status.projects, 'project')}, ${countText(status.functions, 'function')}`],
     ['postgres', `${postgres.version}, ${bytesText(postgres.databaseBytes)}, answers in ${postgres.roundTripMs.toFixed(2)} ms`],
   ];
   rows.push(['events', eventsText(status, bad)]);

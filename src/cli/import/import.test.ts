@@ -298,7 +298,7 @@ test('the command writes once, prints with --dry-run, and overwrites with --forc
   assert.equal(`${dry.out.trimEnd()}\n`, json['manifest']);
   const first = await project.cli('import', '@');
   assert.equal(first.status, 0, first.err);
-  assert.match(first.err, /^Wrote .*virga\.yaml: 1 functions, 1 routes; 1 things changed, 0 left to you\.\n$/);
+  assert.match(first.err, /^Wrote .*virga\.yaml: 1 function, 1 route; 1 thing changed, 0 left to you\.\n$/);
   assert.equal(readFileSync(file, 'utf8'), json['manifest']);
   writeFileSync(file, 'mine');
   const second = await project.cli('import', '@');

@@ -42,6 +42,8 @@ export interface AsyncParts {
 
 const KEEP_MS = 86_400_000;
 const MAX_AGE_MS = 6 * 3_600_000;
+/** Between its message and its row; whoever delivers gives up a message without a row after twice as long (delivery.ts). */
+const WRITE_MS_MAX = 30_000;
 const KEY = /^[\x21-\x7e][\x20-\x7e]{0,254}$/;
 
 export class AsyncAcceptor {
@@ -86,7 +88,7 @@ export class AsyncAcceptor {
     const { records, bus, now } = this.#parts;
     const of = { project: call.project, function: call.function, ...idempotency };
     const before = await records.findByKey(of);
-    if (before !== undefined && before.expiresAt > now()) return known(before);
+    if (before !== undefined && (before.expiresAt > now() || before.state === 'queued' || before.state === 'running')) return known(before);
     if (before !== undefined) await records.remove(before.id);
     const id = newSecretId('inv', now());
     if (await this.#write(call, id, idempotency))
@@ -110,8 +112,8 @@ export class AsyncAcceptor {
     const { project, function: fn, rules, request, source } = call;
     const createdAt = Math.floor(now());
     const queue = asyncQueue(project, fn, rules);
-    await bus.send([{ queue, messages: [{ id, body: writeRequest(request), attributes: {} }] }]);
-    return records.insert({
+    const [[sent] = []] = await bus.send([{ queue, messages: [{ id, body: writeRequest(request), attributes: {} }] }]);
+    const written = await records.insert({
       id,
       project,
       function: fn,
@@ -123,7 +125,12 @@ export class AsyncAcceptor {
       principal: call.principal ?? null,
       requestLine: requestLine(request),
       idempotency,
+      sequence: sent?.result === 'sent' ? sent.sequence : null,
     });
+    // Its message may be gone already: what is not said to be taken need not run.
+    if (written && now() - createdAt > WRITE_MS_MAX && (await records.withdraw(id)))
+      throw new VirgaError('unavailable', 'the database took too long to store the invocation; ask again');
+    return written;
   }
 }
 
@@ -164,11 +171,12 @@ function known({ id, state, fingerprint }: { id: string; state: AsyncState; fing
   return { accepted: { id, state, again: true }, fingerprint };
 }
 
+/** Says nothing of the earlier one: to know its id is the right to read its answer. */
 function sameRequest(key: string, first: { accepted: Accepted; fingerprint: Buffer }, fingerprint: Buffer): Accepted {
   if (first.fingerprint.equals(fingerprint)) return { ...first.accepted, again: true };
   throw new VirgaError(
     'idempotency_key_reused',
-    `the idempotency key '${key}' belongs to invocation ${first.accepted.id}, which was asked with another request; use a key once for each request`,
+    `the idempotency key '${key}' belongs to an invocation that was asked with another request; use a key once for each request`,
   );
 }
 

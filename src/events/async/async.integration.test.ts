@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startTestPostgres } from '../../store/records/testing.ts';
 import type { TestDatabase, TestPostgres } from '../../store/records/testing.ts';
+import { VirgaError } from '../../protocol/errors.ts';
 import type { ReceivedMessage } from '../bus.ts';
 import type { EventCall, EventOutcome } from '../invoker.ts';
 import { PostgresBus } from '../postgres/postgres.ts';
@@ -268,4 +269,113 @@ test('a body of more than may be is refused', async () => {
   const edge = processOver(database, { now: () => Date.now() });
   await using _ = edge.bus;
   await assert.rejects(edge.acceptor.accept(callOf('x'.repeat(1_001))), { code: 'request_too_large' });
+});
+
+test('a key is known for as long as its invocation runs, however short it is kept', async () => {
+  await using database = await postgres.database();
+  let time = Date.now();
+  const edge = processOver(database, { now: () => time });
+  await using _ = edge.bus;
+  const rules = { maxAge: '1s', keep: '1m' } as const;
+  const call = callOf('pay', { rules, idempotency: { scope: '', key: 'k' } });
+  const first = await edge.acceptor.accept(call);
+  const [message] = await received(edge.bus);
+  await edge.records.claim({ id: first.id, sentAt: message!.sentAt, now: time });
+  time += 10 * 60_000;
+  assert.deepEqual(await edge.acceptor.accept(call), { id: first.id, state: 'running', again: true });
+});
+
+test('who knows a key, and not what was asked with it, does not learn which invocation it is', async () => {
+  await using database = await postgres.database();
+  const edge = processOver(database, { now: () => Date.now() });
+  await using _ = edge.bus;
+  const idempotency = { scope: 'http', key: 'order-1' };
+  const { id } = await edge.acceptor.accept(callOf('mine', { idempotency }));
+  await assert.rejects(edge.acceptor.accept(callOf('guess', { idempotency })), (error: { code: string; message: string }) => {
+    assert.equal(error.code, 'idempotency_key_reused');
+    assert.ok(!error.message.includes(id), error.message);
+    return true;
+  });
+});
+
+test('what could not be written before its message was given up is not acknowledged', async () => {
+  await using database = await postgres.database();
+  let time = Date.now();
+  const edge = processOver(database, { now: () => time });
+  await using _ = edge.bus;
+  const insert = edge.records.insert.bind(edge.records);
+  // The machine sleeps between the two, and its deliveries wake up first.
+  edge.records.insert = async (row) => {
+    time += 61_000;
+    assert.deepEqual(await deliver(edge), ['done']);
+    return insert(row);
+  };
+  await assert.rejects(edge.acceptor.accept(callOf('x')), { code: 'unavailable' });
+  assert.deepEqual(await edge.records.list({ project: 'shop', limit: 10 }), []);
+});
+
+test('the sweep tells a destination before it writes the outcome; one that is full holds up no other, and is told when it has room', async () => {
+  await using database = await postgres.database();
+  let time = Date.now();
+  const edge = processOver(database, { now: () => time });
+  await using _ = edge.bus;
+  const { records, bus, acceptor } = edge;
+  let full = true;
+  const told: { id: string; body: string; deduplicationId: string }[] = [];
+  const publisher = {
+    send: async (_project: string, _queue: string, [message]: { body: string; id?: string; deduplicationId?: string }[]) => {
+      const { data } = JSON.parse(message!.body) as { data: { request: { text: string } } };
+      if (full && data.request.text === 'one') throw new VirgaError('queue_full', 'full');
+      told.push({ id: message!.id!, body: data.request.text, deduplicationId: message!.deduplicationId! });
+    },
+    publish: async () => {},
+  };
+  const rulesOf = () => ({ ...RULES, onFailure: { queue: 'failures' } });
+  const destinations = new Destinations({ publisher, acceptor, rulesOf, log: () => {} });
+  const looked: string[] = [];
+  const watched = {
+    peek: (...args: Parameters<typeof bus.peek>) => (looked.push('peek'), bus.peek(...args)),
+  };
+  const sweep = () => sweepAsync({ records, bus: watched, destinations, rulesOf, now: () => time }, new AbortController().signal);
+  const one = await acceptor.accept(callOf('one'));
+  const other = await acceptor.accept(callOf('other'));
+  time += HOUR_MS + 31_000;
+  assert.equal((await sweep()).expired, 1);
+  assert.deepEqual(
+    told.map(({ body }) => body),
+    ['other'],
+  );
+  assert.deepEqual([(await records.find('shop', one.id))!.state, (await records.find('shop', other.id))!.state], ['queued', 'failed']);
+  full = false;
+  assert.equal((await sweep()).expired, 1);
+  assert.deepEqual(
+    told.map(({ body }) => body),
+    ['other', 'one'],
+  );
+  // Each is looked up where it lies, and not searched for.
+  assert.deepEqual(looked, ['peek', 'peek', 'peek']);
+  for (const { id, deduplicationId } of told) assert.equal(deduplicationId, id);
+});
+
+test('what fails again after it was redriven is told as another event', async () => {
+  await using database = await postgres.database();
+  let time = Date.now();
+  const edge = processOver(database, { now: () => time, answer: () => bad });
+  await using _ = edge.bus;
+  const ids: string[] = [];
+  const publisher = { send: async (_p: string, _q: string, [one]: { id?: string }[]) => ids.push(one!.id!), publish: async () => {} };
+  const rulesOf = () => ({ ...RULES, onFailure: { queue: 'failures' } });
+  const destinations = new Destinations({ publisher, acceptor: edge.acceptor, rulesOf, log: () => {} });
+  const { id } = await edge.acceptor.accept(callOf('x'));
+  const fail = async (): Promise<void> => {
+    for (let attempt = 0; attempt < 3; attempt++) await deliver(edge);
+    const row = (await edge.records.find('shop', id))!;
+    // Told twice by a crash in between: the same.
+    for (let times = 0; times < 2; times++) await destinations.send(row, { contentType: 'text/plain', body: Buffer.from('x') }, rulesOf());
+  };
+  await fail();
+  time += 10;
+  assert.equal(await edge.bus.redrive(QUEUE.dead!, { targetOf: () => QUEUE, max: 10 }), 1);
+  await fail();
+  assert.deepEqual([ids[0] === ids[1], ids[2] === ids[3], ids[0] === ids[2]], [true, true, false]);
 });

@@ -15,7 +15,7 @@ import type { AsyncRules } from '../../protocol/sources/async.ts';
 import type { ReceivedMessage } from '../bus.ts';
 import type { DeliveryKind, Verdict } from '../deliver/delivery-kind.ts';
 import type { EventOutcome, Invoker } from '../invoker.ts';
-import { retryOf } from '../topology.ts';
+import { ASYNC_RETRY, retryOf } from '../topology.ts';
 import type { Consumer } from '../topology.ts';
 import { keyParts } from '../queue-keys.ts';
 import { keepMs, maxAgeMs, requestLine } from './accept.ts';
@@ -104,10 +104,10 @@ export class AsyncDelivery implements DeliveryKind {
   }
 
   /** A message may be here some ms before its row: less than going back to the bus would take. */
-  async #claim({ id, sentAt }: ReceivedMessage): Promise<AsyncRow | undefined> {
+  async #claim({ id, sentAt, sequence }: ReceivedMessage): Promise<AsyncRow | undefined> {
     const { records, now, sleep } = this.#parts;
     for (const waitMs of ROW_WAITS_MS) {
-      const row = await records.claim({ id, sentAt, now: now() });
+      const row = await records.claim({ id, sentAt, sequence, now: now() });
       if (row !== undefined || now() - sentAt > UNKNOWN_KEPT_MS) return row;
       await sleep(waitMs);
     }
@@ -116,7 +116,7 @@ export class AsyncDelivery implements DeliveryKind {
 
   /** Of a dead letter that outlived its row and was redriven: it gets a new one. */
   async #returned(
-    { id, sentAt }: ReceivedMessage,
+    { id, sentAt, sequence }: ReceivedMessage,
     request: AsyncRequest,
     of: { project: string; function: string; rules: AsyncRules },
   ): Promise<AsyncRow | undefined> {
@@ -137,8 +137,9 @@ export class AsyncDelivery implements DeliveryKind {
       principal: null,
       requestLine: requestLine(request),
       idempotency: null,
+      sequence,
     });
-    return records.claim({ id, sentAt, now: now() });
+    return records.claim({ id, sentAt, sequence, now: now() });
   }
 
   async #ended(row: AsyncRow, request: AsyncRequest, rules: AsyncRules, outcome: EventOutcome): Promise<Verdict> {
@@ -149,7 +150,7 @@ export class AsyncDelivery implements DeliveryKind {
     }
     const failure = failureOf(request, outcome);
     if (failure === undefined) return this.#succeed(row, request, rules, outcome as Answered);
-    const { attempts, delayMs, maxDelayMs } = retryOf(rules.retry, 3);
+    const { attempts, delayMs, maxDelayMs } = retryOf(rules.retry, ASYNC_RETRY);
     // Half of it is left to chance, so that what failed together does not come back together.
     const waitMs = Math.min(maxDelayMs, delayMs * 2 ** Math.min(row.attempts - 1, 30)) * (0.5 + this.#parts.random() / 2);
     if (row.attempts >= attempts || now() + waitMs > row.deadlineAt || failure.code === 'version_not_found')

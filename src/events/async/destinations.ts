@@ -1,6 +1,8 @@
 // Where the outcome of an asynchronous invocation goes: an event to the queue, topic or function that `onSuccess` or `onFailure` names.
-// Invariants: its id is made of the invocation's, so that whoever gets it twice sees so; payloads that are too large for a message are
+// Invariants: its id is made of the invocation's and of this end of it, so that whoever gets it twice sees so; payloads that are too large for a message are
 // left out, and said to be; functions that call each other in a circle come to an end. Callers: delivery.ts, sweep.ts.
+import { createHash } from 'node:crypto';
+import { stableId } from '../../lib/ids.ts';
 import type { CloudEvent, InvocationOutcome, Payload } from '../../protocol/events.ts';
 import { CLOUD_EVENT_TYPE, EventType } from '../../protocol/events.ts';
 import type { AsyncRules } from '../../protocol/sources/async.ts';
@@ -10,20 +12,25 @@ import type { AsyncRequest } from './request.ts';
 
 export interface DestinationParts {
   publisher: {
-    send(project: string, queue: string, messages: { body: string; attributes?: Record<string, string>; id?: string }[]): Promise<unknown>;
-    publish(
-      project: string,
-      topic: string,
-      publications: { body: string; attributes?: Record<string, string>; id?: string }[],
-    ): Promise<unknown>;
+    send(project: string, queue: string, messages: Told[]): Promise<unknown>;
+    publish(project: string, topic: string, publications: Told[]): Promise<unknown>;
   };
   acceptor: AsyncAcceptor;
   rulesOf: (project: string, fn: string) => AsyncRules | undefined | Promise<AsyncRules | undefined>;
   log: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
 }
 
+interface Told {
+  id: string;
+  body: string;
+  attributes: Record<string, string>;
+  deduplicationId: string;
+}
+
 /** Of one payload, in an event that may have 256 KiB. */
 const PAYLOAD_BYTES_MAX = 64 * 1024;
+/** The same as it is written in the event. */
+const WRITTEN_BYTES_MAX = 96 * 1024;
 const HOPS_MAX = 16;
 
 export class Destinations {
@@ -38,7 +45,8 @@ export class Destinations {
     const to = row.state === 'succeeded' ? rules.onSuccess : rules.onFailure;
     if (to === undefined) return;
     const event = outcomeEvent(row, request);
-    const message = { id: event.id, body: JSON.stringify(event), attributes: { type: event.type, function: row.function } };
+    const attributes = { type: event.type, function: row.function };
+    const message: Told = { id: event.id, body: JSON.stringify(event), attributes, deduplicationId: event.id };
     const { publisher, acceptor, rulesOf, log } = this.#parts;
     try {
       if (to.queue !== undefined) await publisher.send(row.project, to.queue, [message]);
@@ -96,7 +104,7 @@ export function outcomeEvent(row: AsyncRow, request: AsyncRequest): CloudEvent<I
   };
   return {
     specversion: '1.0',
-    id: `evt_${row.id.slice(row.id.indexOf('_') + 1)}`,
+    id: stableId('evt', row.deadlineAt, createHash('sha256').update(`${row.id}\n${row.state}\n${row.deadlineAt}`).digest()),
     source: `/projects/${row.project}/functions/${row.function}`,
     type: row.state === 'succeeded' ? EventType.invocationSucceeded : EventType.invocationFailed,
     time: new Date(endedAt).toISOString(),
@@ -107,7 +115,13 @@ export function outcomeEvent(row: AsyncRow, request: AsyncRequest): CloudEvent<I
 }
 
 export function payloadOf(contentType: string, body: Buffer): Payload {
-  if (body.length > PAYLOAD_BYTES_MAX) return { contentType, truncated: true };
+  const cut: Payload = { contentType, truncated: true };
+  if (body.length > PAYLOAD_BYTES_MAX) return cut;
+  const payload = wholePayload(contentType, body);
+  return Buffer.byteLength(JSON.stringify(payload)) > WRITTEN_BYTES_MAX ? cut : payload;
+}
+
+function wholePayload(contentType: string, body: Buffer): Payload {
   const text = body.toString();
   if (!body.equals(Buffer.from(text))) return { contentType, base64: body.toString('base64') };
   if (/^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType)) {

@@ -20,6 +20,8 @@ export interface NewRow {
   principal: string | null;
   requestLine: string | null;
   idempotency: { scope: string; key: string; fingerprint: Buffer } | null;
+  /** Of its message. */
+  sequence: string | null;
 }
 
 export interface KeptAnswer {
@@ -56,6 +58,14 @@ export interface Outcome {
   error: { code: string; message: string } | null;
 }
 
+interface Claim {
+  id: string;
+  /** Of its message, as `sequence`, which is another one once it was redriven. */
+  sentAt: number;
+  sequence?: string;
+  now: number;
+}
+
 interface Pause {
   id: string;
   /** Whether the attempt counts. */
@@ -71,7 +81,7 @@ const ERROR_CHARACTERS_MAX = 1_024;
 const COLUMNS = `id, project, function, version, source, state, attempts, interrupted, created_at::float8 as "createdAt",
   started_at::float8 as "startedAt", ended_at::float8 as "endedAt", deadline_at::float8 as "deadlineAt", expires_at::float8 as "expiresAt",
   principal, request_line as "requestLine", invocation, request, answer::jsonb as answer, answer_body as "answerBody",
-  error_code as "errorCode", error`;
+  error_code as "errorCode", error, sequence::text as sequence`;
 /** Without what is long. */
 const LISTED = COLUMNS.replace(
   'request, answer::jsonb as answer, answer_body as "answerBody"',
@@ -82,7 +92,7 @@ const IS_OPEN = `state in ('queued', 'running')`;
 export class AsyncRecords {
   readonly #sql: Sql;
   readonly #inserts: GroupCommit<NewRow, boolean>;
-  readonly #claims: GroupCommit<{ id: string; sentAt: number; now: number }, AsyncRow | undefined>;
+  readonly #claims: GroupCommit<Claim, AsyncRow | undefined>;
   readonly #pauses: GroupCommit<Pause, undefined>;
   readonly #outcomes: GroupCommit<Outcome, boolean>;
 
@@ -106,7 +116,7 @@ export class AsyncRecords {
    * It is about to be run: `attempts` counts this one, or `interrupted` the one before that was cut off. Of one that has ended before
    * its message was sent (a dead letter that was redriven) all begins anew. undefined: it is not there; one that has ended comes as it is.
    */
-  claim(claim: { id: string; sentAt: number; now: number }): Promise<AsyncRow | undefined> {
+  claim(claim: Claim): Promise<AsyncRow | undefined> {
     return this.#claims.add(claim);
   }
 
@@ -180,12 +190,25 @@ export class AsyncRecords {
     await this.#sql.query('delete from async_invocations where id = $1', [id]);
   }
 
-  /** Those that have not succeeded in time, oldest first. */
-  async overdue(before: { queued: number; running: number }, limit: number): Promise<AsyncRow[]> {
+  /** Of one that nobody was told of. false: it has begun to run. */
+  async withdraw(id: string): Promise<boolean> {
+    const { rowCount } = await this.#sql.query(
+      `delete from async_invocations where id = $1 and state = 'queued' and attempts = 0 and interrupted = 0`,
+      [id],
+    );
+    return rowCount === 1;
+  }
+
+  /** Those that have not succeeded in time, oldest first, behind `after`. */
+  async overdue(
+    before: { queued: number; running: number },
+    { limit, after }: { limit: number; after: Pick<AsyncRow, 'deadlineAt' | 'id'> | undefined },
+  ): Promise<AsyncRow[]> {
     const { rows } = await this.#sql.query<AsyncRow>(
       `select ${COLUMNS} from async_invocations
-        where ${IS_OPEN} and deadline_at < $1 and (state = 'queued' or deadline_at < $2) order by deadline_at limit $3`,
-      [before.queued, before.running, limit],
+        where ${IS_OPEN} and deadline_at < $1 and (state = 'queued' or deadline_at < $2)
+          and deadline_at >= $4 and (deadline_at, id) > ($4, $5) order by deadline_at, id limit $3`,
+      [before.queued, before.running, limit, after?.deadlineAt ?? 0, after?.id ?? ''],
     );
     return rows;
   }
@@ -203,12 +226,13 @@ export class AsyncRecords {
     const column = <T>(of: (row: NewRow) => T): T[] => rows.map(of);
     const { rows: inserted } = await this.#sql.query<{ id: string }>(
       `insert into async_invocations (id, project, function, version, source, state, created_at, deadline_at, keep_ms, expires_at, principal,
-                                      request_line, idempotency_scope, idempotency_key, fingerprint)
+                                      request_line, idempotency_scope, idempotency_key, fingerprint, sequence)
        select id, project, function, version, source, 'queued', created_at, deadline_at, keep_ms, deadline_at + keep_ms, principal,
-              request_line, scope, key, fingerprint
+              request_line, scope, key, fingerprint, sequence
          from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[],
-                     $10::text[], $11::text[], $12::text[], $13::bytea[])
-           as n(id, project, function, version, source, created_at, deadline_at, keep_ms, principal, request_line, scope, key, fingerprint)
+                     $10::text[], $11::text[], $12::text[], $13::bytea[], $14::bigint[])
+           as n(id, project, function, version, source, created_at, deadline_at, keep_ms, principal, request_line, scope, key, fingerprint,
+                sequence)
        on conflict do nothing returning id`,
       [
         column((row) => row.id),
@@ -224,24 +248,30 @@ export class AsyncRecords {
         column((row) => row.idempotency?.scope ?? null),
         column((row) => row.idempotency?.key ?? null),
         column((row) => row.idempotency?.fingerprint ?? null),
+        column((row) => row.sequence),
       ],
     );
     const there = new Set(inserted.map(({ id }) => id));
     return rows.map(({ id }) => ({ value: there.has(id) }));
   }
 
-  async #claim(claims: { id: string; sentAt: number; now: number }[]): Promise<{ value: AsyncRow | undefined }[]> {
+  async #claim(claims: Claim[]): Promise<{ value: AsyncRow | undefined }[]> {
     const ids = claims.map(({ id }) => id);
     const { rows } = await this.#sql.query<AsyncRow>(
       `update async_invocations a set state = 'running', started_at = coalesce(a.started_at, c.now),
               attempts = case when a.state = 'running' then a.attempts when a.state = 'queued' then a.attempts + 1 else 1 end,
               interrupted = case when a.state = 'running' then a.interrupted + 1 when a.state = 'queued' then a.interrupted else 0 end,
               deadline_at = case when a.state = 'failed' then a.deadline_at - a.created_at + c.sent_at else a.deadline_at end,
-              ended_at = null, answer = null, answer_body = null
-         from unnest($1::text[], $2::bigint[], $3::bigint[]) as c(id, sent_at, now)
+              ended_at = null, answer = null, answer_body = null, sequence = coalesce(c.sequence, a.sequence)
+         from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) as c(id, sent_at, now, sequence)
         where a.id = c.id and (a.state in ('queued', 'running') or (a.state = 'failed' and a.ended_at < c.sent_at))
        returning ${qualified('a')}`,
-      [ids, claims.map(({ sentAt }) => Math.floor(sentAt)), claims.map(({ now }) => Math.floor(now))],
+      [
+        ids,
+        claims.map(({ sentAt }) => Math.floor(sentAt)),
+        claims.map(({ now }) => Math.floor(now)),
+        claims.map(({ sequence }) => sequence ?? null),
+      ],
     );
     const found = new Map(rows.map((row) => [row.id, row]));
     const others = ids.filter((id) => !found.has(id));

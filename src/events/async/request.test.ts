@@ -56,6 +56,12 @@ test('a payload in an event is JSON, text or base64 by what it is, and left out 
   assert.deepEqual(payloadOf('application/json', Buffer.from('{')), { contentType: 'application/json', text: '{' });
   assert.deepEqual(payloadOf('image/png', Buffer.from([255])), { contentType: 'image/png', base64: '/w==' });
   assert.deepEqual(payloadOf('text/plain', Buffer.alloc(70_000)), { contentType: 'text/plain', truncated: true });
+  // What grows when it is written as JSON is weighed as that.
+  for (const [type, text] of [
+    ['text/plain', '\u0001'.repeat(60_000)],
+    ['application/json', `[${Array(12_000).fill('1e20').join(',')}]`],
+  ] as const)
+    assert.deepEqual(payloadOf(type, Buffer.from(text)), { contentType: type, truncated: true });
 });
 
 test('the event of an outcome has the same id each time', () => {
@@ -65,12 +71,13 @@ test('the event of an outcome has the same id each time', () => {
     function: 'f',
     state: 'failed',
     createdAt: 1,
+    deadlineAt: 3,
     endedAt: 2,
     answer: null,
   } as AsyncRow;
   const event = outcomeEvent({ ...row, errorCode: 'function_error', error: 'no' }, { contentType: 'text/plain', body: Buffer.from('x') });
-  assert.deepEqual(
-    [event.id, event.type, event.data!.error],
-    ['evt_01k9x3v5m8q2r7t4w6y9z0a1b2', 'virga.invocation.failed', { code: 'function_error', message: 'no' }],
-  );
+  assert.match(event.id, /^evt_[0-9a-z]{26}$/);
+  assert.deepEqual([event.type, event.data!.error], ['virga.invocation.failed', { code: 'function_error', message: 'no' }]);
+  const again = outcomeEvent({ ...row, errorCode: 'function_error', error: 'no' }, { contentType: 'text/plain', body: Buffer.from('x') });
+  assert.equal(again.id, event.id);
 });

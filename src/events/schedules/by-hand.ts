@@ -5,7 +5,7 @@ import { newId } from '../../lib/ids.ts';
 import { closestWord } from '../../lib/closest-word.ts';
 import type { Records, Sql } from '../../store/records/records.ts';
 import type { Bus } from '../bus.ts';
-import { fireAtOf, resumedAt } from './decision.ts';
+import { resumedPlan } from './decision.ts';
 import { batchesOf } from './due-event.ts';
 import { announceSchedules, findSchedule, lockSchedules, schedulesOf, setPaused, timesOf } from './schedule-table.ts';
 import type { ScheduleRow } from './schedule-table.ts';
@@ -26,11 +26,8 @@ export function pauseSchedule(records: Records, of: Named): Promise<ScheduleRow>
 
 export function resumeSchedule(records: Records, of: Named, { now, random }: { now: number; random: () => number }): Promise<ScheduleRow> {
   return changed(records, of, (row) => {
-    if (row.nextDueAt === null || !row.paused) return { ...row, paused: false };
-    const nextDueAt = resumedAt(timesOf(row), { rules: row.rules, nextDueAt: row.nextDueAt, now }) ?? null;
-    if (nextDueAt === row.nextDueAt && nextDueAt > now) return { ...row, paused: false };
-    const fireAt = nextDueAt === null ? null : nextDueAt <= now ? now : fireAtOf(nextDueAt, row.rules, random);
-    return { ...row, paused: false, nextDueAt, fireAt };
+    if (!row.paused) return row;
+    return { ...row, paused: false, ...resumedPlan(timesOf(row), { rules: row.rules, plan: row, now, random }) };
   });
 }
 

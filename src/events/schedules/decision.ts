@@ -1,7 +1,7 @@
 // What becomes of a schedule whose time has come: which of its times are fired now, and which is the next. Pure.
 // A time counts as missed when it is later than `lateMs` (and its jitter): the node was off, or the schedule was paused. What was only
 // late is fired, one after the other. Invariant: every time from `nextDueAt` on is fired, or dropped as `missed` says, or is yet to come.
-// Caller: scheduler.ts.
+// Callers: scheduler.ts, deployed.ts, by-hand.ts.
 import type { ScheduleTimes } from '../../lib/schedule-times.ts';
 import { durationMs } from '../../lib/units.ts';
 import type { ScheduleRules } from '../../protocol/sources/schedules.ts';
@@ -33,12 +33,28 @@ export function decide(
   return { fire, nextDueAt: times.next(lateFrom - 1), dropped: dropped(lateFrom - 1, fire.length) };
 }
 
-/** Of a paused schedule that goes on: what its plan begins with. */
-export function resumedAt(
+export interface Plan {
+  /** null: it is not due any more. */
+  nextDueAt: number | null;
+  fireAt: number | null;
+}
+
+/** Of a paused schedule that goes on. */
+export function resumedPlan(
+  times: ScheduleTimes,
+  { rules, plan, now, random }: { rules: ScheduleRules; plan: Plan; now: number; random: () => number },
+): Plan {
+  if (plan.nextDueAt === null || plan.nextDueAt > now) return { nextDueAt: plan.nextDueAt, fireAt: plan.fireAt };
+  const nextDueAt = resumedAt(times, { rules, nextDueAt: plan.nextDueAt, now });
+  if (nextDueAt === undefined) return { nextDueAt: null, fireAt: null };
+  return { nextDueAt, fireAt: nextDueAt <= now ? now : fireAtOf(nextDueAt, rules, random) };
+}
+
+function resumedAt(
   times: ScheduleTimes,
   { rules, nextDueAt, now }: { rules: ScheduleRules; nextDueAt: number; now: number },
 ): number | undefined {
-  if (nextDueAt > now || rules.missed === 'all') return nextDueAt;
+  if (rules.missed === 'all') return nextDueAt;
   if (rules.missed === 'once') return times.latest(1, { from: nextDueAt, to: now })[0] ?? times.next(now);
   return times.next(now);
 }

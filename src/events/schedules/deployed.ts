@@ -1,12 +1,12 @@
 // Brings the table of schedules in step with what a deployment says. Invariant: a schedule whose times did not change keeps its plan, and
-// whether it is paused unless its rules now say otherwise; one whose times changed is planned anew from now, and no time that it fired
-// comes again. Answers the names of those that it planned and that will never be due. Called inside the transaction that deploys (control/new-state.ts).
+// whether it is paused unless its rules now say otherwise; one whose times changed is planned anew from now, or from the time that is due
+// already, which is fired; no time that it fired comes again. Answers the names of those that it planned and that will never be due. Called inside the transaction that deploys (control/new-state.ts).
 import { isDeepStrictEqual } from 'node:util';
 import { ScheduleTimes } from '../../lib/schedule-times.ts';
 import type { ScheduleRules } from '../../protocol/sources/schedules.ts';
 import type { Sql } from '../../store/records/records.ts';
-import { fireAtOf } from './decision.ts';
-import { announceSchedules, lockSchedules } from './schedule-table.ts';
+import { fireAtOf, resumedPlan } from './decision.ts';
+import { announceSchedules, lockSchedules, timesOf } from './schedule-table.ts';
 import type { ScheduleRow } from './schedule-table.ts';
 
 /** A clock that was further ahead than this when it last fired was wrong: what it says was fired is not heeded. */
@@ -50,17 +50,19 @@ function plannedRow(
   before: ScheduleRow | undefined,
 ): ScheduleRow {
   const asked = rules.paused ?? false;
+  const paused = before === undefined || asked !== (before.rules.paused ?? false) ? asked : before.paused;
   if (before !== undefined && hasSameTimes(rules, before.rules)) {
-    const paused = asked === (before.rules.paused ?? false) ? before.paused : asked;
-    const redrawn =
-      rules.jitter === before.rules.jitter || before.nextDueAt === null ? before.fireAt : fireAtOf(before.nextDueAt, rules, random);
-    return { ...before, rules, paused, fireAt: redrawn };
+    const row = { ...before, rules, paused };
+    if (before.paused && !paused) return { ...row, ...resumedPlan(timesOf(row), { rules, plan: row, now, random }) };
+    if (rules.jitter === before.rules.jitter || before.nextDueAt === null) return row;
+    return { ...row, fireAt: fireAtOf(before.nextDueAt, rules, random) };
   }
+  if (before !== undefined && before.nextDueAt !== null && before.nextDueAt <= now && !before.paused)
+    return { ...before, rules, paused, anchorAt: before.nextDueAt };
   const last = before?.lastDueAt ?? null;
   const from = last === null || last > now + CLOCK_WRONG_MS ? now : Math.max(now, last);
   const nextDueAt = new ScheduleTimes(rules, now).next(from) ?? null;
   const fireAt = nextDueAt === null ? null : fireAtOf(nextDueAt, rules, random);
-  const paused = before === undefined || asked !== (before.rules.paused ?? false) ? asked : before.paused;
   const kept = { lastDueAt: last, lastFiredAt: before?.lastFiredAt ?? null, missed: before?.missed ?? 0 };
   return { project, name, rules, anchorAt: now, nextDueAt, fireAt, ...kept, paused };
 }

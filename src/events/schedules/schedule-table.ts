@@ -61,9 +61,13 @@ export async function takeDue(
   return rows;
 }
 
-/** Inside a transaction. */
-export async function lockFiredAfter(sql: Sql, unixMs: number): Promise<ScheduleRow[]> {
-  return (await sql.query<ScheduleRow>(`select ${COLUMNS} from schedules s where s.last_fired_at > $1 for update`, [unixMs])).rows;
+/** Those that were fired, or deployed, later than this; inside a transaction. */
+export async function lockPlannedAfter(sql: Sql, unixMs: number): Promise<ScheduleRow[]> {
+  const { rows } = await sql.query<ScheduleRow>(
+    `select ${COLUMNS} from schedules s where s.last_fired_at > $1 or s.anchor_at > $1 order by s.project, s.name for update`,
+    [unixMs],
+  );
+  return rows;
 }
 
 /** When the next is to be fired; those that others hold count too. */
@@ -74,17 +78,19 @@ export async function nextFireAt(sql: Sql): Promise<number | undefined> {
   return rows[0]?.at ?? undefined;
 }
 
-export type Moved = Pick<ScheduleRow, 'project' | 'name' | 'nextDueAt' | 'fireAt' | 'lastDueAt' | 'lastFiredAt' | 'missed'>;
+export type Moved = Pick<ScheduleRow, 'project' | 'name' | 'anchorAt' | 'nextDueAt' | 'fireAt' | 'lastDueAt' | 'lastFiredAt' | 'missed'>;
 
 export async function moveSchedules(sql: Sql, moved: Moved[]): Promise<void> {
   await sql.query(
-    `update schedules s set next_due_at = m.next_due_at, fire_at = m.fire_at, last_due_at = m.last_due_at, last_fired_at = m.last_fired_at, missed = m.missed
-       from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-         as m (project, name, next_due_at, fire_at, last_due_at, last_fired_at, missed)
+    `update schedules s set anchor_at = m.anchor_at, next_due_at = m.next_due_at, fire_at = m.fire_at, last_due_at = m.last_due_at,
+            last_fired_at = m.last_fired_at, missed = m.missed
+       from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+         as m (project, name, anchor_at, next_due_at, fire_at, last_due_at, last_fired_at, missed)
       where s.project = m.project and s.name = m.name`,
     [
       moved.map(({ project }) => project),
       moved.map(({ name }) => name),
+      moved.map(({ anchorAt }) => anchorAt),
       moved.map(({ nextDueAt }) => nextDueAt),
       moved.map(({ fireAt }) => fireAt),
       moved.map(({ lastDueAt }) => lastDueAt),

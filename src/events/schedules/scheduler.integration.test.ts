@@ -293,3 +293,60 @@ test('while the bus does not answer a round fails, and the next fires what was d
   await shop.at('2026-01-02T00:01:20Z');
   assert.deepEqual(await shop.due('minutes'), ['2026-01-02T00:01:00Z']);
 });
+
+test('one whose times cannot be told any more holds up no other', async () => {
+  await using shop = await schedulesUnderTest(postgres, '2026-01-02T00:00:30Z');
+  await shop.deploy({ broken: EVERY_MINUTE, sound: EVERY_MINUTE });
+  // As a zone that the next version of Node does not know.
+  await shop.database.records.query(`update schedules set rules = '{"cron": "* * * * *", "timezone": "Moon/Base"}' where name = 'broken'`);
+  shop.clock.now = Date.parse('2026-01-02T00:01:00Z');
+  await shop.scheduler.round();
+  assert.deepEqual([await shop.due('broken'), await shop.due('sound')], [[], ['2026-01-02T00:01:00Z']]);
+  assert.ok(shop.log.some((line) => line.startsWith('error') && line.includes('Moon/Base') && line.includes('"broken"')));
+  assert.equal((await shop.scheduler.round()).nextAt, Date.parse('2026-01-02T00:01:10Z'));
+});
+
+test('a deploy that changes the times of one that is due fires what is due, and goes on by the new times', async () => {
+  await using shop = await schedulesUnderTest(postgres, '2026-01-02T00:00:30Z');
+  await shop.deploy({ nightly: { cron: '0 3 * * *', jitter: '10m' }, often: { rate: '7m' }, paused: { rate: '7m', paused: true } });
+  // Three o'clock has come; its jitter has not.
+  shop.clock.now = Date.parse('2026-01-02T03:02:00Z');
+  await shop.deploy({ nightly: { cron: '30 4 * * *', jitter: '10m' }, often: { rate: '5m' }, paused: { rate: '5m', paused: true } });
+  await shop.at('2026-01-02T03:02:01Z');
+  assert.deepEqual(await shop.due('nightly'), []);
+  await shop.at('2026-01-02T03:05:00Z');
+  assert.deepEqual(await shop.due('nightly'), ['2026-01-02T03:00:00Z']);
+  await shop.at('2026-01-02T04:35:00Z');
+  assert.deepEqual(await shop.due('nightly'), ['2026-01-02T03:00:00Z', '2026-01-02T04:30:00Z']);
+  const paused = await findSchedule(shop.database.records, PROJECT, 'paused');
+  assert.equal(paused!.nextDueAt, Date.parse('2026-01-02T03:07:00Z'));
+});
+
+test('a pause that a deploy ends leaves what `missed` says, as one that is ended by hand', async () => {
+  await using shop = await schedulesUnderTest(postgres, '2026-01-02T00:00:30Z');
+  const rules = {
+    skip: EVERY_MINUTE,
+    once: { ...EVERY_MINUTE, missed: 'once' as const },
+    all: { ...EVERY_MINUTE, missed: 'all' as const },
+  };
+  await shop.deploy(Object.fromEntries(Object.entries(rules).map(([name, one]) => [name, { ...one, paused: true }])));
+  await shop.at('2026-01-02T00:03:10Z');
+  await shop.deploy(rules);
+  await shop.at('2026-01-02T00:03:11Z');
+  assert.deepEqual(await shop.due('skip'), []);
+  assert.deepEqual(await shop.due('once'), ['2026-01-02T00:03:00Z']);
+  assert.deepEqual(await shop.due('all'), ['2026-01-02T00:01:00Z', '2026-01-02T00:02:00Z', '2026-01-02T00:03:00Z']);
+});
+
+test('one that was deployed while the clock was a year ahead is not silent for a year', async () => {
+  await using shop = await schedulesUnderTest(postgres, '2027-01-02T00:00:30Z');
+  await shop.deploy({ nightly: { cron: '0 3 * * *' }, often: { rate: '7m' } });
+  shop.clock.now = Date.parse('2026-01-02T00:00:30Z');
+  const restarted = shop.another();
+  await restarted.round();
+  for (const [name, next] of [
+    ['nightly', '2026-01-02T03:00:00Z'],
+    ['often', '2026-01-02T00:07:30Z'],
+  ] as const)
+    assert.equal((await findSchedule(shop.database.records, PROJECT, name))!.nextDueAt, Date.parse(next), name);
+});

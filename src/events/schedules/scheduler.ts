@@ -14,7 +14,7 @@ import { decide, fireAtOf } from './decision.ts';
 import { CLOCK_WRONG_MS } from './deployed.ts';
 import type { Decision } from './decision.ts';
 import { batchesOf, mergedByQueue } from './due-event.ts';
-import { lockFiredAfter, moveSchedules, nextFireAt, takeDue, timesOf } from './schedule-table.ts';
+import { lockPlannedAfter, moveSchedules, nextFireAt, takeDue, timesOf } from './schedule-table.ts';
 import type { DueRow, Moved, ScheduleRow } from './schedule-table.ts';
 import { TriggersOf } from './triggers-of.ts';
 
@@ -66,19 +66,24 @@ export class Scheduler {
     const rows = await takeDue(sql, { now: now(), limit: AT_ONCE });
     if (rows.length === 0) return 0;
     const triggers = await this.#triggers.of(sql, rows);
-    const decided = rows.map((row) => {
-      const times = this.#timesOf(row);
-      const decision = decide(times, { rules: row.rules, nextDueAt: row.nextDueAt, now: now(), lateMs });
-      const batches = decision.fire.flatMap((dueAt, index) => {
-        const previousAt = index === 0 ? (row.lastDueAt ?? undefined) : decision.fire[index - 1];
-        const time = { project: row.project, schedule: row.name, rules: row.rules, dueAt, previousAt, nextAt: times.next(dueAt) };
-        return batchesOf(time, triggers(row));
-      });
-      return { row, decision, batches: mergedByQueue(batches) };
+    const moved: Moved[] = [];
+    const decided = rows.flatMap((row) => {
+      try {
+        const times = this.#timesOf(row);
+        const decision = decide(times, { rules: row.rules, nextDueAt: row.nextDueAt, now: now(), lateMs });
+        const batches = decision.fire.flatMap((dueAt, index) => {
+          const previousAt = index === 0 ? (row.lastDueAt ?? undefined) : decision.fire[index - 1];
+          const time = { project: row.project, schedule: row.name, rules: row.rules, dueAt, previousAt, nextAt: times.next(dueAt) };
+          return batchesOf(time, triggers(row));
+        });
+        return [{ row, decision, batches: mergedByQueue(batches) }];
+      } catch (error) {
+        moved.push(this.#unplannable(row, error));
+        return [];
+      }
     });
     // Each is a call of its own, so that one whose queue is full holds up no other; the bus commits them together.
     const sent = await Promise.allSettled(decided.map(async ({ batches }) => (batches.length === 0 ? [] : await bus.send(batches))));
-    const moved: Moved[] = [];
     let down: unknown;
     for (const [index, { row, decision }] of decided.entries()) {
       const outcome = sent[index]!;
@@ -93,17 +98,23 @@ export class Scheduler {
     return moved.length;
   }
 
-  /** The clock was wrong by more than a day when these were fired, or is now: without this they would be silent until it is there again. */
+  /** The clock was wrong by more than a day when these were fired or deployed, or is now: without this they would be silent until it is there again. */
   async #planAnew(sql: Sql): Promise<void> {
     const { log, now, random } = this.#options;
-    const rows = await lockFiredAfter(sql, now() + CLOCK_WRONG_MS);
+    const rows = await lockPlannedAfter(sql, now() + CLOCK_WRONG_MS);
     if (rows.length === 0) return;
-    log('warn', 'schedules were fired at times that the clock says are yet to come; they are planned anew', { schedules: rows.length });
+    log('warn', 'schedules were fired or deployed at times that the clock says are yet to come; they are planned anew', {
+      schedules: rows.length,
+    });
     await moveSchedules(
       sql,
       rows.map((row) => {
-        const planned = movedOn(row, { fire: [], nextDueAt: timesOf(row).next(now()), dropped: 0 }, { now: now(), random });
-        return { ...planned, lastDueAt: null, lastFiredAt: null };
+        const anew = { ...row, anchorAt: Math.min(row.anchorAt, now()), lastDueAt: null, lastFiredAt: null };
+        try {
+          return movedOn(anew, { fire: [], nextDueAt: timesOf(anew).next(now()), dropped: 0 }, { now: now(), random });
+        } catch (error) {
+          return this.#unplannable(anew, error);
+        }
       }),
     );
   }
@@ -125,6 +136,18 @@ export class Scheduler {
       reason: reason.message,
     });
     return { ...row, fireAt: now() + RETRY_MS };
+  }
+
+  /** Its expression or its zone was taken once, by another version of what reads them. */
+  #unplannable<Row extends ScheduleRow>(row: Row, error: unknown): Row {
+    const { log, now } = this.#options;
+    const { project, name: schedule } = row;
+    log('error', 'the times of a schedule cannot be told any more, so it is not fired; deploy it with others', {
+      project,
+      schedule,
+      reason: String(error),
+    });
+    return row.nextDueAt === null ? row : { ...row, fireAt: now() + RETRY_MS };
   }
 
   #tellDropped({ project, name, rules }: DueRow, { dropped }: Decision): void {

@@ -2,6 +2,7 @@
 // outcome will be. Only for functions that declare `async`: nobody fills the disk of a project that never wanted this; elsewhere the
 // preference is ignored, as it may be. Invariant: 202 is answered when the invocation is durable, and not before.
 // Called by accept.ts through admit.ts.
+import { createHash } from 'node:crypto';
 import type { CallRequest } from '../../functions/call.ts';
 import { idempotencyKeyOf, tooLarge } from '../../events/async/accept.ts';
 import type { AsyncAcceptor } from '../../events/async/accept.ts';
@@ -59,7 +60,7 @@ export class RespondAsyncFeature implements Feature {
         source: 'http',
         ...(principal === undefined ? {} : { principal }),
         // One caller's keys say nothing of another's.
-        ...(key === undefined ? {} : { idempotency: { scope: `http ${principal ?? ''}`, key } }),
+        ...(key === undefined ? {} : { idempotency: { scope: scopeOf(principal), key } }),
       });
       const status = `${request.prefix}${folder}/${id}`;
       const headers = ['content-type', 'application/json', 'location', status, 'preference-applied', 'respond-async'];
@@ -70,6 +71,11 @@ export class RespondAsyncFeature implements Feature {
       return { error: new VirgaError('unavailable', 'the request could not be stored; try again', { cause: error }) };
     }
   }
+}
+
+/** Of a set length: it is part of an index. */
+function scopeOf(principal: string | undefined): string {
+  return principal === undefined ? 'http' : `http ${createHash('sha256').update(principal).digest('hex')}`;
 }
 
 function asyncRequest({ meta, version }: CallRequest, body: Buffer): AsyncRequest {

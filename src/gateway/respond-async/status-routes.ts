@@ -70,7 +70,8 @@ export function statusFolder({ auth, ip, cors }: RoutePolicy, { defaults = {} }:
 /** Who is who: the same `sub` of another issuer is somebody else. */
 export function principalText({ kind, id, claims }: Principal): string {
   const { iss } = claims;
-  return typeof iss === 'string' ? `${kind} ${iss} ${id}` : `${kind} ${id}`;
+  // As JSON, in which no name can look like another's issuer, and no character is one that the database refuses.
+  return JSON.stringify(typeof iss === 'string' ? [kind, id, iss] : [kind, id]);
 }
 
 let lookups = 0;

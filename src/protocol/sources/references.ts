@@ -96,28 +96,6 @@ function wayBack(name: string, first: string | undefined, after: (name: string) 
   return undefined;
 }
 
-/** A topic has one subscription of a queue, and one of a name of webhooks: of two, both would be sent the same message, or share what waits. */
-function subscribedTwice({ topics = {} }: EventsSection): SourceProblem[] {
-  return Object.entries(topics).flatMap(([topic, { subscriptions = [] }]) => {
-    const seen = new Set<string>();
-    return subscriptions.flatMap((one, index) => {
-      const key = one.queue !== undefined ? 'queue' : one.name !== undefined ? 'name' : 'url';
-      const name = one.queue !== undefined ? `queue ${one.queue}` : one.url === undefined ? `${index}` : `webhook ${webhookName(one)}`;
-      if (!seen.has(name)) {
-        seen.add(name);
-        return [];
-      }
-      const path = ['topics', topic, 'subscriptions', index, key];
-      if (key === 'queue')
-        return [
-          { path, message: `the topic has a subscription of the queue '${one.queue}' already; write both filters as one, with \`$or\`` },
-        ];
-      const remedy = key === 'url' ? 'give each a `name` of its own' : 'give it another name';
-      return [{ path, message: `the topic has a subscription '${webhookName(one)}' already; ${remedy}` }];
-    });
-  });
-}
-
 /** One function has one trigger of a source; a queue has one function, since its messages go to one of those who take them. */
 function twice({ triggers = {} }: EventsSection): SourceProblem[] {
   const problems: SourceProblem[] = [];
@@ -143,6 +121,27 @@ function twice({ triggers = {} }: EventsSection): SourceProblem[] {
     }
   }
   return problems;
+}
+
+/** A queue that is subscribed twice would be sent a message twice; two webhooks of one name would share what waits for them. */
+function subscribedTwice({ topics = {} }: EventsSection): SourceProblem[] {
+  return Object.entries(topics).flatMap(([topic, { subscriptions = [] }]) => {
+    const seen = new Set<string>();
+    return subscriptions.flatMap((one, index) => {
+      const key = one.queue !== undefined ? 'queue' : one.name !== undefined ? 'name' : 'url';
+      const of = key === 'queue' ? `queue ${one.queue}` : `webhook ${webhookName(one)}`;
+      if (!seen.has(of)) {
+        seen.add(of);
+        return [];
+      }
+      const message = {
+        queue: `the topic has a subscription of the queue '${one.queue}' already; write both filters as one, with \`$or\``,
+        name: `the topic has a subscription with the name '${one.name}' already; give this one a \`name\` of its own`,
+        url: 'the topic has a subscription with this `url` already; give this one a `name` of its own',
+      }[key];
+      return [{ path: ['topics', topic, 'subscriptions', index, key], message }];
+    });
+  });
 }
 
 function missing(kind: Named, name: string, known: string[]): string {

@@ -97,7 +97,7 @@ function traced(): { trace?: string } {
 function withoutBytes(event: Fields): Fields {
   if (!isBytes(event?.['data'])) return event;
   const { data, ...rest } = event;
-  const bytes = ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data as ArrayBuffer);
+  const bytes = ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data);
   return { ...rest, data_base64: bytes.toString('base64') };
 }
 

@@ -1,4 +1,5 @@
-// Schedules call functions at their times: in Node and in Python, through pauses, restarts and kills of the control role.
+// Schedules call functions at their times: in Node and in Python, through pauses, restarts and kills of the control role. And what a killed
+// control role owed to a project it tells at its next start.
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -187,4 +188,47 @@ test('the database is killed: what was due meanwhile is fired when it is there a
   await eventually(async () => (virga.pids()['postgres']?.some((pid) => pid !== postgres) ? true : undefined));
   const all = (await callsOf('tick', (found) => (found.at(-1)?.dueAt ?? 0) > from + 3_000)).filter(({ dueAt }) => dueAt > from);
   assert.deepEqual(steps(all), Array(all.length - 1).fill(1));
+});
+
+test('the control role is killed between the commit of a deploy and its event: the project is told all the same, once', async () => {
+  const NEWS = `
+project: news
+functions:
+  audit: { source: audit.js, triggers: [{ event: { type: [virga.deployment.created] } }] }
+`;
+  const AUDIT = `export default { event({ data }) { console.log('told ' + data.deployment + ' ' + data.kind); } };`;
+  const first = await virga.deploy({ 'virga.yaml': NEWS, 'audit.js': AUDIT });
+  const { deployment } = first.json<{ deployment: number }>();
+  const told = async (): Promise<string[]> => {
+    const { stdout } = await virga.cli(['logs', 'audit', '--project', 'news', '--json']);
+    return [...stdout.matchAll(/"text":"(told [^"]*)"/g)].map(([, text]) => text!);
+  };
+  await eventually(async () => ((await told()).includes(`told ${deployment} deploy`) ? true : undefined));
+  const edge = virga.pids()['edge']![0]!;
+  const control = virga.pids()['control']![0]!;
+  // A deploy is answered, and told, once the edge has taken it up.
+  process.kill(edge, 'SIGSTOP');
+  let deploying: Promise<unknown> | undefined;
+  try {
+    deploying = virga.deploy({ 'virga.yaml': `${NEWS}queues: { later: {} }\n`, 'audit.js': AUDIT });
+    await eventually(async () => {
+      const listed = await fetch(`${virga.controlUrl}/v1/projects/news/deployments`, {
+        headers: { authorization: `Bearer ${virga.token}` },
+      });
+      return ((await listed.json()) as { items: unknown[] }).items.length === 2 ? true : undefined;
+    });
+    process.kill(control, 'SIGKILL');
+  } finally {
+    process.kill(edge, 'SIGCONT');
+  }
+  const all = await eventually(async () => {
+    const lines = await told();
+    return lines.length > 1 ? lines : undefined;
+  }, 20_000);
+  await deploying;
+  assert.equal(all.length, 2);
+  assert.match(
+    all.find((line) => !line.includes(`told ${deployment} `))!,
+    /^told \d+ deploy$/,
+  );
 });
