@@ -4,7 +4,7 @@
 // control (HTTP), schedules, destinations of asynchronous invocations, platform events.
 import { setImmediate } from 'node:timers/promises';
 import { closestWord } from '../lib/closest-word.ts';
-import { hasLongNumbers } from '../lib/exact-json.ts';
+import { mayHaveLongNumbers } from '../lib/exact-json.ts';
 import { newId } from '../lib/ids.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
@@ -185,7 +185,7 @@ export class Publisher {
       bounds.add(index, { id: event.id, body });
       const own = (): NewMessage => ({ id: event.id, body, attributes: {}, ...(once ? { deduplicationId: event.id } : {}) });
       // Filters compare numbers as numbers.
-      const message: Fanned = { document: () => (hasLongNumbers(body) ? JSON.parse(body) : event) as unknown, event: own, own };
+      const message: Fanned = { document: () => (mayHaveLongNumbers(body) ? JSON.parse(body) : event) as unknown, event: own, own };
       const before = fanOut.deliveries;
       for (const subscription of eventSubscriptions) {
         if (fanOut.isTurnOver()) await fanOut.nextTurn();

@@ -1,24 +1,32 @@
-// JSON whose numbers stay as they were written. A double has some 16 digits: what has more (ids of 64 bits, prices in other currencies)
-// would come out as another number, and 1e400 as null. Invariant: JSON.stringify of what is parsed here has the same numbers as the text.
-// Such a number is an object of JSON.rawJSON, so code that calculates parses by itself. Used where events and messages come in.
+// JSON whose numbers stay what they are: one that a double cannot hold (2^53 and beyond, many digits, 1e400) is kept as it is written,
+// and written again so. Used where documents of others come in, or are compared or changed in one place.
 
-/** Where a number may be that a double does not hold. */
-const LONG = /[\d.]{16}|\d[eE][+-]?\d{3}/;
+/** JSON.rawJSON and the source of a number, which the types of the language do not know yet. */
+const Exact = JSON as unknown as {
+  parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
+  rawJSON(text: string): { rawJSON: string };
+  isRawJSON(value: unknown): value is { rawJSON: string };
+};
+/** Fewer digits always come back; a reviver takes several times as long. May be in a string: then it only takes longer. */
+const MAYBE_INEXACT = /\d[\d.]{15}|\d[eE][+-]?\d{2}/;
 
-interface RawJson {
-  rawJSON(text: string): unknown;
+/** Of a text of JSON; false: it has none that parseExactly() would keep as written. */
+export function mayHaveLongNumbers(text: string): boolean {
+  return MAYBE_INEXACT.test(text);
 }
 
-export function hasLongNumbers(text: string): boolean {
-  return LONG.test(text);
-}
-
-/** `check` hears each key, where `asked` or a long number make it worth the time: a reviver costs ten times the parsing. */
-export function parseExact(text: string, { asked = false, check }: { asked?: boolean; check?: (key: string) => void } = {}): unknown {
-  if (!asked && !LONG.test(text)) return JSON.parse(text) as unknown;
-  return JSON.parse(text, (key: string, value: unknown, { source }: { source?: string } = {}) => {
+/** `check` hears each key where it is given. */
+export function parseExactly(text: string, check?: (key: string) => void): unknown {
+  if (check === undefined && !MAYBE_INEXACT.test(text)) return JSON.parse(text) as unknown;
+  return Exact.parse(text, (key, value, { source }) => {
     check?.(key);
-    if (typeof value !== 'number' || source === undefined || String(value) === source || !LONG.test(source)) return value;
-    return (JSON as unknown as RawJson).rawJSON(source);
-  }) as unknown;
+    return typeof value === 'number' && source !== undefined && MAYBE_INEXACT.test(source) && String(value) !== source
+      ? Exact.rawJSON(source)
+      : value;
+  });
+}
+
+/** How a number is written that parseExactly() could not make a number of; undefined: it is something else. */
+export function writtenNumber(value: unknown): string | undefined {
+  return Exact.isRawJSON(value) ? value.rawJSON : undefined;
 }

@@ -5,7 +5,7 @@ import type { ServiceRequest } from '../../protocol/frames.ts';
 import { running } from './invocation.ts';
 
 interface Calls {
-  call(request: ServiceRequest, data?: Uint8Array): Promise<unknown>;
+  call(request: ServiceRequest, data: Uint8Array, options: { patient: boolean }): Promise<unknown>;
 }
 
 type Fields = Record<string, unknown>;
@@ -33,7 +33,7 @@ export class Publishing {
 
   async #ask(request: ServiceRequest, list: readonly unknown[]): Promise<unknown[]> {
     if (list.length === 0) return [];
-    return (await this.#calls.call(request, Buffer.from(JSON.stringify(list)))) as unknown[];
+    return (await this.#calls.call(request, Buffer.from(JSON.stringify(list)), { patient: true })) as unknown[];
   }
 }
 

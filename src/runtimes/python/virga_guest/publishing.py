@@ -43,7 +43,7 @@ class Publishing:
     def _ask(self, request, messages):
         if not messages:
             return []
-        return self._services.call(request, json.dumps(messages, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass"))
+        return self._services.call(request, _json(messages), patient=True)
 
 
 def _named(request, id):
