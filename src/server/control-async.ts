@@ -58,8 +58,9 @@ export class ControlAsync {
         .then(async ({ expired, removed }) => {
           const isLarge = rounds++ % SIZED_EVERY === 0;
           const recordings = await sweepRecordings(sql, { now: Date.now(), limit: SWEPT_AT_ONCE, ...(isLarge ? { bytesMax } : {}) });
-          const swept = expired + removed + recordings;
-          if (swept > 0) log('info', 'asynchronous invocations and recordings were swept', { expired, removed, recordings });
+          const answers = isLarge ? await records.removeAnswers({ bytesMax, limit: SWEPT_AT_ONCE }) : 0;
+          const swept = expired + removed + recordings + answers;
+          if (swept > 0) log('info', 'asynchronous invocations and recordings were swept', { expired, removed, recordings, answers });
         })
         .catch((error: unknown) =>
           log('warn', 'the sweep of asynchronous invocations and recordings failed and is tried again', { reason: String(error) }),

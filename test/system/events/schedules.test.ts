@@ -57,7 +57,9 @@ async function calls(fn: string): Promise<Due[]> {
 /** What a function has logged of late; nothing while the control role is away. */
 async function linesOf(project: string, fn: string): Promise<string[]> {
   const headers = { authorization: `Bearer ${virga.token}` };
-  const answer = await fetch(`${virga.controlUrl}/v1/projects/${project}/logs?function=${fn}&last=1000`, { headers }).catch(() => undefined);
+  const answer = await fetch(`${virga.controlUrl}/v1/projects/${project}/logs?function=${fn}&last=1000`, { headers }).catch(
+    () => undefined,
+  );
   if (answer?.ok !== true) return [];
   return ((await answer.json()) as { items: { text: string }[] }).items.map(({ text }) => text);
 }
