@@ -3,6 +3,7 @@
 // Used by changes.ts.
 import type { Change } from '../protocol/control-api.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
+import { webhookName } from '../protocol/sources/topics.ts';
 import type { Subscription } from '../protocol/sources/topics.ts';
 import { kindOf } from '../protocol/sources/triggers.ts';
 import type { Trigger } from '../protocol/sources/triggers.ts';
@@ -46,9 +47,9 @@ function triggerName(trigger: Trigger, index: number): string {
   return kind === 'event' ? `event ${index + 1}` : `${kind} ${trigger[kind]}`;
 }
 
-function subscriptionName({ queue, url, name }: Subscription, index: number): string {
-  if (queue !== undefined) return `queue ${queue}`;
-  return `${name ?? `webhook-${index + 1}`} (${URL.parse(url!)?.host ?? 'url'})`;
+function subscriptionName(one: Subscription): string {
+  if (one.queue !== undefined) return `queue ${one.queue}`;
+  return `${webhookName(one)} (${URL.parse(one.url!)?.host ?? 'url'})`;
 }
 
 function named<T extends object>(list: readonly T[] | undefined, nameOf: (one: T, index: number) => string): Map<string, T> {

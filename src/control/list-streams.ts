@@ -15,7 +15,8 @@ const consumer = z.object({
   state,
   lag: z.int(),
   lagMs: z.int(),
-  partitions: z.array(z.object({ partition: z.int(), position: z.int(), lag: z.int(), heldUntil: time.nullable() })),
+  missed: z.int(),
+  partitions: z.array(z.object({ partition: z.int(), position: z.int(), lag: z.int(), missed: z.int(), heldUntil: time.nullable() })),
 });
 const item = z
   .object({

@@ -45,7 +45,7 @@ export function replayOne(app: ControlApp, { records, bus, edge, async, limits, 
       path: '/v1/projects/{project}/replay',
       summary: 'Run again what passed, against any version',
       description:
-        'What is named by `id`: a recorded event or request, an asynchronous invocation that has ended, a dead letter, or a message that waits. It is a real call, with all that the function does; what it is made from stays as it is.',
+        'What is named by `id`: a recorded event or request, an asynchronous invocation that has ended, a dead letter, a message that waits, or a record of a stream by its place (`clicks/0:17`: stream, partition, position). It is a real call, with all that the function does; what it is made from stays as it is.',
       params: z.strictObject({ project: name }),
       body: z.strictObject({
         id: replayedId,

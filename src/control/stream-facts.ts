@@ -87,7 +87,8 @@ async function consumersOf(
         const stats = partitions[partition];
         // What is not kept any more will not be read.
         const lag = stats === undefined ? 0 : Math.max(0, stats.newest - Math.max(position, stats.oldest - 1));
-        return { partition, position, lag, heldUntil: heldUntil !== null && heldUntil > nowMs ? isoOf(heldUntil) : null };
+        const missed = stats === undefined ? 0 : Math.max(0, stats.oldest - 1 - position);
+        return { partition, position, lag, missed, heldUntil: heldUntil !== null && heldUntil > nowMs ? isoOf(heldUntil) : null };
       });
       const late = places.filter(({ lag }) => lag > 0);
       const times = await Promise.all(late.map(({ partition, position }) => timeAfter(bus, { key, partition, position })));
@@ -95,6 +96,7 @@ async function consumersOf(
         function: fn,
         state: functions.includes(fn) ? 'active' : 'removed',
         lag: late.reduce((sum, { lag }) => sum + lag, 0),
+        missed: places.reduce((sum, { missed }) => sum + missed, 0),
         lagMs: Math.max(0, ...times.map((at) => (at === undefined ? 0 : nowMs - at))),
         partitions: places,
       };

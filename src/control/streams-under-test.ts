@@ -56,6 +56,10 @@ export function streamCases(start: StartControl): void {
           ['hello', 'active', 5, true],
         ],
       );
+      assert.deepEqual(
+        body.consumers.map((one: Json) => one.missed),
+        [0, 0],
+      );
       assert.deepEqual([body.consumers[1].partitions[0].position, body.consumers[1].partitions[0].heldUntil === null], [1, false]);
       const list = await shop.call('GET', '/streams');
       assert.deepEqual(
@@ -147,6 +151,19 @@ export function streamCases(start: StartControl): void {
         assert.deepEqual([answer.status, answer.body.error.code], [status, code], `${method} ${path}: ${JSON.stringify(answer.body)}`);
         assert.match(answer.body.error.message, message);
       }
+    });
+
+    test('what is gone before a function came to it is counted', async () => {
+      const { bus } = shop.control.needs;
+      const { spec: full } = topology.streams.get('empty')!;
+      await bus.hold(full, 'late', { max: 1, leaseMs: 1, from: 'oldest' });
+      const records = Array.from({ length: 20 }, (_, n) => ({ id: `rec_${n}`, partitionKey: 'k', data: 'x'.repeat(100), attributes: {} }));
+      // Room is made when more comes.
+      for (const some of [records.slice(1), records.slice(0, 1)]) await bus.append({ ...full, bytesMax: 1_000 }, some);
+      const { body } = await shop.call('GET', '/streams/empty');
+      const { missed, lag } = body.consumers.find((one: Json) => one.function === 'late');
+      assert.ok(missed >= 10, `${missed} missed`);
+      assert.deepEqual([missed + lag, body.records], [20, lag]);
     });
   });
 }

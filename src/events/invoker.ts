@@ -53,7 +53,7 @@ export type EventOutcome =
 
 export interface Invoker {
   invoke(call: EventCall): Promise<EventOutcome>;
-  /** Calls of events that the function can take at the same time; undefined: there is no such function (now). */
+  /** Calls of events that the function can take at the same time, now: one while requests of its clients wait; undefined: there is no such function (now). */
   capacity(project: string, fn: string): number | undefined;
   /** Whether requests of clients wait for room on this node: events come after them. */
   readonly pressed: boolean;

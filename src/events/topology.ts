@@ -9,6 +9,7 @@ import type { Recording } from '../protocol/sources/recording.ts';
 import type { RetryRules } from '../protocol/sources/retry.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
 import type { StreamRules } from '../protocol/sources/streams.ts';
+import { webhookName } from '../protocol/sources/topics.ts';
 import type { Subscription } from '../protocol/sources/topics.ts';
 import type { Trigger } from '../protocol/sources/triggers.ts';
 import type { WorkflowRules } from '../protocol/sources/workflows.ts';
@@ -54,6 +55,8 @@ export interface StreamTrigger {
   retry: Retry;
   /** Whose dead letters the records that it gave up are; redriven ones come from it, each alone. */
   queue: QueueSpec;
+  /** Where those dead letters go. */
+  dead: QueueSpec;
 }
 
 export interface Topology {
@@ -71,6 +74,10 @@ export interface Topology {
 }
 
 const DAY_MS = 86_400_000;
+const RETRY: Retry = { attempts: 5, delayMs: 1_000, maxDelayMs: 300_000 };
+/** Somebody else's server: it may be away for a night, which Standard Webhooks asks senders to sit out; 7 to 11 hours. */
+const WEBHOOK_RETRY: Retry = { attempts: 16, delayMs: 5_000, maxDelayMs: 7_200_000 };
+export const ASYNC_RETRY: Retry = { ...RETRY, attempts: 3 };
 /**
  * Where functions and webhooks take the messages, the delivery that fails at the last attempt makes them dead. What a killed process had
  * received, perhaps ahead of any call, is no attempt; but a message that kills whatever receives it ends after so many.
@@ -96,18 +103,25 @@ export function topologyOf(project: string, events: EventsSection = {}, function
     workflows: new Map(Object.entries(events.workflows ?? {})),
   };
   for (const [name, { subscriptions = [], record }] of Object.entries(events.topics ?? {})) {
-    const declared = subscriptions.map((one, index) => declaredSubscription(topology, { topic: name, one, index }));
+    const declared = subscriptions.map((one) => declaredSubscription(topology, { topic: name, one }));
     topology.topics.set(name, { subscriptions: declared, record });
   }
-  for (const [fn, triggers] of Object.entries(events.triggers ?? {}))
-    for (const [index, trigger] of triggers.entries()) addTrigger(topology, { fn, trigger, index });
+  for (const [fn, triggers] of Object.entries(events.triggers ?? {})) {
+    // Counted among its like: a trigger of another kind before it leaves it where it was.
+    let eventTriggers = 0;
+    for (const trigger of triggers) addTrigger(topology, { fn, trigger, index: trigger.event === undefined ? 0 : eventTriggers++ });
+  }
   for (const fn of names) topology.consumers.push(asyncConsumer(project, fn, events.async?.[fn] ?? {}));
   for (const [fn, rules] of topology.workflows) topology.consumers.push(workflowConsumer(project, fn, rules));
   return topology;
 }
 
-export function retryOf(rules: RetryRules = {}, attempts = 5): Retry {
-  return { attempts: rules.attempts ?? attempts, delayMs: ms(rules.delay, 1_000), maxDelayMs: ms(rules.maxDelay, 300_000) };
+export function retryOf({ attempts, delay, maxDelay }: RetryRules = {}, otherwise: Retry = RETRY): Retry {
+  return {
+    attempts: attempts ?? otherwise.attempts,
+    delayMs: ms(delay, otherwise.delayMs),
+    maxDelayMs: ms(maxDelay, otherwise.maxDelayMs),
+  };
 }
 
 function queueOf(project: string, name: string, rules: QueueRules) {
@@ -152,7 +166,7 @@ function ownQueue(
     kind: 'topic' | 'event' | 'schedule' | 'webhook' | 'stream';
     name: string;
     maxAge: string | undefined;
-    retry: RetryRules | undefined;
+    retry: Retry;
     deadLetters: string | undefined;
   },
 ): QueueSpec {
@@ -163,20 +177,18 @@ function ownQueue(
     retentionMs: ms(maxAge, DAY_MS),
     // A schedule's times are told apart by it, and events of Virga itself.
     deduplicationMs: kind === 'schedule' || kind === 'event' ? DAY_MS : 0,
-    receivesMax: retryOf(retry).attempts + KILLS_MAX,
+    receivesMax: retry.attempts + KILLS_MAX,
     ...INTERNAL_BOUNDS,
     dead: deadOf(project, deadLetters, key),
   };
 }
 
-function declaredSubscription(
-  topology: Topology,
-  { topic, one, index }: { topic: string; one: Subscription; index: number },
-): TopicSubscription {
+function declaredSubscription(topology: Topology, { topic, one }: { topic: string; one: Subscription }): TopicSubscription {
   const { filter } = one;
   if (one.queue !== undefined) return { queue: topology.queues.get(one.queue)!.spec, filter, to: { queue: one.queue } };
-  const name = one.name ?? `webhook-${index + 1}`;
-  const { maxAge, retry, deadLetters } = one;
+  const name = webhookName(one);
+  const { maxAge, deadLetters } = one;
+  const retry = retryOf(one.retry, WEBHOOK_RETRY);
   const queue = ownQueue(topology.project, { kind: 'webhook', name: `${topic}/${name}`, maxAge, retry, deadLetters });
   topology.consumers.push({
     queue,
@@ -186,7 +198,7 @@ function declaredSubscription(
     batch: 1,
     waitMs: 0,
     concurrency: one.concurrency ?? 4,
-    retry: retryOf(retry),
+    retry,
     filter: undefined,
   });
   return { queue, filter, to: { webhook: one, name } };
@@ -194,7 +206,8 @@ function declaredSubscription(
 
 function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; trigger: Trigger; index: number }): void {
   const { project } = topology;
-  const { queue, topic, event, stream, schedule, maxAge, retry, deadLetters, filter } = trigger;
+  const { queue, topic, event, stream, schedule, maxAge, deadLetters, filter } = trigger;
+  const retry = retryOf(trigger.retry);
   const consumer = { function: fn, waitMs: ms(trigger.wait, 0), concurrency: trigger.concurrency };
   if (queue !== undefined) {
     const { spec, rules } = topology.queues.get(queue)!;
@@ -212,11 +225,11 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
   } else if (topic !== undefined) {
     const own = ownQueue(project, { kind: 'topic', name: `${topic}/${fn}`, maxAge, retry, deadLetters });
     topology.topics.get(topic)!.subscriptions.push({ queue: own, filter, to: { function: fn } });
-    topology.consumers.push({ ...consumer, queue: own, kind: 'topic', source: topic, batch: 1, retry: retryOf(retry), filter: undefined });
+    topology.consumers.push({ ...consumer, queue: own, kind: 'topic', source: topic, batch: 1, retry, filter: undefined });
   } else if (event !== undefined) {
     const own = ownQueue(project, { kind: 'event', name: index === 0 ? fn : `${fn}/${index}`, maxAge, retry, deadLetters });
     topology.eventSubscriptions.push({ queue: own, filter: event, to: { function: fn } });
-    topology.consumers.push({ ...consumer, queue: own, kind: 'event', source: fn, batch: 1, retry: retryOf(retry), filter: undefined });
+    topology.consumers.push({ ...consumer, queue: own, kind: 'event', source: fn, batch: 1, retry, filter: undefined });
   } else if (schedule !== undefined) {
     const own = ownQueue(project, { kind: 'schedule', name: `${schedule}/${fn}`, maxAge, retry, deadLetters });
     topology.scheduled.get(schedule)!.push({ queue: own, function: fn, trigger });
@@ -226,12 +239,15 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
       kind: 'schedule',
       source: schedule,
       batch: 1,
-      retry: retryOf(retry),
+      retry,
       filter: undefined,
     });
   } else if (stream !== undefined) {
     const own = ownQueue(project, { kind: 'stream', name: `${stream}/${fn}`, maxAge, retry, deadLetters });
-    topology.streams.get(stream)!.triggers.push({ stream, function: fn, trigger, retry: retryOf(retry), queue: own });
+    // A record that was given up just before a crash is given up again after it.
+    const kept = { ...deadLetterQueue(own.dead!), deduplicationMs: DAY_MS };
+    const dead = deadLetters === undefined ? kept : topology.queues.get(deadLetters)!.spec;
+    topology.streams.get(stream)!.triggers.push({ stream, function: fn, trigger, retry, queue: own, dead });
     topology.consumers.push({
       queue: own,
       function: fn,
@@ -240,7 +256,7 @@ function addTrigger(topology: Topology, { fn, trigger, index }: { fn: string; tr
       batch: 1,
       waitMs: 0,
       concurrency: 1,
-      retry: retryOf(retry),
+      retry,
       filter: undefined,
     });
   }
@@ -256,7 +272,7 @@ function asyncConsumer(project: string, fn: string, rules: AsyncRules): Consumer
     waitMs: 0,
     concurrency: rules.concurrency,
     // Its attempts are counted in its row (events/async/), where those that a crash cut off do not count.
-    retry: { ...retryOf(rules.retry, 3), attempts: ASYNC_RECEIVES_MAX },
+    retry: { ...retryOf(rules.retry, ASYNC_RETRY), attempts: ASYNC_RECEIVES_MAX },
     filter: undefined,
   };
 }

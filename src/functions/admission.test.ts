@@ -48,3 +48,12 @@ test('whatever comes and goes, no limit is passed, and a refusal says which was 
     }),
   );
 });
+
+test('one call may wait however large it is: what waits would never make room for it', () => {
+  const admission = new Admission(limits);
+  const project = new ProjectLoad('a');
+  assert.equal(admission.join(version, project, 50_000, { bytes: 0, retryAfterS: 1 }), undefined);
+  assert.ok(admission.join(version, project, 1, { bytes: 50_000, retryAfterS: 1 }) instanceof Error);
+  admission.leave(project, 50_000);
+  assert.deepEqual([admission.calls, project.queuedBytes], [0, 0]);
+});

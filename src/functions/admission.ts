@@ -54,7 +54,8 @@ export class Admission {
     ownBytes: number,
   ): { code: 'function_overloaded' | 'project_overloaded' | 'node_overloaded'; message: string } | undefined {
     const limits = this.#limits;
-    if (ownBytes + bytes > limits.functionQueueBytesMax) {
+    // One always may, however large: nothing that waits would ever make room for it.
+    if (ownBytes > 0 && ownBytes + bytes > limits.functionQueueBytesMax) {
       const message = `calls of ${nameOf(version)} wait with ${ownBytes} bytes of bodies, and at most ${limits.functionQueueBytesMax} may (VIRGA_LIMIT_FUNCTION_QUEUE_BYTES); try again later`;
       return { code: 'function_overloaded', message };
     }
@@ -63,11 +64,11 @@ export class Admission {
       const message = `${project.queued} calls of ${who} wait, as many as may (VIRGA_LIMIT_PROJECT_QUEUE_CALLS); try again later`;
       return { code: 'project_overloaded', message };
     }
-    if (project.queuedBytes + bytes > limits.projectQueueBytesMax) {
+    if (project.queuedBytes > 0 && project.queuedBytes + bytes > limits.projectQueueBytesMax) {
       const message = `calls of ${who} wait with ${project.queuedBytes} bytes of bodies, and at most ${limits.projectQueueBytesMax} may (VIRGA_LIMIT_PROJECT_QUEUE_BYTES); try again later`;
       return { code: 'project_overloaded', message };
     }
-    if (this.#calls >= limits.queueCallsMax || this.#bytes + bytes > limits.queueBytesMax) {
+    if (this.#calls >= limits.queueCallsMax || (this.#bytes > 0 && this.#bytes + bytes > limits.queueBytesMax)) {
       const message = `this node has ${this.#calls} calls waiting with ${this.#bytes} bytes of bodies, as much as it may (VIRGA_LIMIT_QUEUE_CALLS, VIRGA_LIMIT_QUEUE_BYTES); try again later`;
       return { code: 'node_overloaded', message };
     }

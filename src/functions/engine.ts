@@ -31,6 +31,7 @@ import { RunGate } from './run-gate.ts';
 import { nameOf, versionKey } from './version.ts';
 import type { DeployedVersion } from './version.ts';
 import { VersionPool } from './version-pool.ts';
+import type { WaitingStats } from './pool-stats.ts';
 import { WarmUps } from './warm-ups.ts';
 
 /** The part of the configuration's limits that the engine reads. */
@@ -112,6 +113,16 @@ export class Engine {
   /** Calls that wait for an instance, of all versions. */
   get waiting(): number {
     return this.#admission.calls;
+  }
+
+  /** Calls that wait for an instance of this version. */
+  waitingOf(version: DeployedVersion): number {
+    return this.#pools.get(versionKey(version))?.waits().calls ?? 0;
+  }
+
+  /** The same of each, where any wait. */
+  *waitingVersions(): Iterable<WaitingStats & { version: DeployedVersion }> {
+    if (this.waiting > 0) for (const pool of this.#pools.values()) yield { version: pool.version, ...pool.waits() };
   }
 
   /** Runs a call. The answer goes to request.sink; a call that is refused at once is returned as the error and leaves no record. */

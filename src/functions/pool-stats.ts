@@ -10,6 +10,13 @@ export interface PoolStats {
   inFlight: number;
 }
 
+export interface WaitingStats {
+  /** That wait for an instance. */
+  calls: number;
+  /** All instances that it may have are there, and busy: more room on this node would not help. */
+  full: boolean;
+}
+
 /** Calls that live instances can take in all, and now. */
 export function slotsOf(instances: Iterable<Instance>, concurrency: number): { slots: number; free: number } {
   let [slots, free] = [0, 0];

@@ -14,7 +14,7 @@ import type { Instance, InstanceEvents } from './instance.ts';
 import { Minimum } from './minimum.ts';
 import type { PoolHost } from './pool-host.ts';
 import { slotsOf, statsOf } from './pool-stats.ts';
-import type { PoolStats } from './pool-stats.ts';
+import type { PoolStats, WaitingStats } from './pool-stats.ts';
 import { heldMiB } from './memory-budget.ts';
 import { demandMax, usefulInstances } from './processor-use.ts';
 import type { Tenant } from './room.ts';
@@ -179,6 +179,10 @@ export class VersionPool implements Runner, Tenant {
     // It may have been first in the line for room.
     this.#host.room.offer();
     this.#reportEmpty();
+  }
+
+  waits(): WaitingStats {
+    return { calls: this.#waiting.size, full: this.#free.size === 0 && this.instances.size >= this.version.settings.instances.max };
   }
 
   stats(): PoolStats {

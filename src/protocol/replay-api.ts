@@ -46,7 +46,7 @@ export interface RecordingDetail extends RecordingItem {
 }
 
 export interface ReplayRequest {
-  /** Of a recorded event or request, a dead letter, a message that waits, or an asynchronous invocation. */
+  /** Of a recorded event or request, a dead letter, a message that waits, or an asynchronous invocation; of a record of a stream its place, `clicks/0:17`. */
   id: string;
   /** Default: the one that is served. */
   version?: number | undefined;

@@ -10,6 +10,8 @@ export interface StreamConsumer {
   lag: number;
   /** Age of the oldest of them, ms; 0: there are none. */
   lagMs: number;
+  /** Records after its position that retention took before it came to them. */
+  missed: number;
   partitions: StreamConsumerPartition[];
 }
 
@@ -18,6 +20,7 @@ export interface StreamConsumerPartition {
   /** The last one that was handled; 0: none. */
   position: number;
   lag: number;
+  missed: number;
   /** Until when an edge has it to read, unless it goes on; null: none has. */
   heldUntil: string | null;
 }

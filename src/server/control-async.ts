@@ -8,7 +8,7 @@ import { sweepAsync } from '../events/async/sweep.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Publisher } from '../events/publish.ts';
 import { EventRecorder } from '../events/replay/record-events.ts';
-import { RecordingBuffer, sweepRecordings } from '../events/replay/recordings.ts';
+import { RecordingBuffer, RecordingSweep } from '../events/replay/recordings.ts';
 import type { Topology } from '../events/topology.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { PlatformLog } from './platform-log.ts';
@@ -22,9 +22,7 @@ interface Parts {
 }
 
 const SWEEP_MS = 10_000;
-const SWEPT_AT_ONCE = 10_000;
-/** Rounds. Summing up what there is takes a walk over all of it. */
-const SIZED_EVERY = 30;
+const SWEPT_AT_ONCE = 5_000;
 
 export class ControlAsync {
   readonly acceptor: AsyncAcceptor;
@@ -52,13 +50,14 @@ export class ControlAsync {
     const { records, acceptor } = this;
     const rulesOf = async (project: string, fn: string) => (await topologyOf(project))?.async.get(fn);
     const destinations = new Destinations({ publisher, acceptor, rulesOf, log });
+    const sweep = new RecordingSweep({ sql, bytesMax, atOnce: SWEPT_AT_ONCE });
     let rounds = 0;
     const run = (): void => {
       this.#round = sweepAsync({ records, bus, destinations, rulesOf, now: Date.now }, this.#stop.signal)
         .then(async ({ expired, removed }) => {
-          const isLarge = rounds++ % SIZED_EVERY === 0;
-          const recordings = await sweepRecordings(sql, { now: Date.now(), limit: SWEPT_AT_ONCE, ...(isLarge ? { bytesMax } : {}) });
-          const answers = isLarge ? await records.removeAnswers({ bytesMax, limit: SWEPT_AT_ONCE }) : 0;
+          const recordings = await sweep.run(Date.now());
+          // Summing up what there is takes a walk over all of it.
+          const answers = rounds++ % SIZED_EVERY === 0 ? await records.removeAnswers({ bytesMax, limit: SWEPT_AT_ONCE }) : 0;
           const swept = expired + removed + recordings + answers;
           if (swept > 0) log('info', 'asynchronous invocations and recordings were swept', { expired, removed, recordings, answers });
         })

@@ -23,6 +23,10 @@ function start(answer: (call: Call) => void | VirgaError, options: { random?: nu
   } as unknown as ServedProject;
   const engine = {
     waiting: 0,
+    /** All of version 1. */
+    full: false,
+    waitingOf: () => engine.waiting,
+    waitingVersions: () => (engine.waiting === 0 ? [] : [{ version: live, calls: engine.waiting, full: engine.full }]),
     invoke: (request: CallRequest) => {
       const call = new Call(request, performance.now(), Date.now());
       calls.push(call);
@@ -169,4 +173,15 @@ test('requests of clients that wait press; calls of events that wait do not', as
   assert.equal(invoker.pressed, false);
   calls[0]!.state = 'running';
   assert.equal(invoker.pressed, true);
+});
+
+test('requests that wait for the instances of their own function, all busy, press nobody else, and leave its events one call', async () => {
+  const { invoker, engine } = start(() => {});
+  assert.equal(invoker.capacity('shop', 'ship'), 12);
+  engine.waiting = 5;
+  engine.full = true;
+  assert.equal(invoker.pressed, false, 'the events of others go on');
+  assert.equal(invoker.capacity('shop', 'ship'), 1);
+  engine.full = false;
+  assert.equal(invoker.pressed, true, 'they wait for room on the node');
 });

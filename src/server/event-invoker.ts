@@ -1,7 +1,8 @@
 // Calls functions for events: events/invoker.ts over the engine. Invariant: what the engine refuses, or ends before it began or through no
 // fault of the function, is `refused`, and no attempt. The version is the one that requests get: the canary has its share of events too.
 // Made by edge.ts.
-import type { Call, CallRequest } from '../functions/call.ts';
+import type { Call } from '../functions/call.ts';
+import type { Engine } from '../functions/engine.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import { CollectedAnswer } from '../gateway/collected-answer.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
@@ -13,7 +14,7 @@ import type { FlatHeaders } from '../protocol/frames.ts';
 import type { EventCall, EventOutcome, Invoker } from '../events/invoker.ts';
 
 export interface EventInvokerOptions {
-  engine: { invoke(request: CallRequest): Call | VirgaError; readonly waiting: number };
+  engine: Pick<Engine, 'invoke' | 'waiting' | 'waitingOf' | 'waitingVersions'>;
   model: Pick<ReadModel, 'project'>;
   /** A version that is not current. */
   version: (name: { project: string; function: string; version: number }) => Promise<DeployedVersion | undefined>;
@@ -31,18 +32,30 @@ export class EventInvoker implements Invoker {
     this.#random = options.random ?? Math.random;
   }
 
-  /** What waits of events itself does not count. */
+  /** What waits of events itself does not count, and neither what more room would not help: a function that has all its instances busy. */
   get pressed(): boolean {
-    const { waiting } = this.#options.engine;
-    if (waiting === 0) return false;
-    let own = 0;
-    for (const { state } of this.#calls) if (state === 'queued') own++;
-    return waiting > own;
+    const { engine } = this.#options;
+    for (const { version, calls, full } of engine.waitingVersions()) if (!full && calls > this.#waitingEvents(version)) return true;
+    return false;
   }
 
   capacity(project: string, fn: string): number | undefined {
-    const settings = this.#options.model.project(project)?.functions.get(fn)?.settings;
-    return settings === undefined ? undefined : settings.instances.max * settings.concurrency;
+    const { engine, model } = this.#options;
+    const version = model.project(project)?.functions.get(fn);
+    if (version === undefined) return undefined;
+    const { instances, concurrency } = version.settings;
+    const waiting = engine.waiting === 0 ? 0 : engine.waitingOf(version);
+    // Its clients come first: events leave them its instances one by one as they end.
+    return waiting > 0 && waiting > this.#waitingEvents(version) ? 1 : instances.max * concurrency;
+  }
+
+  #waitingEvents({ project, function: fn, version: number }: DeployedVersion): number {
+    let own = 0;
+    for (const { state, request } of this.#calls) {
+      const { version } = request;
+      if (state === 'queued' && version.version === number && version.function === fn && version.project === project) own++;
+    }
+    return own;
   }
 
   async invoke(call: EventCall): Promise<EventOutcome> {

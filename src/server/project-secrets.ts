@@ -1,6 +1,7 @@
 // Secrets of projects, opened for webhooks at the moment they are signed. Invariant: what is opened is held for at most a second, so that
 // a secret that was changed is used at once, and a burst of deliveries asks the database once. Made by control.ts.
 import { BoundedMap } from '../lib/bounded-map.ts';
+import { VirgaError } from '../protocol/errors.ts';
 import { secretContext } from '../protocol/secret-context.ts';
 import type { Sql } from '../store/records/records.ts';
 import type { Sealing } from '../store/sealing.ts';
@@ -16,7 +17,7 @@ export class ProjectSecrets {
     this.#parts = parts;
   }
 
-  /** In the order of the names. Fails when one is missing or does not open. */
+  /** In the order of the names. Fails with `secret_not_found` where one is missing or does not open, else while the database is away. */
   async of(project: string, names: readonly string[]): Promise<Buffer[]> {
     if (names.length === 0) return [];
     const key = `${project}/${names.join(',')}`;
@@ -36,8 +37,13 @@ export class ProjectSecrets {
     );
     return names.map((name) => {
       const row = rows.find((one) => one.name === name);
-      if (row === undefined) throw new Error(`the project has no secret ${name}; \`virga secrets set ${name}\` stores it`);
-      return sealing.unseal(row.sealed, secretContext(project, name));
+      if (row === undefined)
+        throw new VirgaError('secret_not_found', `the project has no secret ${name}; \`virga secrets set ${name}\` stores it`);
+      try {
+        return sealing.unseal(row.sealed, secretContext(project, name));
+      } catch (error) {
+        throw new VirgaError('secret_not_found', (error as Error).message, { cause: error });
+      }
     });
   }
 }

@@ -1,17 +1,15 @@
 // What projects have on the bus, held in memory by the control role, which publishes for HTTP: compiled from the current deployments, and
 // anew after each notification of one. Invariants: a project is swapped whole; a project that is not known is asked for once, so that what
 // was just deployed is there, and names that do not exist cost the database a bounded number of questions. Made by control.ts.
-import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { topologyOf } from '../events/topology.ts';
 import type { Topology } from '../events/topology.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { ProjectState } from '../protocol/settings.ts';
 import type { Sql } from '../store/records/records.ts';
+import { DeploymentsFeed } from './deployments-feed.ts';
 import type { PlatformLog } from './platform-log.ts';
 
-const CHANNEL = 'virga_deployments';
-const RECONNECT_MS = 200;
 /** A name that was not there is not asked for again for so long. */
 const UNKNOWN_MS = 1_000;
 const UNKNOWN_MAX = 1_000;
@@ -34,20 +32,26 @@ export class TopologyFeed {
   readonly #options: TopologyFeedOptions;
   #topologies = new Map<string, { deployment: string; topology: Topology }>();
   readonly #unknown = new BoundedMap<string, number>(UNKNOWN_MAX);
-  #client: pg.Client | undefined;
-  #loading: Promise<void> | undefined;
-  #again: Promise<void> | undefined;
-  #closed = false;
+  readonly #feed: DeploymentsFeed;
 
   constructor(options: TopologyFeedOptions) {
     this.#options = options;
+    const { connection, log } = options;
+    this.#feed = new DeploymentsFeed({
+      connection,
+      read: (client) => this.#read(client),
+      texts: {
+        lost: 'the control role lost Postgres; it publishes by what it knows',
+        unreachable: 'the control role cannot reach Postgres',
+        notRefreshed: 'what projects have on the bus could not be refreshed',
+      },
+      log,
+    });
   }
 
   /** Resolves when all have been read once. */
   async start(): Promise<void> {
-    const first = Promise.withResolvers<void>();
-    void this.#run(first.resolve);
-    await first.promise;
+    await this.#feed.start();
   }
 
   /** undefined: there is no such project, or nothing is deployed. */
@@ -65,30 +69,15 @@ export class TopologyFeed {
 
   /** Reads the deployments anew, after any reading that began before this call. Rejects while Postgres is away. */
   async refresh(): Promise<void> {
-    if (this.#loading === undefined) return this.#load();
-    this.#again ??= this.#loading
-      .catch(() => {})
-      .then(() => {
-        this.#again = undefined;
-        return this.#load();
-      });
-    return this.#again;
+    await this.#feed.refresh();
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#client?.end().catch(() => {});
+    await this.#feed.close();
   }
 
-  #load(): Promise<void> {
-    this.#loading = this.#loadNow().finally(() => (this.#loading = undefined));
-    return this.#loading;
-  }
-
-  async #loadNow(): Promise<void> {
-    if (this.#client === undefined) throw new Error('Postgres is away');
+  async #read(sql: Sql): Promise<void> {
     const known = this.#topologies;
-    const sql: Sql = this.#client;
     const { rows } = await sql.query<Row>(
       `select p.name as project, d.id as deployment,
               case when not d.id = any($1) then jsonb_build_object('functions', d.state->'functions', 'events', d.state->'events') end as state
@@ -104,34 +93,5 @@ export class TopologyFeed {
       ]),
     );
     this.#options.onRead?.([...this.#topologies.values()].map(({ topology }) => topology));
-  }
-
-  /** Holds the listening connection, and makes it anew whenever it breaks. */
-  async #run(onFirst: () => void): Promise<void> {
-    while (!this.#closed) {
-      const client = new pg.Client(this.#options.connection);
-      const lost = Promise.withResolvers<unknown>();
-      client.on('error', (error) => lost.resolve(error));
-      client.on('end', () => lost.resolve(undefined));
-      try {
-        await client.connect();
-        this.#client = client;
-        client.on('notification', () => {
-          this.refresh().catch((error: unknown) =>
-            this.#options.log('warn', 'what projects have on the bus could not be refreshed', { error: String(error) }),
-          );
-        });
-        await client.query(`listen ${CHANNEL}`);
-        await this.refresh();
-        onFirst();
-        await lost.promise;
-        if (!this.#closed) this.#options.log('warn', 'the control role lost Postgres; it publishes by what it knows');
-      } catch (error) {
-        if (!this.#closed) this.#options.log('warn', 'the control role cannot reach Postgres', { error: String(error) });
-      }
-      this.#client = undefined;
-      await client.end().catch(() => {});
-      if (!this.#closed) await sleep(RECONNECT_MS);
-    }
   }
 }

@@ -125,7 +125,7 @@ function detailText({ items }: DeliveryDetail, terminal: Terminal): string {
       const rows: [string, string][] = [
         ['message', item.id],
         ['from', item.source],
-        ['to', item.function === null ? 'no function' : `function ${item.function}`],
+        ['to', receiverText(item)],
         ['state', `${stateText(item.state, terminal)}${item.nextAt === null ? '' : `, next ${dueText(item.nextAt)}`}`],
         ['attempts', String(item.attempt)],
         ['sent', `${item.sentAt} (${agoText(item.sentAt)})`],
@@ -137,6 +137,12 @@ function detailText({ items }: DeliveryDetail, terminal: Terminal): string {
       return factsText(rows, terminal, item.body);
     })
     .join('\n\n');
+}
+
+/** A webhook's source is named for it. */
+function receiverText({ function: fn, source }: DeliveryItem): string {
+  if (fn !== null) return `function ${fn}`;
+  return source.startsWith('webhook/') ? source.replace('/', ' ') : 'no function';
 }
 
 /** Says of each delivery what it sees first, and each change. */

@@ -1,5 +1,5 @@
-// `virga replay ID`: runs again what passed: a recorded event or request, a dead letter, an asynchronous invocation. Invariant: stdout has
-// what the function answered, or with --diff what differs, and nothing else.
+// `virga replay ID`: runs again what passed: a recorded event or request, a dead letter, an asynchronous invocation, a record of a stream.
+// Invariant: stdout has what the function answered, or with --diff what differs, and nothing else.
 import type { Command } from 'commander';
 import type { Difference, ReplayAnswer } from '../../../sdk/src/control.ts';
 import type { CommandDefinition } from '../command.ts';
@@ -20,7 +20,7 @@ interface Options {
 export const command: CommandDefinition<Options> = {
   define(cli: Command) {
     cli
-      .argument('<id>', 'of a recording, a dead letter, or an asynchronous invocation')
+      .argument('<id>', 'of a recording, a dead letter, an asynchronous invocation; of a record of a stream its place, e.g. clicks/0:17')
       .option('-v, --version <number>', 'run it by this version instead of the one that is served')
       .option('-d, --diff', 'show how the answer differs from the recorded one, or else from that of the version that is served')
       .option('--function <name>', 'which function, where several got it; or any other')
@@ -31,6 +31,7 @@ export const command: CommandDefinition<Options> = {
     'virga replay inv_01k9x3v5m8q2r7t4w6y9z0a1b2',
     'virga replay msg_01k9x3v5m8q2r7t4w6y9z0a1b2 --version 8',
     'virga replay inv_01k9x3v5m8q2r7t4w6y9z0a1b2 --version 8 --diff',
+    'virga replay clicks/0:17 --function count',
   ],
   notes:
     'It is a real call, with all that the function does: mail that it sends is sent again. What it is made from stays as it is: a dead letter stays one. Where there is no recorded answer, --diff runs the version that is served too. The exit status is 1 when the function failed, or with --diff when the answers differ.',

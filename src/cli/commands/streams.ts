@@ -137,8 +137,9 @@ function factsOf(stream: StreamFacts, terminal: Terminal): [string, string][] {
 }
 
 /** `in step`, or how far behind. */
-function lagText({ lag, lagMs, state }: StreamFacts['consumers'][number]): string {
-  const text = lag === 0 ? 'in step' : `${lag} behind (${secondsText(lagMs)})`;
+function lagText({ lag, lagMs, missed, state }: StreamFacts['consumers'][number]): string {
+  const behind = lag === 0 ? 'in step' : `${lag} behind (${secondsText(lagMs)})`;
+  const text = missed === 0 ? behind : `${behind}, ${missed} gone before they were read`;
   return state === 'removed' ? `${text}, trigger removed` : text;
 }
 

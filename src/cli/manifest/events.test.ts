@@ -138,6 +138,18 @@ test('topics, streams and schedules are held to the same', () => {
       'topics:\n  prices: {subscriptions: [{function: ship}]}',
       '5:28: topics.prices.subscriptions[0] is a mapping: give it one of queue and url; functions subscribe by their own `triggers`',
     ],
+    [
+      'topics:\n  prices: {subscriptions: [{url: "https://:secret@example.com/"}]}',
+      '5:34: topics.prices.subscriptions[0].url is "https://:secret@example.com/"; expected an https:// URL without credentials (http:// for addresses of this machine and private networks, where the node allows them)',
+    ],
+    [
+      'topics:\n  prices: {subscriptions: [{url: "https://a.example/", name: erp}, {url: "https://b.example/", name: erp}]}',
+      "5:102: topics.prices.subscriptions[1].name: the topic has a subscription with the name 'erp' already; give this one a `name` of its own",
+    ],
+    [
+      'topics:\n  prices: {subscriptions: [{url: "https://a.example/"}, {url: "https://a.example/"}]}',
+      '5:63: topics.prices.subscriptions[1].url: the topic has a subscription with this `url` already; give this one a `name` of its own',
+    ],
     ['topics:\n  prices: {subscribers: []}', "5:12: topics.prices has no key 'subscribers'; did you mean 'subscriptions'?"],
     ['streams:\n  clicks: {partitions: 0}', '5:24: streams.clicks.partitions is 0; expected a whole number from 1 to 256'],
     ['streams:\n  clicks: {shards: 4}', "5:12: streams.clicks has no key 'shards'; did you mean 'partitions'?"],

@@ -15,7 +15,7 @@ import type { AsyncRules } from '../../protocol/sources/async.ts';
 import type { ReceivedMessage } from '../bus.ts';
 import type { DeliveryKind, Verdict } from '../deliver/delivery-kind.ts';
 import type { EventOutcome, Invoker } from '../invoker.ts';
-import { retryOf } from '../topology.ts';
+import { ASYNC_RETRY, retryOf } from '../topology.ts';
 import type { Consumer } from '../topology.ts';
 import { keyParts } from '../queue-keys.ts';
 import { keepMs, maxAgeMs, requestLine } from './accept.ts';
@@ -150,7 +150,7 @@ export class AsyncDelivery implements DeliveryKind {
     }
     const failure = failureOf(request, outcome);
     if (failure === undefined) return this.#succeed(row, request, rules, outcome as Answered);
-    const { attempts, delayMs, maxDelayMs } = retryOf(rules.retry, 3);
+    const { attempts, delayMs, maxDelayMs } = retryOf(rules.retry, ASYNC_RETRY);
     // Half of it is left to chance, so that what failed together does not come back together.
     const waitMs = Math.min(maxDelayMs, delayMs * 2 ** Math.min(row.attempts - 1, 30)) * (0.5 + this.#parts.random() / 2);
     if (row.attempts >= attempts || now() + waitMs > row.deadlineAt || failure.code === 'version_not_found')

@@ -1,6 +1,6 @@
 // Whether the bus was away when it was asked last, and when to ask again: the pause grows until it answers. Said once in the log.
 // Owned by deliveries.ts.
-import { VirgaError } from '../../protocol/errors.ts';
+import { isAway } from './outcomes.ts';
 import type { Log } from './outcomes.ts';
 
 const FIRST_MS = 100;
@@ -23,8 +23,7 @@ export class BusAway {
   }
 
   failed(now: number, error: unknown): void {
-    const code = error instanceof VirgaError ? error.code : undefined;
-    if (code !== 'unavailable' && code !== 'disk_full') {
+    if (!isAway(error)) {
       // Whatever it is, it is this one queue's, whose pause grows.
       this.#log('error', 'a queue could not be received from and is tried again later', { reason: String(error) });
       return;

@@ -8,8 +8,8 @@ const ANSWER_CHARACTERS = 200;
 
 export function verdictOf(outcome: EventOutcome): Verdict {
   if (!outcome.ok) {
-    if (outcome.refused) return { as: 'later', delayMs: outcome.retryAfterMs ?? RETRY_AFTER_MS };
-    return { as: 'failed', error: `${outcome.code}: ${outcome.thrown ?? outcome.message}` };
+    const error = `${outcome.code}: ${outcome.thrown ?? outcome.message}`;
+    return outcome.refused ? { as: 'later', delayMs: outcome.retryAfterMs ?? RETRY_AFTER_MS, error } : { as: 'failed', error };
   }
   // Of programs that serve HTTP, and of functions that have only `fetch`.
   if (outcome.status < 400) return { as: 'done' };

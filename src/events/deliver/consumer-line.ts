@@ -36,7 +36,6 @@ const AHEAD_MESSAGES_MAX = 1_000;
 const AHEAD_RECEIVES = 3;
 
 export class ConsumerLine {
-  consumer: Consumer;
   readonly project: ProjectTurns<Turned>;
   /** The project has it no more: what runs ends, and it goes. */
   removed = false;
@@ -60,14 +59,30 @@ export class ConsumerLine {
   #pausedAt = 0;
   #pausedUntil = 0;
   #pauseMs = 0;
+  /** As whoever it is delivered to asked. */
+  #aloneFrom = 0;
+  #aloneUntil = 0;
   #emptyMs = 0;
   /** The first of those that wait came then. */
   #windowSince = 0;
   #next: NextBatch | null | undefined;
+  #consumer: Consumer;
 
   constructor(consumer: Consumer, project: ProjectTurns<Turned>) {
-    this.consumer = consumer;
+    this.#consumer = consumer;
     this.project = project;
+  }
+
+  get consumer(): Consumer {
+    return this.#consumer;
+  }
+
+  /** As it was deployed anew: what waits here goes by its rules, and no pause outlives what it was for. */
+  set consumer(consumer: Consumer) {
+    this.#consumer = consumer;
+    this.#next = undefined;
+    this.#aloneUntil = 0;
+    this.wentWell();
   }
 
   /** The queue may have something at this time. */
@@ -95,7 +110,7 @@ export class ConsumerLine {
     const times: number[] = [];
     if (this.dueAt !== undefined && !this.receiving) times.push(this.dueAt);
     if (windows && this.waiting.length > 0) times.push(this.#windowEndsAt());
-    const notBefore = this.#paused(now) ? this.#pausedUntil : now;
+    const notBefore = this.#pauseEndsAt(now);
     const at = Math.min(...times.map((time) => Math.max(time, notBefore)).filter((time) => time > now));
     return at === Infinity ? undefined : at;
   }
@@ -174,12 +189,19 @@ export class ConsumerLine {
   /** Nobody could take it (now): each time the pause grows, until a call succeeds. `atLeastMs`: as whoever refused says. */
   pause(now: number, atLeastMs: number): void {
     // Calls that were refused together count once.
-    if (!this.#paused(now)) this.#pauseMs = Math.min(PAUSE_LAST_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
-    this.#pausedUntil = Math.round(Math.max(this.#paused(now) ? this.#pausedUntil : 0, now + Math.max(this.#pauseMs, atLeastMs)));
+    const alreadyUntil = now < this.#pausedUntil && now >= this.#pausedAt ? this.#pausedUntil : 0;
+    if (alreadyUntil === 0) this.#pauseMs = Math.min(PAUSE_LAST_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
+    this.#pausedUntil = Math.round(Math.max(alreadyUntil, now + Math.max(this.#pauseMs, atLeastMs)));
     this.#pausedAt = now;
   }
 
-  resume(): void {
+  /** Whoever it is delivered to asks for it: others that succeed meanwhile do not end it. */
+  leaveAlone(now: number, ms: number): void {
+    this.#aloneFrom = now;
+    this.#aloneUntil = Math.max(this.#aloneUntil, now + ms);
+  }
+
+  wentWell(): void {
     this.#pauseMs = 0;
     this.#pausedUntil = 0;
   }
@@ -198,7 +220,7 @@ export class ConsumerLine {
     const { consumer, project, counts, calls, waiting } = this;
     const { kind, source, queue } = consumer;
     const names = { project: project.name, kind, source, function: consumer.function ?? null, queue: queue.key };
-    const pausedUntil = this.#paused(now) ? this.#pausedUntil : null;
+    const pausedUntil = this.#paused(now) ? this.#pauseEndsAt(now) : null;
     return { ...names, ...counts, inFlight: calls, waiting: waiting.length, pausedUntil };
   }
 
@@ -216,9 +238,13 @@ export class ConsumerLine {
     this.#next = undefined;
   }
 
-  /** A clock that was set back ends a pause. */
   #paused(now: number): boolean {
-    return now < this.#pausedUntil && now >= this.#pausedAt;
+    return this.#pauseEndsAt(now) > now;
+  }
+
+  /** Now, where there is none. A clock that was set back ends a pause. */
+  #pauseEndsAt(now: number): number {
+    return Math.max(now, now >= this.#pausedAt ? this.#pausedUntil : now, now >= this.#aloneFrom ? this.#aloneUntil : now);
   }
 
   #mayReceive(now: number): boolean {

@@ -41,7 +41,7 @@ function consumerOf(project: string, source: string, rules: Rules = {}): Consume
 
 function start(
   consumers: Consumer[],
-  options: { deliveriesMax?: number; deliveryBytesMax?: number; capacity?: number; random?: number } = {},
+  options: { deliveriesMax?: number; deliveryBytesMax?: number; capacity?: number; random?: number; deaf?: boolean } = {},
 ) {
   const clock = new TestClock();
   const bus = new MemoryBus(clock);
@@ -64,7 +64,7 @@ function start(
             resolve(Array.isArray(verdict) ? verdict : messages.map(() => verdict));
           };
           calls.push({ project: queue.key.split('/')[0]!, source, ids: messages.map(({ id }) => id), at: clock.now(), end });
-          signal.addEventListener('abort', () => end({ as: 'later', delayMs: 0 }));
+          if (options.deaf !== true) signal.addEventListener('abort', () => end({ as: 'later', delayMs: 0 }));
           return promise;
         },
       },
@@ -423,6 +423,59 @@ test('outcomes that the bus did not take are kept, and settled when it is back; 
   assert.equal(lines.filter((line) => line.includes('cannot be reached')).length, 1, 'it is said once');
 });
 
+for (const trouble of ['unavailable', 'disk_full'] as const)
+  test(`the bus is away (${trouble}) for longer than leases last: what was done, and what runs, does not come again`, async () => {
+    // Whoever asks first when it is back: the receiving, the settling, or the extending.
+    for (let awayMs = 90_000; awayMs < 100_000; awayMs += 370) {
+      const orders = consumerOf('shop', 'orders', { batch: 1, concurrency: 4 });
+      const { bus, calls, clock } = start([orders]);
+      bus.send(orders.queue, ids(1, 3));
+      await clock.pass(0);
+      bus.trouble = trouble;
+      bus.away = true;
+      calls[0]!.end();
+      await clock.pass(awayMs);
+      bus.away = false;
+      await clock.pass(20_000);
+      calls[1]!.end();
+      calls[2]!.end();
+      await clock.pass(60_000);
+      const called = calls.flatMap((call) => call.ids);
+      assert.deepEqual([called, bus.queues.get(orders.queue.key)!.length], [named(3), 0], `away for ${awayMs} ms`);
+    }
+  });
+
+test('a queue whose leases could not be extended is received from again, also when all that was held has ended', async () => {
+  const orders = consumerOf('shop', 'orders', { batch: 1, concurrency: 1 });
+  const { bus, calls, clock } = start([orders]);
+  bus.send(orders.queue, ids(1, 1));
+  await clock.pass(0);
+  bus.away = true;
+  await clock.pass(40_000);
+  calls[0]!.end();
+  bus.away = false;
+  await clock.pass(10_000);
+  bus.send(orders.queue, ids(2, 1));
+  await clock.pass(0);
+  assert.deepEqual(calls[1]?.ids, ['m2']);
+});
+
+test('leases are extended once at a time, however long the bus takes for it', async () => {
+  const orders = consumerOf('shop', 'orders');
+  const { bus, calls, clock } = start([orders]);
+  bus.send(orders.queue, ids(1, 1));
+  await clock.pass(0);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bus.stuck = promise;
+  await clock.pass(120_000);
+  assert.equal(bus.settles, 1);
+  resolve();
+  await clock.pass(0);
+  calls[0]!.end();
+  await clock.pass(0);
+  assert.equal(bus.queues.get(orders.queue.key)!.length, 0);
+});
+
 test('a queue that cannot be received from does not hold the others up, and is tried ever less often', async () => {
   const [broken, fine] = [consumerOf('shop', 'broken'), consumerOf('shop', 'fine')];
   const { bus, calls, clock, lines } = start([broken, fine]);
@@ -456,6 +509,64 @@ test('a clock that is set back holds nothing up', async () => {
   clock.set(-3_600_000);
   await clock.pass(1_000);
   assert.deepEqual(calls[2]?.ids, ['m5'], 'the window is over');
+});
+
+test('a smaller batch holds from the deployment on, for what waits already as well', async () => {
+  const orders = consumerOf('shop', 'orders', { batch: 10, waitMs: 60_000 });
+  const { bus, calls, clock, deliveries } = start([orders]);
+  bus.send(orders.queue, ids(1, 5));
+  await clock.pass(1_000);
+  assert.equal(calls.length, 0);
+  deliveries.setConsumers([{ ...orders, batch: 2, waitMs: 0 }]);
+  await clock.pass(0);
+  assert.deepEqual(
+    calls.map((call) => call.ids),
+    [['m1', 'm2'], ['m3', 'm4'], ['m5']],
+  );
+});
+
+test('who asks to be left alone gets nothing of the queue until then, though others succeed meanwhile; a deployment ends it', async () => {
+  const hooks = consumerOf('shop', 'hooks', { batch: 1, concurrency: 2, delayMs: 10 });
+  const { bus, calls, clock, deliveries } = start([hooks]);
+  const begin = clock.now();
+  bus.send(hooks.queue, ids(1, 6));
+  await clock.pass(0);
+  calls[0]!.end({ as: 'failed', error: '429', quietMs: 5_000 });
+  calls[1]!.end();
+  await clock.pass(4_999);
+  assert.equal(calls.length, 2);
+  await clock.pass(1);
+  assert.equal(calls.length, 4);
+  assert.ok(calls.every(({ at }, i) => i < 2 || at - begin === 5_000));
+  calls[2]!.end({ as: 'failed', error: '429', quietMs: 3_600_000 });
+  await clock.pass(1_000);
+  assert.equal(deliveries.stats()[0]!.pausedUntil, begin + 5_000 + 3_600_000);
+  deliveries.setConsumers([{ ...hooks }]);
+  await clock.pass(0);
+  assert.equal(calls.length, 5);
+});
+
+test('a wait of nothing is no reason to try again without a backoff', async () => {
+  const hooks = consumerOf('shop', 'hooks', { batch: 1, delayMs: 1_000 });
+  const { bus, calls, clock } = start([hooks]);
+  bus.send(hooks.queue, ids(1, 1));
+  await clock.pass(0);
+  calls[0]!.end({ as: 'failed', error: '429', quietMs: 0 });
+  await clock.pass(999);
+  assert.equal(calls.length, 1);
+  await clock.pass(1);
+  assert.equal(calls.length, 2);
+});
+
+test('why nobody could take a message is said of it, and counts no attempt', async () => {
+  const orders = consumerOf('shop', 'orders');
+  const { bus, calls, clock } = start([orders]);
+  bus.send(orders.queue, ids(1, 1));
+  await clock.pass(0);
+  calls[0]!.end({ as: 'later', delayMs: 10, error: 'sandbox_unavailable: no room' });
+  await clock.pass(0);
+  const { settlement } = bus.settlements.at(-1)!;
+  assert.ok(settlement.as === 'retry' && settlement.unseen === true && settlement.error === 'sandbox_unavailable: no room');
 });
 
 test('a trigger that goes gives back what it holds; calls that run end; it takes up again when it is back', async () => {
@@ -500,6 +611,24 @@ test('closing lets calls end, gives back what waits, and calls off what takes to
   assert.deepEqual(left()[0], ['m2', 0, false], 'called off, and no attempt');
   assert.equal(calls.length, 2);
   assert.equal(clock.timers, 0);
+});
+
+test('closing ends also when a call does not hear of it, and when the bus does not answer any more', async () => {
+  const orders = consumerOf('shop', 'orders', { batch: 1, concurrency: 2 });
+  const { bus, calls, clock, deliveries } = start([orders], { deaf: true });
+  bus.send(orders.queue, ids(1, 3));
+  await clock.pass(0);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bus.stuck = promise;
+  calls[0]!.end();
+  const closed = deliveries.close(1_000);
+  await clock.pass(10_000);
+  await closed;
+  assert.equal(clock.timers, 0);
+  bus.away = true;
+  resolve();
+  await clock.pass(10_000);
+  assert.equal(clock.timers, 0, 'what comes afterwards is not tried again');
 });
 
 test('any order of events loses nothing, keeps groups in order, and stays within its bounds', async () => {

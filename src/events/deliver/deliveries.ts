@@ -71,8 +71,9 @@ export class Deliveries {
     this.#turns = new FairTurns({ placesMax: limits.deliveriesMax, bytesMax: limits.deliveryBytesMax });
     this.#visitors = new Visitors({ turns: this.#turns, invoker, came: () => this.#dispatchSoon(), left: () => this.#resume() });
     this.#busAway = new BusAway(log);
-    this.#outcomes = new Outcomes({ bus, clock, log });
-    this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held) });
+    const resume = (): void => this.#dispatchSoon();
+    this.#outcomes = new Outcomes({ bus, clock, log, written: resume });
+    this.#leases = new Leases({ bus, clock, lost: (held) => this.#onLost(held), renewed: resume });
     this.#due = new DueWatch({ bus, clock, log, found: (key, at) => this.#onDue(key, at) });
     bus.onReady((key) => this.#onDue(key, clock.now()));
   }
@@ -96,7 +97,6 @@ export class Deliveries {
         fresh ||= line.removed;
         line.consumer = consumer;
         line.removed = false;
-        line.resume();
         this.#look(line);
       }
     }
@@ -146,7 +146,7 @@ export class Deliveries {
     // Those that were called off say so at once.
     await this.#quietWithin(1_000);
     await this.#outcomes.flush(2_000);
-    this.#leases.remove([...this.#lines.values()].flatMap(({ waiting }) => waiting));
+    this.#leases.close();
   }
 
   async #quietWithin(ms: number): Promise<void> {
@@ -223,6 +223,8 @@ export class Deliveries {
       if (todo === undefined) return true;
       if (this.#turns.placesFor(line.project, placesMax) === 0 && line.calls < this.#concurrencyOf(line)) return false;
       if (todo === 'call') return true;
+      const { key } = line.consumer.queue;
+      if (this.#outcomes.wait(key) || this.#leases.uncertain(key)) return false;
       return this.#receives < RECEIVES_MAX && !this.#busAway.at(now) && this.#turns.bytesFor(line.project) > 0;
     };
     for (;;) {
@@ -320,7 +322,8 @@ export class Deliveries {
     line.ended(messages, now - began);
     const laters = verdicts.filter((verdict) => verdict.as === 'later');
     if (laters.length > 0) line.pause(now, Math.max(...laters.map(({ delayMs }) => delayMs)));
-    else line.resume();
+    else line.wentWell();
+    for (const verdict of verdicts) if (verdict.as === 'failed' && verdict.quietMs !== undefined) line.leaveAlone(now, verdict.quietMs);
     if (brokenGroups.size > 0)
       this.#release(
         line,

@@ -6,10 +6,13 @@ import type { Consumer } from '../topology.ts';
 
 export type Verdict =
   | { as: 'done' }
-  /** An attempt was made and failed: again after a backoff, or dead where it was the last. `delayMs`: another wait than the backoff. */
-  | { as: 'failed'; error: string; delayMs?: number }
-  /** No attempt was made (nobody could take it): again, and it does not count. */
-  | { as: 'later'; delayMs: number }
+  /**
+   * An attempt was made and failed: again after a backoff, or dead where it was the last. `delayMs`: another wait than the backoff.
+   * `quietMs`: whoever got it wants nothing of this queue for so long, this message included.
+   */
+  | { as: 'failed'; error: string; delayMs?: number; quietMs?: number }
+  /** No attempt was made (nobody could take it): again, and it does not count. `error`: why, for whoever looks at the message. */
+  | { as: 'later'; delayMs: number; error?: string }
   /** No further attempt is worth it. */
   | { as: 'dead'; error: string };
 

@@ -66,6 +66,12 @@ export class MemoryBus implements Pick<Bus, 'receive' | 'settle' | 'onReady' | '
   readonly receives: { key: string; max: number; got: number }[] = [];
   readonly dead: { key: string; id: string; error: string | undefined }[] = [];
   away = false;
+  /** What it says while it is away. */
+  trouble: 'unavailable' | 'disk_full' = 'unavailable';
+  /** Settling takes until it resolves. */
+  stuck: Promise<void> | undefined;
+  /** Calls of settle(). */
+  settles = 0;
   /** Happens after a receive has looked, and before it answers. */
   during: (() => void) | undefined;
   /** Receives of this queue fail, of no other. */
@@ -165,7 +171,8 @@ export class MemoryBus implements Pick<Bus, 'receive' | 'settle' | 'onReady' | '
   }
 
   async settle(queue: QueueSpec, settlements: Settlement[]): Promise<boolean[]> {
-    await Promise.resolve();
+    this.settles++;
+    await this.stuck;
     this.#mustAnswer();
     const now = this.#clock.now();
     const stored = this.#of(queue.key);
@@ -196,6 +203,6 @@ export class MemoryBus implements Pick<Bus, 'receive' | 'settle' | 'onReady' | '
   }
 
   #mustAnswer(): void {
-    if (this.away) throw new VirgaError('unavailable', 'the bus is away');
+    if (this.away) throw new VirgaError(this.trouble, 'the bus is away');
   }
 }

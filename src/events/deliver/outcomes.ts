@@ -27,13 +27,22 @@ export class Outcomes {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #outboxes = new Map<string, Outbox>();
+  readonly #written: () => void;
   #size = 0;
+  #closed = false;
   #emptied: (() => void) | undefined;
 
-  constructor(parts: { bus: Pick<Bus, 'settle'>; clock: Clock; log: Log }) {
+  /** `written`: a queue's outcomes do not wait any more. */
+  constructor(parts: { bus: Pick<Bus, 'settle'>; clock: Clock; log: Log; written: () => void }) {
     this.#bus = parts.bus;
     this.#clock = parts.clock;
     this.#log = parts.log;
+    this.#written = parts.written;
+  }
+
+  /** Whether the bus did not take outcomes of this queue yet: what is received of it now might be what they are of. */
+  wait(key: string): boolean {
+    return (this.#outboxes.get(key)?.failures ?? 0) > 0;
   }
 
   get size(): number {
@@ -63,6 +72,7 @@ export class Outcomes {
       await promise;
       cancel();
     }
+    this.#closed = true;
     for (const outbox of this.#outboxes.values()) outbox.cancelTimer?.();
     this.#outboxes.clear();
   }
@@ -73,14 +83,13 @@ export class Outcomes {
       const step = outbox.settlements.splice(0, STEP_MAX);
       try {
         await this.#bus.settle(outbox.queue, step);
-        outbox.failures = 0;
         this.#size -= step.length;
+        this.#tookThem(outbox);
       } catch (error) {
         outbox.failures++;
-        const away = error instanceof VirgaError && error.code === 'unavailable';
-        if (!away && outbox.failures >= TRIES_MAX) {
+        if (!isAway(error) && outbox.failures >= TRIES_MAX) {
           this.#size -= step.length;
-          outbox.failures = 0;
+          this.#tookThem(outbox);
           this.#log('error', `outcomes of the queue '${outbox.queue.key}' could not be written and are given up; the messages come again`, {
             settlements: step.length,
             reason: String(error),
@@ -88,6 +97,7 @@ export class Outcomes {
           continue;
         }
         outbox.settlements.unshift(...step);
+        if (this.#closed) break;
         const delayMs = Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** (outbox.failures - 1));
         outbox.cancelTimer = this.#clock.after(delayMs, () => this.#again(outbox));
         break;
@@ -98,9 +108,20 @@ export class Outcomes {
     if (this.#size === 0) this.#emptied?.();
   }
 
+  #tookThem(outbox: Outbox): void {
+    if (outbox.failures === 0) return;
+    outbox.failures = 0;
+    this.#written();
+  }
+
   #again(outbox: Outbox): void {
     outbox.cancelTimer?.();
     outbox.cancelTimer = undefined;
     if (!outbox.sending) void this.#send(outbox);
   }
+}
+
+/** It is the bus as a whole, and worth waiting for. */
+export function isAway(error: unknown): boolean {
+  return error instanceof VirgaError && (error.code === 'unavailable' || error.code === 'disk_full');
 }

@@ -39,10 +39,12 @@ function settlementOf(
   random: () => number,
 ): Settlement {
   if (verdict.as === 'done') return { receipt, as: 'done' };
-  if (verdict.as === 'later') return { receipt, as: 'retry', delayMs: Math.round(verdict.delayMs), unseen: true };
-  const error = verdict.error.slice(0, ERROR_CHARACTERS_MAX);
-  if (verdict.as === 'dead' || attempt >= retry.attempts) return { receipt, as: 'dead', error };
-  return { receipt, as: 'retry', delayMs: Math.round(verdict.delayMs ?? backoffMs(retry, attempt, random)), error };
+  const error = verdict.error?.slice(0, ERROR_CHARACTERS_MAX);
+  if (verdict.as === 'later')
+    return { receipt, as: 'retry', delayMs: Math.round(verdict.delayMs), unseen: true, ...(error === undefined ? {} : { error }) };
+  if (verdict.as === 'dead' || attempt >= retry.attempts) return { receipt, as: 'dead', error: error! };
+  const delayMs = Math.max(verdict.delayMs ?? backoffMs(retry, attempt, random), verdict.quietMs ?? 0);
+  return { receipt, as: 'retry', delayMs: Math.round(delayMs), error: error! };
 }
 
 /** Before the attempt after this one. */

@@ -59,7 +59,25 @@ test('other bytes differ as a whole, what was cut only as far as it is known, an
   assert.deepEqual(differences(answer(long), answer('x')), [{ at: 'body', lines: ['-(2001 lines)', '+(1 lines)'] }]);
 });
 
-test('a JSON of great depth does not overflow anything', () => {
-  const deep = (end: number): string => `${'['.repeat(5_000)}${end}${']'.repeat(5_000)}`;
-  assert.equal(differences(answer(deep(1)), answer(deep(2))).length, 1);
+test('numbers that no double can hold are compared by their digits', () => {
+  assert.deepEqual(differences(answer('{"id":9007199254740993,"n":1.0}'), answer('{"id":9007199254740992,"n":1}')), [
+    { at: 'body.id', before: '9007199254740993', after: 9_007_199_254_740_992 },
+  ]);
+  assert.deepEqual(differences(answer('{"id":9007199254740993}'), answer('{ "id": 9007199254740993 }')), []);
+});
+
+test('a JSON of great depth overflows nothing, also when the answer is written, and what is long is cut', () => {
+  const deep = (depth: number, end: string): string => `${'['.repeat(depth)}${end}${']'.repeat(depth)}`;
+  for (const depth of [5_000, 100_000])
+    for (const [before, after] of [
+      [deep(depth, '1'), deep(depth, '2')],
+      [deep(depth, '"a"'), deep(depth, '2')],
+      ['[]', `[${deep(depth, '2')}]`],
+    ] as const) {
+      const found = differences(answer(before), answer(after));
+      assert.equal(found.length, 1);
+      assert.ok(JSON.stringify(found).length < 10_000);
+    }
+  const [{ after }] = differences(answer('{}'), answer(JSON.stringify({ a: ['x'.repeat(10_000)] }))) as unknown as [{ after: string }];
+  assert.match(after, /^\["x+…$/);
 });

@@ -1,5 +1,6 @@
 // What differs between two answers of a function: status, headers, body. JSON is compared by path, text by line, other bytes as a whole.
 // Invariant: what is of one exchange alone (dates, ids, times) is no difference. Pure. Used by replay.
+import { parseExactly, writtenNumber } from '../../lib/exact-json.ts';
 import type { FlatHeaders } from '../../protocol/frames.ts';
 import type { Difference } from '../../protocol/replay-api.ts';
 
@@ -29,6 +30,8 @@ const DIFFERENCES_MAX = 1_000;
 const LINES_MAX = 2_000;
 const CONTEXT_LINES = 3;
 const DEPTH_MAX = 200;
+/** Of one value; the whole answer stands beside the differences. */
+const VALUE_CHARACTERS_MAX = 2_000;
 
 export function differences(before: ComparedAnswer, after: ComparedAnswer): Difference[] {
   const found: Difference[] = [];
@@ -72,7 +75,7 @@ function bodies(before: ComparedAnswer, after: ComparedAnswer, found: Difference
 function jsonOf({ body, contentType }: ComparedAnswer, bytes: number): { value: unknown } | undefined {
   if (bytes !== Infinity || !/\bjson\b/i.test(contentType)) return undefined;
   try {
-    return { value: JSON.parse(body.toString()) as unknown };
+    return { value: parseExactly(body.toString()) };
   } catch {
     return undefined;
   }
@@ -80,10 +83,9 @@ function jsonOf({ body, contentType }: ComparedAnswer, bytes: number): { value: 
 
 function values(was: unknown, is: unknown, { path, depth }: { path: string; depth: number }, found: Difference[]): void {
   if (found.length >= DIFFERENCES_MAX || Object.is(was, is)) return;
-  const both = typeof was === 'object' && was !== null && typeof is === 'object' && is !== null && Array.isArray(was) === Array.isArray(is);
-  if (!both || depth >= DEPTH_MAX) {
-    if (JSON.stringify(was) !== JSON.stringify(is))
-      found.push({ at: path, ...(was === undefined ? {} : { before: was }), ...(is === undefined ? {} : { after: is }) });
+  if (!isNested(was) || !isNested(is) || Array.isArray(was) !== Array.isArray(is) || depth >= DEPTH_MAX) {
+    if (textOf(was) !== textOf(is))
+      found.push({ at: path, ...(was === undefined ? {} : { before: shown(was) }), ...(is === undefined ? {} : { after: shown(is) }) });
     return;
   }
   const [ours, theirs] = [was as Record<string, unknown>, is as Record<string, unknown>];
@@ -92,6 +94,26 @@ function values(was: unknown, is: unknown, { path, depth }: { path: string; dept
     const [mine, other] = [Object.hasOwn(ours, key) ? ours[key] : undefined, Object.hasOwn(theirs, key) ? theirs[key] : undefined];
     values(mine, other, at, found);
   }
+}
+
+function isNested(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && writtenNumber(value) === undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return '(nested too deep to be compared)';
+  }
+}
+
+/** What is large is cut, as text; so is a number that would be another in a program that reads it. */
+function shown(value: unknown): unknown {
+  const written = writtenNumber(value);
+  if (written !== undefined) return written;
+  const text = textOf(value) ?? '';
+  return text.length > VALUE_CHARACTERS_MAX ? `${text.slice(0, VALUE_CHARACTERS_MAX).replace(/[\ud800-\udbff]$/, '')}…` : value;
 }
 
 /** Lines as `diff -u` has them, without its heading. */

@@ -1,5 +1,5 @@
 // Finds what an id names, and makes of it the call that it was: a recording, an asynchronous invocation, a dead letter or another message
-// on the bus. Invariant: nothing is changed by looking. Used by replay.ts.
+// on the bus, or a record of a stream, which is named by its place. Invariant: nothing is changed by looking. Used by replay.ts.
 import { CLOUD_EVENT_TYPE, EventType } from '../../protocol/events.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { CloudEvent, TopicMessage } from '../../protocol/events.ts';
@@ -10,18 +10,25 @@ import type { AsyncRequest } from '../async/request.ts';
 import type { Bus, StoredMessage } from '../bus.ts';
 import { batchEvent } from '../deliver/queue-kind.ts';
 import type { EventCall } from '../invoker.ts';
-import { keyParts } from '../queue-keys.ts';
+import { keyParts, streamKey } from '../queue-keys.ts';
+import { batchEvent as recordsEvent } from '../streams/batch-event.ts';
+import { windowRulesOf, windowStarts } from '../streams/windows.ts';
+import type { OpenWindow } from '../streams/windows.ts';
 import type { Topology } from '../topology.ts';
 import type { ComparedAnswer } from './difference.ts';
 import type { RecordedMessage } from './record-events.ts';
 import { findRecordings } from './recordings.ts';
 import type { Recorded } from './recordings.ts';
 
+export type OriginCall = Pick<EventCall, 'contentType' | 'body' | 'http' | 'requestLine'>;
+
 export interface Origin {
   source: string;
   /** That it may be run by; of a request the one that answered. */
   functions: string[];
-  call: Pick<EventCall, 'contentType' | 'body' | 'http' | 'requestLine'>;
+  call: OriginCall;
+  /** By function, where that gets it another way. */
+  callsBy?: ReadonlyMap<string, OriginCall>;
   redacted: string[];
   /** What was answered then. */
   answered: { version: number | null; invocation: string | null; answer: ComparedAnswer } | undefined;
@@ -29,7 +36,7 @@ export interface Origin {
 
 export interface OriginParts {
   sql: Sql;
-  bus: Pick<Bus, 'keys' | 'find'>;
+  bus: Pick<Bus, 'keys' | 'find' | 'read' | 'partitions'>;
   async: Pick<AsyncRecords, 'find'>;
   /** Unix ms. */
   now: () => number;
@@ -53,7 +60,45 @@ export async function originsOf(parts: OriginParts, topology: Topology, id: stri
       origins.push({ ...ofAsync(row.function, request), redacted: request.http === undefined ? [] : CREDENTIALS, answered });
   }
   if (origins.length > 0) return origins;
-  return onBus(parts, topology, id);
+  const keys = await parts.bus.keys(`${topology.project}/`);
+  const [, stream = '', partition, position] = PLACE.exec(id) ?? [];
+  if (!keys.includes(streamKey(topology.project, stream))) return onBus(parts, topology, { id, keys });
+  return [await ofRecord(parts, topology, { stream, partition: Number(partition), position: Number(position) })];
+}
+
+/** `clicks/0:17`: stream, partition, position. */
+const PLACE = /^([^/:\s]+)\/(\d{1,3}):(\d{1,15})$/;
+
+async function ofRecord(
+  { bus }: OriginParts,
+  { project, streams }: Topology,
+  { stream, partition, position }: { stream: string; partition: number; position: number },
+): Promise<Origin> {
+  const key = streamKey(project, stream);
+  const [record] = await bus.read(key, partition, { after: position - 1, max: 1, bytesMax: 1 });
+  if (record?.position !== position) {
+    const all = await bus.partitions(key);
+    const own = all.find((one) => one.partition === partition);
+    const kept = own === undefined || own.newest < own.oldest ? 'it is empty' : `it has ${own.oldest} to ${own.newest}`;
+    throw new VirgaError(
+      'recording_not_found',
+      own === undefined
+        ? `the stream '${stream}' has no partition ${partition}; it has 0 to ${all.length - 1}`
+        : `partition ${partition} of the stream '${stream}' has no record ${position}; ${kept}`,
+    );
+  }
+  const triggers = streams.get(stream)?.triggers ?? [];
+  const callIn = (window: OpenWindow | undefined): OriginCall =>
+    eventCall(recordsEvent({ project, stream, partition, records: [record], window, final: false }, record.at));
+  const callsBy = new Map<string, OriginCall>();
+  for (const { function: fn, trigger } of triggers) {
+    if (trigger.window === undefined) continue;
+    const rules = windowRulesOf(trigger.window);
+    const start = windowStarts(record.at, rules)[0]!;
+    callsBy.set(fn, callIn({ start, end: start + rules.sizeMs, state: undefined }));
+  }
+  const functions = triggers.map((one) => one.function);
+  return { source: `stream/${stream}`, functions, call: callIn(undefined), callsBy, redacted: [], answered: undefined };
 }
 
 /** What an asynchronous invocation does not keep of its request. */
@@ -132,8 +177,8 @@ function eventCall(event: CloudEvent): Origin['call'] {
 }
 
 /** Dead letters first: what died is what people look into. */
-async function onBus({ bus, now }: OriginParts, topology: Topology, id: string): Promise<Origin[]> {
-  const keys = (await bus.keys(`${topology.project}/`)).filter((key) => !UNSEARCHED.has(keyParts(key).kind));
+async function onBus({ bus, now }: OriginParts, topology: Topology, { id, keys: all }: { id: string; keys: string[] }): Promise<Origin[]> {
+  const keys = all.filter(mayHaveCalls);
   const dead = (key: string): boolean => keyParts(key).kind === 'dead';
   for (const key of [...keys.filter(dead), ...keys.filter((one) => !dead(one))]) {
     const message = await bus.find(key, id);
@@ -142,7 +187,11 @@ async function onBus({ bus, now }: OriginParts, topology: Topology, id: string):
   return [];
 }
 
-const UNSEARCHED = new Set(['stream', 'redrive']);
+/** Not streams themselves; what their triggers gave up and get once more has a name of two parts. */
+function mayHaveCalls(key: string): boolean {
+  const { kind, name } = keyParts(key);
+  return kind !== 'redrive' && (kind !== 'stream' || name.includes('/'));
+}
 
 function ofStored(topology: Topology, key: string, message: StoredMessage, now: number): Origin {
   const { kind, name } = keyParts(key);
@@ -153,6 +202,7 @@ function ofStored(topology: Topology, key: string, message: StoredMessage, now: 
       return ofMessage(topology, `queue/${name}`, { id, body, attributes, sentAt, ...(group === null ? {} : { group }) }, now, []);
     case 'topic':
     case 'schedule':
+    case 'stream':
       return { source: `${kind}/${first}`, functions: [second], call: eventText(body), redacted: [], answered: undefined };
     case 'event':
       return { source: `event/${first}`, functions: [first], call: eventText(body), redacted: [], answered: undefined };

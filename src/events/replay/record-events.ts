@@ -1,5 +1,6 @@
 // Records what passes queues and topics with `record`: when it is sent, and what became of each delivery. Invariant: a delivery goes as
 // it would without. Used by whoever has a Publisher, and by server/edge.ts around the kinds of delivery.
+import { storableText } from '../../lib/storable-text.ts';
 import type { TopicMessage } from '../../protocol/events.ts';
 import type { Recording } from '../../protocol/sources/recording.ts';
 import type { ReceivedMessage } from '../bus.ts';
@@ -88,7 +89,7 @@ export class EventRecorder {
       const note: DeliveryNote = {
         state: verdict.as === 'done' ? 'done' : isLast ? 'dead' : 'failed',
         at: this.#now(),
-        ...(verdict.as === 'done' ? {} : { error: verdict.error.slice(0, 500) }),
+        ...(verdict.as === 'done' ? {} : { error: storableText(verdict.error, ERROR_CHARACTERS_MAX) }),
       };
       const passed = kind === 'topic' ? ofTopic(message) : ofQueue(message);
       if (passed !== undefined)
@@ -105,6 +106,7 @@ export class EventRecorder {
 }
 
 const EVERYTHING = Redaction.of(true);
+const ERROR_CHARACTERS_MAX = 500;
 
 function rulesOf({ kind, source, queue }: Consumer, topologyOf: (project: string) => Topology | undefined): Recording | undefined {
   if (kind !== 'queue' && kind !== 'topic') return undefined;

@@ -1,6 +1,6 @@
 // The table of recordings, and the way into it: what passes waits in memory, bounded, and is written in batches off the hot path. Invariants:
-// add() costs no waiting and never throws; what finds no room, or cannot be written, is dropped and counted; what is known of one event
-// from its sender and from its deliveries is one row. Callers: the recorders, replay, control/.
+// add() costs no waiting and never throws; what finds no room, or cannot be written, is dropped and counted, and takes nothing with it;
+// what is known of one event from its sender and from its deliveries is one row. Callers: the recorders, replay, control/.
 import type { FlatHeaders } from '../../protocol/frames.ts';
 import type { Sql } from '../../store/records/records.ts';
 
@@ -43,6 +43,8 @@ const FLUSH_AFTER_MS = 200;
 const FLUSH_ROWS = 500;
 const ROW_BYTES = 300;
 const REPORT_EVERY_MS = 10_000;
+/** Class of SQLSTATE. */
+const DATA_EXCEPTION = '22';
 const COLUMNS = `project, id, source, at::float8 as at, expires_at::float8 as "expiresAt", function, version, summary, content,
   answer::jsonb as answer, answer_body as "answerBody", outcomes, redacted::jsonb as redacted`;
 
@@ -101,15 +103,21 @@ export class RecordingBuffer {
     while (this.#rows.size > 0) {
       const batch = [...this.#rows.values()];
       this.#rows = new Map();
-      try {
-        await writeRecordings(
-          this.#sql,
-          batch.map(({ row }) => row),
-        );
-      } catch (error) {
-        this.#drop(batch.length, error);
-      }
+      await this.#write(batch.map(({ row }) => row));
       for (const { bytes } of batch) this.#bytes -= bytes;
+    }
+  }
+
+  /** By halves where the database refuses a value, so that only what has it is lost. */
+  async #write(rows: readonly Recorded[]): Promise<void> {
+    try {
+      await writeRecordings(this.#sql, rows);
+    } catch (error) {
+      const isOfValues = String((error as { code?: unknown }).code).startsWith(DATA_EXCEPTION);
+      if (!isOfValues || rows.length === 1) return this.#drop(rows.length, error);
+      const half = rows.length >> 1;
+      await this.#write(rows.slice(0, half));
+      await this.#write(rows.slice(half));
     }
   }
 
@@ -124,7 +132,7 @@ export class RecordingBuffer {
 }
 
 async function writeRecordings(sql: Sql, rows: readonly Recorded[]): Promise<void> {
-  const json = rows.map(({ answerBody, ...row }) => ({ ...row, bytes: row.content.length + (answerBody?.length ?? 0) }));
+  const json = rows.map(({ answerBody, ...row }) => ({ ...row, bytes: Buffer.byteLength(row.content) + (answerBody?.length ?? 0) }));
   await sql.query(
     `insert into recordings as r (project, id, source, at, expires_at, function, version, summary, content, answer, answer_body, outcomes, redacted, bytes)
      select project, id, source, at, "expiresAt", function, version, summary, content, answer, body, outcomes, redacted, bytes
@@ -182,28 +190,61 @@ export async function listRecordings(sql: Sql, filter: RecordingFilter): Promise
   return rows;
 }
 
-/** What has been kept long enough; with `bytesMax`, also the oldest of projects that have more. Answers how many. */
-export async function sweepRecordings(
-  sql: Sql,
-  { now, bytesMax, limit }: { now: number; bytesMax?: number; limit: number },
-): Promise<number> {
-  const expired = await sql.query(
-    'delete from recordings where ctid in (select ctid from recordings where expires_at < $1 order by expires_at limit $2)',
-    [now, limit],
-  );
-  let removed = expired.rowCount ?? 0;
-  if (bytesMax === undefined) return removed;
-  const { rows } = await sql.query<{ project: string }>('select project from recordings group by project having sum(bytes) > $1', [
-    bytesMax,
-  ]);
-  for (const { project } of rows) {
-    const { rowCount } = await sql.query(
-      `delete from recordings where ctid in (select place from
-         (select ctid as place, sum(bytes) over (order by at desc, id desc) as held from recordings where project = $1) as kept
-          where held > $2 limit $3)`,
-      [project, bytesMax, limit],
-    );
-    removed += rowCount ?? 0;
+/** Runs. Summing up what there is takes a walk over all of it. */
+const LOOKED_THROUGH_EVERY = 30;
+/** Of the bytes of one project: when so much has come since, it is looked through at once. */
+const GROWTH_PART = 8;
+const SIZE = `select pg_total_relation_size('recordings')::float8 as bytes`;
+
+/** Takes away what has been kept long enough, and the oldest of projects that have more than they may. Run every few seconds by one role. */
+export class RecordingSweep {
+  readonly #sql: Sql;
+  readonly #bytesMax: number;
+  readonly #atOnce: number;
+  #runs = 0;
+  #bytesThen = 0;
+
+  /** `atOnce`: rows of one statement. */
+  constructor({ sql, bytesMax, atOnce }: { sql: Sql; bytesMax: number; atOnce: number }) {
+    this.#sql = sql;
+    this.#bytesMax = bytesMax;
+    this.#atOnce = atOnce;
   }
-  return removed;
+
+  /** Answers how many. */
+  async run(nowMs: number): Promise<number> {
+    let removed = await this.#inSteps('ctid in (select ctid from recordings where expires_at < $1 order by expires_at limit $2)', [nowMs]);
+    const bytes = (await this.#sql.query<{ bytes: number }>(SIZE)).rows[0]!.bytes;
+    const grown = bytes - this.#bytesThen > this.#bytesMax / GROWTH_PART;
+    if (this.#runs++ % LOOKED_THROUGH_EVERY !== 0 && !grown) return removed;
+    this.#bytesThen = bytes;
+    const { rows } = await this.#sql.query<{ project: string }>('select project from recordings group by project having sum(bytes) > $1', [
+      this.#bytesMax,
+    ]);
+    for (const { project } of rows) removed += await this.#makeRoom(project);
+    return removed;
+  }
+
+  async #makeRoom(project: string): Promise<number> {
+    const { rows } = await this.#sql.query<{ at: string; id: string }>(
+      `select at, id from (select at, id, sum(bytes) over (order by at desc, id desc) as held from recordings where project = $1) as kept
+        where held > $2 order by at desc, id desc limit 1`,
+      [project, this.#bytesMax],
+    );
+    if (rows[0] === undefined) return 0;
+    const { at, id } = rows[0];
+    return await this.#inSteps(
+      'ctid in (select ctid from recordings where project = $1 and (at, id) <= ($2::bigint, $3) order by at, id limit $4)',
+      [project, at, id],
+    );
+  }
+
+  async #inSteps(which: string, values: unknown[]): Promise<number> {
+    let removed = 0;
+    for (;;) {
+      const rowCount = (await this.#sql.query(`delete from recordings where ${which}`, [...values, this.#atOnce])).rowCount ?? 0;
+      removed += rowCount;
+      if (rowCount < this.#atOnce) return removed;
+    }
+  }
 }

@@ -51,6 +51,23 @@ test('a body that rules speak of and that is no JSON is left out whole', () => {
   assert.equal(new Redaction([]).body(Buffer.from('a=1'), new Set())?.toString(), 'a=1');
 });
 
+test('what stands twice in a body, of which readers see the last, is not kept either', () => {
+  const kept = new Redaction(['body.card.number']).body(Buffer.from('{"card": {"number": "4111"}, "card": 1}'), new Set());
+  assert.equal(kept?.toString(), '{"card":1}');
+});
+
+test('numbers that no double can hold stay what they are', () => {
+  const kept = new Redaction(['body.card', 'body.*.pin']).body(Buffer.from('{"card":1,"id":12345678901234567890}'), new Set());
+  assert.equal(kept?.toString(), '{"card":"[redacted]","id":12345678901234567890}');
+});
+
+test('a body that is too deep to be looked through is left out whole', () => {
+  const left = new Set<string>();
+  const deep = `${'['.repeat(200_000)}12345678901234567890${']'.repeat(200_000)}`;
+  assert.equal(new Redaction(['body.card']).body(Buffer.from(`{"card":1,"x":${deep}}`), left), undefined);
+  assert.deepEqual([...left], ['body']);
+});
+
 test('attributes by name; and how long all is kept', () => {
   const left = new Set<string>();
   assert.deepEqual(Redaction.of({ redact: ['attribute.card'] }).attributes({ card: '1', size: 'L' }, left), { size: 'L' });

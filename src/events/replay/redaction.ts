@@ -1,6 +1,8 @@
 // What is left out of recordings before anything is stored: what callers prove themselves with always, and what the rules name. Invariant:
-// a body that rules speak of and that is no JSON is left out whole, since what they mean cannot be found in it. Compiled once for each
-// source; used by the recorders, and by replay to compare an answer with one that was recorded.
+// a body that rules speak of is written anew from what was looked through, so that nothing else of it (a key that stands twice) is kept; one
+// that is no JSON is left out whole, since what they mean cannot be found in it. Compiled once for each source; used by the recorders,
+// and by replay to compare an answer with one that was recorded.
+import { parseExactly, writtenNumber } from '../../lib/exact-json.ts';
 import { durationMs } from '../../lib/units.ts';
 import type { FlatHeaders } from '../../protocol/frames.ts';
 import type { Recording } from '../../protocol/sources/recording.ts';
@@ -82,30 +84,34 @@ export class Redaction {
   /** undefined: all of it is left out. */
   body(body: Buffer, left: Set<string>): Buffer | undefined {
     if (this.#body.length === 0 || body.length === 0) return body;
-    let value: unknown;
     try {
-      value = JSON.parse(body.toString());
+      return this.#redactedJson(body.toString(), left);
     } catch {
+      // It is no JSON, or nested too deep to be looked through.
       left.add('body');
       return undefined;
     }
-    let changed = false;
+  }
+
+  #redactedJson(text: string, left: Set<string>): Buffer | undefined {
+    const value = parseExactly(text);
+    const found: string[] = [];
     for (const path of this.#body) {
       if (path.length === 0) {
         left.add('body');
         return undefined;
       }
-      if (!redact(value, path, 0)) continue;
-      changed = true;
-      left.add(`body.${path.join('.')}`);
+      if (redact(value, path, 0)) found.push(`body.${path.join('.')}`);
     }
-    return changed ? Buffer.from(JSON.stringify(value)) : body;
+    const kept = Buffer.from(JSON.stringify(value));
+    for (const place of found) left.add(place);
+    return kept;
   }
 }
 
 /** Whether there was anything at the path. */
 function redact(value: unknown, path: readonly string[], at: number): boolean {
-  if (typeof value !== 'object' || value === null || at > DEPTH_MAX) return false;
+  if (typeof value !== 'object' || value === null || writtenNumber(value) !== undefined || at > DEPTH_MAX) return false;
   const holder = value as Record<string, unknown>;
   const keys = path[at] === '*' ? Object.keys(holder) : Object.hasOwn(holder, path[at]!) ? [path[at]!] : [];
   let found = false;

@@ -25,7 +25,7 @@ export async function replay(parts: ReplayParts, topology: Topology, asked: Repl
     trigger: 'replay',
     requestLine: `REPLAY ${asked.id}`,
     answerBytesMax: parts.answerBytesMax,
-    ...origin.call,
+    ...(origin.callsBy?.get(fn) ?? origin.call),
   };
   const versioned = asked.version === undefined ? call : { ...call, version: asked.version };
   const outcome = await parts.invoke(versioned);

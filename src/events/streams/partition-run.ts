@@ -35,6 +35,8 @@ const READ_BYTES_MAX = 2 * 1_024 ** 2;
 /** Of a trigger with a filter: most of what is read may not fit. */
 const FILTERED_READ = 256;
 const RENEWALS_PER_LEASE = 3;
+/** Where retention is faster than the function it is so at each read. */
+const TOLD_EVERY_MS = 10_000;
 
 export class PartitionRun {
   readonly #needs: RunNeeds;
@@ -46,6 +48,11 @@ export class PartitionRun {
   readonly #aborting = new AbortController();
   /** The newest position that is known of. */
   #newest: number;
+  /** How long what is next waits for a full batch, Unix ms: counted once, also where it is tried several times. */
+  #full = { after: -1, until: 0 };
+  /** Records that were gone before they were read: where that was seen last, and how many nobody was told of yet. */
+  #missed = { after: -1, untold: 0 };
+  #cancelTelling: (() => void) | undefined;
   #onMore: (() => void) | undefined;
   #cancelRenewal: (() => void) | undefined;
   #running: Promise<void> | undefined;
@@ -92,7 +99,9 @@ export class PartitionRun {
       })
       .finally(() => {
         this.#running = undefined;
-        ended();
+        // It may have been told of more between its last look and its end.
+        if (this.#hasWork() && !this.lost) this.wake(0, ended);
+        else ended();
       });
   }
 
@@ -100,6 +109,7 @@ export class PartitionRun {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
+    this.#cancelTelling?.();
     await this.#partition.settled();
   }
 
@@ -168,6 +178,7 @@ export class PartitionRun {
     const size = partition.attempts.size(rules.batch);
     const max = rules.filtered ? Math.max(size, FILTERED_READ) : size;
     const records = await bus.read(key, partition.number, { after: this.position, max, bytesMax: READ_BYTES_MAX });
+    this.#countMissed((records[0]?.position ?? this.#newest + 1) - 1);
     if (records.length === 0) {
       // They were there, and their time is over.
       await partition.commit(this.#newest, partition.open);
@@ -176,15 +187,32 @@ export class PartitionRun {
     return await workTurn(this.#needs, of, nextTurn(records, partition.open, { ...rules, batch: size }));
   }
 
+  /** `before`: the last position that is not kept any more. */
+  #countMissed(before: number): void {
+    if (this.#missed.after !== this.position) this.#missed.untold += before - this.position;
+    this.#missed.after = this.position;
+    if (this.#cancelTelling === undefined) this.#tellOfMissed();
+  }
+
+  #tellOfMissed(): void {
+    this.#cancelTelling = undefined;
+    if (this.#missed.untold === 0) return;
+    const { project, stream, function: fn } = this.#of;
+    const fields = { project, stream, function: fn, partition: this.#partition.number, records: this.#missed.untold };
+    this.#needs.log('warn', 'records of a stream were gone before their function had read them', fields);
+    this.#missed.untold = 0;
+    this.#cancelTelling = this.#needs.clock.after(TOLD_EVERY_MS, () => this.#tellOfMissed());
+  }
+
   /** A batch that is not full waits for more. */
   async #untilFull(): Promise<void> {
     const { waitMs, batch } = this.#of.rules();
     const { clock } = this.#needs;
-    const until = clock.now() + waitMs;
+    if (this.#full.after !== this.position) this.#full = { after: this.position, until: clock.now() + waitMs };
     for (;;) {
       const waiting = this.#newest - this.position;
       if (waiting === 0 || waiting >= this.#partition.attempts.size(batch)) return;
-      const leftMs = until - clock.now();
+      const leftMs = Math.min(waitMs, this.#full.until - clock.now());
       if (leftMs <= 0 || this.#stopping.signal.aborted) return;
       const more = new Promise<void>((resolve) => (this.#onMore = resolve));
       await this.#pause(leftMs, more);

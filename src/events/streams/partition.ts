@@ -6,7 +6,10 @@ import { openWindowsOf, stateOf } from './partition-state.ts';
 import type { OpenWindow } from './windows.ts';
 
 /** What reading needs of the bus. */
-export type StreamBus = Pick<Bus, 'read' | 'commit' | 'hold' | 'release' | 'partitions' | 'consumers' | 'advance' | 'send' | 'onReady'>;
+export type StreamBus = Pick<
+  Bus,
+  'read' | 'commit' | 'hold' | 'release' | 'partitions' | 'consumers' | 'advance' | 'send' | 'find' | 'onReady'
+>;
 
 export class Partition {
   readonly #bus: Pick<Bus, 'commit'>;

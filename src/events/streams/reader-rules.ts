@@ -19,11 +19,13 @@ export interface ReaderRules {
   from: 'oldest' | 'newest';
   /** Whose dead letters its failed records become. */
   queue: QueueSpec;
+  /** Where they go. */
+  dead: QueueSpec;
 }
 
 const BATCH = 100;
 
-export function readerRulesOf({ trigger, retry, queue }: StreamTrigger): ReaderRules {
+export function readerRulesOf({ trigger, retry, queue, dead }: StreamTrigger): ReaderRules {
   return {
     batch: trigger.batch ?? BATCH,
     waitMs: durationMs(trigger.wait ?? '0s')!,
@@ -34,5 +36,6 @@ export function readerRulesOf({ trigger, retry, queue }: StreamTrigger): ReaderR
     blocks: trigger.onFailure === 'block',
     from: trigger.from ?? 'newest',
     queue,
+    dead,
   };
 }

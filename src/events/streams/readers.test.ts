@@ -16,13 +16,14 @@ import { windowRulesOf, windowStarts } from './windows.ts';
 const START = 1_700_000_000_000;
 const PARTITIONS = 2;
 
-type Handler = (batch: StreamBatch) => StreamOutcome | Error | undefined;
+type Handler = (batch: StreamBatch) => StreamOutcome | Error | undefined | Promise<StreamOutcome | undefined>;
 
 class World {
   readonly clock = new TestClock(START);
   readonly stream = new MemoryStream(this.clock, 'shop/stream/clicks', PARTITIONS);
   readonly topology: Topology;
   readonly batches: StreamBatch[] = [];
+  readonly said: string[] = [];
   readonly #handler: Handler;
   readonly #edges: StreamReaders[] = [];
 
@@ -44,7 +45,7 @@ class World {
       random: () => 0.5,
       places: { take: () => Promise.resolve(() => {}) },
       partitionsMax,
-      log: () => {},
+      log: (_level, message, fields) => void this.said.push(`${message}: ${String(fields['records'])}`),
     });
     this.#edges.push(readers);
     void readers.update([this.topology]).then(() => readers.start());
@@ -82,7 +83,7 @@ class World {
         fails('invoke');
         const { data } = JSON.parse(body.toString()) as CloudEvent<StreamBatch>;
         this.batches.push(data!);
-        const answer = this.#handler(data!);
+        const answer = await this.#handler(data!);
         if (answer instanceof Error)
           return { ok: false, invocation: 'inv_1', refused: false, code: 'function_error', message: answer.message };
         const json = Buffer.from(JSON.stringify(answer ?? null));
@@ -217,6 +218,98 @@ test('a seek goes on from there, with windows afresh, also where nothing new com
   world.stream.seek('count', 0, 2);
   await world.until(START + 10_000);
   assert.deepEqual(finals, [3]);
+});
+
+test('records that were gone before they were read are passed over, and that is said once', async () => {
+  let fails = 2;
+  await using world = new World({ from: 'oldest', batch: 2, retry: { delay: '1s' } }, () =>
+    fails-- > 0 ? new Error('not yet') : undefined,
+  );
+  for (let i = 1; i <= 30; i++) world.stream.append(0, { id: `r${i}` });
+  world.stream.trim(0, 20);
+  await world.edge('a');
+  await world.until(START + 5_000);
+  assert.deepEqual([...new Set(positions(world.batches).flat())], [21, 22, 23, 24, 25, 26, 27, 28, 29, 30]);
+  assert.deepEqual(world.said, ['records of a stream were gone before their function had read them: 20']);
+  for (let i = 31; i <= 33; i++) world.stream.append(0, { id: `r${i}` });
+  world.stream.trim(0, 33);
+  await world.until(START + 20_000);
+  assert.equal(world.stream.position('count', 0), 33);
+  assert.equal(world.said.length, 2);
+});
+
+test('a partition that was lost is read again, also where another one ends in the meantime', async () => {
+  const calls = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+  await using world = new World({}, ({ partition }) => calls[partition]!.promise);
+  await world.edge('a');
+  for (const partition of [0, 1]) world.stream.append(partition, { id: 'slow' });
+  await world.rest();
+  // The call that is under way is not committed: its holding is gone.
+  world.stream.seek('count', 0, 0);
+  await world.until(START + 100);
+  for (const { resolve } of calls) {
+    resolve(undefined);
+    await world.rest();
+  }
+  await world.until(START + 10_000);
+  assert.deepEqual([world.stream.position('count', 0), world.stream.position('count', 1)], [1, 1]);
+});
+
+test('a look that failed is repeated, also where a call that was under way ends in the meantime', async () => {
+  const held = Promise.withResolvers<undefined>();
+  let fails = false;
+  await using world = new World({}, ({ partition }) => (partition === 0 ? held.promise : undefined));
+  await world.edge('a', {
+    fails: (step) => {
+      if (fails && step === 'partitions') throw new Error('the statement took too long');
+    },
+  });
+  world.stream.append(0, { id: 'slow' });
+  await world.rest();
+  fails = true;
+  world.stream.append(1, { id: 'unseen' });
+  await world.rest();
+  fails = false;
+  held.resolve(undefined);
+  await world.until(START + 10_000);
+  assert.equal(world.stream.position('count', 1), 1);
+});
+
+test('a record that failed comes again after its backoff, not after the wait for a full batch as well', async () => {
+  await using world = new World({ batch: 10, wait: '5m', retry: { attempts: 3, delay: '1s' } }, () => new Error('no'));
+  await world.edge('a');
+  world.stream.append(0, { id: 'r1' });
+  await world.until(START + 299_999);
+  assert.equal(world.batches.length, 0);
+  await world.until(START + 310_000);
+  assert.equal(world.batches.length, 3);
+  assert.equal(world.stream.sent.length, 1);
+});
+
+test('a trigger that is removed and comes back before its call has ended waits for that', async () => {
+  let running = 0;
+  let most = 0;
+  const held = Promise.withResolvers<void>();
+  await using world = new World({}, async () => {
+    most = Math.max(most, ++running);
+    await held.promise;
+    running--;
+    return undefined;
+  });
+  const readers = await world.edge('a');
+  world.stream.append(0, { id: 'r1' });
+  await world.rest();
+  const without = topologyOf('shop', { streams: { clicks: { partitions: PARTITIONS } } }, ['count']);
+  await readers.update([without]);
+  const again = readers.update([{ ...world.topology }]);
+  await world.rest();
+  world.stream.append(0, { id: 'r2' });
+  await world.rest();
+  assert.equal(most, 1);
+  held.resolve();
+  await world.until(START + 5_000);
+  await again;
+  assert.deepEqual([most, positions(world.batches), world.stream.position('count', 0)], [1, [[1], [2]], 2]);
 });
 
 test('two edges share the partitions of a stream, and one takes over what the other, dead, had', async () => {

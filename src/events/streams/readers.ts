@@ -1,5 +1,5 @@
-// All stream readers of this edge: one for each trigger of a stream of each project. Invariant: it follows what is deployed, and what a
-// trigger has read stays its own when it is deployed again. Made by server/edge.ts.
+// All stream readers of this edge: one for each trigger of a stream of each project. Invariants: it follows what is deployed; what a trigger
+// has read stays its own when it is deployed again, and one that comes back begins when its last call has ended. Made by server/edge.ts.
 import type { Topology } from '../topology.ts';
 import { StreamReader } from './stream-reader.ts';
 import type { ReaderNeeds } from './stream-reader.ts';
@@ -12,6 +12,8 @@ const REMOVED_DRAIN_MS = 30_000;
 export class StreamReaders {
   readonly #needs: ReaderNeeds;
   readonly #readers = new Map<string, StreamReader>();
+  /** By name, those of triggers that were removed and whose calls have not ended. */
+  readonly #closing = new Map<string, Promise<void>>();
   #started = false;
   readonly #byStream = new Map<string, Set<StreamReader>>();
 
@@ -40,9 +42,9 @@ export class StreamReaders {
           const known = gone.get(name);
           gone.delete(name);
           if (known?.update({ spec, trigger }) === false) continue;
-          changed.push(known ?? this.#add(name, new StreamReader(this.#needs, { project, spec, trigger })));
+          changed.push(known ?? this.#add(name, new StreamReader(this.#needs, { project, spec, trigger, after: this.#closing.get(name) })));
         }
-    for (const [name, reader] of gone) void this.#remove(name, reader);
+    for (const [name, reader] of gone) this.#remove(name, reader);
     if (this.#started) await this.#within(PLACED_WITHIN_MS, Promise.all(changed.map((reader) => reader.look())));
   }
 
@@ -64,10 +66,13 @@ export class StreamReaders {
     return reader;
   }
 
-  async #remove(name: string, reader: StreamReader): Promise<void> {
+  #remove(name: string, reader: StreamReader): void {
     this.#readers.delete(name);
     this.#byStream.get(reader.key)?.delete(reader);
     if (this.#byStream.get(reader.key)?.size === 0) this.#byStream.delete(reader.key);
-    await reader.close(REMOVED_DRAIN_MS);
+    const closing = reader.close(REMOVED_DRAIN_MS).finally(() => {
+      if (this.#closing.get(name) === closing) this.#closing.delete(name);
+    });
+    this.#closing.set(name, closing);
   }
 }

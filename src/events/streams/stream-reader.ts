@@ -31,6 +31,7 @@ const ABANDONED_WINDOWS_MS = 300_000;
 export class StreamReader {
   readonly #needs: ReaderNeeds;
   readonly #project: string;
+  readonly #after: Promise<void> | undefined;
   #spec: StreamSpec;
   #trigger: StreamTrigger;
   #rules: ReaderRules;
@@ -42,12 +43,16 @@ export class StreamReader {
   /** When a holding of another may end, Unix ms. */
   #standbyUntil = Infinity;
   #retryMs = RETRY_MS;
+  /** When a look that failed is to be repeated, Unix ms. */
+  #retryAt = Infinity;
   #cancelTimer: (() => void) | undefined;
   #endPause: (() => void) | undefined;
   #closed = false;
 
-  constructor(needs: ReaderNeeds, of: { project: string; spec: StreamSpec; trigger: StreamTrigger }) {
+  /** `after`: what has to end before it begins. */
+  constructor(needs: ReaderNeeds, of: { project: string; spec: StreamSpec; trigger: StreamTrigger; after?: Promise<void> | undefined }) {
     this.#needs = needs;
+    this.#after = of.after;
     this.#project = of.project;
     this.#spec = of.spec;
     this.#trigger = of.trigger;
@@ -90,6 +95,7 @@ export class StreamReader {
   }
 
   async #lookUntilDone(): Promise<void> {
+    await this.#after;
     for (let looks = 0; this.#again && !this.#closed; looks++) {
       // Those that run go on by themselves: where much is appended they need not be told of each.
       if (looks > 0 && [...this.#runs.values()].some(({ running }) => running)) await this.#pause(BUSY_APART_MS);
@@ -97,12 +103,13 @@ export class StreamReader {
       try {
         await this.#lookNow();
         this.#retryMs = RETRY_MS;
-        this.#plan();
+        this.#retryAt = Infinity;
       } catch (error) {
         this.#needs.log('warn', 'a stream cannot be read at the moment', { stream: this.key, error: String(error) });
-        this.#later(this.#retryMs);
+        this.#retryAt = this.#needs.clock.now() + this.#retryMs;
         this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
       }
+      this.#plan();
     }
   }
 
@@ -127,7 +134,7 @@ export class StreamReader {
     }
     for (const [number, run] of this.#runs) if (run.lost && !run.running) this.#runs.delete(number);
     if (this.#mayHoldMore({ places, newest, nowMs })) await this.#holdMore();
-    for (const [number, run] of this.#runs) run.wake(newest.get(number) ?? 0, () => this.#onEnded(run));
+    for (const [number, run] of this.#runs) run.wake(newest.get(number) ?? 0, () => this.#onEnded());
   }
 
   async #places(): Promise<Map<number, Place>> {
@@ -164,24 +171,22 @@ export class StreamReader {
     }
   }
 
-  #onEnded(run: PartitionRun): void {
-    if (this.#closed) return;
-    if (run.lost) this.#later(this.#retryMs);
-    else this.#plan();
+  #onEnded(): void {
+    if (!this.#closed) this.#plan();
   }
 
   /** Looks again when something is due that nobody says. */
   #plan(): void {
+    const { clock } = this.#needs;
     let at = this.#standbyUntil;
-    if (this.#rules.windows !== undefined) at = Math.min(at, this.#needs.clock.now() + ABANDONED_WINDOWS_MS);
-    for (const run of this.#runs.values()) if (!run.running) at = Math.min(at, run.windowDueAt ?? Infinity);
+    if (this.#rules.windows !== undefined) at = Math.min(at, clock.now() + ABANDONED_WINDOWS_MS);
+    for (const run of this.#runs.values()) {
+      if (run.running) continue;
+      at = Math.min(at, run.lost ? clock.now() + this.#retryMs : (run.windowDueAt ?? Infinity));
+    }
+    // What else is due was not seen: it waits for that look, too.
+    if (this.#retryAt !== Infinity) at = this.#retryAt;
     this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    if (at !== Infinity) this.#later(at - this.#needs.clock.now());
-  }
-
-  #later(ms: number): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = this.#needs.clock.after(Math.max(0, ms), () => void this.look());
+    this.#cancelTimer = at === Infinity ? undefined : clock.after(Math.max(0, at - clock.now()), () => void this.look());
   }
 }

@@ -53,6 +53,7 @@ export class MemoryStream {
   readonly #listeners: ((key: string) => void)[] = [];
   readonly #consumers = new Map<string, Consumer>();
   readonly #latest: number[];
+  readonly #gone: number[];
   #receipts = 0;
   readonly records: StreamRecord[][];
   readonly sent: SendBatch[] = [];
@@ -63,6 +64,7 @@ export class MemoryStream {
     this.key = key;
     this.records = Array.from({ length: partitions }, () => []);
     this.#latest = this.records.map(() => 0);
+    this.#gone = this.records.map(() => 0);
   }
 
   append(partition: number, record: Pick<NewRecord, 'id'> & Partial<NewRecord>): void {
@@ -75,6 +77,11 @@ export class MemoryStream {
   seek(consumer: string, partition: number, position: number): void {
     this.#consumers.set(`${consumer} ${partition}`, { position, state: null, holder: '', receipt: '', heldUntil: null });
     for (const listener of this.#listeners) listener(this.key);
+  }
+
+  /** What is up to this position is not kept any more. */
+  trim(partition: number, position: number): void {
+    this.#gone[partition] = position;
   }
 
   position(consumer: string, partition: number): number | undefined {
@@ -92,7 +99,11 @@ export class MemoryStream {
     };
     return {
       onReady: (listener) => void this.#listeners.push(listener),
-      read: (_key, partition, { after, max }) => step('read', () => this.records[partition]!.slice(after, after + max)),
+      read: (_key, partition, { after, max }) =>
+        step('read', () => {
+          const from = Math.max(after, this.#gone[partition]!);
+          return this.records[partition]!.slice(from, from + max);
+        }),
       advance: (_key, partition, unixMs) =>
         step('advance', () => {
           this.#latest[partition] = Math.max(this.#latest[partition]!, unixMs);
@@ -128,6 +139,7 @@ export class MemoryStream {
           for (const [name, one] of this.#consumers)
             if (name.startsWith(`${consumer} `) && one.holder === holder) Object.assign(one, { holder: '', receipt: '', heldUntil: null });
         }),
+      find: () => step('find', () => undefined),
       send: (batches) =>
         step('send', () => {
           this.sent.push(...batches);

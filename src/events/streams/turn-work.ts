@@ -146,5 +146,6 @@ async function call({ invoker, clock }: WorkNeeds, of: WorkOf, calling: Calling)
 
 async function aside({ bus, clock }: WorkNeeds, of: WorkOf, { error, ...calling }: Calling & { error: string }): Promise<void> {
   const { project, stream, partition, rules } = of;
-  await putAside(bus, { project, stream, partition: partition.number, ...calling, queue: rules.queue, error }, clock.now());
+  const { queue, dead } = rules;
+  await putAside(bus, { project, stream, partition: partition.number, ...calling, queue, dead, error }, clock.now());
 }

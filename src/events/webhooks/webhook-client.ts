@@ -1,12 +1,14 @@
 // One POST to the URL of a webhook. A project names the URL but this node makes the request, so it must not become a way into networks that
 // the project cannot reach: every address is judged at the connection itself, and one that is not public is refused unless the node's
 // operator opened it (VIRGA_WEBHOOKS_PRIVATE, VIRGA_EGRESS_PRIVATE). Invariants: bounded in time and bytes, follows no redirect, nothing
-// of an answer is kept but its status and Retry-After; plain http only to such opened addresses. Used by webhook-kind.ts.
+// of an answer is kept but its status and Retry-After; plain http only to such opened addresses; a connection works for a request that has
+// not resolved, or is one of a bounded number of idle ones, so that no receiver holds any for longer. Used by webhook-kind.ts.
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { BlockList } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { checkedLookup } from '../../lib/checked-lookup.ts';
 import { blockListOf, reservedAs, unmapped } from '../../protocol/reserved-addresses.ts';
 
@@ -23,9 +25,15 @@ export interface WebhookAnswer {
   retryAfter: string | undefined;
 }
 
-/** Of an answer; it is dropped. */
+/** Of an answer, whose end is waited for, and dropped. */
 const ANSWER_BYTES_MAX = 64 * 1_024;
-const AGENT = { keepAlive: true, maxFreeSockets: 2, maxTotalSockets: 256, timeout: 30_000 };
+const ANSWER_END_MS = 1_000;
+/**
+ * Idle connections. No `maxTotalSockets`: it counts idle ones too and gives none up, so that a receiver nobody has sent to yet would wait for
+ * those of others. How many are at work is bounded by the deliveries of the node.
+ */
+const IDLE_MAX = 256;
+const AGENT = { keepAlive: true, maxFreeSockets: 2, timeout: 30_000 };
 
 export class WebhookClient implements Disposable {
   readonly #open: BlockList;
@@ -35,8 +43,8 @@ export class WebhookClient implements Disposable {
   /** `opened`: ranges that are not public and may be sent to all the same. */
   constructor(opened: readonly string[]) {
     this.#open = blockListOf(opened);
-    this.#http = new HttpAgent(AGENT);
-    this.#https = new HttpsAgent(AGENT);
+    this.#http = withBoundedIdle(new HttpAgent(AGENT));
+    this.#https = withBoundedIdle(new HttpsAgent(AGENT));
   }
 
   /** Fails with an Error whose message says why, and holds nothing of the answer. */
@@ -57,10 +65,12 @@ export class WebhookClient implements Disposable {
     };
     const outgoing = (secure ? httpsRequest : httpRequest)(url, options, resolve);
     outgoing.on('error', reject);
+    // Without any 'error' when the answer is 101: nobody switches protocols here.
+    outgoing.on('close', () => reject(new Error('the receiver answered with something that is no answer to a POST')));
     outgoing.end(body);
     try {
       const answer = await promise;
-      drop(answer);
+      await dropped(answer);
       return { status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] };
     } catch (error) {
       outgoing.destroy();
@@ -86,8 +96,9 @@ export class WebhookClient implements Disposable {
   }
 }
 
-/** So that the connection can be used again; one that says too much is closed. */
-function drop(answer: IncomingMessage): void {
+/** So that the connection can be used again; that of one who says too much, or does not come to an end, is closed. */
+async function dropped(answer: IncomingMessage): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
   let bytes = 0;
   answer.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
@@ -95,4 +106,22 @@ function drop(answer: IncomingMessage): void {
   });
   // Its status has been heard: what becomes of the rest is of no interest.
   answer.on('error', () => {});
+  answer.on('close', resolve);
+  const late = setTimeout(() => {
+    answer.destroy();
+    resolve();
+  }, ANSWER_END_MS);
+  await promise;
+  clearTimeout(late);
+}
+
+function withBoundedIdle<A extends HttpAgent>(agent: A): A {
+  // What it answers is missing from its type.
+  const keep = agent.keepSocketAlive.bind(agent) as (socket: Duplex) => boolean;
+  agent.keepSocketAlive = (socket) => {
+    let idle = 0;
+    for (const sockets of Object.values(agent.freeSockets)) idle += sockets?.length ?? 0;
+    return idle < IDLE_MAX && keep(socket);
+  };
+  return agent;
 }

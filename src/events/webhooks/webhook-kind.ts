@@ -1,7 +1,9 @@
 // Subscriptions of topics with a `url`: each message is POSTed as a CloudEvent, signed, and what the receiver answers says what becomes of
-// it. 2xx: done. 410: it is gone, so no further attempt. 429 and 503: again when Retry-After says. All else: again, with backoff.
-// Invariant: no verdict quotes an answer. Made by server/control.ts for the Deliveries engine.
+// it. 2xx: done. 410: it is gone, so no further attempt. 429 and 503 with Retry-After: nothing of the subscription is sent until then.
+// All else: again, with backoff. Invariants: no verdict quotes an answer; what this node lacks (its database) is no attempt.
+// Made by server/control.ts for the Deliveries engine.
 import { durationMs } from '../../lib/units.ts';
+import { VirgaError } from '../../protocol/errors.ts';
 import type { CloudEvent } from '../../protocol/events.ts';
 import type { ReceivedMessage } from '../bus.ts';
 import { binary, structured } from '../cloud-events/http-out.ts';
@@ -14,7 +16,7 @@ import type { WebhookClient } from './webhook-client.ts';
 export interface WebhookParts {
   client: Pick<WebhookClient, 'post'>;
   topologyOf: (project: string) => Topology | undefined | Promise<Topology | undefined>;
-  /** Values of a project's secrets; a name that is missing, or does not open, fails. */
+  /** Values of a project's secrets. Fails with VirgaError `secret_not_found` where one is missing or does not open, else while the database is away. */
   secretsOf: (project: string, names: readonly string[]) => Promise<Buffer[]>;
   /** Unix ms. */
   now: () => number;
@@ -23,6 +25,7 @@ export interface WebhookParts {
 const TIMEOUT_MS = 10_000;
 const RETRY_AFTER_MS_MAX = 3_600_000;
 const GONE_MS = 1_000;
+const AWAY_MS = 1_000;
 
 export class WebhookKind implements DeliveryKind {
   readonly #parts: WebhookParts;
@@ -37,14 +40,16 @@ export class WebhookKind implements DeliveryKind {
 
   async #one({ queue: { key }, source }: Consumer, message: ReceivedMessage, signal: AbortSignal): Promise<Verdict> {
     const { project } = keyParts(key);
-    const { client, topologyOf, secretsOf, now } = this.#parts;
+    const { client, topologyOf, now } = this.#parts;
     try {
       const topology = await topologyOf(project);
       const found = topology?.topics.get(source)?.subscriptions.find(({ queue }) => queue.key === key);
       // It was taken away by a deployment at this very moment.
-      if (found === undefined || !('webhook' in found.to)) return { as: 'later', delayMs: GONE_MS };
+      if (found === undefined || !('webhook' in found.to))
+        return { as: 'later', delayMs: GONE_MS, error: 'the topic has no such subscription any more' };
       const { url, headers = {}, secret = [], timeout = '', mode } = found.to.webhook;
-      const secrets = await secretsOf(project, typeof secret === 'string' ? [secret] : secret);
+      const secrets = await this.#secrets(project, typeof secret === 'string' ? [secret] : secret);
+      if (!Array.isArray(secrets)) return secrets;
       const sent = mode === 'binary' ? binary(JSON.parse(message.body) as CloudEvent) : structured(message.body);
       const signed = signatureHeaders({ id: message.id, timestamp: Math.floor(now() / 1_000), body: sent.body }, secrets);
       const { status, retryAfter } = await client.post({
@@ -61,6 +66,17 @@ export class WebhookKind implements DeliveryKind {
       return { as: 'failed', error: reasonOf(error) };
     }
   }
+
+  /** Or what it means that they cannot be had. */
+  async #secrets(project: string, names: readonly string[]): Promise<Buffer[] | Verdict> {
+    try {
+      return await this.#parts.secretsOf(project, names);
+    } catch (error) {
+      const { message } = error as Error;
+      if (error instanceof VirgaError && error.code === 'secret_not_found') return { as: 'failed', error: message };
+      return { as: 'later', delayMs: AWAY_MS, error: `its secrets cannot be read now: ${message}` };
+    }
+  }
 }
 
 function verdictOf(status: number, retryAfter: string | undefined, nowMs: number): Verdict {
@@ -70,14 +86,14 @@ function verdictOf(status: number, retryAfter: string | undefined, nowMs: number
     status >= 300 && status < 400
       ? `the receiver answered ${status}; webhooks follow no redirects, so give the URL that it leads to`
       : `the receiver answered ${status}`;
-  const delayMs = status === 429 || status === 503 ? retryAfterMs(retryAfter, nowMs) : undefined;
-  return { as: 'failed', error, ...(delayMs === undefined ? {} : { delayMs }) };
+  const quietMs = status === 429 || status === 503 ? retryAfterMs(retryAfter, nowMs) : undefined;
+  return { as: 'failed', error, ...(quietMs === undefined ? {} : { quietMs }) };
 }
 
 /** Seconds or a date (RFC 9110 §10.2.3). */
 function retryAfterMs(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
-  const ms = /^\d{1,10}$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
+  const ms = /^\d{1,10}$/.test(text) ? Number(text) * 1_000 : /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) - nowMs : NaN;
   return Number.isNaN(ms) ? undefined : Math.min(RETRY_AFTER_MS_MAX, Math.max(0, ms));
 }
 

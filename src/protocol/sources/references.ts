@@ -4,6 +4,7 @@ import { closestWord } from '../../lib/closest-word.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import type { Destination } from './destinations.ts';
 import type { EventsSection } from './sources.ts';
+import { webhookName } from './topics.ts';
 
 export interface SourceProblem {
   /** Within the section, e.g. ['triggers', 'ship', 0, 'queue']. */
@@ -59,7 +60,7 @@ export function sourceProblems(events: EventsSection, functions: readonly string
           message: 'batches of a stream start no runs; let a function read the stream, and start runs by `startWorkflow`',
         });
   }
-  return [...problems, ...twice(events), ...circles(events)];
+  return [...problems, ...twice(events), ...sameWebhooks(events), ...circles(events)];
 }
 
 /** Queues whose dead letters come back to them: what always fails would go round for ever. */
@@ -103,6 +104,23 @@ function twice({ triggers = {} }: EventsSection): SourceProblem[] {
     }
   }
   return problems;
+}
+
+/** What is sent to a webhook waits under its name. */
+function sameWebhooks({ topics = {} }: EventsSection): SourceProblem[] {
+  return Object.entries(topics).flatMap(([topic, { subscriptions = [] }]) => {
+    const seen = new Set<string>();
+    return subscriptions.flatMap((one, index) => {
+      const name = webhookName(one);
+      if (one.url === undefined || !seen.has(name)) {
+        if (one.url !== undefined) seen.add(name);
+        return [];
+      }
+      const path = ['topics', topic, 'subscriptions', index, one.name === undefined ? 'url' : 'name'];
+      const what = one.name === undefined ? 'this `url`' : `the name '${name}'`;
+      return [{ path, message: `the topic has a subscription with ${what} already; give this one a \`name\` of its own` }];
+    });
+  });
 }
 
 function missing(kind: Named, name: string, known: string[]): string {

@@ -1,5 +1,6 @@
 // `topics` of virga.yaml: what is published there goes to all subscriptions whose filter it passes. Functions subscribe by their
 // triggers; queues and HTTPS webhooks here.
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { declaredName, duration, headerName, secretName, wholeNumber } from '../policies/words.ts';
 import { checkRoots, filter } from './filter.ts';
@@ -9,7 +10,8 @@ import { retry } from './retry.ts';
 const SUBSCRIPTIONS_MAX = 100;
 const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
 const OWN_HEADER = /^(?:content-.*|host|connection|keep-alive|transfer-encoding|te|upgrade|trailer|expect|webhook-.*|ce-.*)$/i;
-const urlError = 'an https:// URL (http:// for addresses of this machine and private networks, where the node allows them)';
+const urlError =
+  'an https:// URL without credentials (http:// for addresses of this machine and private networks, where the node allows them)';
 
 const subscription = z
   .strictObject(
@@ -18,10 +20,14 @@ const subscription = z
       url: z
         .string({ error: urlError })
         .max(2_048, { error: urlError })
-        .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? '') && URL.parse(text)?.username === '', { error: urlError })
+        .refine(isPlainUrl, { error: urlError })
         .optional()
         .describe('Where it is sent by POST as a CloudEvent. Any 2xx is an answer; others are tried again.'),
-      name: declaredName.optional().describe('Of a `url`: what it is called. Without it `webhook-1`, `webhook-2`, ….'),
+      name: declaredName
+        .optional()
+        .describe(
+          'Of a `url`: what it is called. Its messages wait under this name: with one, another `url` gets those that waited for the former. Without it a name that is made of the `url`.',
+        ),
       secret: z
         .union([secretName, z.array(secretName).min(1).max(4)], { error: 'the name of a secret, or a list of at most 4' })
         .optional()
@@ -46,7 +52,9 @@ const subscription = z
       timeout: duration({ min: 100, max: 300_000 }).optional().describe('Of a `url`: how long an answer may take. Without it 10s.'),
       concurrency: wholeNumber({ min: 1, max: 100 }).optional().describe('Of a `url`: requests at the same time. Without it 4.'),
       filter: filter.optional(),
-      retry: retry.optional(),
+      retry: retry
+        .optional()
+        .describe('Of a `url`: how a delivery that failed is tried again. Without it 16 attempts within about 9 hours.'),
       maxAge: duration({ min: 60_000, max: 14 * 86_400_000 })
         .optional()
         .describe('Of a `url`: older ones are dead letters. Without it 1d.'),
@@ -72,7 +80,20 @@ const subscription = z
           params: { rule: true },
         });
   });
+/** What is written there is shown, and logged: no place for credentials. */
+function isPlainUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+}
 export type Subscription = z.infer<typeof subscription>;
+
+/**
+ * Of a `url`. Without a name of its own it has one of its URL, and none of its place in the list: whoever takes a subscription away would have
+ * the next one get, signed for it, what waits for the former.
+ */
+export function webhookName({ name, url = '' }: Subscription): string {
+  return name ?? `webhook-${createHash('sha256').update(url).digest('hex').slice(0, 8)}`;
+}
 
 export const topic = z
   .strictObject(

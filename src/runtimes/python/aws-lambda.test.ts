@@ -269,3 +269,35 @@ test('a form that this runtime does not have is named', async () => {
   await using guest = await lambda('def handler(event, context):\n    pass\n', 'main.py', { form: 'azure' });
   assert.match(guest.failed!.message, /the Python runtime runs no code of the form 'azure'; it knows lambda/);
 });
+
+test('of the messages of a queue come again those that batchItemFailures name; nothing else of a result means anything', async () => {
+  await using guest = await lambda(
+    'import json\ndef handler(event, context):\n    return json.loads(event["Records"][0]["body"])\n',
+    'main.py',
+  );
+  const answer = async (result: unknown): Promise<unknown> => {
+    const message = { attributes: {}, attempt: 1, sentAt: 0, firstReceivedAt: 0 };
+    const messages = [JSON.stringify(result), ''].map((body, at) => ({ id: `m${at + 1}`, body, ...message }));
+    const event = { specversion: '1.0', id: 'm1', source: '/q', type: 'virga.queue.batch', data: { queue: 'q', messages } };
+    const contentType = 'application/cloudevents+json';
+    const { error, body } = await guest.invoke(undefined, { contentType, body: JSON.stringify(event) }).outcome;
+    return error?.name ?? JSON.parse(body.toString());
+  };
+  const named = (itemIdentifier: unknown) => ({ batchItemFailures: [{ itemIdentifier }] });
+  for (const [result, expected] of [
+    [null, null],
+    [{}, {}],
+    [{ batchItemFailures: null }, { failed: [] }],
+    [{ batchItemFailures: [] }, { failed: [] }],
+    [named('m2'), { failed: ['m2'] }],
+    [{ processed: 2, failed: 0 }, { failed: [] }],
+    // AWS takes these for a batch that failed as a whole.
+    [named('m3'), 'BadResponse'],
+    [named(''), 'BadResponse'],
+    [named(null), 'BadResponse'],
+    [{ batchItemFailures: [{ id: 'm1' }] }, 'BadResponse'],
+    [{ batchItemFailures: '' }, 'BadResponse'],
+    [{ batchItemFailures: {} }, 'BadResponse'],
+  ] as const)
+    assert.deepEqual(await answer(result), expected, JSON.stringify(result));
+});

@@ -182,13 +182,21 @@ test('a poison record becomes a dead letter, those around it are handled, and it
     datas.filter((data) => data !== 'poison'),
   );
   const { stdout } = await virga.cli(['dead-letters', '--project', 'shop', '--json']);
-  const [letter] = JSON.parse(stdout) as { lastError: string; died: { from: string; reason: string } }[];
+  const [letter] = JSON.parse(stdout) as { id: string; lastError: string; died: { from: string; reason: string } }[];
   assert.deepEqual([letter!.died.from, letter!.died.reason], ['stream/mixed/picky', 'rejected']);
   assert.match(letter!.lastError, /that was poison/);
+  // The letter, and the record that it is of, as they were: by the version that fails.
+  for (const id of [letter!.id, 'mixed/0:8']) {
+    const replayed = await virga.cli(['replay', id, '--version', '1', '--project', 'shop']);
+    assert.deepEqual([replayed.code, /that was poison|function_error/.test(replayed.stderr)], [1, true], `${id}: ${replayed.stderr}`);
+  }
   assert.equal(await (await virga.fetch('shop', '/cure', { method: 'POST' })).text(), 'cured');
   const redriven = await virga.cli(['dead-letters', 'redrive', '--source', 'stream/mixed/picky', '--project', 'shop']);
   assert.equal(redriven.code, 0, redriven.stderr);
   assert.equal((await atLeast('got-picky', 12)).at(-1)!.data, 'poison');
+  const again = await virga.cli(['replay', 'mixed/0:1', '--project', 'shop', '--json']);
+  assert.deepEqual([again.code, again.json<{ source: string; function: string }>().source], [0, 'stream/mixed'], again.stderr);
+  assert.equal((await atLeast('got-picky', 13)).at(-1)!.data, 'good 0');
 });
 
 test('when the edge is killed in the middle no record is left out of its window, or counted twice', async () => {

@@ -106,6 +106,8 @@ topics:
     subscriptions: [{url: "${receiver.url}/hopeless", retry: ${retry}, deadLetters: failed}]
   moved:
     subscriptions: [{url: "${receiver.url}/moved", retry: ${retry}, deadLetters: failed}]
+  busy:
+    subscriptions: [{url: "${receiver.url}/busy", name: erp}]
   inside:
     subscriptions:
       - {url: "http://localhost:${new URL(virga.controlUrl).port}/v1/projects", retry: ${retry}, deadLetters: failed, name: by-name}
@@ -178,6 +180,25 @@ functions: {idle: {source: idle.js}}
     assert.ok(times[2]! - times[1]! >= 450, `it waited ${times[2]! - times[1]!} ms for an answer`);
     assert.ok(times[3]! - times[2]! >= 950, `it waited ${times[3]! - times[2]!} ms after 503`);
     await shop.empty('failed');
+  });
+
+  test('a receiver that asks for time gets nothing else meanwhile, and `virga deliveries` says why', async () => {
+    receiver.prepare('/busy', [{ status: 503, headers: { 'retry-after': '600' } }]);
+    await publish('busy', { body: 'first' });
+    const { headers } = await receiver.next('/busy');
+    const first = headers['webhook-id'] as string;
+    const deliveries = async () => {
+      const { stdout } = await virga.cli(['deliveries', '--source', 'webhook/busy/erp', '--project', 'shop', '--json']);
+      return JSON.parse(stdout) as { id: string; state: string; attempt: number; lastError: string | null }[];
+    };
+    await eventually(async () => ((await deliveries())[0]?.state === 'delayed' ? true : undefined));
+    await publish('busy', { body: 'second' });
+    const [one, two] = await deliveries();
+    assert.deepEqual([one!.id, one!.state, one!.attempt, one!.lastError], [first, 'delayed', 1, 'the receiver answered 503']);
+    assert.deepEqual([two!.state, two!.attempt], ['pending', 0]);
+    const { stdout } = await virga.cli(['deliveries', 'show', first, '--project', 'shop']);
+    assert.match(stdout, /^to +webhook busy\/erp$/m);
+    assert.equal(receiver.count('/busy'), 0);
   });
 
   for (const { topic, reply, attempts, reason } of [

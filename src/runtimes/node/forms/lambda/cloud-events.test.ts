@@ -371,6 +371,7 @@ test('batchItemFailures are what has to come again', () => {
   assert.equal(outcome(failed()), '{"failed":[]}');
   assert.equal(outcome({ batchItemFailures: null }), '{"failed":[]}');
   assert.equal(outcome({}), '{}');
+  assert.equal(outcome({ processed: 5, failed: 0 }), '{"failed":[]}', 'a word of its own');
   assert.equal(outcome(undefined), 'null');
   // AWS takes these for a batch that failed as a whole, and so does whoever gets an error.
   assert.match(outcome(failed('id9')), /^BadResponse: its batchItemFailures name 'id9' as itemIdentifier, which is none of the batch/);

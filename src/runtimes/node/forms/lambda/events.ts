@@ -101,7 +101,10 @@ function outcomeOf(result: unknown, event: unknown): (QueueOutcome & { state?: u
   const records = (event as Records).Records as Records['Records'] | undefined;
   const source = records?.[0]?.eventSource;
   if (records === undefined || (source !== 'aws:sqs' && source !== 'aws:dynamodb' && source !== 'aws:kinesis')) return undefined;
-  if (typeof result !== 'object' || result === null || !('batchItemFailures' in result)) return undefined;
+  if (typeof result !== 'object' || result === null) return undefined;
+  const state = source === 'aws:kinesis' && 'state' in result ? { state: result.state } : {};
+  // AWS reads nothing else of it: a `failed` of the function's own, such as a count, is no word of ours.
+  if (!('batchItemFailures' in result)) return 'failed' in result ? { failed: [], ...state } : undefined;
   const failures = result.batchItemFailures ?? [];
   if (!Array.isArray(failures))
     throw new BadResponse(`its batchItemFailures are ${show(failures)}; they must be an array of {itemIdentifier}`);
@@ -109,8 +112,7 @@ function outcomeOf(result: unknown, event: unknown): (QueueOutcome & { state?: u
   const failed = new Set(failures.map((failure: unknown) => identifierOf(failure, ids)));
   if (source === 'aws:sqs') return { failed: ids.filter((id) => failed.has(id)) };
   // A stream goes on from the first that failed. A record is named by its position, and the state of a window comes along.
-  if (source === 'aws:kinesis')
-    return { failed: ids.filter((id) => failed.has(id)), ...('state' in result ? { state: result.state } : {}) };
+  if (source === 'aws:kinesis') return { failed: ids.filter((id) => failed.has(id)), ...state };
   const first = ids.findIndex((id) => failed.has(id));
   return { failed: first === -1 ? [] : records.slice(first).map((record) => record.eventID) };
 }

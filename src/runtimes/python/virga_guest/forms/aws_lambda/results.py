@@ -102,9 +102,13 @@ def outcome_of(result, event):
     """None: the result says nothing of single messages."""
     records = event.get("Records") if isinstance(event, dict) else None
     source = records[0].get("eventSource") if records else None
-    if source not in ("aws:sqs", "aws:dynamodb", "aws:kinesis") or not isinstance(result, dict) or "batchItemFailures" not in result:
+    if source not in ("aws:sqs", "aws:dynamodb", "aws:kinesis") or not isinstance(result, dict):
         return None
-    failures = result["batchItemFailures"] or []
+    state = {"state": result["state"]} if source == "aws:kinesis" and "state" in result else {}
+    if "batchItemFailures" not in result:
+        # AWS reads nothing else of it: a "failed" of the function's own, such as a count, is no word of ours.
+        return {"failed": [], **state} if "failed" in result else None
+    failures = [] if result["batchItemFailures"] is None else result["batchItemFailures"]
     if not isinstance(failures, (list, tuple)):
         raise BadResponse("batchItemFailures are %s; they must be a list of {itemIdentifier}" % short(failures))
     queue = source == "aws:sqs"
@@ -114,7 +118,6 @@ def outcome_of(result, event):
         return {"failed": [id for id in ids if id in failed]}
     # A stream goes on from the first that failed. A record is named by its position, and the state of a window comes along.
     if source == "aws:kinesis":
-        state = {"state": result["state"]} if "state" in result else {}
         return {"failed": [id for id in ids if id in failed], **state}
     first = next((at for at, id in enumerate(ids) if id in failed), len(ids))
     return {"failed": [record["eventID"] for record in records[first:]]}
