@@ -23,6 +23,8 @@ interface Parts {
 
 const SWEEP_MS = 10_000;
 const SWEPT_AT_ONCE = 5_000;
+/** Rounds: a minute. */
+const SIZED_EVERY = 6;
 
 export class ControlAsync {
   readonly acceptor: AsyncAcceptor;

@@ -223,8 +223,8 @@ export class AsyncRecords {
   }
 
   /**
-   * Of projects that keep more than `bytesMax` the oldest requests and answers, at most `limit` of each project; what became of them stays
-   * known. Answers how many. It walks over all.
+   * Of projects that keep more than `bytesMax` the oldest requests and answers, `limit` by one statement; what became of them stays known.
+   * Answers how many. It walks over all.
    */
   async removeAnswers({ bytesMax, limit }: { bytesMax: number; limit: number }): Promise<number> {
     const kept = `coalesce(octet_length(request), 0) + coalesce(octet_length(answer), 0) + coalesce(octet_length(answer_body), 0)`;
@@ -234,14 +234,16 @@ export class AsyncRecords {
     );
     let removed = 0;
     for (const { project } of rows) {
-      const { rowCount } = await this.#sql.query(
-        `update async_invocations set request = null, answer = null, answer_body = null where not ${IS_OPEN} and id in
+      for (let some = limit; some >= limit; removed += some) {
+        const { rowCount } = await this.#sql.query(
+          `update async_invocations set request = null, answer = null, answer_body = null where not ${IS_OPEN} and id in
            (select id from (select id, ${kept} as kept, sum(${kept}) over (order by ended_at desc, id desc) as total
                               from async_invocations where project = $1 and not ${IS_OPEN}) s
              where total > $2 and kept > 0 order by id limit $3)`,
-        [project, bytesMax, limit],
-      );
-      removed += rowCount ?? 0;
+          [project, bytesMax, limit],
+        );
+        some = rowCount ?? 0;
+      }
     }
     return removed;
   }
