@@ -34,7 +34,7 @@ class Services:
         self._patient = 0
         self._later = deque()
 
-    def call(self, request, data=b""):
+    def call(self, request, data=b"", patient=False):
         gate = allocate_lock()
         gate.acquire()
         answer = []
@@ -43,7 +43,7 @@ class Services:
             answer.extend((value, error))
             gate.release()
 
-        self.begin(request, data, answered)
+        self.begin(request, data, answered, patient)
         gate.acquire()
         value, error = answer
         if error is not None:
