@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { HttpRun } from '../../events/workflows/start-run.ts';
 import type { Principal } from '../../protocol/principal.ts';
 import type { GatewayRequest, LocalAnswer, Refusal } from '../stage.ts';
+import { principalText } from '../respond-async/status-routes.ts';
 import { runStatusRoutes } from './run-status.ts';
 
 const OWN = 'run_01m80b4xgye2vdw3yj6rh55h2d';
@@ -30,7 +31,7 @@ async function asked(run: string, principal: Principal | undefined, of: string |
 }
 
 test('whoever started it reads it, without what only the project may see', async () => {
-  for (const answer of [await asked(OWN, undefined, null), await asked('order-1', ada, 'key ada')]) {
+  for (const answer of [await asked(OWN, undefined, null), await asked('order-1', ada, principalText(ada))]) {
     assert.ok('status' in answer && answer.status === 200);
     const body = JSON.parse(String(answer.body)) as { state: string; error: object };
     assert.deepEqual([body.state, body.error], ['failed', { name: 'Error', message: 'no' }]);
@@ -40,9 +41,9 @@ test('whoever started it reads it, without what only the project may see', async
 test('others do not, nor does anybody by an id that could be guessed', async () => {
   for (const [run, principal, of] of [
     ['order-1', undefined, null],
-    [OWN, undefined, 'key ada'],
+    [OWN, undefined, principalText(ada)],
     [OWN, ada, null],
-    ['order-1', { ...ada, id: 'eve' }, 'key ada'],
+    ['order-1', { ...ada, id: 'eve' }, principalText(ada)],
   ] as const) {
     const answer = await asked(run, principal, of);
     assert.ok('error' in answer && answer.error.code === 'run_not_found');
