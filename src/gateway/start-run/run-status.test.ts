@@ -33,7 +33,7 @@ async function asked(run: string, principal: Principal | undefined, of: string |
 test('whoever started it reads it, without what only the project may see', async () => {
   for (const answer of [await asked(OWN, undefined, null), await asked('order-1', ada, principalText(ada))]) {
     assert.ok('status' in answer && answer.status === 200);
-    const body = JSON.parse(String(answer.body)) as { state: string; error: object };
+    const body = JSON.parse((answer.body as Buffer).toString()) as { state: string; error: object };
     assert.deepEqual([body.state, body.error], ['failed', { name: 'Error', message: 'no' }]);
   }
 });

@@ -26,7 +26,7 @@ export function jsonOf(value: unknown, what: string, bytesMax: number): string |
 /** What has a `toJSON` says by it what it is. */
 function textOf(value: unknown, what: string): string | undefined {
   try {
-    return JSON.stringify(value) as string | undefined;
+    return JSON.stringify(value);
   } catch (error) {
     throw fatal(new TypeError(`${what} cannot be written as JSON: ${(error as Error).message}`, { cause: error }));
   }
