@@ -22,5 +22,8 @@ test('columns are aligned by what is seen of a text', () => {
 });
 
 test('nothing of a cell ends its line or moves the cursor', () => {
-  assert.equal(table([], [['a\nb\r\x1b[2J\x1b]0;title\x07', '\x9b1mc\x7f', '\x1b[1mbold\x1b[22m']]), 'a b ·[2J·]0;title·  ·1mc·  \x1b[1mbold\x1b[22m');
+  assert.equal(
+    table([], [['a\nb\r\x1b[2J\x1b]0;title\x07', '\x9b1mc\x7f', '\x1b[1mbold\x1b[22m']]),
+    'a b ·[2J·]0;title·  ·1mc·  \x1b[1mbold\x1b[22m',
+  );
 });

@@ -30,7 +30,8 @@ function inLine(cell: string): string {
 }
 
 /** Two cells of a terminal each: ideographs, Hangul, full-width forms, emoji. */
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/gu;
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/gu;
 /** None: what joins or modifies the character before. */
 const NARROW = /\p{Mn}|\p{Me}|\p{Cf}/gu;
 

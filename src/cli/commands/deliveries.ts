@@ -146,7 +146,8 @@ async function tail({ client, project, options, terminal, signal }: Asked): Prom
       const now = new Map<string, string>();
       for await (const item of client.deliveries(project, filterOf(options), { signal })) {
         if (now.size >= FOLLOWED_MAX) {
-          if (!isTold) terminal.note(`There are more than ${FOLLOWED_MAX} deliveries, and those are followed; --function or --source narrow it down.`);
+          if (!isTold)
+            terminal.note(`There are more than ${FOLLOWED_MAX} deliveries, and those are followed; --function or --source narrow it down.`);
           isTold = true;
           break;
         }

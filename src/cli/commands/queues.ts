@@ -228,7 +228,13 @@ async function receive({ client, project, words: [queue], options, terminal }: A
   const { messages } = await client.receiveMessages(project, queue!, { max, waitMs, visibility: options.visibility });
   if (messages.length === 0) terminal.note(`Nothing came from the queue '${queue}'.`);
   terminal.result(messages, () =>
-    messages.map((one) => (options.hold === true ? `${one.receipt}  ${one.id}  attempt ${one.attempt}  ${bodyText(one.body, terminal)}` : bodyText(one.body, terminal))).join('\n'),
+    messages
+      .map((one) =>
+        options.hold === true
+          ? `${one.receipt}  ${one.id}  attempt ${one.attempt}  ${bodyText(one.body, terminal)}`
+          : bodyText(one.body, terminal),
+      )
+      .join('\n'),
   );
   if (options.hold === true || messages.length === 0) return;
   const { results } = await client.settleMessages(
