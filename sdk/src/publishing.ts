@@ -14,6 +14,7 @@ export interface EventToPublish {
   time?: string;
   datacontenttype?: string;
   dataschema?: string;
+  /** JSON; bytes go as `data_base64`. */
   data?: unknown;
   data_base64?: string;
   /** Extension attributes: lower-case letters and digits. */

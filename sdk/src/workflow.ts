@@ -21,8 +21,10 @@ export interface WorkflowEvent<Data = unknown> {
   id: string;
   name: string;
   data: Data;
-  /** Unix ms. */
+  /** Unix ms: when it was sent, or published. */
   at: number;
+  /** Of one that was published to the project: the CloudEvent, with its source, subject, time and data. */
+  event?: { id: string; source: string; type: string; time?: string; subject?: string; data?: Data; [attribute: string]: unknown };
 }
 
 /** The second argument of a workflow's handler. */
@@ -36,10 +38,14 @@ export interface WorkflowContext extends Context {
   /** Holds no instance. `'30s'`, `'3d'`, or ms. */
   sleep(duration: string | number): Promise<void>;
   sleepUntil(time: Date | string | number): Promise<void>;
-  /** The event, also one that was sent before; undefined: it did not come in time. `match`: a filter pattern of its data. */
+  /**
+   * The event, also one that was sent before; undefined: it did not come in time. `match`: a filter pattern of its data. With `event` one
+   * that is published to the project while the run waits, of this type (which stands under `workflow.events` in virga.yaml), and `match` is
+   * a pattern of the whole of it: `{ data: { userId: [input.userId] } }`.
+   */
   waitForEvent<Data = unknown>(
     name: string,
-    options?: { timeout?: string | number; match?: Record<string, unknown> },
+    options?: { timeout?: string | number; match?: Record<string, unknown>; event?: string },
   ): Promise<WorkflowEvent<Data> | undefined>;
   /** Runs the branches at the same time; when all have ended, their results, or the error of the first that failed. */
   parallel<T extends readonly (() => unknown)[]>(branches: readonly [...T]): Promise<{ [K in keyof T]: Awaited<ReturnType<T[K]>> }>;

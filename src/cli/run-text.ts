@@ -51,10 +51,14 @@ export function runText(run: RunDetail, terminal: Pick<Terminal, 'paint'>): stri
   return lines.join('\n');
 }
 
-function nameOf({ kind, name, occurrence, scope }: RunStep): string {
+function nameOf({ kind, name, occurrence, scope, event }: RunStep): string {
   const branch = scope === '' ? '' : ` (branch ${scope})`;
   const count = occurrence > 1 ? ` #${occurrence}` : '';
-  return kind === 'step' ? `${name}${count}${branch}` : kind === 'wait' ? `wait for ${name}${count}${branch}` : `sleep${count}${branch}`;
+  return kind === 'step'
+    ? `${name}${count}${branch}`
+    : kind === 'wait'
+      ? `wait for ${name}${event === null ? '' : ` (${event})`}${count}${branch}`
+      : `sleep${count}${branch}`;
 }
 
 function tookText({ startedAt, endedAt, wakeAt, kind }: RunStep): string {

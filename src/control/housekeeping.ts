@@ -81,8 +81,7 @@ async function removeUnusedVersions({ records, limits, now }: Needs): Promise<nu
       const { rowCount } = await sql.query(
         `delete from versions v where v.project = $1 and v.created_at < to_timestamp($2)
             and v.number < (select max(number) from versions m where m.project = v.project and m.function = v.function)
-            and not exists (select 1 from workflow_runs r where r.project = v.project and r.function = v.function and r.version = v.number
-                              and r.state <> 'succeeded')
+            and (v.function, v.number) not in (select r.function, r.version from workflow_runs r where r.project = $1 and r.state <> 'succeeded')
             and not exists (select 1 from deployments d where d.project = v.project
                               and exists (select 1 from jsonb_path_query(d.state -> 'functions' -> v.function, 'lax $.**.version') as named
                                            where named = to_jsonb(v.number)))`,

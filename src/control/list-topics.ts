@@ -135,5 +135,5 @@ function targetOf(key: string, declared: TopicSubscription | undefined): Pick<To
   }
   if ('function' in to) return { ...none, function: to.function };
   if ('queue' in to) return { ...none, queue: to.queue };
-  return { ...none, webhook: { name: to.name, url: to.webhook.url ?? null } };
+  return 'webhook' in to ? { ...none, webhook: { name: to.name, url: to.webhook.url ?? null } } : none;
 }

@@ -13,6 +13,16 @@ import { name, pageOf as pageSchema, pageQuery } from './schemas.ts';
 import { liveWorkflows, requireWorkflow, workflowParams } from './workflow-names.ts';
 import { workflowSettings } from '../events/workflows/workflow-rules.ts';
 
+/** Of a bigint. */
+const RUN_MAX = '9223372036854775807';
+/**
+ * The newest of one state, by the index. `between` and the order by state say what `=` would, and leave the planner no other way: going back
+ * through all runs until a page is full looks cheap to it, and is 90 ms for each 300,000 runs of other workflows.
+ */
+const pageOfState = (state: RunState): string =>
+  `(select ${RUN_COLUMNS.replace('run::text', 'run')} from workflow_runs
+     where project = $1 and function = $2 and state between '${state}' and '${state}' and run < $3::bigint order by state desc, run desc limit $4)`;
+
 const counts = z.object(Object.fromEntries(RUN_STATES.map((state) => [state, z.int()])) as Record<RunState, z.ZodInt>);
 const item = z
   .object({ name: z.string(), version: z.int().nullable(), runs: counts, runsMax: z.int() })
@@ -70,9 +80,8 @@ export function listWorkflows(app: ControlApp, { records }: Pick<ControlContext,
       const page = pageRequest(list, query);
       await requireProject(records, project);
       const { rows } = await records.query<RunRow>(
-        `select ${RUN_COLUMNS} from workflow_runs
-          where project = $1 and function = $2 and ($3::text is null or state = $3) and ($4::bigint is null or run < $4) order by run desc limit $5`,
-        [project, workflow, state ?? null, numberKey(page.after) ?? null, page.limit + 1],
+        `select * from (${(state === undefined ? RUN_STATES : [state]).map(pageOfState).join(' union all ')}) r order by run desc limit $4`,
+        [project, workflow, numberKey(page.after) ?? RUN_MAX, page.limit + 1],
       );
       if (rows.length === 0) await requireWorkflowOrRuns();
       return c.json({

@@ -16,6 +16,7 @@ import type { ControlContext } from './context.ts';
 import { claimDomains, domainsOf, requireDomainsFree, unprovenWarning } from './domains.ts';
 import { checkEnforcement, refuseRedirect } from './enforcement.ts';
 import { keptWarning, requireSameOrder } from './kept-messages.ts';
+import { waitsWarning } from './left-waits.ts';
 import { insertDeployment, insertVersions, trafficIn } from './project-records.ts';
 import type { StoredProject, StoredVersion } from './project-records.ts';
 
@@ -83,9 +84,10 @@ export async function settle(
   };
   await requireSameOrder(sql, bus, events);
   const kept = await keptWarning(bus, events);
+  const waits = await waitsWarning(sql, events);
   const warning = async (): Promise<string | undefined> => {
     const unproven = names.length === 0 ? undefined : unprovenWarning(await domainsOf(sql, next.project));
-    return [unheld, unproven, kept].filter((text) => text !== undefined).join('; ') || undefined;
+    return [unheld, unproven, kept, waits].filter((text) => text !== undefined).join('; ') || undefined;
   };
   if (next.gateway?.https === 'redirect' && !urls.https) refuseRedirect(next.project);
   const changes = changesBetween(before, {

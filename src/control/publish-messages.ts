@@ -5,11 +5,12 @@ import type { IncomingMessage } from 'node:http';
 import { z } from '@hono/zod-openapi';
 import { isEventRequest, jsonOf, receivedEvents } from '../events/cloud-events/http-in.ts';
 import { completeEvent, eventAsMessage } from '../events/cloud-events/messages.ts';
-import type { Publisher } from '../events/publish.ts';
+import type { AppendRecord, Publisher } from '../events/publish.ts';
 import { sentMessages, sentPublications, sentRecords } from '../events/sent-input.ts';
 import { newId } from '../lib/ids.ts';
 import type { AppendAnswer, PublishAnswer, SendAnswer } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
+import type { CloudEvent } from '../protocol/events.ts';
 import { readBody } from './body.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
@@ -40,6 +41,7 @@ const appended = z
   .openapi('Appended') satisfies z.ZodType<AppendAnswer>;
 
 const EVENT_MODES = 'A CloudEvent 1.0 in structured (`application/cloudevents+json`) or binary mode (`ce-` headers), or';
+const MESSAGE_WAYS = `a list, or one. A \`body\` that is no text is sent as JSON. ${EVENT_MODES} several in batched mode, are taken too: the data becomes the body (bytes in base64, with \`content-transfer-encoding: base64\`), the attributes \`ce-…\` attributes.`;
 
 export function publishEvents(app: ControlApp, { publisher, limits, now }: Needs): void {
   operation(
@@ -71,7 +73,7 @@ export function publishMessages(app: ControlApp, { publisher, limits, now }: Nee
       method: 'post',
       path: '/v1/projects/{project}/topics/{topic}/messages',
       summary: 'Publish messages to a topic',
-      description: `\`{"messages": [{"body", "subject"?, "attributes"?, "id"?, "group"?, "deduplicationId"?}]}\`, a list, or one. A \`body\` that is no text is sent as JSON. ${EVENT_MODES} several in batched mode, are taken too: the data becomes the body, the attributes \`ce-…\` attributes.`,
+      description: `\`{"messages": [{"body", "subject"?, "attributes"?, "id"?, "group"?, "deduplicationId"?}]}\`, ${MESSAGE_WAYS}`,
       params: z.strictObject({ project: name, topic: name }),
       frequent: true,
       rawBody: 'application/json',
@@ -79,8 +81,7 @@ export function publishMessages(app: ControlApp, { publisher, limits, now }: Nee
       errors: ['project_not_found', 'topic_not_found', 'request_too_large', 'unsupported_media_type', 'queue_full', 'disk_full'],
     },
     async ({ params: { project, topic } }, c) => {
-      const input = await inputOf(c.env.incoming, { limits, project, now });
-      const publications = 'events' in input ? input.events.map(eventAsMessage) : sentPublications(input.json);
+      const publications = await received(c.env.incoming, { limits, project, now, ofEvent: eventAsMessage, ofJson: sentPublications });
       return c.json({ published: await publisher.publish(project, topic, publications) } satisfies PublishAnswer, 202);
     },
   );
@@ -93,7 +94,7 @@ export function sendMessages(app: ControlApp, { publisher, limits, now }: Needs)
       method: 'post',
       path: '/v1/projects/{project}/queues/{queue}/messages',
       summary: 'Send messages to a queue',
-      description: `\`{"messages": [{"body", "attributes"?, "delayMs"?, "group"?, "deduplicationId"?, "id"?}]}\`, a list, or one. A \`body\` that is no text is sent as JSON. ${EVENT_MODES} several in batched mode, are taken too: the data becomes the body, the attributes \`ce-…\` attributes.`,
+      description: `\`{"messages": [{"body", "attributes"?, "delayMs"?, "group"?, "deduplicationId"?, "id"?}]}\`, ${MESSAGE_WAYS}`,
       params: z.strictObject({ project: name, queue: name }),
       frequent: true,
       rawBody: 'application/json',
@@ -101,8 +102,7 @@ export function sendMessages(app: ControlApp, { publisher, limits, now }: Needs)
       errors: ['project_not_found', 'queue_not_found', 'request_too_large', 'unsupported_media_type', 'queue_full', 'disk_full'],
     },
     async ({ params: { project, queue } }, c) => {
-      const input = await inputOf(c.env.incoming, { limits, project, now });
-      const messages = 'events' in input ? input.events.map(eventAsMessage) : sentMessages(input.json);
+      const messages = await received(c.env.incoming, { limits, project, now, ofEvent: eventAsMessage, ofJson: sentMessages });
       return c.json({ messages: await publisher.send(project, queue, messages) } satisfies SendAnswer, 202);
     },
   );
@@ -123,32 +123,32 @@ export function appendRecords(app: ControlApp, { publisher, limits, now }: Needs
       errors: ['project_not_found', 'stream_not_found', 'request_too_large', 'unsupported_media_type', 'disk_full'],
     },
     async ({ params: { project, stream } }, c) => {
-      const input = await inputOf(c.env.incoming, { limits, project, now });
-      const records =
-        'events' in input
-          ? input.events.map((event) => {
-              const { body, attributes, id } = eventAsMessage(event);
-              return { partitionKey: attributes['ce-partitionkey'] ?? event.subject ?? id, data: body, attributes, id };
-            })
-          : sentRecords(input.json, () => newId('rec'));
+      const ofJson = (json: unknown): AppendRecord[] => sentRecords(json, () => newId('rec'));
+      const records = await received(c.env.incoming, { limits, project, now, ofEvent: eventAsRecord, ofJson });
       return c.json({ records: await publisher.append(project, stream, records) } satisfies AppendAnswer, 202);
     },
   );
 }
 
-async function inputOf(
+function eventAsRecord(event: CloudEvent): AppendRecord {
+  const { body, attributes, id } = eventAsMessage(event);
+  return { partitionKey: attributes['ce-partitionkey'] ?? event.subject ?? id, data: body, attributes, id };
+}
+
+/** What a request is to send, whether it comes as CloudEvents or as JSON of our own. */
+async function received<Item>(
   incoming: IncomingMessage,
-  { limits, project, now }: Pick<Needs, 'limits' | 'now'> & { project: string },
-): Promise<{ events: ReturnType<typeof receivedEvents> } | { json: unknown }> {
-  const body = await bodyOf(incoming, limits);
+  from: Pick<Needs, 'limits' | 'now'> & { project: string; ofEvent: (event: CloudEvent) => Item; ofJson: (json: unknown) => Item[] },
+): Promise<Item[]> {
+  const body = await bodyOf(incoming, from.limits);
   if (isEventRequest(incoming.headers))
-    return { events: receivedEvents({ headers: incoming.headers, body }, completeEvent(project, now())) };
+    return receivedEvents({ headers: incoming.headers, body }, completeEvent(from.project, from.now())).map((event) => from.ofEvent(event));
   const type = incoming.headers['content-type'];
   if (type === undefined || !JSON_TYPE.test(type)) {
     const given = type === undefined ? 'none' : `'${type.slice(0, 100)}'`;
     throw new VirgaError('unsupported_media_type', `the content-type must be application/json, or that of a CloudEvent (got ${given})`);
   }
-  return { json: jsonOf(body) };
+  return from.ofJson(jsonOf(body));
 }
 
 async function bodyOf(incoming: IncomingMessage, limits: Needs['limits']): Promise<Buffer> {

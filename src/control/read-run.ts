@@ -1,6 +1,7 @@
 // GET /v1/projects/{project}/workflows/{workflow}/runs/{run}: one run, step by step.
 import { z } from '@hono/zod-openapi';
 import { noSuchRun } from '../events/workflows/names.ts';
+import { typeOfKey } from '../events/workflows/wait-keys.ts';
 import type { RunDetail, RunEventItem, RunStep } from '../protocol/workflow-api.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
@@ -22,6 +23,7 @@ const step = z.object({
   kind: z.enum(['step', 'sleep', 'wait']),
   name: z.string(),
   occurrence: z.int(),
+  event: z.string().nullable(),
   state: z.enum(['running', 'retrying', 'sleeping', 'waiting', 'done', 'failed', 'late']),
   attempts: z.int(),
   startedAt: time,
@@ -43,7 +45,8 @@ const detail = z
   })
   .openapi('WorkflowRun') satisfies z.ZodType<RunDetail>;
 
-interface StepRow extends Omit<RunStep, 'startedAt' | 'endedAt' | 'wakeAt' | 'result' | 'error'> {
+interface StepRow extends Omit<RunStep, 'event' | 'startedAt' | 'endedAt' | 'wakeAt' | 'result' | 'error'> {
+  waitsFor: string | null;
   startedAt: Date;
   endedAt: Date | null;
   wakeAt: Date | null;
@@ -73,13 +76,13 @@ export function readRun(app: ControlApp, { records }: Pick<ControlContext, 'reco
       if (found === undefined) throw noSuchRun({ project, function: workflow, id });
       const { run, input, result, ...row } = found;
       const { rows: steps } = await records.query<StepRow>(
-        `select ordinal, scope, kind, name, occurrence, state, attempts, started_at as "startedAt", ended_at as "endedAt", wake_at as "wakeAt",
+        `select ordinal, scope, kind, name, occurrence, waits_for as "waitsFor", state, attempts, started_at as "startedAt", ended_at as "endedAt", wake_at as "wakeAt",
                 case when octet_length(result) <= ${RESULT_BYTES} then result end as result, coalesce(octet_length(result), 0) as "resultBytes", error
            from workflow_steps where run = $1 and ordinal > $2 order by ordinal limit ${STEPS_MAX + 1}`,
         [run, after],
       );
       const { rows: events } = await records.query<Omit<RunEventItem, 'at'> & { at: Date }>(
-        `select id, name, at, ordinal from workflow_events where run = $1 order by event desc limit ${EVENTS_MAX}`,
+        `select id, name, at, ordinal from workflow_events where run = $1 and (wait is null or ordinal is not null) order by event desc limit ${EVENTS_MAX}`,
         [run],
       );
       const shown = steps.slice(0, STEPS_MAX);
@@ -96,9 +99,10 @@ export function readRun(app: ControlApp, { records }: Pick<ControlContext, 'reco
   );
 }
 
-function stepOf({ startedAt, endedAt, wakeAt, result, error, ...row }: StepRow): RunStep {
+function stepOf({ waitsFor, startedAt, endedAt, wakeAt, result, error, ...row }: StepRow): RunStep {
   return {
     ...row,
+    event: waitsFor === null ? null : typeOfKey(waitsFor),
     startedAt: startedAt.toISOString(),
     endedAt: endedAt?.toISOString() ?? null,
     wakeAt: wakeAt?.toISOString() ?? null,

@@ -87,3 +87,14 @@ test('the order of routes and methods does not matter', () => {
   assert.deepEqual(sortedRoutes(routes), sortedRoutes(routes.toReversed()));
   assert.deepEqual(sortedRoutes(routes).at(-1), on('/b', ['GET', 'PUT']));
 });
+
+test('a group is for queues that have groups', () => {
+  const queued = (group: string, fifo: boolean): string[] =>
+    routeProblems({
+      functions: {},
+      routes: [{ path: '/', methods: null, queue: { name: 'orders', group } }],
+      events: { queues: { orders: { fifo } } },
+    }).map(({ path, message }) => `${path} ${message}`);
+  assert.deepEqual(queued('header:x-customer', true), []);
+  assert.deepEqual(queued('header:x-customer', false), ["routes.0.queue.group is for a queue with `fifo: true`, which 'orders' is not"]);
+});

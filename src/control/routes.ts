@@ -65,7 +65,16 @@ export function routeProblems(request: DeployRequest): Problem[] {
       if (target === undefined) continue;
       const named = typeof target === 'string' ? target : target.name;
       const known = Object.keys(request.events?.[`${kind}s`] ?? {});
-      if (known.includes(named)) continue;
+      if (known.includes(named)) {
+        const grouped = kind === 'queue' && typeof target === 'object' && target.group !== undefined;
+        if (grouped && request.events?.queues?.[named]?.fifo !== true)
+          problems.push({
+            path: `${at}.queue.group`,
+            message: `is for a queue with \`fifo: true\`, which '${named}' is not`,
+            value: target.group!,
+          });
+        continue;
+      }
       const meant = closestWord(named, known);
       const remedy = meant === undefined ? `it has ${listed(known)}` : `did you mean '${meant}'?`;
       problems.push({ path: `${at}.${kind}`, message: `names a ${kind} that is not in the request; ${remedy}`, value: named });

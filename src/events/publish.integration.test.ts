@@ -114,7 +114,7 @@ describe('publishing', () => {
       { id: 'e-2', deliveries: 0 },
     ]);
     assert.deepEqual(
-      (await stored('event/ship/1')).map(({ id, body }) => [id, JSON.parse(body)]),
+      (await stored('event/ship')).map(({ id, body }) => [id, JSON.parse(body)]),
       [['e-1', event('e-1', 'order.placed')]],
     );
   });

@@ -2,7 +2,9 @@
 // up who is to get what, checks it against the bounds, and hands it over. Invariants: a request is stored whole or not at all, a fan-out
 // too, since it is one bus.send; what is resolved for is durable; nothing leaves the project. Callers: the edge (functions, routes),
 // control (HTTP), schedules, destinations of asynchronous invocations, platform events.
+import { setImmediate } from 'node:timers/promises';
 import { closestWord } from '../lib/closest-word.ts';
+import { mayHaveLongNumbers } from '../lib/exact-json.ts';
 import { newId } from '../lib/ids.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
@@ -116,7 +118,8 @@ export class Publisher {
     const found = topics.get(topic) ?? missing('topic', { project, name: topic, known: topics.keys() });
     const bounds = this.#bounds.of('messages', publications.length);
     const fanOut = new FanOut(queues);
-    const published = publications.map((publication, index) => {
+    const published: Published[] = [];
+    for (const [index, publication] of publications.entries()) {
       const { id = newId('msg'), body, subject, attributes = {}, group, deduplicationId } = publication;
       bounds.add(index, { id, body, subject, attributes, group, deduplicationId });
       const sentAt = this.#parts.now();
@@ -133,7 +136,8 @@ export class Publisher {
         data,
       };
       let text: string | undefined;
-      const deliveries = fanOut.add(found.subscriptions, () => messageDocument(publication), {
+      const message: Fanned = {
+        document: () => messageDocument(publication),
         event: () => ({ id: event.id, body: (text ??= JSON.stringify(event)), attributes: {} }),
         own: ({ spec, delayMs }) => ({
           id,
@@ -144,9 +148,14 @@ export class Publisher {
           ...(group === undefined || !spec.fifo ? {} : { group }),
           ...(deduplicationId === undefined ? {} : { deduplicationId }),
         }),
-      });
-      return { id, deliveries };
-    });
+      };
+      const before = fanOut.deliveries;
+      for (const subscription of found.subscriptions) {
+        if (fanOut.isTurnOver()) await fanOut.nextTurn();
+        fanOut.add(subscription, message);
+      }
+      published.push({ id, deliveries: fanOut.deliveries - before });
+    }
     await fanOut.send(this.#parts.bus);
     if (found.record !== undefined) {
       const passed = publications.map(({ body, subject, attributes = {} }, index) => ({
@@ -170,12 +179,20 @@ export class Publisher {
     const { eventSubscriptions, queues } = await this.#topology(project);
     const bounds = this.#bounds.of('events', events.length);
     const fanOut = new FanOut(queues);
-    const published = events.map((event, index) => {
+    const published: Published[] = [];
+    for (const [index, event] of events.entries()) {
       const body = JSON.stringify(event);
       bounds.add(index, { id: event.id, body });
       const own = (): NewMessage => ({ id: event.id, body, attributes: {}, ...(once ? { deduplicationId: event.id } : {}) });
-      return { id: event.id, deliveries: fanOut.add(eventSubscriptions, () => event, { event: own, own }) };
-    });
+      // Filters compare numbers as numbers.
+      const message: Fanned = { document: () => (mayHaveLongNumbers(body) ? JSON.parse(body) : event) as unknown, event: own, own };
+      const before = fanOut.deliveries;
+      for (const subscription of eventSubscriptions) {
+        if (fanOut.isTurnOver()) await fanOut.nextTurn();
+        fanOut.add(subscription, message);
+      }
+      published.push({ id: event.id, deliveries: fanOut.deliveries - before });
+    }
     await fanOut.send(this.#parts.bus);
     return published;
   }
@@ -208,41 +225,60 @@ export class Publisher {
 
 type Queued = TopicSubscription['queue'];
 
+/** What one publication is for each kind of subscription. */
+interface Fanned {
+  /** What filters look at. */
+  document(): unknown;
+  /** What functions and webhooks get. */
+  event(): NewMessage;
+  /** What a queue of the project gets. */
+  own(to: { spec: Queued; delayMs: number }): NewMessage;
+}
+
+/** Of filters, at once; then others have the event loop. Whoever awaits nothing has its order kept as long as all of it is within a turn. */
+const TURN_MS = 20;
+
 /** What goes to which queue, gathered for one send. */
 class FanOut {
   readonly #queues: Topology['queues'];
   readonly #batches = new Map<string, { queue: Queued; messages: NewMessage[] }>();
-  #deliveries = 0;
+  #looked: { of: Fanned; document: unknown } | undefined;
+  #turnEnds = performance.now() + TURN_MS;
   #bytes = 0;
+  deliveries = 0;
 
   constructor(queues: Topology['queues']) {
     this.#queues = queues;
   }
 
-  /** `event`: what functions and webhooks get; `own`: what a queue of the project gets. Answers how many it goes to. */
-  add(
-    subscriptions: readonly TopicSubscription[],
-    document: () => unknown,
-    message: { event(): NewMessage; own(to: { spec: Queued; delayMs: number }): NewMessage },
-  ): number {
-    let looked: unknown;
-    let count = 0;
-    for (const { queue, filter, to } of subscriptions) {
-      if (filter !== undefined && !passes(filter, (looked ??= document()))) continue;
-      const one = 'queue' in to ? message.own({ spec: queue, delayMs: this.#queues.get(to.queue)?.delayMs ?? 0 }) : message.event();
-      let batch = this.#batches.get(queue.key);
-      if (batch === undefined) this.#batches.set(queue.key, (batch = { queue, messages: [] }));
-      batch.messages.push(one);
-      this.#bytes += one.body.length;
-      count++;
-    }
-    this.#deliveries += count;
-    if (this.#deliveries > DELIVERIES_MAX || this.#bytes > DELIVERED_BYTES_MAX)
+  /** Where its filter fits. */
+  add({ queue, filter, to }: TopicSubscription, message: Fanned): void {
+    if (filter !== undefined && !passes(filter, this.#documentOf(message))) return;
+    const one = 'queue' in to ? message.own({ spec: queue, delayMs: this.#queues.get(to.queue)?.delayMs ?? 0 }) : message.event();
+    let batch = this.#batches.get(queue.key);
+    if (batch === undefined) this.#batches.set(queue.key, (batch = { queue, messages: [] }));
+    batch.messages.push(one);
+    this.#bytes += one.body.length;
+    this.deliveries++;
+    if (this.deliveries > DELIVERIES_MAX || this.#bytes > DELIVERED_BYTES_MAX)
       throw new VirgaError(
         'request_too_large',
         `this would be more than ${DELIVERIES_MAX} deliveries, or ${DELIVERED_BYTES_MAX} bytes of them, over all subscriptions; publish fewer at once`,
       );
-    return count;
+  }
+
+  isTurnOver(): boolean {
+    return performance.now() > this.#turnEnds;
+  }
+
+  async nextTurn(): Promise<void> {
+    await setImmediate();
+    this.#turnEnds = performance.now() + TURN_MS;
+  }
+
+  #documentOf(message: Fanned): unknown {
+    if (this.#looked?.of !== message) this.#looked = { of: message, document: message.document() };
+    return this.#looked.document;
   }
 
   async send(bus: Pick<Bus, 'send'>): Promise<void> {

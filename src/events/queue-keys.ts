@@ -1,10 +1,22 @@
 // The keys of queues and streams on the bus: `<project>/<kind>/<name>`, so that everything of a project has one prefix. Names hold no
 // slash but for the last part, which may. Used by whoever names one.
 
-export const QUEUE_KINDS = ['queue', 'topic', 'event', 'schedule', 'async', 'workflow', 'webhook', 'stream', 'dead', 'redrive'] as const;
+export const QUEUE_KINDS = [
+  'queue',
+  'topic',
+  'event',
+  'schedule',
+  'async',
+  'workflow',
+  'wait',
+  'webhook',
+  'stream',
+  'dead',
+  'redrive',
+] as const;
 /**
  * queue: of the project. topic, event, schedule: what one trigger of a function has to deliver, `<source>/<function>`. async: asynchronous
- * invocations, by function. workflow: runs that go on, by function. webhook: `<topic>/<subscription>`. stream: what a trigger of a stream
+ * invocations, by function. workflow: runs that go on, by function. wait: `events`, that runs may wait for. webhook: `<topic>/<subscription>`. stream: what a trigger of a stream
  * gave up and gets once more, `<stream>/<function>`. dead: dead letters, `<kind>/<name>` of the queue that they died in. redrive: dead
  * letters that are being moved back (control/redrives.ts).
  */

@@ -22,8 +22,8 @@ export interface Consumer {
   queue: QueueSpec;
   /** What the function is called with; absent: it is not a function that is called (webhooks). */
   function: string | undefined;
-  kind: 'queue' | 'topic' | 'event' | 'schedule' | 'async' | 'workflow' | 'webhook' | 'stream';
-  /** Name of the queue, topic, schedule or stream; of an event trigger, an invocation or a workflow that of the function. */
+  kind: 'queue' | 'topic' | 'event' | 'schedule' | 'async' | 'workflow' | 'wait' | 'webhook' | 'stream';
+  /** Name of the queue, topic, schedule or stream; of an event trigger, an invocation or a workflow that of the function; of waits `events`. */
   source: string;
   batch: number;
   /** How long a batch that is not full waits, ms. */
@@ -45,7 +45,7 @@ export interface TopicSubscription {
   /** Where its messages go. */
   queue: QueueSpec;
   filter: FilterPattern | undefined;
-  to: { function: string } | { queue: string } | { webhook: Subscription; name: string };
+  to: { function: string } | { queue: string } | { webhook: Subscription; name: string } | { runs: true };
 }
 
 export interface StreamTrigger {
@@ -71,6 +71,8 @@ export interface Topology {
   consumers: Consumer[];
   async: ReadonlyMap<string, AsyncRules>;
   workflows: ReadonlyMap<string, WorkflowRules>;
+  /** Where events go that runs of its workflows may wait for; undefined: no workflow has said that it does. */
+  waits: QueueSpec | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -83,6 +85,7 @@ export const ASYNC_RETRY: Retry = { ...RETRY, attempts: 3 };
  * received, perhaps ahead of any call, is no attempt; but a message that kills whatever receives it ends after so many.
  */
 const KILLS_MAX = 20;
+const WAIT_ATTEMPTS = 20;
 const ASYNC_RECEIVES_MAX = 1_000_000;
 const ASYNC_GRACE_MS = 3_600_000;
 
@@ -101,6 +104,7 @@ export function topologyOf(project: string, events: EventsSection = {}, function
     consumers: [],
     async: new Map(Object.entries(events.async ?? {})),
     workflows: new Map(Object.entries(events.workflows ?? {})),
+    waits: undefined,
   };
   for (const [name, { subscriptions = [], record }] of Object.entries(events.topics ?? {})) {
     const declared = subscriptions.map((one) => declaredSubscription(topology, { topic: name, one }));
@@ -113,6 +117,7 @@ export function topologyOf(project: string, events: EventsSection = {}, function
   }
   for (const fn of names) topology.consumers.push(asyncConsumer(project, fn, events.async?.[fn] ?? {}));
   for (const [fn, rules] of topology.workflows) topology.consumers.push(workflowConsumer(project, fn, rules));
+  addWaits(topology);
   return topology;
 }
 
@@ -304,6 +309,35 @@ export function workflowConsumer(project: string, fn: string, rules: WorkflowRul
     retry: { attempts: 1_000_000, delayMs: 1_000, maxDelayMs: 60_000 },
     filter: undefined,
   };
+}
+
+/** Events of the project that runs may wait for: one subscription for all workflows, in the order of publishing. */
+function addWaits(topology: Topology): void {
+  const types = [...topology.workflows.values()].flatMap((rules) => (rules === true ? [] : (rules.events ?? [])));
+  if (types.length === 0) return;
+  const key = queueKey(topology.project, 'wait', 'events');
+  const queue: QueueSpec = {
+    key,
+    fifo: false,
+    retentionMs: 14 * DAY_MS,
+    deduplicationMs: 0,
+    receivesMax: WAIT_ATTEMPTS + KILLS_MAX,
+    ...INTERNAL_BOUNDS,
+    dead: deadKey(key),
+  };
+  topology.waits = queue;
+  topology.eventSubscriptions.push({ queue, filter: { type: types }, to: { runs: true } });
+  topology.consumers.push({
+    queue,
+    function: undefined,
+    kind: 'wait',
+    source: 'events',
+    batch: 100,
+    waitMs: 0,
+    concurrency: 1,
+    retry: { attempts: WAIT_ATTEMPTS, delayMs: 1_000, maxDelayMs: 60_000 },
+    filter: undefined,
+  });
 }
 
 /** Wake-ups of runs. Whether a run goes on or has failed is the run's own matter, so its wake-ups never die. */

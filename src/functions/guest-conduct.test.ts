@@ -60,3 +60,26 @@ test('a guest that sends too many small frames is read more slowly; one that ans
   assert.equal(channel.isPaused(), true);
   await once(channel, 'resume');
 });
+
+test('a guest that asks its node for much is read more slowly, by what it costs', async () => {
+  const channel = new PassThrough();
+  const conduct = new Conduct(channel, 1);
+  channel.resume();
+  const request = frame(FrameType.SERVICE, { flags: Flag.END, payload: Buffer.alloc(1_024 * 1_024 - 64) });
+  for (let n = 0; n < 20; n++) conduct.admit(request, false);
+  conduct.pace();
+  assert.equal(channel.isPaused(), false, 'what is usual passes');
+  for (let n = 0; n < 8; n++) conduct.admit(request, false);
+  conduct.pace();
+  assert.equal(channel.isPaused(), true);
+  await once(channel, 'resume');
+});
+
+test('answers that a guest does not read are kept up to a bound', () => {
+  const channel = new PassThrough({ highWaterMark: 0 });
+  const conduct = new Conduct(channel, 1);
+  channel.cork();
+  assert.equal(conduct.readsAnswers, true);
+  channel.write(Buffer.alloc(40 * 1_024 * 1_024));
+  assert.equal(conduct.readsAnswers, false);
+});

@@ -12,6 +12,10 @@ import type { Call } from './call.ts';
 const UNPAID_PER_MS = 20;
 const UNPAID_AT_ONCE = 50_000;
 const MUCH_BYTES = 1024;
+/** Of a request to the node: so many cost the edge what a frame does, since they are parsed, checked and stored. */
+const SERVICE_BYTES = 512;
+/** Of answers to such requests; a guest that is busy for a while leaves some. */
+const ANSWERS_UNREAD_MAX = 32 * 1024 * 1024;
 /** Heads of requests may wait in the channel beside the bodies' windows. */
 const HEAD_BYTES = 128 * 1024;
 
@@ -34,7 +38,8 @@ export class Conduct {
       throw new Error(`a frame of type ${type} after it was ready`);
     }
     const paid = type === FrameType.RESPONSE || (frame.flags & Flag.END) !== 0;
-    if (!paid && !(type === FrameType.BODY && frame.payload.length >= MUCH_BYTES)) this.#unpaid++;
+    if (type === FrameType.SERVICE) this.#unpaid += 1 + frame.payload.length / SERVICE_BYTES;
+    else if (!paid && !(type === FrameType.BODY && frame.payload.length >= MUCH_BYTES)) this.#unpaid++;
   }
 
   /** After each chunk: stops reading for as long as the guest was too fast. */
@@ -47,6 +52,11 @@ export class Conduct {
     if (this.#tokens >= 0) return;
     this.#channel.pause();
     setTimeout(() => this.#channel.resume(), -this.#tokens / UNPAID_PER_MS).unref();
+  }
+
+  /** Before the answer to a request to the node: whether it may be kept for the guest. */
+  get readsAnswers(): boolean {
+    return this.#channel.writableLength <= this.#unreadMax + ANSWERS_UNREAD_MAX;
   }
 
   /** Bytes of an answer came in. */

@@ -104,6 +104,7 @@ export class Instance implements CallHost {
     const channel = sandbox.channel;
     this.#writer = new FrameWriter(channel);
     this.#desk = new ServiceDesk(version, services, (frame) => {
+      if (!this.#killed && !this.#conduct.readsAnswers) this.#protocolError('requests whose answers it does not read');
       if (!this.#killed && this.state !== 'dead') this.#writer.send(frame);
     });
     channel.on('data', (chunk: Buffer) => this.#onBytes(chunk));

@@ -2,17 +2,23 @@
 // (optimal string alignment); a suggestion differs by at most a third of its letters, so that none is far-fetched.
 
 const LENGTH_MAX = 64;
+/** Products of lengths, of all candidates together: some ms. Who may ask the edge for names that are not there could hold it otherwise. */
+const WORK_MAX = 100_000;
 
-/** undefined when no candidate is close. Cost: product of both lengths for each candidate. */
+/** undefined when no candidate is close. Cost: product of both lengths for each candidate of about the length of the word, up to WORK_MAX. */
 export function closestWord(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > LENGTH_MAX) return undefined;
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
+  let work = 0;
   for (const candidate of candidates) {
     const longest = Math.max(word.length, candidate.length);
-    if (longest > LENGTH_MAX) continue;
+    const most = Math.max(1, Math.floor(longest / 3));
+    if (longest > LENGTH_MAX || Math.abs(word.length - candidate.length) > most) continue;
+    work += word.length * candidate.length;
+    if (work > WORK_MAX) break;
     const distance = distanceBetween(word.toLowerCase(), candidate.toLowerCase());
-    if (distance <= Math.max(1, Math.floor(longest / 3)) && distance < longest && distance < bestDistance) {
+    if (distance <= most && distance < longest && distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
     }

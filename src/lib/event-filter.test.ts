@@ -25,7 +25,12 @@ describe('what fits', () => {
     ['all keys', { a: ['x'], b: ['y'] }, [{ a: 'x', b: 'y' }], [{ a: 'x' }, { b: 'y' }]],
     ['below', { a: { b: { c: [1] } } }, [{ a: { b: { c: 1 } } }], [{ a: { b: 1 } }, { a: { b: { c: 2 } } }, { a: null }]],
     ['any element', { a: ['x'] }, [{ a: ['z', 'x'] }, { a: [['x']] }], [{ a: [] }, { a: ['z'] }, { a: [{ x: 'x' }] }]],
-    ['one element as a whole', { a: { b: [1], c: [2] } }, [{ a: [{}, { b: 1, c: 2 }] }], [{ a: [{ b: 1 }, { c: 2 }] }, { a: [] }]],
+    [
+      'one element as a whole',
+      { a: { b: [1], c: [2] } },
+      [{ a: [{}, { b: 1, c: 2 }] }, { a: [[{ b: 1, c: 2 }]] }],
+      [{ a: [{ b: 1 }, { c: 2 }] }, { a: [] }],
+    ],
     ['prefix', { a: [{ prefix: 'us-' }] }, [{ a: 'us-1' }], [{ a: 'eu-us-' }, { a: 5 }]],
     ['prefix in any case', { a: [{ prefix: { 'equals-ignore-case': 'US-' } }] }, [{ a: 'us-1' }, { a: 'Us-1' }], [{ a: 'eu' }]],
     ['suffix', { a: [{ suffix: '.png' }] }, [{ a: 'a.png' }], [{ a: 'a.png ' }, { a: 'a.PNG' }]],
@@ -39,12 +44,23 @@ describe('what fits', () => {
       [{ a: 'y' }, { a: 6 }, { a: null }, { a: ['x', 'y'] }],
       [{ a: 'x' }, { a: 5 }, {}, { a: [] }],
     ],
-    ['anything but a prefix', { a: [{ 'anything-but': { prefix: ['x', 'y'] } }] }, [{ a: 'z' }], [{ a: 'xa' }, { a: 'y' }, { a: 5 }]],
+    [
+      'anything but a prefix',
+      { a: [{ 'anything-but': { prefix: ['x', 'y'] } }] },
+      [{ a: 'z' }, { a: 5 }, { a: null }],
+      [{ a: 'xa' }, { a: 'y' }, {}],
+    ],
     ['anything but a wildcard', { a: [{ 'anything-but': { wildcard: '*/lib/*' } }] }, [{ a: 'src/x' }], [{ a: 'a/lib/x' }]],
     ['numeric', { a: [{ numeric: ['>', 0, '<=', 5] }] }, [{ a: 5 }, { a: 0.1 }], [{ a: 0 }, { a: 5.1 }, { a: '3' }, { a: null }]],
     ['numeric =', { a: [{ numeric: ['=', 3.018e2] }] }, [{ a: 301.8 }], [{ a: 301 }]],
-    ['is there', { a: [{ exists: true }] }, [{ a: null }, { a: {} }, { a: [] }, { a: 1 }], [{}, { b: 1 }]],
-    ['is not there', { a: { b: [{ exists: false }] } }, [{}, { a: {} }, { a: 1 }, { a: { c: 1 } }], [{ a: { b: null } }]],
+    // As AWS's event-ruler has it: of leaves alone.
+    ['is there', { a: [{ exists: true }] }, [{ a: null }, { a: 1 }, { a: ['x'] }], [{}, { b: 1 }, { a: {} }, { a: { x: 1 } }, { a: [] }]],
+    [
+      'is not there',
+      { a: { b: [{ exists: false }] } },
+      [{}, { a: {} }, { a: 1 }, { a: { c: 1 } }, { a: { b: { c: 1 } } }, { a: { b: [] } }],
+      [{ a: { b: null } }, { a: { b: ['x'] } }],
+    ],
     ['not there, or something', { a: [{ exists: false }, 'x'] }, [{}, { a: 'x' }], [{ a: 'y' }]],
     [
       'a range of addresses',
@@ -109,6 +125,8 @@ describe('what is no pattern', () => {
     [{ $or: [{ a: [1] }, { b: 1 }] }, '$or.1.b', /expected a list/],
     [{ a: ['x'.repeat(2_000)] }, 'a.0', /1024 characters/],
     [{ a: Array.from({ length: 501 }, (_, n) => n) }, 'a', /500 values/],
+    [{ a: Array.from({ length: 101 }, (_, n) => ({ prefix: `x${n}` })) }, 'a.100.prefix', /100 values with an operator/],
+    [{ a: [{ 'anything-but': { suffix: Array.from({ length: 101 }, (_, n) => `x${n}`) } }] }, 'a.0.anything-but', /100 values with an/],
     [{ a: [{ 'anything-but': Array.from({ length: 501 }, (_, n) => n) }] }, 'a.0.anything-but', /500 values/],
     [Array.from({ length: 20 }).reduce<Pattern>((inner) => ({ a: inner }), { a: [1] }), 'a.a.a.a.a.a.a.a.a.a.a.a.a', /12 levels/],
   ];
@@ -137,15 +155,13 @@ function slowly(pattern: Pattern, event: unknown): boolean {
     const there = typeof event === 'object' && event !== null && !Array.isArray(event) && Object.keys(event).includes(key);
     const value = there ? (event as Pattern)[key] : undefined;
     if (!Array.isArray(expected)) {
-      const objects = (Array.isArray(value) ? value : [value]).filter(
-        (one) => typeof one === 'object' && one !== null && !Array.isArray(one),
-      );
+      const objects = [value].flat(4).filter((one) => typeof one === 'object' && one !== null && !Array.isArray(one));
       return objects.length === 0 ? slowly(expected as Pattern, {}) : objects.some((one) => slowly(expected as Pattern, one));
     }
     const elements = there ? [value].flat(4) : [];
     return expected.some((one: unknown) => {
       const [operator, operand] = typeof one === 'object' && one !== null ? (Object.entries(one)[0] as [string, unknown]) : ['', one];
-      if (operator === 'exists') return there === operand;
+      if (operator === 'exists') return elements.some((element) => element === null || typeof element !== 'object') === operand;
       return elements.some((element) => slowValue(operator, operand, element));
     });
   });
@@ -167,7 +183,7 @@ function slowValue(operator: string, operand: unknown, element: unknown): boolea
     case 'anything-but':
       if (typeof operand === 'object' && operand !== null && !Array.isArray(operand)) {
         const [inner, values] = Object.entries(operand)[0] as [string, unknown];
-        return text !== undefined && ![values].flat().some((one) => slowValue(inner, one, text));
+        return (element === null || typeof element !== 'object') && ![values].flat().some((one) => slowValue(inner, one, element));
       }
       return (element === null || typeof element !== 'object') && ![operand].flat().includes(element);
     case 'numeric': {

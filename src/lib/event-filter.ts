@@ -12,6 +12,8 @@ import { wildcardTest } from './wildcard.ts';
 
 const DEPTH_MAX = 12;
 const VALUES_MAX = 500;
+/** Of those that are more than a value to be equal to, which are looked up at once: the others cost time for each element of the event. */
+const TESTS_MAX = 100;
 const TEXT_MAX = 1_024;
 /** How far lists within lists of an event are looked into. */
 const NESTED_LISTS_MAX = 4;
@@ -32,7 +34,7 @@ const EXAMPLE = 'a list of what may stand there, such as [eu, {prefix: us-}]';
 
 /** `roots`: the keys that an event has at the top; without it any. */
 export function filterProblem(pattern: unknown, roots?: readonly string[]): FilterProblem | undefined {
-  const count = { values: 0 };
+  const count = { values: 0, tests: 0 };
   if (isObject(pattern) && roots !== undefined) {
     const strange = rootsOf(pattern).find(({ key }) => !roots.includes(key));
     if (strange !== undefined) {
@@ -51,7 +53,12 @@ function rootsOf(pattern: Record<string, unknown>, path: PropertyKey[] = []): { 
   });
 }
 
-function objectProblem(pattern: unknown, path: PropertyKey[], count: { values: number }): FilterProblem | undefined {
+interface Count {
+  values: number;
+  tests: number;
+}
+
+function objectProblem(pattern: unknown, path: PropertyKey[], count: Count): FilterProblem | undefined {
   if (!isObject(pattern)) return { path, message: `expected a pattern such as {type: [order.placed]}` };
   if (path.length > DEPTH_MAX) return { path, message: `a pattern is at most ${DEPTH_MAX} levels deep` };
   const entries = Object.entries(pattern);
@@ -83,7 +90,7 @@ function objectProblem(pattern: unknown, path: PropertyKey[], count: { values: n
   return undefined;
 }
 
-function valueProblem(value: unknown, path: PropertyKey[], count: { values: number }): FilterProblem | undefined {
+function valueProblem(value: unknown, path: PropertyKey[], count: Count): FilterProblem | undefined {
   if (isScalar(value)) return scalarProblem(value, path);
   if (!isObject(value)) return { path, message: 'expected a text, a number, true, false, null, or an object such as {prefix: us-}' };
   const keys = Object.keys(value);
@@ -96,8 +103,13 @@ function valueProblem(value: unknown, path: PropertyKey[], count: { values: numb
       message: meant === undefined ? `expected one of ${OPERATORS.join(', ')}` : `did you mean '${meant}'?`,
     };
   }
-  const message = operandProblem(operator, value[operator], count);
+  count.tests++;
+  const message = operandProblem(operator, value[operator], count) ?? tooMany(count);
   return message === undefined ? undefined : { path: [...path, operator], message };
+}
+
+function tooMany({ tests }: Count): string | undefined {
+  return tests > TESTS_MAX ? `a pattern has at most ${TESTS_MAX} values with an operator` : undefined;
 }
 
 function scalarProblem(value: Scalar, path: PropertyKey[]): FilterProblem | undefined {
@@ -107,7 +119,7 @@ function scalarProblem(value: Scalar, path: PropertyKey[]): FilterProblem | unde
 }
 
 /** What is wrong with what follows an operator. */
-function operandProblem(operator: Operator, operand: unknown, count: { values: number }): string | undefined {
+function operandProblem(operator: Operator, operand: unknown, count: Count): string | undefined {
   switch (operator) {
     case 'prefix':
     case 'suffix':
@@ -146,7 +158,7 @@ function numericProblem(operand: unknown): string | undefined {
   return low > high || (low === high && (first === '>' || second === '<')) ? 'expected a range that holds a number' : undefined;
 }
 
-function anythingButProblem(operand: unknown, count: { values: number }): string | undefined {
+function anythingButProblem(operand: unknown, count: Count): string | undefined {
   const example = 'expected a text or number, a list of them, or {prefix: …}, {suffix: …}, {equals-ignore-case: …}, {wildcard: …}';
   if (!isObject(operand)) {
     const all: unknown[] = Array.isArray(operand) ? operand : [operand];
@@ -159,6 +171,7 @@ function anythingButProblem(operand: unknown, count: { values: number }): string
   if (more.length > 0 || !['prefix', 'suffix', 'equals-ignore-case', 'wildcard'].includes(operator)) return example;
   const all: unknown[] = Array.isArray(value) ? value : [value];
   count.values += all.length - 1;
+  count.tests += all.length - 1;
   if (all.length === 0) return example;
   if (count.values > VALUES_MAX) return `a pattern has at most ${VALUES_MAX} values`;
   for (const one of all) {
@@ -197,7 +210,7 @@ function compileObject(pattern: Record<string, unknown>, place: Place): Test {
 function ofElements(test: Test): Test {
   return (value) => {
     if (isObject(value)) return test(value);
-    return Array.isArray(value) && value.some(isObject) ? value.some(test) : test(NOTHING);
+    return anyElement(value, isObject, NESTED_LISTS_MAX) ? anyElement(value, test, NESTED_LISTS_MAX) : test(NOTHING);
   };
 }
 
@@ -205,20 +218,59 @@ function ofElements(test: Test): Test {
 const NOTHING: Record<string, unknown> = Object.freeze(Object.create(null) as Record<string, unknown>);
 
 function compileValues(values: unknown[], place: Place): Test {
+  const absent = values.some((value) => isObject(value) && value['exists'] === false);
+  const present = values.some((value) => isObject(value) && value['exists'] === true);
+  const fits = compileFits(
+    values.filter((value) => !(isObject(value) && 'exists' in value)),
+    place,
+  );
+  if (!absent && !present) return (value) => anyElement(value, fits, NESTED_LISTS_MAX);
+  // Of leaves alone, as at EventBridge: an object or an empty list in the place of a value is none.
+  return (value) => (anyElement(value, isScalar, NESTED_LISTS_MAX) ? present || anyElement(value, fits, NESTED_LISTS_MAX) : absent);
+}
+
+/** Whether a scalar is one of them. What can be looked up for all at once is: an event may have many elements, and a pattern many values. */
+function compileFits(values: unknown[], place: Place): Test {
   const exact = new Set<unknown>();
   const tests: Test[] = [];
-  let absent = false;
-  let present = false;
+  const folded = new Set<string>();
+  const ofFolded: ((text: string) => boolean)[] = [];
+  const ranges: string[] = [];
   for (const value of values) {
-    if (!isObject(value)) exact.add(value);
-    else if ('exists' in value) {
-      if (value['exists'] === true) present = true;
-      else absent = true;
-    } else tests.push(compileOperator(Object.entries(value)[0] as [Operator, unknown], place));
+    if (!isObject(value)) {
+      exact.add(value);
+      continue;
+    }
+    const [operator, operand] = Object.entries(value)[0] as [Operator, unknown];
+    if (operator === 'cidr') ranges.push(operand as string);
+    else if (operator === 'equals-ignore-case') folded.add((operand as string).toLowerCase());
+    else if (isObject(operand) && (operator === 'prefix' || operator === 'suffix')) {
+      const end = (operand as Record<string, string>)['equals-ignore-case']!.toLowerCase();
+      ofFolded.push((text) => (operator === 'prefix' ? text.startsWith(end) : text.endsWith(end)));
+    } else tests.push(compileOperator([operator, operand], place));
   }
+  if (folded.size > 0) ofFolded.push((text) => folded.has(text));
+  if (ofFolded.length > 0)
+    tests.push((value) => {
+      if (typeof value !== 'string') return false;
+      const text = value.toLowerCase();
+      return ofFolded.some((test) => test(text));
+    });
+  if (ranges.length > 0) tests.push(compileRanges(ranges));
   const numbers = place.texts && values.some((value) => typeof value === 'number');
-  const fits: Test = (value) => exact.has(value) || (numbers && exact.has(numberOf(value, place))) || tests.some((test) => test(value));
-  return (value) => (value === undefined ? absent : present || anyElement(value, fits, NESTED_LISTS_MAX));
+  return (value) => exact.has(value) || (numbers && exact.has(numberOf(value, place))) || tests.some((test) => test(value));
+}
+
+function compileRanges(ranges: readonly string[]): Test {
+  const list = new BlockList();
+  for (const range of ranges) {
+    const [address, bits] = range.split('/') as [string, string];
+    list.addSubnet(address, Number(bits), isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  }
+  return (value) => {
+    const family = typeof value === 'string' ? isIP(value) : 0;
+    return family !== 0 && list.check(value as string, family === 6 ? 'ipv6' : 'ipv4');
+  };
 }
 
 function anyElement(value: unknown, fits: Test, levels: number): boolean {
@@ -229,26 +281,12 @@ function anyElement(value: unknown, fits: Test, levels: number): boolean {
 function compileOperator([operator, operand]: [Operator, unknown], place: Place): Test {
   switch (operator) {
     case 'prefix':
-    case 'suffix': {
-      const ends = operator === 'prefix' ? 'startsWith' : 'endsWith';
-      if (typeof operand === 'string') return (value) => typeof value === 'string' && value[ends](operand);
-      const folded = (operand as Record<string, string>)['equals-ignore-case']!.toLowerCase();
-      return (value) => typeof value === 'string' && value.toLowerCase()[ends](folded);
-    }
-    case 'equals-ignore-case': {
-      const folded = (operand as string).toLowerCase();
-      return (value) => typeof value === 'string' && value.toLowerCase() === folded;
-    }
+      return (value) => typeof value === 'string' && value.startsWith(operand as string);
+    case 'suffix':
+      return (value) => typeof value === 'string' && value.endsWith(operand as string);
     case 'wildcard': {
       const test = wildcardTest(operand as string);
       return (value) => typeof value === 'string' && test(value);
-    }
-    case 'cidr': {
-      const [address, bits] = (operand as string).split('/') as [string, string];
-      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-      const list = new BlockList();
-      list.addSubnet(address, Number(bits), family);
-      return (value) => typeof value === 'string' && isIP(value) !== 0 && list.check(value, isIP(value) === 6 ? 'ipv6' : 'ipv4');
     }
     case 'numeric': {
       const comparisons = operand as (Comparison | number)[];
@@ -262,20 +300,16 @@ function compileOperator([operator, operand]: [Operator, unknown], place: Place)
     }
     case 'anything-but':
       return compileAnythingBut(operand, place);
-    case 'exists':
-      throw new Error('compiled with the other values of its list');
+    default:
+      throw new Error(`${operator} is compiled with the others of its list`);
   }
 }
 
 function compileAnythingBut(operand: unknown, place: Place): Test {
-  if (isObject(operand)) {
-    const [operator, value] = Object.entries(operand)[0] as [Operator, unknown];
-    const tests = (Array.isArray(value) ? value : [value]).map((one) => compileOperator([operator, one], place));
-    return (one) => typeof one === 'string' && !tests.some((test) => test(one));
-  }
-  const not = new Set<unknown>(Array.isArray(operand) ? operand : [operand]);
-  const numbers = place.texts && [...not].some((value) => typeof value === 'number');
-  return (value) => isScalar(value) && !not.has(value) && !(numbers && not.has(numberOf(value, place)));
+  const [operator, not] = isObject(operand) ? Object.entries(operand)[0]! : [undefined, operand];
+  const all: unknown[] = Array.isArray(not) ? not : [not];
+  const fits = compileFits(operator === undefined ? all : all.map((one) => ({ [operator]: one })), place);
+  return (value) => isScalar(value) && !fits(value);
 }
 
 function compares(value: number, comparison: Comparison, bound: number): boolean {

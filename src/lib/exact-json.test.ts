@@ -21,6 +21,12 @@ test('numbers that a double holds are numbers', () => {
   );
 });
 
+test('who asks hears of each key', () => {
+  const keys: string[] = [];
+  parseExactly('{"a":{"b":1}}', (key) => keys.push(key));
+  assert.deepEqual(keys, ['b', 'a', '']);
+});
+
 test('what is no JSON is refused', () => {
   assert.throws(() => parseExactly('{"a":12345678901234567890'), SyntaxError);
 });

@@ -46,8 +46,9 @@ function searchFor(piece: string): (text: string, from: number, end: number) => 
   }
   return (text, from, end) => {
     for (let at = from, length = 0; at < end; at++) {
-      while (length > 0 && text[at] !== piece[length]) length = falls[length - 1]!;
-      if (text[at] === piece[length]) length++;
+      const code = text.charCodeAt(at);
+      while (length > 0 && code !== piece.charCodeAt(length)) length = falls[length - 1]!;
+      if (code === piece.charCodeAt(length)) length++;
       if (length === piece.length) return at + 1;
     }
     return -1;

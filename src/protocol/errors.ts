@@ -80,7 +80,12 @@ export const ERRORS = {
     meaning: 'A `throttle` or `concurrency` of the route, of the plan or of the node is used up; the message says which, `detail.policies` names it as `RateLimit-Policy` does, `Retry-After` says when to try again.',
   },
   quota_exceeded: { status: 429, fault: 'caller', retry: 'later', meaning: 'The quota of the usage plan is used up for this day or month (UTC); `Retry-After` says when the next one begins.' },
-  workflow_full: { status: 429, fault: 'caller', retry: 'later', meaning: 'The workflow has as many runs that have not ended as it may (`maxRuns`), or the run as many events that it waits for none of; nothing was stored.' },
+  workflow_full: {
+    status: 429,
+    fault: 'caller',
+    retry: 'later',
+    meaning: 'The workflow has as many runs that have not ended as it may (`maxRuns`), or the run as many events that it waits for none of, or as many runs wait for the same events as may; nothing was stored.',
+  },
   workflow_too_large: { status: 413, fault: 'caller', retry: 'no', meaning: 'The run of the workflow has more steps, or more bytes of results, than are kept; the message names the limit.' },
   queue_full: { status: 429, fault: 'caller', retry: 'later', meaning: 'The queue has as many messages, or bytes, as it may (`maxMessages`, `maxBytes`); nothing was stored. It has room again when messages are handled, or purged.' },
   project_overloaded: { status: 429, fault: 'caller', retry: 'later', meaning: 'As many calls of the project wait as may; `Retry-After` says when to try again.' },

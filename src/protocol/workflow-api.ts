@@ -41,6 +41,8 @@ export interface RunStep {
   kind: StepKind;
   name: string;
   occurrence: number;
+  /** Of a wait for events of the project: their type. */
+  event: string | null;
   state: StepState;
   attempts: number;
   startedAt: string;

@@ -2,6 +2,8 @@
 // made durable. Invariant: every request names the run and the token of its wake-up, and is refused once another wake-up has a newer one.
 // Used by events/workflows/, the guests (runtimes/node/workflow, runtimes/python/virga_guest/workflow), and docs/reference/events.md.
 
+import type { CloudEvent } from './events.ts';
+
 export type StepKind = 'step' | 'sleep' | 'wait';
 
 /**
@@ -52,9 +54,13 @@ export interface HistoryStep extends StepIdentity {
 
 /** What waitForEvent gives. */
 export interface RunMessage {
+  /** As its sender, or its source, has it. */
   id: string;
+  /** Of the wait. */
   name: string;
-  data: unknown;
+  /** Of an event of the project it is in `event`, and guests put it here. */
+  data?: unknown;
+  event?: CloudEvent;
   /** Unix ms. */
   at: number;
 }
@@ -85,8 +91,12 @@ export type WorkflowAsk =
   | ({ op: 'workflow.retry'; attempt: number; inMs: number } & StepIdentity)
   /** Answered `{inMs}`, or by a `StepEnd` when that is in the past. */
   | ({ op: 'workflow.sleep'; forMs?: number; until?: number } & StepIdentity)
-  /** Answered by a `StepEnd` when the event is there, else null. The pattern that the data of the event has to fit is the bytes of the frame. */
-  | ({ op: 'workflow.wait'; forMs?: number } & StepIdentity)
+  /**
+   * Answered by a `StepEnd` when the event is there, or where it cannot be waited for, else null. `event`: the type of an event of the
+   * project; without it `name` is that of an event which is sent to the run. The bytes of the frame are the pattern that it has to fit: the
+   * event of the project, the data of the other.
+   */
+  | ({ op: 'workflow.wait'; forMs?: number; event?: string } & StepIdentity)
   /** Answered by `StepEnd`s, as soon as there are any: of sleeps that are over, events that came, waits that are too late. */
   | { op: 'workflow.news' }
   /** Nothing runs: answered null when the invocation may end, else by the `StepEnd`s that came meanwhile. `again`: wake it at once. */
@@ -106,6 +116,8 @@ export interface StepEnd {
   state: 'done' | 'failed' | 'late';
   /** Of a wait; a step has its own. */
   result?: unknown;
+  /** Of a wait that was refused. */
+  error?: KeptError;
 }
 
 export const WORKFLOW_RUN = 'virga.workflow.run';

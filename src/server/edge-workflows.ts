@@ -2,6 +2,7 @@
 import type { Bus } from '../events/bus.ts';
 import type { DeliveryKind } from '../events/deliver/delivery-kind.ts';
 import type { EventCall, EventOutcome } from '../events/invoker.ts';
+import { EventWaits } from '../events/workflows/event-waits.ts';
 import { askRuns } from '../events/workflows/guest-runs.ts';
 import { Runs } from '../events/workflows/runs.ts';
 import { Starter } from '../events/workflows/start-run.ts';
@@ -9,7 +10,10 @@ import { TriggerStarts } from '../events/workflows/trigger-starts.ts';
 import type { LiveWorkflow } from '../events/workflows/trigger-starts.ts';
 import { StepWriter } from '../events/workflows/step-writer.ts';
 import { WorkflowKind } from '../events/workflows/workflow-kind.ts';
-import { workflowSettings } from '../events/workflows/workflow-rules.ts';
+import { eventsOf, workflowSettings } from '../events/workflows/workflow-rules.ts';
+import { passes } from '../events/filters.ts';
+import { keyParts } from '../events/queue-keys.ts';
+import { projectOfKey } from '../events/workflows/wait-keys.ts';
 import type { GuestServices } from '../functions/guest-services.ts';
 import type { DeployedVersion } from '../functions/version.ts';
 import type { ReadModel } from '../gateway/read-model.ts';
@@ -34,6 +38,8 @@ export interface EdgeWorkflowsNeeds {
 
 export interface EdgeWorkflows {
   kind: WorkflowKind;
+  /** Brings events of the project to the runs that wait for them. */
+  waits: DeliveryKind;
   services: Record<'workflow' | 'runs', GuestServices>;
   /** Starts runs where the function of a trigger is a workflow. */
   starting: (kind: DeliveryKind) => DeliveryKind;
@@ -50,7 +56,15 @@ export interface EdgeWorkflows {
 const PATIENCE_MS = 20_000;
 
 export function edgeWorkflows({ records, bus, invoke, model, limits, log }: EdgeWorkflowsNeeds): EdgeWorkflows {
-  const runs = new Runs(records, 'edge');
+  const runs = new Runs(records, 'edge', {
+    allHeard: async (waitsFor, at) => {
+      const queue = model.project(projectOfKey(waitsFor))?.topology.waits;
+      // Nothing is brought to anybody (any more).
+      if (queue === undefined) return true;
+      const [first] = await bus.peek(queue.key, { limit: 1 });
+      return first === undefined || first.sentAt > at;
+    },
+  });
   const starter = new Starter({ records, bus, now: Date.now, limits });
   const workflowOf = (project: string, fn: string): LiveWorkflow | undefined => {
     const served = model.project(project);
@@ -65,12 +79,22 @@ export function edgeWorkflows({ records, bus, invoke, model, limits, log }: Edge
     invoker: { invoke },
     rulesOf: (project, fn) => workflowSettings(model.project(project)?.topology.workflows.get(fn)),
     wake: (name, at) => starter.wake(name, at),
+    hearsEvent: ({ project, function: fn }, type) => {
+      const types = eventsOf(model.project(project)?.topology.workflows.get(fn));
+      return types !== undefined && passes(types, { type });
+    },
     now: Date.now,
     limits,
     log,
   });
+  // Where all places of a function are taken, messages for those that have them wait: news of an event, or that they are cancelled.
+  bus.onReady((key) => {
+    const { project, kind: what, name } = keyParts(key);
+    if (what === 'workflow') kind.heard(project, name);
+  });
   return {
     kind,
+    waits: new EventWaits({ records, starter }),
     starter,
     leftConsumers: () =>
       left

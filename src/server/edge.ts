@@ -139,6 +139,7 @@ export async function runEdge(config: Config): Promise<RunningRole> {
       stream: events,
       async: async.delivery(invoker),
       workflow: workflows.kind,
+      wait: workflows.waits,
     },
     invoker,
     limits: config.limits,

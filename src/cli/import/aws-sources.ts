@@ -76,7 +76,9 @@ function readTopic({ id, at }: Resource, properties: Section, sources: EventSour
     subscribe(id, one, sources);
     one.finish();
   }
-  properties.ignore('TopicName', 'DisplayName', 'Tags', 'FifoTopic', 'ContentBasedDeduplication');
+  if (properties.boolean('ContentBasedDeduplication')?.value === true)
+    properties.left('ContentBasedDeduplication', 'give each message a `deduplicationId` where it is published');
+  properties.ignore('TopicName', 'DisplayName', 'Tags', 'FifoTopic');
   properties.leave({ KmsMasterKeyId: NOT_NEEDED });
   properties.finish();
   report.changed(at, '', `topic ${id}`, `is the topic ${name}; ${OWN_CLIENTS.topic}`);
@@ -112,6 +114,11 @@ function subscribe(topic: string, one: Section, sources: EventSources): boolean 
   }
   if (filter !== undefined) to['filter'] = filter;
   if (one.boolean('RawMessageDelivery')?.value === true) one.changed('RawMessageDelivery', 'is not needed: queues get the message itself');
+  else
+    one.changed(
+      'Protocol',
+      'gives the queue the message itself, as RawMessageDelivery would: its `body` is no JSON of SNS with a `Message` within',
+    );
   one.ignore('RedrivePolicy', 'DeliveryPolicy');
   const rules = sources.rulesOf('topic', topic) ?? {};
   sources.declare('topic', topic, { subscriptions: [...((rules['subscriptions'] as Rules[] | undefined) ?? []), to] });

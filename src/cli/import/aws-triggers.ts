@@ -117,6 +117,8 @@ export function streamTrigger(from: Tree | undefined, section: Section, target: 
     section.left(words.position, 'it begins with what comes next');
   const attempts = section.number(words.attempts);
   if (attempts !== undefined && attempts.value >= 0) trigger['retry'] = { attempts: inside(attempts.value + 1, 1, 1_000) };
+  // What AWS does unless it is told otherwise.
+  else trigger['onFailure'] = 'block';
   section.ignore(words.enabled);
   section.leave({
     TumblingWindowInSeconds: 'write it as `window` of the trigger; the function gives the state back as `state`',

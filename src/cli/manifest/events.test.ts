@@ -172,6 +172,18 @@ test('topics, streams and schedules are held to the same', () => {
       '5:17: schedules.nightly.at is "tomorrow"; expected a time with its offset, such as "2026-12-24T18:00:00+01:00"',
     ],
     ['crons:\n  nightly: {}', "4:1: there is no key 'crons'; did you mean 'schedules'?"],
+    [
+      'queues: {orders: {}}\ntopics:\n  prices: {subscriptions: [{queue: orders}, {queue: orders, filter: {subject: [a]}}]}',
+      "6:53: topics.prices.subscriptions[1].queue: the topic has a subscription of the queue 'orders' already; write both filters as one, with `$or`",
+    ],
+    [
+      'topics:\n  prices: {subscriptions: [{url: "https://a.example", name: hook}, {url: "https://b.example", name: hook}]}',
+      "5:101: topics.prices.subscriptions[1].name: the topic has a subscription with the name 'hook' already; give this one a `name` of its own",
+    ],
+    [
+      'topics:\n  prices: {subscriptions: [{url: "https://a.example"}, {url: "https://a.example"}]}',
+      '5:62: topics.prices.subscriptions[1].url: the topic has a subscription with this `url` already; give this one a `name` of its own',
+    ],
   ];
   for (const [text, problem] of cases)
     assert.ok(problems(withSources(`${text}\n`)).includes(problem), `${text}\n${problems(withSources(text)).join('\n')}`);
@@ -216,6 +228,14 @@ test('a trigger names one source that is there, and takes what its kind takes', 
     ['triggers: [{sqs: orders}]', "9:17: functions.ship.triggers[0] has no key 'sqs'; did you mean 'queue'?"],
     ['triggers: [{queues: orders}]', "9:17: functions.ship.triggers[0] has no key 'queues'; did you mean 'queue'?"],
     ['triggers: [{cron: "0 3 * * *"}]', "9:17: functions.ship.triggers[0] has no key 'cron'; did you mean 'schedule'?"],
+    [
+      'triggers: [{queue: orders, max_batch_size: 5}]',
+      "9:32: functions.ship.triggers[0] has no key 'max_batch_size'; did you mean 'batch'?",
+    ],
+    [
+      'triggers: [{topic: prices, dead-letter-queue: x}]',
+      "9:32: functions.ship.triggers[0] has no key 'dead-letter-queue'; did you mean 'deadLetters'?",
+    ],
     ['triggers: [{queue: orders, batchSize: 5}]', "9:32: functions.ship.triggers[0] has no key 'batchSize'; did you mean 'batch'?"],
     ['triggers: [{queue: orders, batch: 0}]', '9:39: functions.ship.triggers[0].batch is 0; expected a number of messages from 1 to 10000'],
     [
@@ -238,6 +258,10 @@ test('a trigger names one source that is there, and takes what its kind takes', 
     [
       'async: {onFailure: {queue: failed, topic: prices}}',
       '9:24: functions.ship.async.onFailure is a mapping: give it one of queue, topic and function',
+    ],
+    [
+      'async: {onFailure: {function: ship}}',
+      "9:35: functions.ship.async.onFailure.function: each outcome of 'ship' would call it again, without an end (it is the function itself)",
     ],
     ['async: {retries: 3}', "9:13: functions.ship.async has no key 'retries'; did you mean 'retry'?"],
     [
@@ -285,4 +309,14 @@ test('many mistakes are told at once, each once, in the order of the file', () =
     found.map((one) => one.split(':')[0]),
     ['11', '12'],
   );
+});
+
+test('functions that would call each other for ever are told of the round; one that succeeds and one that fails make none', () => {
+  const text = (back: string): string =>
+    `${withConsumer('async: {onSuccess: {function: count}}\n')}  count:\n    source: functions/count.ts\n    async: {${back}: {function: ship}}\n`;
+  assert.deepEqual(problems(text('onFailure')), []);
+  assert.deepEqual(problems(text('onSuccess')), [
+    "9:35: functions.ship.async.onSuccess.function: each outcome of 'ship' would call it again, without an end (ship → count → ship)",
+    "12:35: functions.count.async.onSuccess.function: each outcome of 'count' would call it again, without an end (count → ship → count)",
+  ]);
 });

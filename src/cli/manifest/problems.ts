@@ -8,10 +8,9 @@ import { keysAt } from './schema.ts';
 
 type Issue = z.ZodError['issues'][number];
 
-/** What people call our keys elsewhere. */
+/** What people call our keys elsewhere, without what divides the words of a name. */
 const SYNONYMS: Record<string, string | readonly string[]> = {
   memorysize: 'memory',
-  memory_size: 'memory',
   ram: 'memory',
   entry: 'source',
   entrypoint: 'source',
@@ -67,12 +66,11 @@ const SYNONYMS: Record<string, string | readonly string[]> = {
   filterpolicy: 'filter',
   filterpatterns: 'filter',
   batchsize: 'batch',
-  max_batch_size: 'batch',
+  maxbatchsize: 'batch',
   maximumbatchingwindow: 'wait',
   maxbatchingwindow: 'wait',
-  max_batch_timeout: 'wait',
+  maxbatchtimeout: 'wait',
   visibilitytimeout: 'visibility',
-  visibility_timeout: 'visibility',
   delayseconds: 'delay',
   deliverydelay: 'delay',
   messageretentionperiod: 'retention',
@@ -81,11 +79,9 @@ const SYNONYMS: Record<string, string | readonly string[]> = {
   dlq: 'deadLetters',
   deadletter: 'deadLetters',
   deadletterqueue: 'deadLetters',
-  dead_letter_queue: 'deadLetters',
   redrivepolicy: ['deadLetters', 'retry'],
   retries: ['attempts', 'retry'],
   maxretries: ['attempts', 'retry'],
-  max_retries: ['attempts', 'retry'],
   maxattempts: ['attempts', 'retry'],
   maxreceivecount: ['attempts', 'retry'],
   backoff: ['delay', 'retry'],
@@ -156,7 +152,7 @@ function isRule(issue: Issue): boolean {
 
 function unknownKey(key: string, path: Path): string {
   const known = keysAt(path).filter((name) => name !== '$schema');
-  const synonyms = [SYNONYMS[key.toLowerCase()] ?? []].flat().filter((word) => known.includes(word));
+  const synonyms = [SYNONYMS[key.toLowerCase().replaceAll(/[_-]/g, '')] ?? []].flat().filter((word) => known.includes(word));
   const hint = synonyms.length > 0 ? `; did you mean '${synonyms.join("' or '")}'?` : suggestion(key, known);
   const listed = hint === '' && known.length > 0 ? `; expected one of ${known.join(', ')}` : hint;
   return path.length === 0 ? `there is no key '${key}'${listed}` : `${pathText(path)} has no key '${key}'${listed}`;

@@ -91,6 +91,36 @@ test('bytes stay bytes', () => {
   assert.equal('data' in inBinary({}), false);
 });
 
+test('a text of another charset is bytes, and a media type outlives data that is missing', () => {
+  for (const [type, text] of [
+    ['text/plain; charset=UTF-8', 'ü'],
+    ['text/plain;charset="utf-8"; format=flowed', 'ü'],
+    ['text/plain; charset=us-ascii', 'u'],
+    ['image/svg+xml', '<svg/>'],
+  ] as const)
+    assert.deepEqual([inBinary({ 'content-type': type }, text).data, type], [text, type]);
+  for (const [type, bytes] of [
+    ['text/plain; charset=iso-8859-1', Buffer.from([0xfc])],
+    ['text/plain; charset=utf-16', Buffer.from('ab', 'utf16le')],
+    ['text/csv', Buffer.from([0xff])],
+  ] as const) {
+    const event = inBinary({ 'content-type': type }, bytes);
+    assert.deepEqual([event.data, event.data_base64, binary(event).body], [undefined, bytes.toString('base64'), bytes]);
+  }
+  const event: Event = { ...REQUIRED, specversion: '1.0', datacontenttype: 'text/csv' };
+  const { headers, body } = binary(event);
+  assert.deepEqual(read(headers, body), [event]);
+});
+
+test('numbers stay as they were written', () => {
+  const text = '{"specversion":"1.0","id":"e-1","source":"/x","type":"t","data":{"id":9007199254740993,"much":1e400}}';
+  const [event] = read({ 'content-type': 'application/cloudevents+json' }, text);
+  assert.equal(JSON.stringify(event), text);
+  assert.equal(binary(event!).body.toString(), '{"id":9007199254740993,"much":1e400}');
+  assert.equal(eventAsMessage(event!).body, '{"id":9007199254740993,"much":1e400}');
+  assert.throws(() => inStructured(text.replace('"data"', '"ext":9007199254740993,"data"')), /'ext': the value of an extension/);
+});
+
 test('headers are unescaped once: quotes, then percent', () => {
   assert.equal(inBinary({ 'ce-subject': 'Euro%20%E2%82%AC%20%F0%9F%98%80' }).subject, 'Euro € 😀');
   assert.equal(inBinary({ 'ce-subject': '"a \\"b\\""' }).subject, 'a "b"');
@@ -143,6 +173,9 @@ describe('what is refused', () => {
       { ext: -(2 ** 31) },
       { ext: true },
       { time: '2024-02-29T23:59:60+23:59' },
+      { time: '2024-02-29T23:59:59.123456789012Z' },
+      { data_base64: 'AAA='.padStart(16 * 1_024 ** 2, 'A') },
+      { data_base64: '' },
       { id: 'x'.repeat(256) },
       { subject: null },
     ])
@@ -168,7 +201,20 @@ describe('what is refused', () => {
   });
 });
 
+test('what an event of our own JSON leaves out, or says to be null, is filled in', () => {
+  const [plain] = read({ 'content-type': 'application/json' }, { type: 't' });
+  const [nulls] = read({ 'content-type': 'application/json' }, { type: 't', id: null, source: null, time: null, specversion: null });
+  for (const event of [plain!, nulls!]) {
+    const { id, ...rest } = event;
+    assert.match(id, /^evt_/);
+    assert.deepEqual(rest, { specversion: '1.0', source: '/projects/shop', type: 't', time: new Date(NOW).toISOString() });
+  }
+});
+
 test('an event as a message of a queue', () => {
+  const { body, attributes } = eventAsMessage({ ...REQUIRED, specversion: '1.0', data_base64: 'AP8=' });
+  assert.deepEqual([body, attributes['content-transfer-encoding']], ['AP8=', 'base64']);
+
   const event: Event = { ...REQUIRED, specversion: '1.0', datacontenttype: 'application/json', data: { a: 1 }, count: 7 };
   assert.deepEqual(eventAsMessage(event), {
     id: 'e-1',

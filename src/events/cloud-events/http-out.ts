@@ -2,6 +2,7 @@
 // http-in.ts reads of it is the same event. Used by webhooks/.
 import { CLOUD_EVENT_TYPE } from '../../protocol/events.ts';
 import type { CloudEvent } from '../../protocol/events.ts';
+import { isJsonType } from './attributes.ts';
 
 export interface HttpMessage {
   headers: Record<string, string>;
@@ -17,16 +18,11 @@ export function binary(event: CloudEvent): HttpMessage {
   const { data, data_base64: base64, datacontenttype, ...attributes } = event;
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(attributes)) headers[`ce-${name}`] = encodedHeader(String(value));
-  if (base64 !== undefined)
-    return {
-      headers: { ...headers, ...(datacontenttype === undefined ? {} : { 'content-type': datacontenttype }) },
-      body: Buffer.from(base64, 'base64'),
-    };
+  if (datacontenttype !== undefined) headers['content-type'] = datacontenttype;
+  if (base64 !== undefined) return { headers, body: Buffer.from(base64, 'base64') };
   if (data === undefined) return { headers, body: Buffer.alloc(0) };
-  const type = datacontenttype ?? 'application/json';
-  const json = /^(?:application|text)\/(?:[^;]+\+)?json\s*(?:;|$)/i.test(type);
-  const body = json || typeof data !== 'string' ? JSON.stringify(data) : data;
-  return { headers: { ...headers, 'content-type': type }, body: Buffer.from(body) };
+  const type = (headers['content-type'] ??= 'application/json');
+  return { headers, body: Buffer.from(isJsonType(type) || typeof data !== 'string' ? JSON.stringify(data) : data) };
 }
 
 /** §3.1.3.2: space, quote, percent and all that is not printable ASCII, as the percent-encoded bytes of UTF-8. */

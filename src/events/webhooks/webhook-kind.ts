@@ -2,6 +2,7 @@
 // it. 2xx: done. 410: it is gone, so no further attempt. 429 and 503 with Retry-After: nothing of the subscription is sent until then.
 // All else: again, with backoff. Invariants: no verdict quotes an answer; what this node lacks (its database) is no attempt.
 // Made by server/control.ts for the Deliveries engine.
+import { parseExactly } from '../../lib/exact-json.ts';
 import { durationMs } from '../../lib/units.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { CloudEvent } from '../../protocol/events.ts';
@@ -50,7 +51,7 @@ export class WebhookKind implements DeliveryKind {
       const { url, headers = {}, secret = [], timeout = '', mode } = found.to.webhook;
       const secrets = await this.#secrets(project, typeof secret === 'string' ? [secret] : secret);
       if (!Array.isArray(secrets)) return secrets;
-      const sent = mode === 'binary' ? binary(JSON.parse(message.body) as CloudEvent) : structured(message.body);
+      const sent = mode === 'binary' ? binary(parseExactly(message.body) as CloudEvent) : structured(message.body);
       const signed = signatureHeaders({ id: message.id, timestamp: Math.floor(now() / 1_000), body: sent.body }, secrets);
       const { status, retryAfter } = await client.post({
         url: url!,

@@ -60,7 +60,9 @@ async function resetFrom(sql: Sql, run: string, failed: number): Promise<void> {
   const [first, ...later] = rows;
   if (first?.ordinal !== failed) return;
   const forgotten = later.filter(({ scope }) => !areBeside(scope, first.scope)).map(({ ordinal }) => ordinal);
-  await sql.query('update workflow_events set ordinal = null where run = $1 and ordinal = any($2)', [run, forgotten]);
+  await sql.query('update workflow_events set ordinal = null where run = $1 and ordinal = any($2) and wait is null', [run, forgotten]);
+  // Another wait may get the ordinal: what was for the old one is not for it.
+  await sql.query('delete from workflow_events where run = $1 and wait = any($2)', [run, forgotten]);
   await sql.query('delete from workflow_steps where run = $1 and ordinal = any($2)', [run, forgotten]);
   await sql.query(
     `update workflow_steps set state = 'retrying', attempts = 0, ended_place = null, ended_at = null, wake_at = null where run = $1 and ordinal = $2`,

@@ -1,6 +1,7 @@
-// What has become due of a run's steps that sleep or wait: times that have come, events that were sent. Invariant: an event is given to one
-// wait, the first that it fits, in the order of sending; steps end in the order of when they became due. Called within a transaction that
-// holds the run's row.
+// What has become due of a run's steps that sleep or wait: times that have come, events that were sent to it, events of the project that
+// event-waits.ts found to be for it. Invariants: an event is given to one wait, the first that it fits, in the order of sending; a wait for
+// events of the project is late only when all that were published in its time have been looked at; steps end in the order of when they
+// became due. Called within a transaction that holds the run's row.
 import { patternFits } from './event-match.ts';
 import type { RunMessage, StepEnd } from '../../protocol/workflow-run.ts';
 import type { Sql } from '../../store/records/records.ts';
@@ -10,6 +11,8 @@ interface OpenRow {
   kind: 'sleep' | 'wait';
   name: string;
   match: string | null;
+  /** Of a wait for events of the project. */
+  waitsFor: string | null;
   wakeAt: number | null;
   startedAt: number;
 }
@@ -20,6 +23,8 @@ interface EventRow {
   name: string;
   data: string;
   at: number;
+  /** The wait that an event of the project was found to be for. */
+  wait: number | null;
 }
 
 interface Due {
@@ -32,19 +37,31 @@ interface Due {
 /** Events of one run that are looked at; more are kept than this only while nobody waits for them. */
 const EVENTS_MAX = 1_000;
 
+/** Whether all events that were published to the project of a wait up to this time (Unix ms) have been brought to the runs that wait for them. */
+export type AllHeard = (waitsFor: string, at: number) => Promise<boolean>;
+
 /** Ends what is due; places follow `last`. */
-export async function endDueSteps(sql: Sql, { run, now, last }: { run: string; now: number; last: number }): Promise<StepEnd[]> {
+export async function endDueSteps(
+  sql: Sql,
+  { run, now, last, allHeard }: { run: string; now: number; last: number; allHeard: AllHeard },
+): Promise<StepEnd[]> {
   const { rows: open } = await sql.query<OpenRow>(
-    `select ordinal, kind, name, match, (extract(epoch from wake_at) * 1000)::float8 as "wakeAt",
+    `select ordinal, kind, name, match, waits_for as "waitsFor", (extract(epoch from wake_at) * 1000)::float8 as "wakeAt",
             (extract(epoch from started_at) * 1000)::float8 as "startedAt"
        from workflow_steps where run = $1 and state in ('sleeping', 'waiting') order by ordinal`,
     [run],
   );
   if (open.length === 0) return [];
-  const events = open.some(({ kind }) => kind === 'wait') ? await keptEvents(sql, run) : [];
+  const late = open.filter(({ waitsFor, wakeAt }) => waitsFor !== null && wakeAt !== null && wakeAt <= now);
+  const early = new Set<number>();
+  // Before the events are read: what is heard by now is among them.
+  for (const { ordinal, waitsFor, wakeAt } of late) if (!(await allHeard(waitsFor!, wakeAt!))) early.add(ordinal);
+  const waits = open.filter(({ kind }) => kind === 'wait');
+  const events = waits.length > 0 ? await keptEvents(sql, run, waits) : [];
   const due = open
     .map((step) => dueOf(step, events, now))
     .filter((one) => one !== undefined)
+    .filter(({ ordinal, state }) => state !== 'late' || !early.has(ordinal))
     .sort((a, b) => a.at - b.at || a.ordinal - b.ordinal);
   if (due.length === 0) return [];
   const ended = due.map(({ event, ...one }, i) => ({ ...one, place: last + 1 + i, event }));
@@ -73,21 +90,27 @@ export async function endDueSteps(sql: Sql, { run, now, last }: { run: string; n
   }));
 }
 
-async function keptEvents(sql: Sql, run: string): Promise<EventRow[]> {
+/** Those that some wait may take. */
+async function keptEvents(sql: Sql, run: string, waits: readonly OpenRow[]): Promise<EventRow[]> {
   const { rows } = await sql.query<EventRow>(
-    `select event, id, name, data, (extract(epoch from at) * 1000)::float8 as at
-       from workflow_events where run = $1 and ordinal is null order by event limit ${EVENTS_MAX}`,
-    [run],
+    `select event, id, name, data, (extract(epoch from at) * 1000)::float8 as at, wait
+       from workflow_events where run = $1 and ordinal is null and case when wait is null then name = any($2) else wait = any($3) end
+      order by event limit ${EVENTS_MAX}`,
+    [
+      run,
+      waits.filter(({ waitsFor }) => waitsFor === null).map(({ name }) => name),
+      waits.filter(({ waitsFor }) => waitsFor !== null).map(({ ordinal }) => ordinal),
+    ],
   );
   return rows;
 }
 
 /** Takes the event of a wait out of `events`. */
-function dueOf({ ordinal, kind, name, match, wakeAt, startedAt }: OpenRow, events: EventRow[], now: number): Due | undefined {
+function dueOf({ ordinal, kind, name, match, waitsFor, wakeAt, startedAt }: OpenRow, events: EventRow[], now: number): Due | undefined {
   if (kind === 'wait') {
-    const at = events.findIndex(
-      (event) => event.name === name && (wakeAt === null || event.at <= wakeAt) && patternFits(match, event.data),
-    );
+    const isFor = (event: EventRow): boolean =>
+      waitsFor === null ? event.wait === null && event.name === name && patternFits(match, event.data) : event.wait === ordinal;
+    const at = events.findIndex((event) => (wakeAt === null || event.at <= wakeAt) && isFor(event));
     const [event] = at === -1 ? [] : events.splice(at, 1);
     if (event !== undefined) return { ordinal, state: 'done', at: Math.round(Math.max(event.at, startedAt)), event };
   }
@@ -96,6 +119,6 @@ function dueOf({ ordinal, kind, name, match, wakeAt, startedAt }: OpenRow, event
 }
 
 /** JSON of a `RunMessage`. */
-function messageText({ id, name, data, at }: EventRow): string {
-  return `${JSON.stringify({ id, name, at: Math.round(at) }).slice(0, -1)},"data":${data}}`;
+function messageText({ id, name, data, at, wait }: EventRow): string {
+  return `${JSON.stringify({ id, name, at: Math.round(at) }).slice(0, -1)},"${wait === null ? 'data' : 'event'}":${data}}`;
 }

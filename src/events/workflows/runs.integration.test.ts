@@ -3,14 +3,17 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startTestPostgres } from '../../store/records/testing.ts';
 import type { TestDatabase, TestPostgres } from '../../store/records/testing.ts';
-import type { SendBatch } from '../bus.ts';
+import type { ReceivedMessage, SendBatch } from '../bus.ts';
+import { topologyOf } from '../topology.ts';
 import { cancelRun, retryRun } from './change-run.ts';
+import { EventWaits } from './event-waits.ts';
 import { Runs } from './runs.ts';
 import type { Taken } from './runs.ts';
 import { Starter } from './start-run.ts';
 import { StepWriter } from './step-writer.ts';
 import type { StepWrite } from './step-writer.ts';
 import { upkeepOfRuns } from './upkeep.ts';
+import { waitKey } from './wait-keys.ts';
 
 let postgres: TestPostgres;
 before(async () => {
@@ -22,6 +25,9 @@ const KEEP_MS = 86_400_000;
 
 class World implements AsyncDisposable {
   now = 1_800_000_000_000;
+  /** Of the project's events. */
+  allHeard = true;
+  busFails = false;
   readonly sent: { run: string; delayMs: number }[] = [];
   readonly db: TestDatabase;
   readonly starter: Starter;
@@ -37,6 +43,7 @@ class World implements AsyncDisposable {
     this.db = db;
     const bus = {
       send: (batches: SendBatch[]) => {
+        if (this.busFails) return Promise.reject(new Error('the bus is away'));
         for (const { body, delayMs = 0 } of batches.flatMap(({ messages }) => messages))
           this.sent.push({ run: (JSON.parse(body) as { run: string }).run, delayMs });
         return Promise.resolve([]);
@@ -47,7 +54,7 @@ class World implements AsyncDisposable {
   }
 
   runs(holder: string): Runs {
-    return new Runs(this.db.records, holder);
+    return new Runs(this.db.records, holder, { allHeard: () => Promise.resolve(this.allHeard) });
   }
 
   async start(id: string, runsMax = 100): Promise<boolean> {
@@ -63,7 +70,7 @@ class World implements AsyncDisposable {
 
   write({ run, token }: Taken, step: Partial<StepWrite>): Promise<void> {
     const of = { scope: '', kind: 'step', name: 's', occurrence: 1, state: 'done', attempts: 1, ordinal: 1 } as const;
-    const nothing = { result: null, error: null, match: null, place: null, wakeAt: null };
+    const nothing = { result: null, error: null, match: null, waitsFor: null, place: null, wakeAt: null };
     return this.writer.write({ run, token, ...of, ...nothing, startedAt: this.now, at: this.now, ...step });
   }
 
@@ -128,6 +135,7 @@ test('a step that begins and ends before it is written is one row, with the time
       result: null,
       error: null,
       match: null,
+      waitsFor: null,
       place: null,
       wakeAt: null,
       startedAt: world.now,
@@ -266,6 +274,121 @@ test('an event whose wake-up got lost is not left lying', async () => {
   world.now += 61_000;
   assert.equal((await upkeepOfRuns(needs, new AbortController().signal)).woken, 1);
   assert.equal(((await world.take('edge', 'a')).history[0] ?? '').includes('"state":"done"'), true);
+});
+
+test('one workflow with many late runs hides no other', async () => {
+  await using world = await World.make();
+  await world.db.records.query(
+    `insert into workflow_runs (project, function, id, version, input, trigger, wake_at, created_at, updated_at)
+     select 'shop', 'busy', 'b' || i, 1, 'null', 'api', to_timestamp(0) + i * interval '1 ms', now(), now() from generate_series(1, 1500) i`,
+  );
+  await world.start('a');
+  world.sent.length = 0;
+  world.now += 61_000;
+  const bus = { stats: ([key = '']: string[]) => Promise.resolve([{ ...STATS, pending: key.endsWith('/busy') ? 9 : 0 }]) };
+  const needs = { records: world.db.records, bus, starter: world.starter, now: () => world.now };
+  assert.equal((await upkeepOfRuns(needs, new AbortController().signal)).woken, 1);
+  assert.deepEqual(world.sent, [{ run: 'a', delayMs: 0 }]);
+});
+
+test('a run whose wake-up cannot be sent is started all the same, and woken up by whoever starts it again', async () => {
+  await using world = await World.make();
+  world.busFails = true;
+  assert.equal(await world.start('a'), true);
+  await world.take('edge', 'a');
+  assert.equal(await world.start('b'), true);
+  world.busFails = false;
+  assert.equal(await world.start('b'), false);
+  assert.deepEqual(world.sent, []);
+  world.now += 6_000;
+  assert.equal(await world.start('b'), false);
+  assert.deepEqual(world.sent, [{ run: 'b', delayMs: 0 }]);
+});
+
+test('an event of the project comes to each run once, and a wait is late only when all were looked at', async () => {
+  await using world = await World.make();
+  const waits = new EventWaits({ records: world.db.records, starter: world.starter });
+  const { consumers } = topologyOf('shop', { workflows: { f: { events: ['paid'] } } }, ['f']);
+  const consumer = consumers.find(({ kind }) => kind === 'wait')!;
+  const deliver = async (id: string, data: object, source = '/s'): Promise<void> => {
+    const body = JSON.stringify({ specversion: '1.0', id, source, type: 'paid', data });
+    assert.deepEqual(await waits.deliver(consumer, [{ body, sentAt: world.now } as ReceivedMessage]), [{ as: 'done' }]);
+  };
+  const match = '{"data":{"user":["ada"],"amount":[{"numeric":[">",10]}]}}';
+  const wait = { kind: 'wait', name: 'w', state: 'waiting', match, waitsFor: waitKey('shop', 'paid', match) } as const;
+  const taken = new Map<string, Taken>();
+  for (const id of ['a', 'b']) {
+    await world.start(id);
+    taken.set(id, await world.take('edge', id));
+  }
+  const a = taken.get('a')!;
+  await world.write(a, { ...wait, ordinal: 1, wakeAt: world.now + 5_000 });
+  await world.write(a, { ...wait, ordinal: 2, occurrence: 2 });
+  const bob = match.replace('ada', 'bob');
+  await world.write(taken.get('b')!, { ...wait, match: bob, waitsFor: waitKey('shop', 'paid', bob) });
+  world.sent.length = 0;
+  await deliver('e1', { user: 'ada', amount: 5 });
+  await deliver('e1', { user: 'eve', amount: 50 });
+  assert.deepEqual(world.sent, []);
+  await deliver('e2', { user: ['ada', 'kim'], amount: 50 });
+  // It was told before its process died.
+  await deliver('e2', { user: ['ada', 'kim'], amount: 50 });
+  assert.deepEqual(world.sent, [
+    { run: 'a', delayMs: 0 },
+    { run: 'a', delayMs: 0 },
+  ]);
+  const runs = world.runs('edge');
+  const ends = await runs.news({ ...a, place: 0 }, world.now);
+  assert.deepEqual(
+    ends!.map(({ ordinal, state, result }) => [ordinal, state, (result as { event: { data: object } }).event.data]),
+    [[1, 'done', { user: ['ada', 'kim'], amount: 50 }]],
+  );
+  assert.deepEqual(await runs.news({ ...a, place: 1 }, world.now), []);
+  await deliver('e2', { user: 'ada', amount: 60 }, '/other');
+  assert.deepEqual(
+    (await runs.news({ ...a, place: 1 }, world.now))!.map(({ ordinal }) => ordinal),
+    [2],
+  );
+
+  await world.write(a, { ...wait, ordinal: 3, occurrence: 3, wakeAt: world.now + 1_000 });
+  const published = world.now;
+  world.now += 2_000;
+  world.allHeard = false;
+  assert.deepEqual(await runs.news({ ...a, place: 2 }, world.now), []);
+  const later = world.now;
+  world.now = published;
+  await deliver('e3', { user: 'ada', amount: 70 });
+  world.now = later;
+  assert.deepEqual(
+    (await runs.news({ ...a, place: 2 }, world.now))!.map(({ ordinal, state }) => [ordinal, state]),
+    [[3, 'done']],
+  );
+  await world.write(a, { ...wait, ordinal: 4, occurrence: 4, wakeAt: world.now + 1_000 });
+  world.now += 2_000;
+  // Too late, though nobody has looked yet.
+  await deliver('e4', { user: 'ada', amount: 80 });
+  world.allHeard = true;
+  assert.deepEqual(
+    (await runs.news({ ...a, place: 3 }, world.now))!.map(({ ordinal, state }) => [ordinal, state]),
+    [[4, 'late']],
+  );
+});
+
+test('many waits are brought their event, page by page, and so many may be open', async () => {
+  await using world = await World.make();
+  await world.db.records.query(
+    `with r as (insert into workflow_runs (project, function, id, version, input, trigger, state, created_at, updated_at)
+                select 'shop', 'f', 'r' || i, 1, 'null', 'api', 'waiting', now(), now() from generate_series(1, 1201) i returning run)
+     insert into workflow_steps (run, ordinal, scope, kind, name, occurrence, state, started_at, waits_for)
+     select run, 1, '', 'wait', 'w', 1, 'waiting', now(), $1 from r`,
+    [waitKey('shop', 'paid', null)],
+  );
+  const waits = new EventWaits({ records: world.db.records, starter: world.starter });
+  const consumer = topologyOf('shop', { workflows: { f: { events: ['paid'] } } }, ['f']).consumers.find(({ kind }) => kind === 'wait')!;
+  const body = JSON.stringify({ specversion: '1.0', id: '1', source: '/s', type: 'paid' });
+  await waits.deliver(consumer, [{ body, sentAt: world.now } as ReceivedMessage]);
+  assert.equal(new Set(world.sent.map(({ run }) => run)).size, 1_201);
+  assert.equal(await world.runs('edge').waiting(waitKey('shop', 'paid', null), 1_000), 1_000);
 });
 
 const STATS = { key: '', pending: 0, delayed: 0, held: 0, bytes: 0, oldestAt: null, sent: 0, done: 0, retried: 0, dead: 0 };

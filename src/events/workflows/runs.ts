@@ -1,9 +1,10 @@
 // The rows of runs, and what may happen to them. Invariants: a run is awake in one place at most: whoever wakes it up takes a new token, and
 // what is written with an earlier one changes nothing; a run that has ended is never changed but by `retry`; each of these is one
-// transaction, so that a crash in between leaves what was before. Used by the edge (awake.ts) and by the control role.
+// transaction, so that a crash in between leaves what was before. Used by the edge.
 import type { KeptError, StepEnd } from '../../protocol/workflow-run.ts';
 import type { Records, Sql } from '../../store/records/records.ts';
 import { endDueSteps } from './due-steps.ts';
+import type { AllHeard } from './due-steps.ts';
 import { historyPage } from './history-page.ts';
 import type { RunName } from './names.ts';
 
@@ -51,10 +52,12 @@ const time = (parameter: number): string => `to_timestamp($${parameter}::float8 
 export class Runs {
   readonly #records: Records;
   readonly #holder: string;
+  readonly #allHeard: AllHeard;
 
-  constructor(records: Records, holder: string) {
+  constructor(records: Records, holder: string, { allHeard }: { allHeard: AllHeard }) {
     this.#records = records;
     this.#holder = holder;
+    this.#allHeard = allHeard;
   }
 
   /** Wakes a run up that has something to do. `forMs`: how long it can be awake. */
@@ -71,7 +74,7 @@ export class Runs {
       if (row.holder !== null && row.holder !== this.#holder && (row.heldUntil ?? 0) > now) return { as: 'held' };
       const { run } = row;
       const counts = await countsOf(sql, run);
-      const due = await endDueSteps(sql, { run, now, last: counts.place });
+      const due = await endDueSteps(sql, { run, now, last: counts.place, allHeard: this.#allHeard });
       const rests = row.state === 'sleeping' || row.state === 'waiting';
       if (due.length === 0 && (rests || row.crashes > 0) && (row.wakeAt === null || row.wakeAt > now))
         return { as: 'early', wakeAt: row.wakeAt ?? undefined };
@@ -95,7 +98,7 @@ export class Runs {
   async news(held: { run: string; token: number; place: number }, now: number): Promise<StepEnd[] | undefined> {
     return await this.#records.transaction(async (sql) => {
       if (!(await isHeld(sql, held))) return undefined;
-      return await endDueSteps(sql, { run: held.run, now, last: held.place });
+      return await endDueSteps(sql, { run: held.run, now, last: held.place, allHeard: this.#allHeard });
     });
   }
 
@@ -109,7 +112,7 @@ export class Runs {
   ): Promise<StepEnd[] | 'suspended' | undefined> {
     return await this.#records.transaction(async (sql) => {
       if (!(await isHeld(sql, held))) return undefined;
-      const due = await endDueSteps(sql, { run: held.run, now, last: held.place });
+      const due = await endDueSteps(sql, { run: held.run, now, last: held.place, allHeard: this.#allHeard });
       if (due.length > 0) return due;
       const { rows } = await sql.query<{ wakeAt: number | null; waits: boolean }>(
         `select ${ms('min(wake_at)')} as "wakeAt", coalesce(bool_or(state = 'waiting'), false) as waits
@@ -167,10 +170,25 @@ export class Runs {
     return await historyPage(this.#records, { run: held.run, after, now });
   }
 
-  /** The workflows that have runs which have not ended. */
+  /** Open waits of a key (wait-keys.ts), at most `max` counted. */
+  async waiting(waitsFor: string, max: number): Promise<number> {
+    const { rows } = await this.#records.query<{ count: number }>(
+      `select count(*)::int as count from (select 1 from workflow_steps where waits_for = $1 and state = 'waiting' limit $2) open`,
+      [waitsFor, max],
+    );
+    return rows[0]!.count;
+  }
+
+  /** The workflows that have runs which have not ended. One look into the index for each, not for each run. */
   async alive(): Promise<{ project: string; function: string }[]> {
     const { rows } = await this.#records.query<{ project: string; function: string }>(
-      'select distinct project, function from workflow_runs where ended_at is null',
+      `with recursive found as (
+         (select project, function from workflow_runs where ended_at is null order by project, function limit 1)
+         union all
+         select n.* from found f cross join lateral (
+           select project, function from workflow_runs r
+            where ended_at is null and (r.project, r.function) > (f.project, f.function) order by project, function limit 1) n
+       ) select project, function from found`,
     );
     return rows;
   }

@@ -1,5 +1,6 @@
 // Starts runs, sends events to them, and wakes them up by messages on the bus. Invariant: what these resolved for survives a crash: the row
-// is written first, and a message that got lost is found by upkeep.ts. Used by the edge and by the control role.
+// is written first, and is what was asked for: a message that got lost, or could not be sent, is made good by upkeep.ts. Used by the edge
+// and by the control role.
 import { newId } from '../../lib/ids.ts';
 import { VirgaError } from '../../protocol/errors.ts';
 import type { Records } from '../../store/records/records.ts';
@@ -45,19 +46,19 @@ export class Starter {
     if (!isRunId(id)) throw new VirgaError('invalid_request', `'${String(id).slice(0, 140)}' is no id of a run: ${ID_RULE}`);
     this.#checkBytes(input, 'the input of the run');
     const now = this.#needs.now();
-    const { rows } = await this.#needs.records.query<{ added: boolean; there: boolean }>(
-      `with there as (select 1 from workflow_runs where project = $1 and function = $2 and id = $3),
+    const { rows } = await this.#needs.records.query<{ added: boolean; there: boolean; asleep: boolean }>(
+      `with there as (select state = 'pending' and created_at < to_timestamp(($7::float8 - ${ASLEEP_MS}) / 1000) as asleep from workflow_runs where project = $1 and function = $2 and id = $3),
             added as (
               insert into workflow_runs (project, function, id, version, input, trigger, wake_at, created_at, updated_at)
               select $1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000), to_timestamp($7::float8 / 1000), to_timestamp($7::float8 / 1000)
                where not exists (select 1 from there)
                  and (select count(*) from (select 1 from workflow_runs where project = $1 and function = $2 and ended_at is null limit $8) alive) < $8
               on conflict (project, function, id) do nothing returning 1)
-       select exists (select 1 from added) as added, exists (select 1 from there) as there`,
+       select exists (select 1 from added) as added, exists (select 1 from there) as there, coalesce((select asleep from there), false) as asleep`,
       [project, fn, id, version, input, trigger, now, runsMax],
     );
-    const { added = false, there = false } = rows[0] ?? {};
-    if (added) await this.wake({ project, function: fn, id });
+    const { added = false, there = false, asleep = false } = rows[0] ?? {};
+    if (added || asleep) await this.#tryWake({ project, function: fn, id });
     else if (!there && !(await this.#exists({ project, function: fn, id })))
       throw new VirgaError(
         'workflow_full',
@@ -72,11 +73,12 @@ export class Starter {
     if (!isEventName(event.name))
       throw new VirgaError('invalid_request', `'${String(event.name).slice(0, 140)}' is no name of an event: ${EVENT_RULE}`);
     this.#checkBytes(event.data, 'the data of the event');
-    const id = event.id ?? newId('evt');
+    const { id = newId('evt') } = event;
+    if (!isRunId(id)) throw new VirgaError('invalid_request', `'${String(id).slice(0, 140)}' is no id of an event to a run: ${ID_RULE}`);
     const { project, function: fn } = name;
     const { rows } = await this.#needs.records.query<{ ended: boolean; kept: number }>(
       `with run as (select run, ended_at is not null as ended,
-                           (select count(*)::int from (select 1 from workflow_events e where e.run = r.run and e.ordinal is null limit ${EVENTS_KEPT_MAX}) kept) as kept
+                           (select count(*)::int from (select 1 from workflow_events e where e.run = r.run and e.ordinal is null and e.wait is null limit ${EVENTS_KEPT_MAX}) kept) as kept
                       from workflow_runs r where project = $1 and function = $2 and id = $3),
             added as (insert into workflow_events (run, id, name, data, at)
                       select run, $4, $5, $6, to_timestamp($7::float8 / 1000) from run where not ended and kept < ${EVENTS_KEPT_MAX}
@@ -95,12 +97,31 @@ export class Starter {
           retryAfterS: 5,
         },
       );
-    await this.wake(name);
+    await this.#tryWake(name);
     return { id };
   }
 
   async wake(name: RunName, at?: number): Promise<void> {
     await this.#needs.bus.send([{ queue: workflowQueue(name.project, name.function), messages: [wakeUp(name.id, at, this.#needs.now())] }]);
+  }
+
+  /** All of them, in one step. */
+  async wakeAll(names: readonly RunName[]): Promise<void> {
+    const now = this.#needs.now();
+    const batches = [...Map.groupBy(names, ({ project, function: fn }) => workflowQueue(project, fn).key).values()].map((those) => ({
+      queue: workflowQueue(those[0]!.project, those[0]!.function),
+      messages: those.map(({ id }) => wakeUp(id, undefined, now)),
+    }));
+    if (batches.length > 0) await this.#needs.bus.send(batches);
+  }
+
+  /** What is stored is answered as stored: whoever was told that it failed would send it again. */
+  async #tryWake(name: RunName): Promise<void> {
+    try {
+      await this.wake(name);
+    } catch {
+      // upkeep.ts finds it.
+    }
   }
 
   async #exists({ project, function: fn, id }: RunName): Promise<boolean> {
@@ -123,6 +144,8 @@ export class Starter {
   }
 }
 
+/** A run that has not begun by then is woken up by whoever starts it again. */
+const ASLEEP_MS = 5_000;
 /** Of one run, that no wait has taken. */
 const EVENTS_KEPT_MAX = 1_000;
 

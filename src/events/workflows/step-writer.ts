@@ -15,6 +15,8 @@ export interface StepWrite extends StepIdentity {
   result: string | null;
   error: string | null;
   match: string | null;
+  /** Of a wait for events of the project: wait-keys.ts. */
+  waitsFor: string | null;
   place: number | null;
   /** Unix ms. */
   wakeAt: number | null;
@@ -38,8 +40,9 @@ const RETRY_LAST_MS = 1_000;
 const WRITE = `
 with i as (
   select * from unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::int[], $10::text[],
-                       $11::text[], $12::text[], $13::int[], $14::float8[], $15::float8[], $16::float8[])
-    as i(run, token, ordinal, scope, kind, name, occurrence, state, attempts, result, error, match, place, wake_at, started_at, at)
+                       $11::text[], $12::text[], $13::int[], $14::float8[], $15::float8[], $16::float8[],
+                       $17::text[])
+    as i(run, token, ordinal, scope, kind, name, occurrence, state, attempts, result, error, match, place, wake_at, started_at, at, waits_for)
 ), held as (
   update workflow_runs r
      set updated_at = to_timestamp(w.at / 1000), crashes = case when w.ended then 0 else r.crashes end
@@ -48,9 +51,10 @@ with i as (
   returning r.run, r.token
 ), written as (
   insert into workflow_steps as s
-    (run, ordinal, scope, kind, name, occurrence, state, attempts, result, error, match, ended_place, wake_at, started_at, ended_at)
+    (run, ordinal, scope, kind, name, occurrence, state, attempts, result, error, match, ended_place, wake_at, started_at, ended_at,
+     waits_for)
   select run, ordinal, scope, kind, name, occurrence, state, attempts, result, error, match, place, to_timestamp(wake_at / 1000),
-         to_timestamp(started_at / 1000), case when place is not null then to_timestamp(at / 1000) end
+         to_timestamp(started_at / 1000), case when place is not null then to_timestamp(at / 1000) end, waits_for
     from i join held using (run, token)
   on conflict (run, ordinal) do update set state = excluded.state, attempts = excluded.attempts, result = excluded.result,
     error = coalesce(excluded.error, case when excluded.state = 'running' then s.error end), ended_place = excluded.ended_place,
@@ -163,6 +167,7 @@ export class StepWriter {
       column((w) => w.wakeAt),
       column((w) => w.startedAt),
       column((w) => w.at),
+      column((w) => w.waitsFor),
     ]);
     return new Set(rows.map(({ run, token }) => `${run}/${token}`));
   }

@@ -1,11 +1,12 @@
 // Triggers of a workflow: each message starts a run, whose input is the event that the function would have been called with. Invariant: the
-// id of the run is that of the message, so that one which is delivered again starts nothing. Stands in edge.ts before the kinds that call
+// id of the run is made of that of the message, so that one which is delivered again starts nothing. Stands in edge.ts before the kinds that call
 // functions.
 import { VirgaError } from '../../protocol/errors.ts';
 import type { ReceivedMessage } from '../bus.ts';
 import type { DeliveryKind, Verdict } from '../deliver/delivery-kind.ts';
 import { batchEvent } from '../deliver/queue-kind.ts';
 import { messageDocument, passes } from '../filters.ts';
+import { idOfSent } from './names.ts';
 import { keyParts } from '../queue-keys.ts';
 import type { Consumer } from '../topology.ts';
 import type { Starter } from './start-run.ts';
@@ -20,6 +21,12 @@ export interface TriggerStartsNeeds {
   /** undefined: the function is no workflow, and is called. */
   workflowOf: (project: string, fn: string) => LiveWorkflow | undefined;
   now: () => number;
+}
+
+/** Of a CloudEvent; another that has the same id may come from elsewhere. */
+function sourceOf(body: string): string {
+  const { source } = JSON.parse(body) as { source?: unknown };
+  return typeof source === 'string' ? source : '';
 }
 
 const FULL_MS = 5_000;
@@ -47,8 +54,9 @@ export class TriggerStarts implements DeliveryKind {
     if (!passes(filter, messageDocument(message))) return { as: 'done' };
     const input =
       kind === 'queue' ? JSON.stringify(batchEvent({ project, queue: source, now: this.#needs.now() }, [message])) : message.body;
+    const id = idOfSent(message.id, kind === 'event' ? sourceOf(message.body) : `${kind}/${source}`);
     try {
-      await this.#needs.starter.start({ project, function: consumer.function!, version, runsMax, input, trigger: kind, id: message.id });
+      await this.#needs.starter.start({ project, function: consumer.function!, version, runsMax, input, trigger: kind, id });
       return { as: 'done' };
     } catch (error) {
       const { code, message: why } = error instanceof VirgaError ? error : { code: 'unavailable', message: String(error) };

@@ -9,7 +9,7 @@ import type { Starter } from './start-run.ts';
 export interface RunUpkeepNeeds {
   records: Records;
   bus: Pick<Bus, 'stats'>;
-  starter: Pick<Starter, 'wake'>;
+  starter: Pick<Starter, 'wakeAll'>;
   now: () => number;
 }
 
@@ -40,22 +40,28 @@ export async function upkeepOfRuns(needs: RunUpkeepNeeds, signal: AbortSignal): 
   return { woken, removed };
 }
 
+/** A few of each workflow that has some, so that one whose queue is full of them hides no other. */
+const LATE = `
+select l.run::text, l.project, l.function, l.id
+  from (select distinct project, function from workflow_runs where ended_at is null and holder is null and wake_at < to_timestamp($1::float8 / 1000)) f
+ cross join lateral (
+       select run, project, function, id from workflow_runs r
+        where r.project = f.project and r.function = f.function and ended_at is null and holder is null and wake_at < to_timestamp($1::float8 / 1000)
+        order by wake_at limit ${WOKEN_AT_ONCE}) l
+union
+select run::text, project, function, id from workflow_runs where holder is not null and ended_at is null and held_until < to_timestamp($2::float8 / 1000)
+union
+select r.run::text, r.project, r.function, r.id from workflow_events e join workflow_runs r on r.run = e.run
+ where e.ordinal is null and e.at < to_timestamp($1::float8 / 1000) and e.at > r.updated_at and r.state = 'waiting'`;
+
 async function wakeLate({ records, bus, starter, now }: RunUpkeepNeeds): Promise<number> {
-  const { rows } = await records.query<LateRun>(
-    `select run::text, project, function, id from workflow_runs r
-      where ended_at is null and ((holder is null and wake_at < to_timestamp($1::float8 / 1000)) or held_until < to_timestamp($2::float8 / 1000)
-                 or (state = 'waiting' and exists (
-                       select 1 from workflow_events e where e.run = r.run and e.ordinal is null
-                          and e.at > r.updated_at and e.at < to_timestamp($1::float8 / 1000))))
-      order by wake_at limit ${WOKEN_AT_ONCE}`,
-    [now() - LATE_MS, now()],
-  );
+  const { rows } = await records.query<LateRun>(LATE, [now() - LATE_MS, now()]);
   let woken = 0;
   for (const [, late] of Map.groupBy(rows, ({ project, function: fn }) => workflowQueue(project, fn).key)) {
     const { project, function: fn } = late[0]!;
     const [stats] = await bus.stats([workflowQueue(project, fn).key]);
     if (stats !== undefined && stats.pending > 0) continue;
-    for (const name of late) await starter.wake(name);
+    await starter.wakeAll(late);
     woken += late.length;
     // They are not late again before another minute has passed.
     await records.query(

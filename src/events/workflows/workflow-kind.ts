@@ -28,6 +28,8 @@ export interface WorkflowKindNeeds {
   invoker: Pick<Invoker, 'invoke'>;
   rulesOf: WorkflowRulesOf;
   wake: (name: RunName, at: number) => Promise<void>;
+  /** Whether events of this type are brought to runs of the function that wait for them. */
+  hearsEvent: (name: RunName, type: string) => boolean;
   now: () => number;
   limits: { workflowStepsMax: number; workflowHistoryBytesMax: number; workflowBytesMax: number };
   log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
@@ -58,6 +60,12 @@ export class WorkflowKind implements DeliveryKind {
 
   async deliver(consumer: Consumer, messages: ReceivedMessage[], signal: AbortSignal): Promise<Verdict[]> {
     return await Promise.all(messages.map((message) => this.#deliver(consumer, message, signal)));
+  }
+
+  /** Messages came for runs of a function: those that are awake look whether it concerns them, though there may be no place to deliver it. */
+  heard(project: string, fn: string): void {
+    for (const awake of this.#awake.values())
+      if (awake !== undefined && awake.name.project === project && awake.name.function === fn) awake.heard();
   }
 
   /** For a guest: what it asks for the run that it has awake. Rejects with a VirgaError. */
@@ -129,6 +137,8 @@ export class WorkflowKind implements DeliveryKind {
       body,
       signal: AbortSignal.any([signal, awake.abort.signal]),
     });
+    // Whoever took it away may have sent a message that was spent on telling this wake-up so.
+    if (awake.state === 'lost') return { as: 'failed', error: 'the run was taken away', delayMs: 0 };
     if (awake.state !== 'open') return { as: 'done' };
     awake.close();
     return await this.#broke(name, taken, outcome, keepMs);

@@ -1,7 +1,10 @@
 // Routes that lead to a queue, a topic or the events of the project: the body is stored, and the client has 202 with the id when it is on
 // disk. Invariants: what stands before a target (auth, throttle, validate) has let the request pass; nobody from outside publishes an event
 // of Virga's own types. Made by targets.ts.
-import { isEventRequest, receivedEvents } from '../../events/cloud-events/http-in.ts';
+import { hash } from 'node:crypto';
+import { idempotencyKeyOf } from '../../events/async/accept.ts';
+import { checkedEvent } from '../../events/cloud-events/attributes.ts';
+import { dataOf, isEventRequest, receivedEvents } from '../../events/cloud-events/http-in.ts';
 import { completeEvent, eventAsMessage } from '../../events/cloud-events/messages.ts';
 import type { Publisher } from '../../events/publish.ts';
 import { VirgaError } from '../../protocol/errors.ts';
@@ -9,6 +12,7 @@ import type { CloudEvent } from '../../protocol/events.ts';
 import type { Route } from '../../protocol/settings.ts';
 import { readerOf } from '../auth/places.ts';
 import type { Reader } from '../auth/places.ts';
+import { principalText } from '../respond-async/status-routes.ts';
 import type { GatewayRequest, LocalAnswer, LocalTarget, Refusal } from '../stage.ts';
 
 export interface PublishingNeeds {
@@ -100,41 +104,31 @@ function messageOf(
   return { body: textOf(body), attributes: { ...(type === undefined ? {} : { 'content-type': type }), ...about } };
 }
 
-/** As the client wrote it. */
-function ownEvents({ incoming, project }: GatewayRequest, body: Buffer, nowMs: number): CloudEvent[] {
+/** As the client wrote it; but who it is, nobody says of himself. */
+function ownEvents({ incoming, project, principal }: GatewayRequest, body: Buffer, nowMs: number): CloudEvent[] {
   const events = receivedEvents({ headers: incoming.headers, body }, completeEvent(project, nowMs));
   const own = events.find(({ type }) => OWN_TYPE.test(type));
-  if (own === undefined) return events;
-  throw new VirgaError('invalid_request', `'type': '${own.type.slice(0, 100)}' begins with virga., which only Virga's own events do`);
+  if (own !== undefined)
+    throw new VirgaError('invalid_request', `'type': '${own.type.slice(0, 100)}' begins with virga., which only Virga's own events do`);
+  for (const event of events) {
+    delete event['principal'];
+    Object.assign(event, given('principal', principal?.id));
+  }
+  return events;
 }
 
 function eventOf(type: string, request: GatewayRequest, body: Buffer, nowMs: number): CloudEvent {
   const { project, principal, route } = request;
   const media = request.header('content-type') ?? 'application/json';
-  const json = /^(?:application|text)\/(?:[^;]+\+)?json\s*(?:;|$)/i.test(media);
-  const text = textOf(body);
-  let data: unknown = text;
-  if (json && text !== '') {
-    try {
-      data = JSON.parse(text);
-    } catch (error) {
-      throw new VirgaError('invalid_request', `the body is not valid JSON: ${(error as Error).message}`);
-    }
-  }
-  return completeEvent(
-    project,
-    nowMs,
-  )({
-    type,
-    subject: route,
-    datacontenttype: media,
-    ...(principal === undefined ? {} : { principal: principal.id }),
-    ...(text === '' ? {} : { data }),
-  }) as CloudEvent;
+  const event = { type, subject: route, datacontenttype: media, ...given('principal', principal?.id), ...dataOf(media, body) };
+  return checkedEvent(completeEvent(project, nowMs)(event), '');
 }
 
+/** Of one caller: another's request with the same key is another request. */
 function deduplication(request: GatewayRequest): { deduplicationId?: string } {
-  return given('deduplicationId', request.header('idempotency-key'));
+  const key = idempotencyKeyOf(request.header('idempotency-key'));
+  if (key === undefined || request.principal === undefined) return given('deduplicationId', key);
+  return { deduplicationId: hash('sha256', JSON.stringify([principalText(request.principal), key]), 'hex') };
 }
 
 function given<K extends string>(key: K, value: string | undefined): { [P in K]?: string } {

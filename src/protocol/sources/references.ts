@@ -60,23 +60,40 @@ export function sourceProblems(events: EventsSection, functions: readonly string
           message: 'batches of a stream start no runs; let a function read the stream, and start runs by `startWorkflow`',
         });
   }
-  return [...problems, ...twice(events), ...sameWebhooks(events), ...circles(events)];
+  return [...problems, ...twice(events), ...subscribedTwice(events), ...circles(events), ...rounds(events)];
 }
 
 /** Queues whose dead letters come back to them: what always fails would go round for ever. */
 function circles({ queues = {} }: EventsSection): SourceProblem[] {
   return Object.entries(queues).flatMap(([name, { deadLetters }]) => {
-    const way = [name];
-    for (let next = deadLetters; next !== undefined && way.length <= 100; next = queues[next]?.deadLetters) {
-      if (next === name) {
-        const round = way.length === 1 ? 'it is the queue itself' : [...way, name].join(' → ');
-        return [{ path: ['queues', name, 'deadLetters'], message: `the dead letters of '${name}' would come back to it (${round})` }];
-      }
-      if (way.includes(next)) break;
-      way.push(next);
-    }
-    return [];
+    const way = wayBack(name, deadLetters, (one) => queues[one]?.deadLetters);
+    if (way === undefined) return [];
+    const round = way.length === 2 ? 'it is the queue itself' : way.join(' → ');
+    return [{ path: ['queues', name, 'deadLetters'], message: `the dead letters of '${name}' would come back to it (${round})` }];
   });
+}
+
+/** Functions whose outcomes call them again: one that always succeeds, or always fails, would be called for ever. */
+function rounds({ async = {} }: EventsSection): SourceProblem[] {
+  return Object.entries(async).flatMap(([fn, rules]) =>
+    (['onSuccess', 'onFailure'] as const).flatMap((key) => {
+      const way = wayBack(fn, rules[key]?.function, (one) => async[one]?.[key]?.function);
+      if (way === undefined) return [];
+      const round = way.length === 2 ? 'it is the function itself' : way.join(' → ');
+      return [{ path: ['async', fn, key, 'function'], message: `each outcome of '${fn}' would call it again, without an end (${round})` }];
+    }),
+  );
+}
+
+/** From a name over `first` back to itself; undefined: it does not lead there. */
+function wayBack(name: string, first: string | undefined, after: (name: string) => string | undefined): string[] | undefined {
+  const way = [name];
+  for (let next = first; next !== undefined && way.length <= 100; next = after(next)) {
+    if (next === name) return [...way, name];
+    if (way.includes(next)) return undefined;
+    way.push(next);
+  }
+  return undefined;
 }
 
 /** One function has one trigger of a source; a queue has one function, since its messages go to one of those who take them. */
@@ -106,19 +123,23 @@ function twice({ triggers = {} }: EventsSection): SourceProblem[] {
   return problems;
 }
 
-/** What is sent to a webhook waits under its name. */
-function sameWebhooks({ topics = {} }: EventsSection): SourceProblem[] {
+/** A queue that is subscribed twice would be sent a message twice; two webhooks of one name would share what waits for them. */
+function subscribedTwice({ topics = {} }: EventsSection): SourceProblem[] {
   return Object.entries(topics).flatMap(([topic, { subscriptions = [] }]) => {
     const seen = new Set<string>();
     return subscriptions.flatMap((one, index) => {
-      const name = webhookName(one);
-      if (one.url === undefined || !seen.has(name)) {
-        if (one.url !== undefined) seen.add(name);
+      const key = one.queue !== undefined ? 'queue' : one.name !== undefined ? 'name' : 'url';
+      const of = key === 'queue' ? `queue ${one.queue}` : `webhook ${webhookName(one)}`;
+      if (!seen.has(of)) {
+        seen.add(of);
         return [];
       }
-      const path = ['topics', topic, 'subscriptions', index, one.name === undefined ? 'url' : 'name'];
-      const what = one.name === undefined ? 'this `url`' : `the name '${name}'`;
-      return [{ path, message: `the topic has a subscription with ${what} already; give this one a \`name\` of its own` }];
+      const message = {
+        queue: `the topic has a subscription of the queue '${one.queue}' already; write both filters as one, with \`$or\``,
+        name: `the topic has a subscription with the name '${one.name}' already; give this one a \`name\` of its own`,
+        url: 'the topic has a subscription with this `url` already; give this one a `name` of its own',
+      }[key];
+      return [{ path: ['topics', topic, 'subscriptions', index, key], message }];
     });
   });
 }

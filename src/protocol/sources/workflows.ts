@@ -1,7 +1,22 @@
 // `workflow` of a function: it is durable. Its steps are run once, and while it sleeps it holds no instance.
 import { z } from 'zod';
+import { filterProblem } from '../../lib/event-filter.ts';
 import { duration, wholeNumber } from '../policies/words.ts';
 import { retry } from './retry.ts';
+
+const EVENTS_MAX = 100;
+const events = z
+  .array(z.unknown(), { error: 'types of events such as [user.confirmed, {prefix: order.}]' })
+  .min(1)
+  .max(EVENTS_MAX)
+  .superRefine((types, context) => {
+    const problem = types.length === 0 ? undefined : filterProblem({ type: types });
+    if (problem !== undefined)
+      context.addIssue({ code: 'custom', path: problem.path.slice(1), message: problem.message, params: { rule: true } });
+  })
+  .describe(
+    'Types of events of the project that its runs may wait for, by `waitForEvent(name, {event})`: as in a pattern, such as [user.confirmed, {prefix: order.}].',
+  );
 
 const rules = z.strictObject(
   {
@@ -12,6 +27,7 @@ const rules = z.strictObject(
     maxRuns: wholeNumber({ min: 1, max: 1_000_000 })
       .optional()
       .describe('Runs that have not ended; the next one is refused with 429. Without it 10000.'),
+    events: events.optional(),
     concurrency: wholeNumber({ min: 1, max: 1_000 }).optional().describe('Runs that are awake at the same time. Without it 10.'),
   },
   { error: 'true, or rules such as {keep: 30d, maxRuns: 1000}' },

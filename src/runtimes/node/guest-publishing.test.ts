@@ -1,13 +1,13 @@
 // Black box: what a function publishes, as it leaves the real guest, and what comes back.
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { rolldown } from 'rolldown';
-import { FrameType, encodeJsonFrame } from '../../protocol/frames.ts';
-import { NODES, ScriptedHost } from './scripted-host.ts';
+import { FrameType, SERVICES_MAX, encodeJsonFrame } from '../../protocol/frames.ts';
+import { NODES } from './scripted-host.ts';
+import type { ScriptedHost } from './scripted-host.ts';
+import { ServicesUnderTest, asked as askedOf, isRequest, requestOf } from './services-under-test.ts';
 
+/** Half of what the node takes. */
+const PATIENT_MAX = SERVICES_MAX / 2;
 const FUNCTION = `
 const held = globalThis[Symbol.for('virga.publishing')];
 export const handler = async ({ code, by }, context) => {
@@ -21,34 +21,24 @@ export const handler = async ({ code, by }, context) => {
 `;
 
 describe('publishing', { concurrency: true }, () => {
-  let folder: string;
+  let services: ServicesUnderTest;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'virga-guest-publishing-'));
-    const bundle = await rolldown({ input: join(import.meta.dirname, 'guest.ts'), platform: 'node' });
-    await bundle.write({ file: join(folder, 'guest.cjs'), format: 'cjs', codeSplitting: false });
-    await bundle.close();
-    await writeFile(join(folder, 'handler.mjs'), FUNCTION);
+    services = await ServicesUnderTest.open(FUNCTION);
   });
-  after(() => rm(folder, { recursive: true }));
+  after(() => services.close());
 
   for (const { name, binary } of NODES)
     describe(name, { concurrency: 1 }, () => {
       let host: ScriptedHost;
       before(async () => {
-        host = new ScriptedHost(binary, join(folder, 'guest.cjs'));
-        await host.init(folder, 'handler.mjs');
+        host = await services.start(binary);
       });
       after(() => host[Symbol.asyncDispose]());
 
       const asked = async (code: string, answer: unknown[], by = 'context') => {
-        host.frames.length = 0;
-        const invocation = host.event({ code, by });
-        const { arg, payload } = await host.frame(({ type }) => type === FrameType.SERVICE);
-        const end = 4 + payload.readUInt32LE(0);
-        host.write(encodeJsonFrame(FrameType.SERVED, { value: answer }, { arg }));
-        const { body } = await invocation.ended;
-        const { trace: _, ...request } = JSON.parse(payload.subarray(4, end).toString()) as { trace?: string };
-        return [request, JSON.parse(payload.subarray(end).toString()), JSON.parse(body.toString())] as unknown[];
+        const { request, data, result } = await askedOf(host, { code, by }, { value: answer });
+        const { trace: _, ...rest } = request;
+        return [rest, JSON.parse(data), result] as unknown[];
       };
 
       test('what is sent leaves as a list, and one for one comes back', async () => {
@@ -70,7 +60,26 @@ describe('publishing', { concurrency: true }, () => {
           { value: 7 },
         ]);
         assert.deepEqual(await asked(`publish({ type: 'x' })`, ['one']), [{ op: 'events.publish' }, [{ type: 'x' }], { value: 'one' }]);
+        for (const bytes of ['Buffer.from([0, 255])', 'new Uint8Array([7, 0, 255]).subarray(1)', 'new Uint8Array([0, 255]).buffer'])
+          assert.deepEqual((await asked(`publish({ type: 'x', data: ${bytes} })`, ['one']))[1], [{ type: 'x', data_base64: 'AP8=' }]);
         assert.deepEqual(await asked(`publish([{ type: 'x' }])`, ['one']), [{ op: 'events.publish' }, [{ type: 'x' }], { value: ['one'] }]);
+      });
+
+      test('more than the node takes at once wait in the function, in their order', async () => {
+        host.frames.length = 0;
+        const count = PATIENT_MAX + 44;
+        const code = `Promise.all(Array.from({ length: ${count} }, (_, n) => queue('q').send(n)))`;
+        const { ended } = host.event({ code });
+        const requests = () => host.frames.filter(isRequest);
+        const came = (number: number) => host.frame((one) => one === requests()[number]);
+        await came(PATIENT_MAX - 1);
+        for (let n = 0; n < count; n++) {
+          assert.equal(requests().length, Math.min(count, n + PATIENT_MAX), 'on their way, or answered');
+          assert.deepEqual(JSON.parse(requestOf(requests()[n]!).data), [{ body: String(n) }]);
+          host.write(encodeJsonFrame(FrameType.SERVED, { value: [n] }, { arg: requests()[n]!.arg }));
+          if (n + PATIENT_MAX < count) await came(n + PATIENT_MAX);
+        }
+        assert.equal((JSON.parse((await ended).body.toString()) as { value: unknown[] }).value.length, count);
       });
 
       test('what is no message is refused in the function, and an empty batch asks nothing', async () => {

@@ -1,13 +1,10 @@
 // Black box: what a function asks of its node, and what it answers to events of WebSockets, in the real guest.
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { rolldown } from 'rolldown';
 import { CLOUD_EVENT_TYPE } from '../../protocol/events.ts';
-import { FrameType, encodeJsonFrame } from '../../protocol/frames.ts';
-import { NODES, ScriptedHost } from './scripted-host.ts';
+import { NODES } from './scripted-host.ts';
+import type { ScriptedHost } from './scripted-host.ts';
+import { ServicesUnderTest, asked as askedOf } from './services-under-test.ts';
 
 const FUNCTION = `
 export const handler = async (event, { connections }) => {
@@ -22,37 +19,23 @@ export const handler = async (event, { connections }) => {
 `;
 
 describe('services', { concurrency: true }, () => {
-  let folder: string;
+  let under: ServicesUnderTest;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'virga-guest-services-'));
-    const bundle = await rolldown({ input: join(import.meta.dirname, 'guest.ts'), platform: 'node' });
-    await bundle.write({ file: join(folder, 'guest.cjs'), format: 'cjs', codeSplitting: false });
-    await bundle.close();
-    await writeFile(join(folder, 'handler.mjs'), FUNCTION);
+    under = await ServicesUnderTest.open(FUNCTION);
   });
-  after(() => rm(folder, { recursive: true }));
+  after(() => under.close());
 
   for (const { name, binary } of NODES) {
     describe(name, { concurrency: 1 }, () => {
       let host: ScriptedHost;
       before(async () => {
-        host = new ScriptedHost(binary, join(folder, 'guest.cjs'));
-        await host.init(folder, 'handler.mjs');
+        host = await under.start(binary);
       });
       after(() => host[Symbol.asyncDispose]());
 
       const asked = async (call: unknown[], answer: object) => {
-        host.frames.length = 0;
-        const invocation = host.event({ call });
-        const { arg, payload } = await host.frame(({ type }) => type === FrameType.SERVICE);
-        const end = 4 + payload.readUInt32LE(0);
-        host.write(encodeJsonFrame(FrameType.SERVED, answer, { arg }));
-        const { body } = await invocation.ended;
-        return [
-          JSON.parse(payload.subarray(4, end).toString()),
-          payload.subarray(end).toString(),
-          JSON.parse(body.toString()),
-        ] as unknown[];
+        const { request, data, result } = await askedOf(host, { call }, answer);
+        return [request, data, result] as unknown[];
       };
 
       test('requests leave with their bytes, and their answers come back', async () => {

@@ -5,7 +5,7 @@ import type { ServiceRequest } from '../../protocol/frames.ts';
 import { running } from './invocation.ts';
 
 interface Calls {
-  call(request: ServiceRequest, data?: Uint8Array): Promise<unknown>;
+  call(request: ServiceRequest, data: Uint8Array, options: { patient: boolean }): Promise<unknown>;
 }
 
 type Fields = Record<string, unknown>;
@@ -21,7 +21,8 @@ export class Publishing {
   /** One event, or several in one step. */
   readonly publish = async (events: Fields | readonly Fields[]): Promise<Published | Published[]> => {
     const several = Array.isArray(events);
-    const answers = (await this.#ask({ op: 'events.publish', ...traced() }, several ? events : [events])) as Published[];
+    const list = (several ? events : [events]) as readonly Fields[];
+    const answers = (await this.#ask({ op: 'events.publish', ...traced() }, list.map(withoutBytes))) as Published[];
     return several ? answers : answers[0]!;
   };
 
@@ -32,7 +33,7 @@ export class Publishing {
 
   async #ask(request: ServiceRequest, list: readonly unknown[]): Promise<unknown[]> {
     if (list.length === 0) return [];
-    return (await this.#calls.call(request, Buffer.from(JSON.stringify(list)))) as unknown[];
+    return (await this.#calls.call(request, Buffer.from(JSON.stringify(list)), { patient: true })) as unknown[];
   }
 }
 
@@ -92,9 +93,21 @@ function traced(): { trace?: string } {
   return trace === undefined ? {} : { trace };
 }
 
+/** Bytes as CloudEvents have them: JSON would make an object of their numbers. */
+function withoutBytes(event: Fields): Fields {
+  if (!isBytes(event?.['data'])) return event;
+  const { data, ...rest } = event;
+  const bytes = ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data);
+  return { ...rest, data_base64: bytes.toString('base64') };
+}
+
+function isBytes(value: unknown): value is ArrayBuffer | ArrayBufferView {
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
+}
+
 function textOf(body: unknown): string {
   if (typeof body === 'string') return body;
-  if (ArrayBuffer.isView(body) || body instanceof ArrayBuffer) throw new TypeError('a message is a text or JSON; send bytes in base64');
+  if (isBytes(body)) throw new TypeError('a message is a text or JSON; send bytes in base64');
   const text = JSON.stringify(body) as string | undefined;
   if (text === undefined) throw new TypeError(`a message is a text or JSON, not ${typeof body}`);
   return text;

@@ -1,7 +1,7 @@
 // What a function asks of its node over fd 3 (SERVICE and SERVED frames): WebSockets of its project, publishing. It needs no network,
 // so it works with any egress, and the node knows who asks by the channel. Invariant: every request is answered or rejected once.
 // Made by guest.ts; functions reach it as `context.connections` and `context.queue(…)`, and @virga/sdk through symbols.
-import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, encodeFrame } from '../../protocol/frames.ts';
+import { FRAME_PAYLOAD_MAX, FrameType, HEADER_BYTES, SERVICES_MAX, encodeFrame } from '../../protocol/frames.ts';
 import type { Frame, ServiceAnswer, ServiceRequest } from '../../protocol/frames.ts';
 import type { Outlet } from './channel.ts';
 import { Publishing } from './publishing.ts';
@@ -17,14 +17,27 @@ const FOR_EVER_MS = 2 ** 31 - 1;
 // Taken now: what user code patches later (fake timers) does not reach it.
 const { setInterval: every, clearInterval: stop } = globalThis;
 
+/** Half of what a node takes: the other is for calls that are refused. */
+const PATIENT_MAX = SERVICES_MAX / 2;
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
+  patient: boolean;
+}
+
+interface Later {
+  payload: Buffer;
+  now: boolean;
+  waiting: Waiting;
 }
 
 export class ServiceCalls {
   readonly #outlet: Pick<Outlet, 'send' | 'sendNow'>;
   readonly #waiting = new Map<number, Waiting>();
+  /** Those that are patient: at the node, and in line. */
+  #patient = 0;
+  readonly #later: Later[] = [];
   #last = 0;
   /** While something is waited for: fd 3 alone does not keep the event loop of every form alive (forms/lambda/event-loop.ts). */
   #alive: NodeJS.Timeout | undefined;
@@ -42,8 +55,11 @@ export class ServiceCalls {
     Object.defineProperty(globalThis, WORKFLOWS, { value: this.workflows, configurable: true });
   }
 
-  /** Rejects with an Error that has the `code` of the error table. `now`: it leaves before the next line of code runs. */
-  call(request: ServiceRequest, data?: Uint8Array, { now = false } = {}): Promise<unknown> {
+  /**
+   * Rejects with an Error that has the `code` of the error table. `now`: it leaves before the next line of code runs. `patient`: where many
+   * are without an answer it waits for its turn, in order, instead of being refused by the node.
+   */
+  call(request: ServiceRequest, data?: Uint8Array, { now = false, patient = false } = {}): Promise<unknown> {
     const head = Buffer.from(JSON.stringify(request));
     const bytes = 4 + head.length + (data?.byteLength ?? 0);
     if (bytes > FRAME_PAYLOAD_MAX - HEADER_BYTES) {
@@ -55,22 +71,34 @@ export class ServiceCalls {
     payload.writeUInt32LE(head.length, 0);
     head.copy(payload, 4);
     if (data !== undefined) payload.set(data, 4 + head.length);
+    return new Promise((resolve, reject) => {
+      const call = { payload, now, waiting: { resolve, reject, patient } };
+      if (patient && this.#patient >= PATIENT_MAX) this.#later.push(call);
+      else this.#send(call);
+    });
+  }
+
+  #send({ payload, now, waiting }: Later): void {
     do this.#last = (this.#last + 1) >>> 0;
     while (this.#waiting.has(this.#last));
     const arg = this.#last;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(arg, { resolve, reject });
-      this.#alive ??= every(() => {}, FOR_EVER_MS);
-      const frame = encodeFrame(FrameType.SERVICE, { arg, payload });
-      if (now) this.#outlet.sendNow(frame);
-      else this.#outlet.send(frame);
-    });
+    this.#waiting.set(arg, waiting);
+    if (waiting.patient) this.#patient++;
+    this.#alive ??= every(() => {}, FOR_EVER_MS);
+    const frame = encodeFrame(FrameType.SERVICE, { arg, payload });
+    if (now) this.#outlet.sendNow(frame);
+    else this.#outlet.send(frame);
   }
 
   onServed({ arg, payload }: Frame): void {
     const waiting = this.#waiting.get(arg);
     if (waiting === undefined) return;
     this.#waiting.delete(arg);
+    if (waiting.patient) {
+      this.#patient--;
+      const next = this.#later.shift();
+      if (next !== undefined) this.#send(next);
+    }
     if (this.#waiting.size === 0) {
       stop(this.#alive);
       this.#alive = undefined;

@@ -11,6 +11,8 @@ import asyncio
 
 def ask(event, context):
     connections = context.connections
+    if "bytes" in event:
+        return context.publish({"type": "x", "data": bytes(event["bytes"])})
     if "call" in event:
         name, args = event["call"]
         try:
@@ -33,12 +35,12 @@ for (const [name, concurrency] of [
 ] as const) {
   test(`requests leave with their bytes, and their answers come back: ${name}, concurrency ${concurrency}`, async () => {
     await using guest = await GuestUnderTest.start({ code: CODE, init: { handler: `main.py#${name}`, concurrency } });
-    const asked = async (call: unknown[], answer: object) => {
+    const asked = async (given: unknown[] | object, answer: object) => {
       let service: Frame | undefined;
       guest.onFrame = (frame) => {
         if (frame.type === FrameType.SERVICE) service = { ...frame, payload: Buffer.from(frame.payload) };
       };
-      const invocation = guest.invoke({ call });
+      const invocation = guest.invoke(Array.isArray(given) ? { call: given } : given);
       await guest.until(() => service !== undefined);
       const { arg, payload } = service!;
       const end = 4 + payload.readUInt32LE(0);
@@ -56,6 +58,8 @@ for (const [name, concurrency] of [
       'A',
       { value: 2 },
     ]);
+    const [, published] = await asked({ bytes: [0, 255] }, { value: [{ id: 'e' }] });
+    assert.deepEqual(JSON.parse(published as string), [{ type: 'x', data_base64: 'AP8=' }]);
     assert.deepEqual(await asked(['leave', ['con_1', 'g']], { error: { code: 'connection_not_found', message: 'gone' } }), [
       { op: 'connections.leave', id: 'con_1', group: 'g' },
       '',

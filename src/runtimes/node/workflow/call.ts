@@ -22,8 +22,10 @@ export async function callWorkflow(
   if (handler === undefined) throw new LoadError('a workflow is a function handler(input, context); this code has fetch(request) only');
   const run = runOf(await invocation.body.readAll());
   // Of a step that ends the process it is known that it had begun.
-  const ask = (request: WorkflowAsk, data?: Buffer): Promise<unknown> =>
-    services.call({ ...request, run: run.id, token: run.token }, data, { now: request.op === 'workflow.begin' });
+  const ask = (request: WorkflowAsk, data?: Buffer): Promise<unknown> => {
+    const how = { now: request.op === 'workflow.begin', patient: request.op !== 'workflow.news' };
+    return services.call({ ...request, run: run.id, token: run.token }, data, how);
+  };
   await readHistory(run, ask);
   const { project, function: fn, timeoutMs } = host.init;
   const wakeUp = new WakeUp(

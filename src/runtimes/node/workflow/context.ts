@@ -1,4 +1,5 @@
 // The second argument of a workflow's handler: what every handler has, and steps. The shape is published in the SDK (sdk/src/workflow.ts).
+import type { RunMessage } from '../../../protocol/workflow-run.ts';
 import { Context } from '../context.ts';
 import type { ContextHost } from '../context.ts';
 import type { Invocation } from '../invocation.ts';
@@ -34,13 +35,12 @@ export class WorkflowContext extends Context {
     await this.#wakeUp.sleep('', { until });
   }
 
-  /** The event; undefined: it did not come in time. */
-  async waitForEvent(name: string, options: { timeout?: string | number; match?: unknown } = {}): Promise<unknown> {
-    const { timeout, match } = options;
-    return this.#wakeUp.wait(name, {
-      forMs: timeout === undefined ? undefined : durationOf(timeout, `the timeout of the wait for '${name}'`),
-      match,
-    });
+  /** The event; undefined: it did not come in time. With `event` one that is published to the project, of this type. */
+  async waitForEvent(name: string, options: { timeout?: string | number; match?: unknown; event?: string } = {}): Promise<unknown> {
+    const { timeout, match, event } = options;
+    const forMs = timeout === undefined ? undefined : durationOf(timeout, `the timeout of the wait for '${name}'`);
+    const came = (await this.#wakeUp.wait(name, { forMs, match, event })) as RunMessage | undefined;
+    return came?.event === undefined ? came : { ...came, data: came.event.data };
   }
 
   /** Runs the branches at the same time; when all have ended, their results, or the error of the first that failed. */

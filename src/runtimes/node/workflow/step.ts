@@ -1,6 +1,6 @@
 // Runs the function of one step until it has a result or may not be tried again. Invariant: its beginning is on its way to the node before
 // the function runs, and its end is durable before the step resolves; a wait for the next attempt that is long is the node's.
-import type { HistoryStep, StepEnd } from '../../../protocol/workflow-run.ts';
+import type { HistoryStep, StepEnd, WorkflowRun } from '../../../protocol/workflow-run.ts';
 import { durationOf } from './duration.ts';
 import { identityOf } from './open-step.ts';
 import type { OpenStep, StepKeeper, WakeUpHost } from './open-step.ts';
@@ -30,27 +30,21 @@ interface StepRun {
   step: OpenStep;
   before: HistoryStep | undefined;
   work: StepWork;
-  options: StepOptions;
+  rules: Rules;
 }
 
 export function runStep(run: StepRun): void {
   const { wakeUp, step, before } = run;
-  let rules: Rules;
-  try {
-    rules = rulesOf(run);
-  } catch (error) {
-    return step.reject(error);
-  }
   const attempt = (before?.attempts ?? 0) + 1;
   const begin = (): void => {
-    if (wakeUp.mayRun(step)) void wakeUp.busy(() => attemptStep(run, rules, attempt));
+    if (wakeUp.mayRun(step)) void wakeUp.busy(() => attemptStep(run, attempt));
   };
   if (before?.state === 'retrying' && (before.inMs ?? 0) > 0) wakeUp.block({ step, inMs: before.inMs, again: begin });
   else begin();
 }
 
-async function attemptStep(run: StepRun, rules: Rules, attempt: number): Promise<void> {
-  const { wakeUp, host, step, work } = run;
+async function attemptStep(run: StepRun, attempt: number): Promise<void> {
+  const { wakeUp, host, step, work, rules } = run;
   const what = identityOf(step);
   let failed: unknown;
   // Not waited for: the function needs it not, and where it fails, so does what follows.
@@ -79,7 +73,7 @@ async function attemptStep(run: StepRun, rules: Rules, attempt: number): Promise
   const inMs = delayBefore(attempt + 1, rules, host.random());
   await host.ask({ op: 'workflow.retry', attempt, inMs, ...what }, data);
   const again = (): void => {
-    if (wakeUp.mayRun(step)) void wakeUp.busy(() => attemptStep(run, rules, attempt + 1));
+    if (wakeUp.mayRun(step)) void wakeUp.busy(() => attemptStep(run, attempt + 1));
   };
   wakeUp.block({ step, inMs, again });
 }
@@ -111,19 +105,16 @@ interface Rules {
   timeoutMs: number | undefined;
 }
 
-function rulesOf({ wakeUp, step, options }: StepRun): Rules {
-  const { retry = {}, timeout } = options;
-  const of = wakeUp.run.retry;
+/** Throws for what is none. `of`: what the workflow says of all. */
+export function rulesOf(name: string, { retry = {}, timeout }: StepOptions, of: WorkflowRun['retry']): Rules {
   const { attempts = of.attempts } = retry;
   if (!Number.isInteger(attempts) || attempts < 1 || attempts > ATTEMPTS_MAX)
-    throw new TypeError(
-      `retry.attempts of the step '${step.name}' is ${String(attempts)}; it must be a whole number from 1 to ${ATTEMPTS_MAX}`,
-    );
+    throw new TypeError(`retry.attempts of the step '${name}' is ${String(attempts)}; it must be a whole number from 1 to ${ATTEMPTS_MAX}`);
   return {
     attempts,
-    delayMs: retry.delay === undefined ? of.delayMs : durationOf(retry.delay, `retry.delay of the step '${step.name}'`),
-    maxDelayMs: retry.maxDelay === undefined ? of.maxDelayMs : durationOf(retry.maxDelay, `retry.maxDelay of the step '${step.name}'`),
-    timeoutMs: timeout === undefined ? undefined : Math.min(durationOf(timeout, `timeout of the step '${step.name}'`), 2 ** 31 - 1),
+    delayMs: retry.delay === undefined ? of.delayMs : durationOf(retry.delay, `retry.delay of the step '${name}'`),
+    maxDelayMs: retry.maxDelay === undefined ? of.maxDelayMs : durationOf(retry.maxDelay, `retry.maxDelay of the step '${name}'`),
+    timeoutMs: timeout === undefined ? undefined : Math.min(durationOf(timeout, `timeout of the step '${name}'`), 2 ** 31 - 1),
   };
 }
 

@@ -65,13 +65,24 @@ export function keptError(thrown: unknown): KeptError {
   const fields: Record<string, unknown> = {};
   for (const key of Object.keys(thrown)) {
     if (key === 'name' || key === 'message' || key === 'stack') continue;
-    const value = (thrown as Record<string, unknown>)[key];
-    if (whyNot(value, key, DEPTH_MAX - 3) === undefined) fields[key] = value;
+    const value = plainOf(thrown, key);
+    if (value !== undefined) fields[key] = value;
   }
   if (Object.keys(fields).length === 0) return kept;
   if (Buffer.byteLength(JSON.stringify(fields)) <= FIELDS_BYTES_MAX) kept.fields = fields;
   else if (fields['retryable'] === false) kept.fields = { retryable: false };
   return kept;
+}
+
+/** As it will be read back; undefined: it is nothing that JSON holds, or throws when it is looked at. */
+function plainOf(thrown: object, key: string): unknown {
+  try {
+    const value = (thrown as Record<string, unknown>)[key];
+    if (value === undefined || whyNot(value, key, DEPTH_MAX - 3) !== undefined) return undefined;
+    return JSON.parse(JSON.stringify(value)) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 export function errorOf({ name, message, stack, fields }: KeptError): Error {

@@ -13,7 +13,7 @@ import { History, describeStep } from './history.ts';
 import { identityOf } from './open-step.ts';
 import type { OpenStep, StepKeeper, WakeUpHost } from './open-step.ts';
 import { Scope } from './scope.ts';
-import { runStep } from './step.ts';
+import { rulesOf, runStep } from './step.ts';
 import type { StepOptions, StepWork } from './step.ts';
 import { errorOf, fatal } from './values.ts';
 
@@ -103,7 +103,9 @@ export class WakeUp implements StepKeeper {
 
   step(name: string, work: StepWork, options: StepOptions): Promise<unknown> {
     if (typeof work !== 'function') throw new TypeError(`the step '${String(name)}' has no function: step(name, () => …)`);
-    return this.#open('step', name, (step, before) => runStep({ wakeUp: this, host: this.#host, step, before, work, options }));
+    // What is wrong here is told before there is a step: a replay counts those that it knows of.
+    const rules = rulesOf(name, options, this.run.retry);
+    return this.#open('step', name, (step, before) => runStep({ wakeUp: this, host: this.#host, step, before, work, rules }));
   }
 
   sleep(name: string, until: { forMs: number } | { until: number }): Promise<unknown> {
@@ -113,11 +115,14 @@ export class WakeUp implements StepKeeper {
     });
   }
 
-  wait(name: string, { forMs, match }: { forMs: number | undefined; match: unknown }): Promise<unknown> {
+  wait(name: string, { forMs, match, event }: { forMs: number | undefined; match: unknown; event: string | undefined }): Promise<unknown> {
+    if (event !== undefined && (typeof event !== 'string' || event === '' || event.length > NAME_MAX || hasNoPlace(event)))
+      throw new TypeError(`the event of the wait for '${String(name)}' is the type of one: a text of 1 to ${NAME_MAX} characters`);
+    const data = match === undefined ? undefined : Buffer.from(patternText(name, match));
+    const what = { ...(forMs === undefined ? {} : { forMs }), ...(event === undefined ? {} : { event }) };
     return this.#open('wait', name, (step, before) => {
       if (before !== undefined) return this.block({ step, inMs: before.inMs });
-      const data = match === undefined ? undefined : Buffer.from(JSON.stringify(match));
-      void this.#register(step, { op: 'workflow.wait', ...(forMs === undefined ? {} : { forMs }), ...identityOf(step) }, data);
+      void this.#register(step, { op: 'workflow.wait', ...what, ...identityOf(step) }, data);
     });
   }
 
@@ -168,8 +173,8 @@ export class WakeUp implements StepKeeper {
 
   #open(kind: StepKind, name: string, start: (step: OpenStep, before: HistoryStep | undefined) => void): Promise<unknown> {
     const place = this.#place();
-    if (typeof name !== 'string' || name.length > NAME_MAX || (kind !== 'sleep' && name === ''))
-      throw new TypeError(`the name of a ${kind === 'wait' ? 'wait is that of an event' : kind}: a text of 1 to ${NAME_MAX} characters`);
+    if (typeof name !== 'string' || name.length > NAME_MAX || (kind !== 'sleep' && name === '') || hasNoPlace(name))
+      throw new TypeError(`the name of a ${kind} is a text of 1 to ${NAME_MAX} characters, without NUL and halves of surrogate pairs`);
     if (place.inside !== undefined) {
       const what = kind === 'step' ? `the step '${name}'` : kind === 'wait' ? `a wait for '${name}'` : 'a sleep';
       throw fatal(new Error(`${what} begins within the step '${place.inside}'; steps stand beside each other, so do it before or after`));
@@ -200,7 +205,8 @@ export class WakeUp implements StepKeeper {
   async #register(step: OpenStep, request: WorkflowAsk, data?: Buffer): Promise<void> {
     await this.busy(async () => {
       const answer = (await this.#host.ask(request, data)) as StepEnd | { inMs?: number } | null;
-      if (answer !== null && 'place' in answer) this.ended(step, answer, { value: answer.result });
+      if (answer !== null && 'place' in answer)
+        this.ended(step, answer, answer.error === undefined ? { value: answer.result } : { error: errorOf(answer.error) });
       else this.block({ step, inMs: answer?.inMs });
     });
   }
@@ -333,5 +339,18 @@ export class WakeUp implements StepKeeper {
     stop(this.#timer);
     if (ending.as === 'lost') this.#unwanted.abort(new DOMException('the run was cancelled, or goes on elsewhere', 'AbortError'));
     this.#over.resolve(ending);
+  }
+}
+
+/** What Postgres does not keep as it is. */
+function hasNoPlace(text: string): boolean {
+  return text.includes('\0') || !text.isWellFormed();
+}
+
+function patternText(name: string, match: unknown): string {
+  try {
+    return JSON.stringify(match) ?? 'null';
+  } catch (error) {
+    throw new TypeError(`match of the wait for '${name}' cannot be written as JSON: ${(error as Error).message}`, { cause: error });
   }
 }

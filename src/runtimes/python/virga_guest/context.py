@@ -5,8 +5,10 @@ Invariant: a Context reads, it never changes the invocation. Made by forms/, one
 
 import time
 
+from .project_services import ProjectServices
 
-class Context:
+
+class Context(ProjectServices):
     __slots__ = ("_init", "_invocation", "__dict__")
 
     def __init__(self, init, invocation):
@@ -69,47 +71,8 @@ class Context:
         return self._invocation.meta.get("trigger", "http")
 
     @property
-    def connections(self):
-        """The WebSockets of the project."""
-        from .services import Connections
-
-        return Connections(self._init["services"])
-
-    @property
-    def _publishing(self):
-        from .publishing import Publishing
-
-        return Publishing(self._init["services"])
-
-    @property
-    def publish(self):
-        """Events for the project itself: publish({"type": …, "data": …})."""
-        return self._publishing.publish
-
-    @property
-    def queue(self):
-        """queue(name).send(body, …)"""
-        return self._publishing.queue
-
-    @property
-    def topic(self):
-        """topic(name).publish(body, …)"""
-        return self._publishing.topic
-
-    @property
-    def stream(self):
-        """stream(name).append(data, key=…)"""
-        return self._publishing.stream
-
-    @property
-    def start_workflow(self):
-        """start_workflow(name, input, id=…)"""
-        return self._publishing.start_workflow
-
-    @property
-    def send_to_workflow(self):
-        """send_to_workflow(name, run, event, data, id=…)"""
-        return self._publishing.send_to_workflow
+    def _services(self):
+        return self._init["services"]
 
     def remaining_ms(self):
         return max(0, int((self._invocation.ends - time.monotonic()) * 1000))

@@ -20,8 +20,8 @@ class Publishing:
     def publish(self, events):
         """One event (a dict, of which only `type` must be there), or a list of them in one step."""
         if isinstance(events, dict):
-            return self._ask(_traced({"op": "events.publish"}), [events])[0]
-        return self._ask(_traced({"op": "events.publish"}), list(events))
+            return self.publish([events])[0]
+        return self._ask(_traced({"op": "events.publish"}), [_without_bytes(event) for event in events])
 
     def queue(self, name):
         return Queue(lambda messages: self._ask({"op": "queues.send", "queue": name}, messages))
@@ -43,7 +43,7 @@ class Publishing:
     def _ask(self, request, messages):
         if not messages:
             return []
-        return self._services.call(request, json.dumps(messages, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass"))
+        return self._services.call(request, _json(messages), patient=True)
 
 
 def _named(request, id):
@@ -97,6 +97,15 @@ def _traced(request):
     if invocation is not None and invocation.meta.get("trace"):
         request["trace"] = invocation.meta["trace"]
     return request
+
+
+def _without_bytes(event):
+    """Bytes as CloudEvents have them."""
+    if not isinstance(event, dict) or not isinstance(event.get("data"), (bytes, bytearray, memoryview)):
+        return event
+    from base64 import b64encode
+
+    return dict({name: value for name, value in event.items() if name != "data"}, data_base64=b64encode(event["data"]).decode())
 
 
 def _fields(message, body):

@@ -6,9 +6,14 @@ reach it as context.connections.
 """
 
 import json
+from collections import deque
 from _thread import allocate_lock
 
 from . import frames
+
+
+# Half of what a node takes: the other is for calls that are refused.
+PATIENT_MAX = 128
 
 
 class ServiceError(Exception):
@@ -25,8 +30,11 @@ class Services:
         self._lock = allocate_lock()
         self._waiting = {}
         self._last = 0
+        # Those that are patient: at the node, and in line.
+        self._patient = 0
+        self._later = deque()
 
-    def call(self, request, data=b""):
+    def call(self, request, data=b"", patient=False):
         gate = allocate_lock()
         gate.acquire()
         answer = []
@@ -35,31 +43,49 @@ class Services:
             answer.extend((value, error))
             gate.release()
 
-        self.begin(request, data, answered)
+        self.begin(request, data, answered, patient)
         gate.acquire()
         value, error = answer
         if error is not None:
             raise error
         return value
 
-    def begin(self, request, data, answered):
-        """Without waiting: `answered(value, error)` is called on the reader thread."""
+    def begin(self, request, data, answered, patient=False):
+        """Without waiting: `answered(value, error)` is called on the reader thread.
+
+        `patient`: where many are without an answer it waits for its turn, in order, instead of being refused by the node.
+        """
         head = frames.to_json(request).encode()
         length = 4 + len(head) + len(data)
         if length > frames.FRAME_PAYLOAD_MAX - frames.HEADER_BYTES:
             raise ServiceError("request_too_large", "%d bytes are more than a function sends at once; less than 1 MiB goes" % len(data))
+        with self._lock:
+            if patient and self._patient >= PATIENT_MAX:
+                self._later.append((head, data, answered))
+                return
+            self._patient += patient
+        self._send(head, data, answered, patient)
+
+    def _send(self, head, data, answered, patient):
         with self._lock:
             while True:
                 self._last = (self._last + 1) & 0x7FFF_FFFF
                 if self._last not in self._waiting:
                     break
             arg = self._last
-            self._waiting[arg] = answered
+            self._waiting[arg] = answered, patient
+        length = 4 + len(head) + len(data)
         self._channel.send(frames.header(frames.SERVICE, length, 0, 0, arg), len(head).to_bytes(4, "little"), head, data)
 
     def served(self, arg, payload):
         with self._lock:
-            answered = self._waiting.pop(arg, None)
+            answered, patient = self._waiting.pop(arg, (None, False))
+            # The place of this one is that of the next.
+            following = self._later.popleft() if patient and self._later else None
+            if following is None:
+                self._patient -= patient
+        if following is not None:
+            self._send(*following, True)
         if answered is None:
             return
         answer = json.loads(payload)

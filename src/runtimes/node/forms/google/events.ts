@@ -150,7 +150,7 @@ function asScheduled(due: ScheduleDue): Delivery {
       'x-cloudscheduler-scheduletime',
       new Date(due.dueAt).toISOString(),
     ],
-    body: Buffer.alloc(0),
+    body: Buffer.from(due.input === undefined ? '' : typeof due.input === 'string' ? due.input : JSON.stringify(due.input)),
   };
 }
 

@@ -43,6 +43,8 @@ test('a queue, as documented for SQS', () => {
         messageAttributes: {
           myAttribute: { stringValue: 'myValue', stringListValues: [], binaryListValues: [], dataType: 'String' },
         },
+        // Left out of the example; Lambda sends it where there are attributes.
+        md5OfMessageAttributes: '7c0ce6358e063c1ed17ed00520448716',
         md5OfBody: 'e4e68fb7bd0e697a0ae8f1bb342846b3',
         eventSource: 'aws:sqs',
         eventSourceARN: 'arn:aws:sqs:us-east-2:123456789012:my-queue',
@@ -114,6 +116,12 @@ test('an ordered queue, as documented for SQS FIFO', () => {
     ApproximateFirstReceiveTimestamp: '1573251510774',
   });
   assert.equal(record!.eventSourceARN, 'arn:aws:sqs:us-east-2:123456789012:fifo.fifo');
+});
+
+test('a queue without order has no sequence numbers, as at AWS', () => {
+  const message = { id: 'm', body: '', attributes: {}, attempt: 1, sentAt: 0, firstReceivedAt: 0, sequence: '17' };
+  const [record] = eventOf<SQSEvent>(cloudEvent<QueueBatch>(EventType.queue, { queue: 'q', messages: [message] })).Records;
+  assert.equal('SequenceNumber' in record!.attributes, false);
 });
 
 // https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
@@ -220,6 +228,17 @@ test('a schedule, as documented for EventBridge', () => {
   const due: ScheduleDue = { schedule: 'my-schedule', cron: '23 1 1 3 *', timezone: 'UTC', dueAt: Date.UTC(2019, 2, 1, 1, 23, 45) };
   const event = cloudEvent(EventType.schedule, due, { id: 'cdc73f9d-aea9-11e3-9d5a-835b769c0d9c' });
   assert.deepEqual(eventOf<ScheduledEvent>(event), expected);
+});
+
+// https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Target.html, Input: "Valid JSON text passed to the target. In this case,
+// nothing from the event itself is passed to the target."
+test('a schedule with an input is that input, whatever JSON it is', () => {
+  for (const input of [{ report: 'sales' }, 'text', 7, null, []]) {
+    const due: ScheduleDue = { schedule: 's', cron: '', timezone: 'UTC', dueAt: 0, input };
+    const event = eventOf(cloudEvent(EventType.schedule, due));
+    assert.deepEqual(event, input);
+    assert.equal(fromLambdaResult({ batchItemFailures: [] }, { meta, event }).status, 200);
+  }
 });
 
 // https://docs.aws.amazon.com/lambda/latest/dg/services-cloudwatchevents.html, "Example Amazon RDS event"

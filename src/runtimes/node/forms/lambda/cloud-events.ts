@@ -25,7 +25,7 @@ import { toSocketEvent } from './web-socket.ts';
 
 type Owner = Pick<LambdaIdentity, 'region' | 'account' | 'functionName' | 'project'>;
 
-export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, unknown> {
+export function fromCloudEvent(event: CloudEvent, owner: Owner): unknown {
   switch (event.type) {
     case EventType.queue: {
       const { queue, messages } = dataOf<QueueBatch>(event, 'queue', 'messages');
@@ -43,7 +43,9 @@ export function fromCloudEvent(event: CloudEvent, owner: Owner): Record<string, 
     case EventType.stream:
       return kinesisEvent(dataOf<StreamBatch>(event, 'stream', 'records'), owner);
     case EventType.schedule: {
-      const { schedule, dueAt } = dataOf<ScheduleDue>(event, 'schedule', 'dueAt');
+      const { schedule, dueAt, input } = dataOf<ScheduleDue>(event, 'schedule', 'dueAt');
+      // A target with an input gets that alone (EventBridge's Input, the payload of EventBridge Scheduler).
+      if (input !== undefined) return input;
       const resource = `arn:aws:events:${owner.region}:${owner.account}:rule/${schedule}`;
       const scheduled = { id: event.id, type: 'Scheduled Event', source: 'aws.events', time: new Date(dueAt).toISOString() };
       return eventBridgeEvent(scheduled, { resources: [resource], detail: {} }, owner);
@@ -78,13 +80,15 @@ function dataOf<D extends object>(event: CloudEvent, ...needed: (keyof D & strin
 
 function sqsRecord(message: QueueMessage, queue: string, { region, account }: Owner): Record<string, unknown> {
   const { id, body, attempt, sentAt, firstReceivedAt, group, deduplicationId, sequence } = message;
+  const sent = Object.entries(message.attributes ?? {});
   const attributes: Record<string, string> = {
     ApproximateReceiveCount: String(attempt),
     SentTimestamp: String(sentAt),
     SenderId: account,
     ApproximateFirstReceiveTimestamp: String(firstReceivedAt),
   };
-  if (sequence !== undefined) attributes['SequenceNumber'] = sequence;
+  // Of FIFO queues alone.
+  if (sequence !== undefined && group !== undefined) attributes['SequenceNumber'] = sequence;
   if (group !== undefined) attributes['MessageGroupId'] = group;
   if (deduplicationId !== undefined) attributes['MessageDeduplicationId'] = deduplicationId;
   return {
@@ -94,16 +98,32 @@ function sqsRecord(message: QueueMessage, queue: string, { region, account }: Ow
     body,
     attributes,
     messageAttributes: Object.fromEntries(
-      Object.entries(message.attributes ?? {}).map(([name, stringValue]) => [
-        name,
-        { stringValue, stringListValues: [], binaryListValues: [], dataType: 'String' },
-      ]),
+      sent.map(([name, stringValue]) => [name, { stringValue, stringListValues: [], binaryListValues: [], dataType: 'String' }]),
     ),
-    md5OfBody: process.getBuiltinModule('node:crypto').hash('md5', body),
+    ...(sent.length === 0 ? {} : { md5OfMessageAttributes: md5(attributesDigest(sent)) }),
+    md5OfBody: md5(body),
     eventSource: 'aws:sqs',
     eventSourceARN: `arn:aws:sqs:${region}:${account}:${queue}`,
     awsRegion: region,
   };
+}
+
+/** docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html, calculating the MD5 message digest. */
+function attributesDigest(attributes: [name: string, value: string][]): Buffer {
+  const sorted = attributes.toSorted(([a], [b]) => (a < b ? -1 : 1));
+  // 1: the value is a text.
+  return Buffer.concat(sorted.flatMap(([name, value]) => [...measured(name), ...measured('String'), Buffer.of(1), ...measured(value)]));
+}
+
+function measured(text: string): Buffer[] {
+  const bytes = Buffer.from(text);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return [length, bytes];
+}
+
+function md5(data: string | Buffer): string {
+  return process.getBuiltinModule('node:crypto').hash('md5', data);
 }
 
 function snsRecord(message: TopicMessage, { region, account, functionName }: Owner): Record<string, unknown> {
@@ -125,7 +145,7 @@ function snsRecord(message: TopicMessage, { region, account, functionName }: Own
       Type: 'Notification',
       UnsubscribeUrl: '',
       TopicArn: topicArn,
-      ...(message.subject === undefined ? {} : { Subject: message.subject }),
+      Subject: message.subject ?? null,
     },
   };
 }

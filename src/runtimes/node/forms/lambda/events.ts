@@ -98,7 +98,7 @@ interface Records {
 
 /** undefined: the result says nothing of single messages. */
 function outcomeOf(result: unknown, event: unknown): (QueueOutcome & { state?: unknown }) | undefined {
-  const records = (event as Records).Records as Records['Records'] | undefined;
+  const records = (event as Partial<Records> | null)?.Records;
   const source = records?.[0]?.eventSource;
   if (records === undefined || (source !== 'aws:sqs' && source !== 'aws:dynamodb' && source !== 'aws:kinesis')) return undefined;
   if (typeof result !== 'object' || result === null) return undefined;

@@ -72,9 +72,12 @@ class AsyncWorkflowContext(WorkflowContext):
     async def sleep_until(self, time):
         await self._wake_up.sleep(self._scope(), {"until": unix_ms(time)})
 
-    async def wait_for_event(self, name, timeout=None, match=None):
-        """The event, a dict with id, name, data and at; None: it did not come in time."""
-        return await self._wake_up.wait(self._scope(), name, *wait_of(name, timeout, match))
+    async def wait_for_event(self, name, timeout=None, match=None, event=None):
+        """The event, a dict with id, name, data and at; None: it did not come in time.
+
+        `event`: one that is published to the project, of this type; it stands in the dict as `event`.
+        """
+        return with_data(await self._wake_up.wait(self._scope(), name, *wait_of(name, timeout, match), event))
 
     async def parallel(self, branches):
         """Runs the branches (functions, `async` or not) at the same time; their results, or the exception of the first that failed."""
@@ -125,10 +128,13 @@ class SyncWorkflowContext(WorkflowContext):
         scope = self._scope()
         self._steps.wait(lambda wake_up: wake_up.sleep(scope, until))
 
-    def wait_for_event(self, name, timeout=None, match=None):
-        """The event, a dict with id, name, data and at; None: it did not come in time."""
+    def wait_for_event(self, name, timeout=None, match=None, event=None):
+        """The event, a dict with id, name, data and at; None: it did not come in time.
+
+        `event`: one that is published to the project, of this type; it stands in the dict as `event`.
+        """
         scope, how = self._scope(), wait_of(name, timeout, match)
-        return self._steps.wait(lambda wake_up: wake_up.wait(scope, name, *how))
+        return with_data(self._steps.wait(lambda wake_up: wake_up.wait(scope, name, *how, event)))
 
     def parallel(self, branches):
         """Runs the branches at the same time, each on a thread of its own; their results, or the exception of the first that failed."""
@@ -156,6 +162,10 @@ def takes_argument(work):
 def wait_of(name, timeout, match):
     for_ms = None if timeout is None else duration_ms(timeout, "the timeout of the wait for '%s'" % name)
     return for_ms, b"" if match is None else json.dumps(match).encode()
+
+
+def with_data(came):
+    return came if came is None or "event" not in came else dict(came, data=came["event"].get("data"))
 
 
 def unix_ms(time):

@@ -89,7 +89,7 @@ async def _begin(init, invocation):
         def answered(value, error):
             loop.call_soon_threadsafe(_settle, future, value, error)
 
-        services.begin(dict(request, run=run["id"], token=run["token"]), data, answered)
+        services.begin(dict(request, run=run["id"], token=run["token"]), data, answered, patient=request["op"] != "workflow.news")
         return await future
 
     more = run.get("more")

@@ -21,8 +21,7 @@ class Attempt:
         self.attempt = number
 
 
-def run_step(wake_up, step, before, work, options):
-    rules = _rules_of(wake_up, step, options)
+def run_step(wake_up, step, before, work, rules):
     attempt = ((before or {}).get("attempts") or 0) + 1
 
     def begin():
@@ -77,22 +76,22 @@ async def _attempt(wake_up, step, work, rules, attempt):
     wake_up.block(step, in_ms, again)
 
 
-def _rules_of(wake_up, step, options):
-    of = wake_up.run["retry"]
+def rules_of(name, options, of):
+    """Raises NotKept or ValueError for what is none. `of`: what the workflow says of all."""
     retry, timeout = options.get("retry") or {}, options.get("timeout")
     unknown = set(retry) - {"attempts", "delay", "max_delay"}
     if unknown:
-        raise NotKept("retry of the step '%s' has %s; there are attempts, delay and max_delay" % (step.name, ", ".join(sorted(unknown))))
+        raise NotKept("retry of the step '%s' has %s; there are attempts, delay and max_delay" % (name, ", ".join(sorted(unknown))))
     attempts = retry.get("attempts", of["attempts"])
     if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= ATTEMPTS_MAX:
-        raise NotKept("retry.attempts of the step '%s' is %r; it must be a whole number from 1 to %d" % (step.name, attempts, ATTEMPTS_MAX))
+        raise NotKept("retry.attempts of the step '%s' is %r; it must be a whole number from 1 to %d" % (name, attempts, ATTEMPTS_MAX))
 
     def ms(key, default):
-        return default if retry.get(key) is None else duration_ms(retry[key], "retry.%s of the step '%s'" % (key, step.name))
+        return default if retry.get(key) is None else duration_ms(retry[key], "retry.%s of the step '%s'" % (key, name))
 
     return {
         "attempts": attempts,
         "delay": ms("delay", of["delayMs"]),
         "max_delay": ms("max_delay", of["maxDelayMs"]),
-        "timeout": None if timeout is None else duration_ms(timeout, "timeout of the step '%s'" % step.name) / 1000,
+        "timeout": None if timeout is None else duration_ms(timeout, "timeout of the step '%s'" % name) / 1000,
     }

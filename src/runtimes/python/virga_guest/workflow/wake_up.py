@@ -15,7 +15,7 @@ import time
 from contextvars import ContextVar
 
 from .history import History, Scope, describe
-from .step import run_step
+from .step import rules_of, run_step
 from .values import NondeterminismError, NotKept, error_of
 
 # What is due so soon is waited for in the instance: another wake-up would take as long.
@@ -70,8 +70,8 @@ class WakeUp:
 
     def open(self, scope, kind, name, start):
         """The future of a step; `start(step, before)` is called when it is to be done for the first time."""
-        if not isinstance(name, str) or len(name) > NAME_MAX or (kind != "sleep" and not name):
-            raise ValueError("the name of a %s: a str of 1 to %d characters" % ("wait is that of an event" if kind == "wait" else kind, NAME_MAX))
+        if not isinstance(name, str) or len(name) > NAME_MAX or (kind != "sleep" and not name) or has_no_place(name):
+            raise ValueError("the name of a %s is a str of 1 to %d characters, without NUL and surrogates" % (kind, NAME_MAX))
         if scope.inside is not None:
             what = {"step": "the step '%s'" % name, "wait": "a wait for '%s'" % name, "sleep": "a sleep"}[kind]
             raise NotKept("%s begins within the step '%s'; steps stand beside each other, so do it before or after" % (what, scope.inside))
@@ -89,13 +89,21 @@ class WakeUp:
         return step.future
 
     def step(self, scope, name, work, options):
-        return self.open(scope, "step", name, lambda step, before: run_step(self, step, before, work, options))
+        # What is wrong here is told before there is a step: a replay counts those that it knows of.
+        rules = rules_of(name, options, self.run["retry"])
+        return self.open(scope, "step", name, lambda step, before: run_step(self, step, before, work, rules))
 
     def sleep(self, scope, until):
         return self.open(scope, "sleep", "", lambda step, before: self._register(step, before, dict(until, op="workflow.sleep"), b""))
 
-    def wait(self, scope, name, for_ms, match):
-        request = {"op": "workflow.wait"} if for_ms is None else {"op": "workflow.wait", "forMs": for_ms}
+    def wait(self, scope, name, for_ms, match, event=None):
+        if event is not None and (not isinstance(event, str) or not event or len(event) > NAME_MAX or has_no_place(event)):
+            raise ValueError("the event of the wait for %r is the type of one: a str of 1 to %d characters" % (name, NAME_MAX))
+        request = {"op": "workflow.wait"}
+        if for_ms is not None:
+            request["forMs"] = for_ms
+        if event is not None:
+            request["event"] = event
         return self.open(scope, "wait", name, lambda step, before: self._register(step, before, request, match))
 
     @property
@@ -194,7 +202,7 @@ class WakeUp:
     async def _registered(self, step, request, data):
         answer = await self.ask(request, data)
         if answer is not None and "place" in answer:
-            self.ended(step, answer, answer.get("result"))
+            self.ended(step, answer, answer.get("result"), answer.get("error"))
         else:
             self.block(step, (answer or {}).get("inMs"))
 
@@ -309,3 +317,8 @@ class WakeUp:
 
     def _broken(self, error):
         self.finish(("lost",) if getattr(error, "code", None) == "workflow_lost" else ("broken", error))
+
+
+def has_no_place(text):
+    """What Postgres does not keep as it is."""
+    return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)

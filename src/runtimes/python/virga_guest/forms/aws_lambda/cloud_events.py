@@ -62,9 +62,11 @@ def _sqs_record(message, queue, owner):
         "ApproximateFirstReceiveTimestamp": str(message["firstReceivedAt"]),
     }
     for field, name in (("sequence", "SequenceNumber"), ("group", "MessageGroupId"), ("deduplicationId", "MessageDeduplicationId")):
-        if message.get(field) is not None:
+        # Sequence numbers are of FIFO queues alone.
+        if message.get(field) is not None and (field != "sequence" or message.get("group") is not None):
             attributes[name] = message[field]
-    return {
+    sent = message.get("attributes") or {}
+    record = {
         "messageId": message["id"],
         # Another one for each time that it is received.
         "receiptHandle": b64encode(("%s/%s/%s" % (queue, message["id"], message["attempt"])).encode()).decode(),
@@ -72,13 +74,28 @@ def _sqs_record(message, queue, owner):
         "attributes": attributes,
         "messageAttributes": {
             name: {"stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": "String"}
-            for name, value in (message.get("attributes") or {}).items()
+            for name, value in sent.items()
         },
         "md5OfBody": md5(message["body"].encode()).hexdigest(),
         "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:%s:%s:%s" % (owner.region, owner.account, queue),
         "awsRegion": owner.region,
     }
+    if sent:
+        record["md5OfMessageAttributes"] = md5(_attributes_digest(sent)).hexdigest()
+    return record
+
+
+def _attributes_digest(attributes):
+    """As SQS has it (…/SQSDeveloperGuide/sqs-message-metadata.html); 1: the value is a text."""
+    return b"".join(
+        _measured(name) + _measured("String") + b"\x01" + _measured(value) for name, value in sorted(attributes.items())
+    )
+
+
+def _measured(text):
+    data = text.encode()
+    return len(data).to_bytes(4, "big") + data
 
 
 def _topic(event, owner):
@@ -95,9 +112,8 @@ def _topic(event, owner):
         "Type": "Notification",
         "UnsubscribeUrl": "",
         "TopicArn": arn,
+        "Subject": message.get("subject"),
     }
-    if message.get("subject") is not None:
-        sns["Subject"] = message["subject"]
     record = {"EventVersion": "1.0", "EventSubscriptionArn": "%s:%s" % (arn, owner.function_name), "EventSource": "aws:sns", "Sns": sns}
     return {"Records": [record]}
 
@@ -202,6 +218,9 @@ def _kinesis_record(record, shard, arn, owner):
 
 def _schedule(event, owner):
     due = _data_of(event, "schedule", "dueAt")
+    # A target with an input gets that alone (EventBridge's Input, the payload of EventBridge Scheduler).
+    if "input" in due:
+        return due["input"]
     rule = "arn:aws:events:%s:%s:rule/%s" % (owner.region, owner.account, due["schedule"])
     return _event_bridge_event(event["id"], "Scheduled Event", "aws.events", due["dueAt"] / 1000, [rule], {}, owner)
 

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+from ...project_services import ProjectServices
 from .identity import request_id_of
 
 
@@ -44,42 +45,9 @@ class ClientContext:
                 setattr(self.client, name, client.get(name))
 
 
-class LambdaContext:
+class LambdaContext(ProjectServices):
     client_context = None
     tenant_id = None
-
-    @property
-    def connections(self):
-        """The WebSockets of the project: what AWS has the API Gateway management API for."""
-        from ...services import Connections
-
-        return Connections(self._services)
-
-    @property
-    def _publishing(self):
-        from ...publishing import Publishing
-
-        return Publishing(self._services)
-
-    @property
-    def publish(self):
-        """Events for the project itself: publish({"type": …, "data": …})."""
-        return self._publishing.publish
-
-    @property
-    def queue(self):
-        """queue(name).send(body, …)"""
-        return self._publishing.queue
-
-    @property
-    def topic(self):
-        """topic(name).publish(body, …)"""
-        return self._publishing.topic
-
-    @property
-    def stream(self):
-        """stream(name).append(data, key=…)"""
-        return self._publishing.stream
 
     def __init__(self, identity, invocation):
         self._services = identity.services

@@ -117,7 +117,8 @@ def _scheduled(due):
     """Cloud Scheduler's request to an HTTP target."""
     headers = ["content-type", "application/octet-stream", "user-agent", "Google-Cloud-Scheduler", "x-cloudscheduler", "true"]
     headers += ["x-cloudscheduler-jobname", due["schedule"], "x-cloudscheduler-scheduletime", _iso(due["dueAt"])]
-    return headers, b""
+    body = due.get("input", "")
+    return headers, (body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))).encode()
 
 
 def _task(queue, message):
