@@ -38,5 +38,5 @@ const NARROW = /\p{Mn}|\p{Me}|\p{Cf}/gu;
 function width(text: string): number {
   const plain = stripVTControlCharacters(text);
   if (/^[\x20-\x7e]*$/.test(plain)) return plain.length;
-  return [...plain.replaceAll(NARROW, '').replaceAll(WIDE, '  ')].length;
+  return Array.from(plain.replaceAll(NARROW, '').replaceAll(WIDE, '  ')).length;
 }
