@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
 import { startTestPostgres } from '../store/records/testing.ts';
-import { queueSpec, receive, send, settle } from './conformance/place.ts';
+import { drain, queueSpec, receive, send, settle } from './conformance/place.ts';
 import { PostgresBus } from './postgres/postgres.ts';
 
 const BACKLOG = 20_000;
 const STEP = 2_000;
 const FEW = 10;
-/** Entries of indexes and rows: of ten messages some hundred. */
-const READ_MAX = 3_000;
+/** Entries of indexes and rows: of ten messages some hundred; statistics look at a thousand, and so does a retry within a group. */
+const READ_MAX = 6_000;
 
 test('what is done with ten messages reads no more than their rows, though its plans were made for empty tables', async () => {
   await using postgres = await startTestPostgres();
@@ -35,9 +35,10 @@ test('what is done with ten messages reads no more than their rows, though its p
     );
     return Number(rows[0]!.read);
   };
-  for (const fifo of [false, true]) {
-    const queue = queueSpec(fifo ? 'groups' : 'plain', { fifo, receivesMax: 1_000 });
-    const message = (n: number) => ({ id: `msg_${n}`, body: 'x', attributes: {}, ...(fifo ? { group: `g${n % 1_000}` } : {}) });
+  for (const groups of [0, 1_000]) {
+    const fifo = groups > 0;
+    const queue = queueSpec(fifo ? `groups-${groups}` : 'plain', { fifo, receivesMax: 1_000 });
+    const message = (n: number) => ({ id: `msg_${n}`, body: 'x', attributes: {}, ...(fifo ? { group: `g${n % groups}` } : {}) });
     const busOf = (name: string) =>
       new PostgresBus({ connection: { ...db.connection, application_name: name }, holder: name, log: () => {} });
     const bus = busOf(queue.key);
@@ -52,10 +53,12 @@ test('what is done with ten messages reads no more than their rows, though its p
         }
         const dying = await receive(bus, queue, { max: FEW });
         await settle(bus, queue, dying, { as: 'dead' });
+        await bus.redrive(queue.dead!, { targetOf: () => queue, max: FEW });
+        assert.equal((await bus.stats([queue.key]))[0]!.held, 0);
       };
       await bus.send([{ queue, messages: Array.from({ length: 2 * FEW }, (_, n) => message(n)) }]);
       await rounds();
-      await settle(bus, queue, await receive(bus, queue, { max: 100 }), { as: 'done' });
+      await drain(bus, queue);
       const filler = busOf('filler');
       for (let n = 0; n < BACKLOG; n += STEP)
         await filler.send([{ queue, messages: Array.from({ length: STEP }, (_, i) => message(1_000 + n + i)) }]);
@@ -66,7 +69,7 @@ test('what is done with ten messages reads no more than their rows, though its p
       await bus[Symbol.asyncDispose]();
       const after = await read({ once: queue.key });
       assert.ok(after > before, 'nothing was read');
-      assert.ok(after - before < READ_MAX, `${after - before} rows and entries were read${fifo ? ' in groups' : ''}`);
+      assert.ok(after - before < READ_MAX, `${after - before} rows and entries were read of ${queue.key}`);
     } finally {
       await bus[Symbol.asyncDispose]();
     }

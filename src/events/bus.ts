@@ -10,11 +10,11 @@ export interface QueueSpec {
   key: string;
   /** Messages have groups, and are received in order within them. Never changes for a key. */
   fifo: boolean;
-  /** A message that is older is dead with the reason `expired`, or dropped where `dead` is null. ms. */
+  /** A message that is older, or has been dead for longer, is dead with the reason `expired`, or dropped where `dead` is null. ms. */
   retentionMs: number;
   /** For how long a deduplicationId is remembered, ms; 0: never. */
   deduplicationMs: number;
-  /** Times that a message is received at most; a further one makes it dead with the reason `receives`. */
+  /** Times that a message is received at most, those that recover() ended included; a further one makes it dead with the reason `receives`. */
   receivesMax: number;
   /** Messages that are not dead, and the bytes of their bodies and attributes; more are refused as a whole. About: two senders may pass it together. */
   messagesMax: number;
@@ -51,7 +51,10 @@ export interface StoredMessage {
   sentAt: number;
   /** Unix ms; null: never. */
   firstReceivedAt: number | null;
-  /** How often it was received, this time included. */
+  /**
+   * How often it was received, this time included. What recover() ended is none, and a dead letter begins anew when it is received where it
+   * went; until then it shows those that it had.
+   */
   attempt: number;
   /** What the last failed attempt, or whoever made it dead, said of it. */
   lastError: string | null;
@@ -95,6 +98,7 @@ export interface ReceiveAnswer {
 }
 
 export type Settlement =
+  /** `error` of any of them may be any text; what is too long is cut. A number that is no time is 0. */
   | { receipt: string; as: 'done' }
   /** It is due again after `delayMs`. In a fifo queue the rest of its group waits for it, and is released with it. */
   | {
@@ -178,7 +182,7 @@ export interface Bus extends AsyncDisposable {
   receive(queue: QueueSpec, options: ReceiveOptions): Promise<ReceiveAnswer>;
   /** For each, in order: whether the message was still held under this receipt. Calls of one tick go together. */
   settle(queue: QueueSpec, settlements: Settlement[]): Promise<boolean[]>;
-  /** Ends the holdings of an earlier process of the same holder (this adapter's `holder`) at once. Called once, at start. */
+  /** Ends the holdings of an earlier process of the same holder (this adapter's `holder`) at once; they were no attempts. Called once, at start. */
   recover(): Promise<void>;
   /** Hears the keys of queues and streams that may have something new to receive or read, from whatever process; at most some ms late. Also after a reconnect, for all. */
   onReady(listener: (key: string) => void): void;

@@ -18,9 +18,34 @@ export function crashTests(open: Open): void {
     await again.recover();
     assert.deepEqual(
       (await receive(again, queue)).map(({ body, attempt }) => [body, attempt]),
-      [['a', 2]],
+      [['a', 1]],
+      'that was no attempt',
     );
   });
+
+  for (const fifo of [false, true]) {
+    test(`a message whose receivers are killed again and again dies in the end${fifo ? ', and its group goes on' : ''}`, async () => {
+      await using place = await open();
+      const queue = queueSpec('killer', { fifo, receivesMax: 3 });
+      const group = fifo ? { group: 'g' } : {};
+      await send(place.bus('other'), queue, message('killer', group), message('next', group));
+      for (let times = 0; times < 3; times++) {
+        const bus = place.bus('edge');
+        await bus.recover();
+        assert.deepEqual(
+          (await receive(bus, queue, { max: 1 })).map(({ body, attempt }) => [body, attempt]),
+          [['killer', 1]],
+        );
+        await place.crash(bus);
+      }
+      const bus = place.bus('edge');
+      await bus.recover();
+      assert.deepEqual(bodies(await drain(bus, queue)), ['next']);
+      const [dead] = await bus.peek(queue.dead!, { limit: 10 });
+      assert.deepEqual([dead!.body, dead!.died?.reason], ['killer', 'receives']);
+      assert.ok(dead!.lastError !== null, 'it says why');
+    });
+  }
 
   test('a sending process that is killed: all that it was told of is there, and no call by half', async () => {
     await using place = await open();

@@ -105,6 +105,50 @@ export function deadLetterTests(open: Open): void {
     assert.deepEqual(await counted(bus, dead.key), { pending: 0, delayed: 0, held: 0, sent: 2, done: 0, retried: 0, dead: 2 });
   });
 
+  test('a dead letter that is received counts its attempts anew, and ages from its death', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const dead = queueSpec('failed', { dead: 'shop/dead/queue/failed', receivesMax: 2, retentionMs: 60_000 });
+    const queue = queueSpec('failing', { dead: dead.key });
+    await send(bus, queue, 'a');
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await settleAll(bus, queue, await receive(bus, queue), { as: 'retry', delayMs: 0 });
+    }
+    place.clock.pass(120_000);
+    await settleAll(bus, queue, await receive(bus, queue), { as: 'dead', error: 'no' });
+    assert.deepEqual(
+      (await bus.peek(dead.key, { limit: 1 })).map(({ attempt }) => attempt),
+      [4],
+      'those it had',
+    );
+    for (const attempt of [1, 2]) {
+      const [held] = await receive(bus, dead);
+      assert.deepEqual([held?.attempt, held?.firstReceivedAt, held?.lastError], [attempt, place.clock.now(), 'no']);
+      await settleAll(bus, dead, [held!], { as: 'retry', delayMs: 0, ...(attempt === 1 ? { unseen: true } : {}) });
+      if (attempt === 1) await settleAll(bus, dead, await receive(bus, dead), { as: 'retry', delayMs: 0 });
+    }
+    assert.deepEqual(await receive(bus, dead), []);
+    assert.deepEqual(
+      (await bus.peek('shop/dead/queue/failed', { limit: 1 })).map(({ body, died }) => [body, died?.from, died?.reason]),
+      [['a', dead.key, 'receives']],
+    );
+  });
+
+  test('dead letters go to a queue with groups in their groups, also what died before anybody knew that it has groups', async () => {
+    await using place = await open();
+    const [bus, other] = [place.bus('edge'), place.bus('control')];
+    const dead = queueSpec('in-order', { fifo: true });
+    const queue = queueSpec('ordered', { fifo: true, dead: dead.key });
+    await send(bus, queue, ...['a', 'b', 'c'].map((body) => message(body, { group: 'g' })));
+    // It is made by the first that dies.
+    await settleAll(bus, queue, await receive(bus, queue, { max: 1 }), { as: 'dead' });
+    const [first] = await receive(other, dead);
+    await settleAll(bus, queue, await receive(bus, queue), { as: 'dead' });
+    assert.deepEqual(await receive(other, dead), [], 'a is held');
+    await settleAll(other, dead, [first!], { as: 'retry', delayMs: 0 });
+    assert.deepEqual(bodies(await receive(other, dead)), ['a', 'b', 'c']);
+  });
+
   test('dead letters go back to where they came from: oldest first, so many, one by its id, and those without a home stay', async () => {
     await using place = await open();
     const [bus, other] = [place.bus('edge'), place.bus('other')];
@@ -140,6 +184,22 @@ export function deadLetterTests(open: Open): void {
     assert.equal(await bus.redrive(dead, { targetOf, to: one, max: 10 }), 1);
     assert.deepEqual(bodies(await receive(bus, one)), ['d', 'c']);
     assert.equal(await bus.redrive('shop/dead/none', { targetOf, max: 10 }), 0);
+  });
+
+  test('more dead letters than one step moves go back in their order, and those that are held stay', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const queue = queueSpec('many');
+    const dead = queueSpec('', { key: queue.dead!, dead: null });
+    const names = Array.from({ length: 1_203 }, (_, n) => `${n}`);
+    await send(bus, queue, ...names);
+    for (let n = 0; n < 2; n++) await settleAll(bus, queue, await receive(bus, queue), { as: 'dead' });
+    await receive(bus, dead, { max: 2 });
+    assert.equal(await bus.redrive(dead.key, { targetOf: () => queue, max: 700 }), 700);
+    assert.equal(await bus.redrive(dead.key, { targetOf: () => queue, max: 10_000 }), 501);
+    assert.deepEqual(bodies(await drain(bus, queue)), names.slice(2));
+    const { sent, done, dead: died } = await counted(bus, queue.key);
+    assert.deepEqual([sent, done, died], [1_203 + 1_201, 1_201, 1_203]);
   });
 
   test('dead letters of groups go back into their groups', async () => {

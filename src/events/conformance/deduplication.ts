@@ -26,6 +26,20 @@ export function deduplicationTests(open: Open): void {
     assert.deepEqual(bodies(await receive(bus, queueSpec('another', { deduplicationMs: WINDOW_MS }))), ['e']);
   });
 
+  test('a queue without a window remembers nothing, and messages say the id that they were sent with', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const queue = queueSpec('never');
+    await send(bus, queue, message('a', { deduplicationId: 'x' }), message('b', { deduplicationId: 'x' }));
+    assert.deepEqual(
+      (await receive(bus, queue)).map(({ body, deduplicationId }) => [body, deduplicationId]),
+      [
+        ['a', 'x'],
+        ['b', 'x'],
+      ],
+    );
+  });
+
   test('of one call, of calls at once and of processes at once, one is stored', async () => {
     await using place = await open();
     const buses = [place.bus('edge'), place.bus('control')];

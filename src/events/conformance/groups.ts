@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewMessage } from '../bus.ts';
-import { ALL, bodies, counted, drain, LEASE_MS, message, queueSpec, receive, send, settle, settleAll } from './place.ts';
+import { ALL, bodies, codeOf, counted, drain, LEASE_MS, message, queueSpec, receive, send, settle, settleAll } from './place.ts';
 import type { Open } from './place.ts';
 
 const queue = queueSpec('fifo', { fifo: true });
@@ -81,6 +81,27 @@ export function groupTests(open: Open): void {
     const [delayed] = await bus.peek(queue.key, { limit: 1 });
     assert.equal(await bus.purge(queue.key, { id: delayed!.id }), 1);
     assert.deepEqual(bodies(await drain(bus, queue)), ['c']);
+  });
+
+  test('what was refused, or was there already, leaves nothing of its group behind', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const small = queueSpec('small', { fifo: true, messagesMax: 1, deduplicationMs: 60_000 });
+    await send(bus, small, message('late', { group: 'g', delayMs: 5_000, deduplicationId: 'x' }));
+    assert.equal(await codeOf(send(bus, small, ...of('refused', 'a'))), 'queue_full');
+    await send(bus, small, message('again', { group: 'duplicate', deduplicationId: 'x' }));
+    assert.deepEqual(await bus.due(), [{ key: small.key, at: place.clock.now() + 5_000 }]);
+  });
+
+  test('no more bytes are received than asked for, of groups and of messages without one together', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    await send(bus, queue, ...of('g', 'x'.repeat(100), 'x'.repeat(100)), ...['y', 'y'].map((letter) => message(letter.repeat(100))));
+    for (let n = 0; n < 4; n++) {
+      const held = await receive(bus, queue, { bytesMax: 150 });
+      assert.equal(held.length, 1, `${held.length} messages of 102 bytes`);
+      await settleAll(bus, queue, held, { as: 'done' });
+    }
   });
 
   test('messages without a group are received beside the groups', async () => {

@@ -143,6 +143,65 @@ export function queueTests(open: Open): void {
     assert.equal((await counted(bus, queue.key)).retried, 1);
   });
 
+  test('what is said of messages may be any text and any number, and fails nothing beside it', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const queue = queueSpec('said');
+    await send(bus, queue, '1', '2', '3', '4', '5', '6', '7');
+    const held = await receive(bus, queue);
+    const says = [
+      { as: 'retry', delayMs: 0, error: 'nul \0, half \ud83d, and '.padEnd(100_000, '☂') },
+      { as: 'retry', delayMs: 1e300 },
+      { as: 'retry', delayMs: Number.NaN },
+      { as: 'retry', delayMs: -1.5 },
+      { as: 'extend', leaseMs: 0.5 },
+      { as: 'dead', error: '\0' },
+      { as: 'done' },
+    ] as const;
+    const settled = held.map(({ receipt }, n) => bus.settle(queue, [{ receipt, ...says[n]! }]));
+    assert.deepEqual(
+      (await Promise.all(settled)).flat(),
+      says.map(() => true),
+    );
+    place.clock.pass(10);
+    const again = await receive(bus, queue);
+    assert.deepEqual(bodies(again).toSorted(), ['1', '3', '4', '5']);
+    assert.match(again.find(({ body }) => body === '1')!.lastError!, /^nul .*, half .*, and ☂+$/);
+  });
+
+  test('an old receipt of a message does nothing, also beside the one under which it is held', async () => {
+    await using place = await open();
+    const [bus, other] = [place.bus('edge'), place.bus('other')];
+    for (const fifo of [false, true]) {
+      const queue = queueSpec(fifo ? 'stale-groups' : 'stale', { fifo });
+      for (const how of [{ as: 'extend', leaseMs: LEASE_MS }, { as: 'retry', delayMs: 0 }, { as: 'dead' }, { as: 'done' }] as const) {
+        await send(bus, queue, message('a', fifo ? { group: 'g' } : {}));
+        const [old] = await receive(bus, queue);
+        place.clock.pass(LEASE_MS);
+        const [now] = await receive(other, queue);
+        const both = [now!, old!].map(({ receipt }) => bus.settle(queue, [{ receipt, ...how }]));
+        assert.deepEqual((await Promise.all(both)).flat(), [true, false], how.as);
+        assert.deepEqual(await bus.settle(queueSpec('another'), [{ receipt: now!.receipt, as: 'done' }]), [false], 'of another queue');
+        await drain(bus, queue);
+        place.clock.pass(LEASE_MS);
+        await drain(bus, queue);
+      }
+    }
+  });
+
+  test('a call that is too large is refused, and nothing of it is stored', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const queue = queueSpec('too-large', { messagesMax: 1_000_000, bytesMax: 1e12 });
+    const many = Array.from({ length: 100_000 }, (_, n) => message(`${n}`));
+    const large = 'x'.repeat(1_000_000);
+    for (const messages of [many, Array.from({ length: 100 }, () => message(large))]) {
+      assert.equal(await codeOf(bus.send([{ queue, messages }])), 'request_too_large');
+    }
+    assert.deepEqual(await bus.send([{ queue, messages: [] }]), [[]]);
+    assert.deepEqual(await receive(bus, queue), []);
+  });
+
   test('no more bytes are received than asked for, but always one message', async () => {
     await using place = await open();
     const bus = place.bus('edge');
@@ -247,6 +306,30 @@ export function queueTests(open: Open): void {
     assert.deepEqual(await bus.stats(['shop/queue/none']), [
       { key: 'shop/queue/none', pending: 0, delayed: 0, held: 0, bytes: 0, oldestAt: null, sent: 0, done: 0, retried: 0, dead: 0 },
     ]);
+  });
+
+  test('what is due is known of every kind of queue: of groups, of what is held, and of what comes later', async () => {
+    await using place = await open();
+    const bus = place.bus('edge');
+    const startMs = place.clock.now();
+    const [plain, groups, later] = [queueSpec('held'), queueSpec('in-groups', { fifo: true }), queueSpec('later', { fifo: true })];
+    await send(bus, plain, 'a');
+    await receive(bus, plain);
+    await send(bus, groups, message('a', { group: 'g' }), message('b', { group: 'g' }));
+    await receive(bus, groups, { max: 1, leaseMs: 5_000 });
+    await send(bus, later, message('a', { group: 'g', delayMs: 1_000 }), message('b', { delayMs: 2_000 }));
+    await send(bus, queueSpec('empty'), 'a');
+    await drain(bus, queueSpec('empty'));
+    assert.deepEqual(
+      (await bus.due()).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+      [
+        { key: plain.key, at: startMs + LEASE_MS },
+        { key: groups.key, at: startMs + 5_000 },
+        { key: later.key, at: startMs + 1_000 },
+      ],
+    );
+    const [stats] = await bus.stats([later.key]);
+    assert.deepEqual([stats!.pending, stats!.delayed, stats!.held, stats!.oldestAt], [0, 2, 0, null]);
   });
 
   test('purging removes what is not held, or one message', async () => {

@@ -20,35 +20,32 @@ const CLAIM: Statement = {
   name: 'bus-deduplicate',
   text: `
 with asked as (
-  select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) as a (queue, deduplication_id, id, window_ms)
+  select * from unnest($1::int[], $2::text[], $3::text[]) as a (queue, deduplication_id, id)
 ), taken as (
   insert into event_deduplication as d (queue, deduplication_id, sent_at, id)
   select queue, deduplication_id, $5, id from asked
   on conflict (queue, deduplication_id) do update set sent_at = excluded.sent_at, id = excluded.id
-    where d.sent_at <= excluded.sent_at - (select a.window_ms from asked a where a.queue = d.queue and a.deduplication_id = d.deduplication_id)
+    where d.sent_at <= excluded.sent_at - ($4::jsonb ->> d.queue::text)::bigint
   returning queue, deduplication_id
 )
 select queue, deduplication_id from taken`,
 };
+/** $1: queues, $2: their ids; $3, an object: which id in which queue. */
+const ASKED = `d.queue = any($1::int[]) and d.deduplication_id = any($2::text[]) and $3::jsonb ? (d.queue || ' ' || d.deduplication_id)`;
 const OWNERS: Statement = {
   name: 'bus-deduplicated',
   text: `
-select d.queue, d.deduplication_id, d.id
-from unnest($1::int[], $2::text[]) as a (queue, deduplication_id)
-join event_deduplication d on d.queue = a.queue and d.deduplication_id = a.deduplication_id
-where d.queue = any($1::int[]) and d.deduplication_id = any($2::text[])`,
+select d.queue, d.deduplication_id, d.id from event_deduplication d where ${ASKED}`,
 };
 const OWN: Statement = {
   name: 'bus-deduplication-own',
   text: `
-update event_deduplication d set id = a.id from unnest($1::int[], $2::text[], $3::text[]) as a (queue, deduplication_id, id)
-where d.queue = any($1::int[]) and d.deduplication_id = any($2::text[]) and d.queue = a.queue and d.deduplication_id = a.deduplication_id`,
+update event_deduplication d set id = $3::jsonb ->> (d.queue || ' ' || d.deduplication_id) where ${ASKED}`,
 };
 const FORGET: Statement = {
   name: 'bus-deduplication-forget',
   text: `
-delete from event_deduplication d using unnest($1::int[], $2::text[]) as a (queue, deduplication_id)
-where d.queue = any($1::int[]) and d.deduplication_id = any($2::text[]) and d.queue = a.queue and d.deduplication_id = a.deduplication_id`,
+delete from event_deduplication d where ${ASKED}`,
 };
 
 interface Claim {
@@ -86,8 +83,16 @@ export async function claim(session: Session, sends: Send[], nowMs: number): Pro
     settle: async () => {
       const left = sorted.filter(({ earlier, owner }) => earlier === undefined && owner === undefined);
       const others = sorted.filter(({ named, owner }) => owner !== undefined && owner !== named);
-      if (left.length > 0) await session.rows(FORGET, namesOf(left));
-      if (others.length > 0) await session.rows(OWN, [...namesOf(others), others.map(({ owner }) => owner)]);
+      if (left.length > 0)
+        await session.rows(
+          FORGET,
+          asked(left, () => 0),
+        );
+      if (others.length > 0)
+        await session.rows(
+          OWN,
+          asked(others, ({ owner }) => owner),
+        );
     },
   };
 }
@@ -97,15 +102,23 @@ async function ask(session: Session, claims: Map<string, Claim>, sorted: Claim[]
   const taken = await session.rows<{ queue: number; deduplication_id: string }>(CLAIM, [
     ...namesOf(sorted),
     sorted.map(({ named }) => named),
-    sorted.map(({ windowMs }) => windowMs),
+    JSON.stringify(Object.fromEntries(sorted.map(({ queueId, windowMs }) => [queueId, windowMs]))),
     nowMs,
   ]);
   const mine = new Set(taken.map(keyOf));
   const others = sorted.filter(({ queueId, deduplicationId }) => !mine.has(`${queueId} ${deduplicationId}`));
   if (others.length === 0) return;
   // The rows of others are locked by the insert above, so they are there.
-  const rows = await session.rows<{ queue: number; deduplication_id: string; id: string }>(OWNERS, namesOf(others));
+  const rows = await session.rows<{ queue: number; deduplication_id: string; id: string }>(
+    OWNERS,
+    asked(others, () => 0),
+  );
   for (const row of rows) claims.get(keyOf(row))!.earlier = row.id;
+}
+
+function asked(claims: Claim[], say: (claim: Claim) => unknown): [number[], string[], string] {
+  const said = claims.map((one) => [`${one.queueId} ${one.deduplicationId}`, say(one)]);
+  return [...namesOf(claims), JSON.stringify(Object.fromEntries(said))];
 }
 
 function namesOf(claims: Claim[]): [number[], string[]] {

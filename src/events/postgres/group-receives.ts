@@ -2,15 +2,14 @@
 // waits longest comes first, and stands behind the others when it is given back.
 // Invariants: while a message of a group is held, or the first of it is not due, nobody gets one of it; what is handed out of a group
 // is what comes first in it, in order. Called by receives.ts.
-import type { QueueSpec, ReceiveAnswer, ReceivedMessage, ReceiveOptions } from '../bus.ts';
+import type { ReceiveAnswer, ReceivedMessage } from '../bus.ts';
 import { retried } from './connections.ts';
 import type { Session, Statement } from './connections.ts';
-import { closeGroups, releaseGroups } from './groups.ts';
+import { closeGroups, heldOf, releaseGroups } from './groups.ts';
 import { MESSAGE_COLUMNS, receiptOf, toMessage } from './messages.ts';
 import type { MessageRow } from './messages.ts';
 import { die } from './moves.ts';
-import type { QueueRow } from './queues.ts';
-import type { Receiver } from './receiver.ts';
+import type { From, Receiver } from './receiver.ts';
 
 const EXPIRED_MAX = 200;
 const ROUNDS_MAX = 20;
@@ -35,10 +34,10 @@ with held as (
   update event_groups g set hold = $3, holder = $4, due_at = $5::bigint + $6, wait_ms = $6
   where g.queue = $1 and g.name = any($2::text[])
 )
-update event_messages m set hold = $3, holder = $4, due_at = $5::bigint + $6, wait_ms = $6, attempt = m.attempt + 1,
+update event_messages m set hold = $3, holder = $4, due_at = $5::bigint + $6, wait_ms = $6, attempt = case when m.first_received_at is null then 1 else m.attempt + 1 end,
   first_received_at = coalesce(m.first_received_at, $5)
 where m.queue = $1 and m.seq = any($7::bigint[]) and m.hold is null
-returning case when m.sent_at <= $5::bigint - $8::bigint then 'expired' when m.attempt > $9 then 'receives' end as dies, ${MESSAGE_COLUMNS}`,
+returning case when coalesce(m.died_at, m.sent_at) <= $5::bigint - $8::bigint then 'expired' when m.attempt + m.cuts > $9 then 'receives' end as dies, ${MESSAGE_COLUMNS}`,
 };
 /** What was thought due is not: its first message was taken away meanwhile. */
 const POSTPONE: Statement = {
@@ -52,7 +51,7 @@ with late as materialized (
   select name from event_groups where queue = $1 and hold is not null and due_at <= $2 order by due_at limit ${EXPIRED_MAX} for update skip locked
 ), back as (
   update event_messages m set hold = null, holder = null, due_at = $2, wait_ms = 0
-  where m.queue = $1 and m.state = 2 and m.group_name = any(array(select name from late)) and m.hold is not null
+  where m.queue = $1 and m.seq = any(array(select held.seq from late g cross join lateral ${heldOf('$1')} held)) and m.hold is not null
 )
 update event_groups g set hold = null, holder = null where g.queue = $1 and g.name = any(array(select name from late)) returning 1`,
 };
@@ -75,12 +74,6 @@ interface Candidate {
   seq: string | null;
   bytes: number;
   due_at: string;
-}
-
-interface From {
-  queue: QueueSpec;
-  row: QueueRow;
-  options: ReceiveOptions;
 }
 
 /** undefined: the queue that this number stood for was taken away. */
@@ -120,11 +113,11 @@ export async function receiveFromGroups(receiver: Receiver, from: From): Promise
 async function take(
   receiver: Receiver,
   session: Session,
-  { queue, row, options }: From,
+  { queue, row, options, beside = false }: From,
   nowMs: number,
 ): Promise<{ taken: ReceivedMessage[]; looked: boolean; died: boolean }> {
   const candidates = await session.rows<Candidate>(CANDIDATES, [row.id, nowMs, options.max]);
-  const { names, seqs, empty, postponed } = choose(candidates, nowMs, options.bytesMax);
+  const { names, seqs, empty, postponed } = choose(candidates, { nowMs, bytesMax: options.bytesMax, always: !beside });
   if (postponed.length > 0) {
     await session.rows(POSTPONE, [row.id, postponed.map(({ name }) => name), postponed.map(({ dueAt }) => dueAt)]);
   }
@@ -134,12 +127,12 @@ async function take(
       empty.map((name) => ({ queueId: row.id, name })),
     );
   }
-  if (names.length === 0) return { taken: [], looked: candidates.length > 0, died: false };
+  if (names.length === 0) return { taken: [], looked: postponed.length + empty.length > 0, died: false };
   const hold = receiver.newHold();
   const values = [row.id, names, hold, receiver.holder, nowMs, options.leaseMs, seqs, queue.retentionMs, queue.receivesMax];
   const rows = await session.rows<MessageRow & { dies: 'expired' | 'receives' | null }>(TAKE, values);
   for (const reason of ['expired', 'receives'] as const) {
-    const ones = rows.filter(({ dies }) => dies === reason).map(({ seq }) => ({ seq, hold: String(hold), error: null }));
+    const ones = rows.filter(({ dies }) => dies === reason).map(({ seq }) => ({ seq, hold: String(hold) }));
     if (ones.length > 0) await die(receiver.moves, session, { queue, row, reason, receivedAgain: true, ones });
   }
   const living = rows.filter(({ dies }) => dies === null).toSorted((a, b) => (BigInt(a.seq) < BigInt(b.seq) ? -1 : 1));
@@ -150,11 +143,10 @@ async function take(
   return { taken, looked: true, died: living.length < rows.length };
 }
 
-/** Of each group what comes first and is due, until the bytes are used up; but always one message. */
+/** Of each group what comes first and is due, until the bytes are used up; `always`: but one message at least. */
 function choose(
   candidates: Candidate[],
-  nowMs: number,
-  bytesMax: number,
+  { nowMs, bytesMax, always }: { nowMs: number; bytesMax: number; always: boolean },
 ): { names: string[]; seqs: string[]; empty: string[]; postponed: { name: string; dueAt: number }[] } {
   const names = new Set<string>();
   const seqs: string[] = [];
@@ -168,7 +160,7 @@ function choose(
     else if (Number(due_at) > nowMs) {
       stopped.add(name);
       if (!names.has(name)) postponed.push({ name, dueAt: Number(due_at) });
-    } else if (bytes > bytesLeft && seqs.length > 0) break;
+    } else if (bytes > bytesLeft && (seqs.length > 0 || !always)) break;
     else {
       names.add(name);
       seqs.push(seq);

@@ -4,7 +4,8 @@
 // Callers: the receives, settles.ts, redrive.ts, upkeep.ts.
 import type { DeadReason, QueueSpec } from '../bus.ts';
 import type { Session, Statement } from './connections.ts';
-import { openGroups } from './groups.ts';
+import { lockGroups, openGroups } from './groups.ts';
+import { errorText, HOLDING, holdingOf } from './messages.ts';
 import { CHANNEL } from './notices.ts';
 import type { Notices } from './notices.ts';
 import type { QueueRow, Queues } from './queues.ts';
@@ -23,68 +24,76 @@ export interface Death {
   reason: DeadReason;
   /** It was counted as received once more, only to be told that it may not. */
   receivedAgain: boolean;
-  /** `hold`: null where nobody holds it. */
-  ones: { seq: string; hold: string | null; error: string | null }[];
+  ones: One[];
+}
+
+interface One {
+  seq: string;
+  /** null: nobody holds it. */
+  hold: string | null;
+  error?: string | undefined;
 }
 
 export interface Moved {
-  seq: string;
+  holding: string;
   /** Where it was, if that is a fifo queue. */
   group_name: string | null;
 }
 
-const ERROR_LENGTH_MAX = 4_096;
-
-/** From queue $1 to $2. A message keeps the name of its group in a queue that has no groups, so that it can go back. */
+/** From queue $1 to $2; $4: by holding, the place among the new numbers and the error. A message keeps the name of its group in a queue that has none, so that it can go back. */
 const move = (name: string, set: string, counted: string): Statement => ({
   name,
   text: `
-with asked as materialized (
-  select seq, hold, error, nextval('event_sequence') as new_seq
-  from unnest($3::bigint[], $4::bigint[], $5::text[]) as a (seq, hold, error)
+with numbers as materialized (
+  select array(select nextval('event_sequence') from generate_series(1, cardinality($3::bigint[]))) as drawn
+), found as materialized (
+  select m.seq, m.bytes, m.group_name, ${HOLDING} as holding, $4::jsonb -> ${HOLDING} as said from event_messages m
+  where m.queue = $1 and m.seq = any($3::bigint[]) and $4::jsonb ? ${HOLDING} for update
 ), moved as (
-  update event_messages m set queue = $2, seq = a.new_seq, state = case when $6 and m.group_name is not null then 2 else 0 end,
-    hold = null, holder = null, due_at = $7, wait_ms = 0, ${set}
-  from asked a where m.queue = $1 and m.seq = any($3::bigint[]) and m.seq = a.seq and m.hold is not distinct from a.hold
-  returning a.seq, m.bytes, m.group_name
+  update event_messages m set queue = $2, seq = (select drawn from numbers)[($4::jsonb -> ${HOLDING} ->> 'place')::int],
+    state = case when $5 and m.group_name is not null then 2 else 0 end, hold = null, holder = null, due_at = $6, wait_ms = 0, cuts = 0, ${set}
+  where m.queue = $1 and m.seq = any(array(select seq from found))
 ), sums as materialized (
-  select count(*) as messages, coalesce(sum(bytes), 0) as bytes from moved
+  select count(*) as messages, coalesce(sum(bytes), 0) as bytes from found
 ), counted as (
   update event_counters c set messages = c.messages + s.sign * sums.messages, bytes = c.bytes + s.sign * sums.bytes,
     sent = c.sent + case when s.sign > 0 then sums.messages else 0 end,
     dead = c.dead + case when s.sign < 0 then ${counted} else 0 end
   from sums, (values ($1::int, -1), ($2::int, 1)) as s (queue, sign)
-  where c.queue in ($1, $2) and c.queue = s.queue and c.writer = $8
+  where c.queue in ($1, $2) and c.queue = s.queue and c.writer = $7
   returning 1
 )
-select seq, group_name, case when (select count(*) from counted) < 2 then event_gone() end as gone,
-  (select count(pg_notify($9, payload)) from unnest($10::text[]) payload) as told
-from moved`,
+select holding, group_name, case when (select count(*) from counted) < 2 then event_gone() end as gone,
+  (select count(pg_notify($8, payload)) from unnest($9::text[]) payload) as told
+from found`,
 });
+/** Its attempts are shown until it is received where it goes; there they begin anew. */
 const DIE = move(
   'bus-die',
-  `attempt = m.attempt - $11, last_error = coalesce(a.error, m.last_error), died_at = $7, died_of = $12, died_in = $13`,
+  `attempt = m.attempt - $10, first_received_at = null,
+    last_error = coalesce($4::jsonb -> ${HOLDING} ->> 'error', m.last_error,
+      case when m.cuts > 0 then 'whoever had received it ended before it was done, ' || m.cuts || ' times' end),
+    died_at = $6, died_of = $11, died_in = $12`,
   'sums.messages',
 );
 const RETURN = move(
   'bus-return',
-  `attempt = 0, last_error = null, first_received_at = null, sent_at = $7, died_at = null, died_of = null, died_in = null`,
+  `attempt = 0, last_error = null, first_received_at = null, sent_at = $6, died_at = null, died_of = null, died_in = null`,
   '0',
 );
 const DROP: Statement = {
   name: 'bus-die-for-good',
   text: `
 with gone as (
-  delete from event_messages m using unnest($2::bigint[], $3::bigint[]) as a (seq, hold)
-  where m.queue = $1 and m.seq = any($2::bigint[]) and m.seq = a.seq and m.hold is not distinct from a.hold
-  returning m.seq, m.bytes, m.group_name
+  delete from event_messages m where m.queue = $1 and m.seq = any($2::bigint[]) and $3::jsonb ? ${HOLDING}
+  returning ${HOLDING} as holding, m.bytes, m.group_name
 ), sums as materialized (
   select count(*) as messages, coalesce(sum(bytes), 0) as bytes from gone
 ), counted as (
   update event_counters c set messages = c.messages - sums.messages, bytes = c.bytes - sums.bytes, dead = c.dead + sums.messages
   from sums where c.queue = $1 and c.writer = $4
 )
-select seq, group_name from gone`,
+select holding, group_name from gone`,
 };
 const GROUPS: Statement = {
   name: 'bus-group-names',
@@ -94,13 +103,11 @@ const GROUPS: Statement = {
 /** Those of them that were still there, and held as it says. Other processes hear of it with the transaction, this one from the caller. */
 export async function die(moves: Moves, session: Session, death: Death): Promise<Moved[]> {
   const { queue, row, ones } = death;
-  const seqs = ones.map(({ seq }) => seq);
-  const holds = ones.map(({ hold }) => hold);
   if (queue.dead === null || queue.dead === queue.key) {
-    return inGroups(row, await session.rows<Moved>(DROP, [row.id, seqs, holds, moves.writer]));
+    return inGroups(row, await session.rows<Moved>(DROP, [row.id, ones.map(({ seq }) => seq), asked(row, ones), moves.writer]));
   }
-  const target = await moves.queues.ofDead(queue.dead);
-  const values = await prepare(moves, session, { from: row, target, seqs, holds, errors: ones.map(({ error }) => error) });
+  const target = await moves.queues.ofDead(queue.dead, session);
+  const values = await prepare(moves, session, { from: row, target, ones });
   return inGroups(row, await session.rows<Moved>(DIE, [...values, death.receivedAgain ? 1 : 0, death.reason, queue.key]));
 }
 
@@ -110,30 +117,32 @@ export async function comeBack(
   session: Session,
   { from, target, seqs }: { from: QueueRow; target: QueueRow; seqs: string[] },
 ): Promise<Moved[]> {
-  const values = await prepare(moves, session, { from, target, seqs, holds: seqs.map(() => null), errors: seqs.map(() => null) });
+  const values = await prepare(moves, session, { from, target, ones: seqs.map((seq) => ({ seq, hold: null })) });
   return inGroups(from, await session.rows<Moved>(RETURN, values));
 }
 
-interface Preparation {
-  from: QueueRow;
-  target: QueueRow;
-  seqs: string[];
-  holds: (string | null)[];
-  errors: (string | null)[];
-}
-
-/** $1 to $10. Opens the groups of the target, before sequence numbers are drawn. */
-async function prepare(moves: Moves, session: Session, { from, target, seqs, holds, errors }: Preparation): Promise<unknown[]> {
+/** $1 to $9. Opens the groups of the target, before sequence numbers are drawn. */
+async function prepare(
+  moves: Moves,
+  session: Session,
+  { from, target, ones }: { from: QueueRow; target: QueueRow; ones: One[] },
+): Promise<unknown[]> {
   const nowMs = moves.now();
+  const seqs = ones.map(({ seq }) => seq);
   if (target.fifo) {
     const groups = await session.rows<{ name: string }>(GROUPS, [from.id, seqs]);
     const opened = groups.map(({ name }) => ({ queueId: target.id, name, waitMs: 0 }));
+    await lockGroups(session, opened);
     await openGroups(session, opened, nowMs);
   }
-  const cut = errors.map((error) => error?.slice(0, ERROR_LENGTH_MAX) ?? null);
-  return [from.id, target.id, seqs, holds, cut, target.fifo, nowMs, moves.writer, CHANNEL, moves.notices.payloads([target.key])];
+  return [from.id, target.id, seqs, asked(from, ones), target.fifo, nowMs, moves.writer, CHANNEL, moves.notices.payloads([target.key])];
+}
+
+function asked(row: QueueRow, ones: One[]): string {
+  const entries = ones.map((one, index) => [holdingOf(row.id, one), { place: index + 1, error: errorText(one.error) }] as const);
+  return JSON.stringify(Object.fromEntries(entries));
 }
 
 function inGroups(row: QueueRow, moved: Moved[]): Moved[] {
-  return row.fifo ? moved : moved.map(({ seq }) => ({ seq, group_name: null }));
+  return row.fifo ? moved : moved.map(({ holding }) => ({ holding, group_name: null }));
 }

@@ -2,14 +2,13 @@
 // backlog. Invariants: what one receiver takes, others skip (`for update skip locked`); a message that was received as often as it may
 // be, or is too old, is not handed out but dies; what a receiver did not settle in its time is due again.
 // One statement does it all in the ordinary case. Called by receives.ts.
-import type { QueueSpec, ReceiveAnswer, ReceivedMessage, ReceiveOptions } from '../bus.ts';
+import type { ReceiveAnswer, ReceivedMessage } from '../bus.ts';
 import { retried } from './connections.ts';
 import type { Statement } from './connections.ts';
 import { MESSAGE_COLUMNS, receiptOf, toMessage } from './messages.ts';
 import type { MessageRow } from './messages.ts';
 import { die } from './moves.ts';
-import type { QueueRow } from './queues.ts';
-import type { Receiver } from './receiver.ts';
+import type { From, Receiver } from './receiver.ts';
 
 /** Leases that ran out are taken back so many at a time. */
 const EXPIRED_MAX = 1_000;
@@ -28,14 +27,14 @@ with candidates as materialized (
 ), picked as materialized (
   select seq, due_at, place from (
     select seq, due_at, sum(bytes) over w as through, row_number() over w as place from candidates window w as (order by due_at, seq)
-  ) c where through <= $4 or place = 1
+  ) c where through <= $4 or place = 1 and $10
 ), last as materialized (
   select due_at, seq from picked order by place desc limit 1
 ), taken as (
-  update event_messages m set state = 1, hold = $5, holder = $6, due_at = $2 + $7, wait_ms = $7, attempt = m.attempt + 1,
+  update event_messages m set state = 1, hold = $5, holder = $6, due_at = $2 + $7, wait_ms = $7, attempt = case when m.first_received_at is null then 1 else m.attempt + 1 end,
     first_received_at = coalesce(m.first_received_at, $2)
   where m.queue = $1 and m.seq = any(array(select seq from picked))
-  returning array_position(array(select seq from picked order by place), m.seq) as place, case when m.sent_at <= $2 - $8::bigint then 'expired' when m.attempt > $9 then 'receives' end as dies, ${MESSAGE_COLUMNS}
+  returning array_position(array(select seq from picked order by place), m.seq) as place, case when coalesce(m.died_at, m.sent_at) <= $2 - $8::bigint then 'expired' when m.attempt + m.cuts > $9 then 'receives' end as dies, ${MESSAGE_COLUMNS}
 )
 select (select id from event_queues where id = $1) as queue_id,
   (select m.due_at from event_messages m where m.queue = $1 and m.state = 0
@@ -63,10 +62,7 @@ interface Row extends MessageRow {
 }
 
 /** undefined: the queue that this number stood for was taken away. */
-export async function receivePlain(
-  receiver: Receiver,
-  { queue, row, options }: { queue: QueueSpec; row: QueueRow; options: ReceiveOptions },
-): Promise<ReceiveAnswer | undefined> {
+export async function receivePlain(receiver: Receiver, { queue, row, options, beside = false }: From): Promise<ReceiveAnswer | undefined> {
   const { connections, moves, holder, now } = receiver;
   const messages: ReceivedMessage[] = [];
   let bytesLeft = options.bytesMax;
@@ -83,6 +79,7 @@ export async function receivePlain(
       options.leaseMs,
       queue.retentionMs,
       queue.receivesMax,
+      !beside && messages.length === 0,
     ];
     const rows = await connections.rows<Row>(RECEIVE, values);
     const first = rows[0]!;
@@ -97,7 +94,7 @@ export async function receivePlain(
     for (const reason of ['expired', 'receives'] as const) {
       const ones = dying.filter(({ dies }) => dies === reason);
       if (ones.length === 0) continue;
-      const death = { queue, row, reason, receivedAgain: true, ones: ones.map(({ seq, hold }) => ({ seq, hold: hold!, error: null })) };
+      const death = { queue, row, reason, receivedAgain: true, ones: ones.map(({ seq, hold }) => ({ seq, hold: hold! })) };
       await retried(
         () => connections.transaction((session) => die(moves, session, death)),
         () => moves.queues.forget(),

@@ -2,7 +2,8 @@
 // memory, by key. Invariants: a queue is there before anything of it is written; what this process counts of it has a row of its own.
 // A queue that was taken away meanwhile is found out by whoever writes to it (event_gone), who calls forget().
 import type { QueueSpec } from '../bus.ts';
-import type { Connections, Statement } from './connections.ts';
+import type { Connections, Session, Statement } from './connections.ts';
+import { groupAll } from './groups.ts';
 
 export interface QueueRow {
   id: number;
@@ -24,7 +25,7 @@ with queue as (
 ), counters as (
   insert into event_counters (queue, writer) select id, w from queue, unnest($6::text[]) w on conflict do nothing
 )
-select id, fifo from queue`,
+select id, fifo, fifo and exists (select from event_queues where key = $1 and not fifo) as grouped from queue`,
 };
 /** For receivers: who asks a queue that was dropped does not make it anew. */
 const UPDATE: Statement = {
@@ -35,8 +36,9 @@ with queue as (
 ), counters as (
   insert into event_counters (queue, writer) select id, w from queue, unnest($6::text[]) w on conflict do nothing
 )
-select id, fifo from queue`,
+select id, fifo, fifo and exists (select from event_queues where key = $1 and not fifo) as grouped from queue`,
 };
+const LOOK: Statement = { name: 'bus-dead-queue-look', text: `select id, fifo from event_queues where key = $1` };
 const ENSURE: Statement = {
   name: 'bus-dead-queue',
   text: `
@@ -76,10 +78,16 @@ export class Queues {
     return row;
   }
 
-  /** A queue of dead letters: it is made if it is not there, and left as it is if it is. */
-  async ofDead(key: string): Promise<QueueRow> {
+  /** A queue of dead letters: it is made if it is not there, and left as it is if it is. `session`: where it is looked at. */
+  async ofDead(key: string, session: Session = this.#connections): Promise<QueueRow> {
     const known = this.#known.get(key);
-    if (known !== undefined) return await known.row;
+    if (known !== undefined) {
+      const row = await known.row;
+      if (known.said !== '') return row;
+      // Nobody here was told what it is, but it may have been said elsewhere since.
+      const [now] = await session.rows<{ id: number; fifo: boolean }>(LOOK, [key]);
+      if (now?.id === row.id) return { ...row, fifo: now.fifo };
+    }
     return await this.#learn(key, '', async () => {
       const [row] = await this.#connections.rows<{ id: number; fifo: boolean }>(ENSURE, [key, DEAD_RETENTION_MS, this.#writers]);
       return { ...row!, key };
@@ -93,8 +101,11 @@ export class Queues {
 
   async #ask(statement: Statement, { key, fifo, retentionMs, deduplicationMs, dead }: QueueSpec): Promise<QueueRow | undefined> {
     const values = [key, fifo, retentionMs, deduplicationMs, dead, this.#writers];
-    const [row] = await this.#connections.rows<{ id: number; fifo: boolean }>(statement, values);
-    return row === undefined ? undefined : { ...row, key };
+    const [row] = await this.#connections.rows<{ id: number; fifo: boolean; grouped: boolean }>(statement, values);
+    if (row === undefined) return undefined;
+    // What died before anybody said that the queue has groups.
+    if (row.grouped) await this.#connections.transaction((session) => groupAll(session, row.id));
+    return { id: row.id, fifo: row.fifo, key };
   }
 
   async #learn(key: string, said: string, ask: () => Promise<QueueRow>): Promise<QueueRow> {

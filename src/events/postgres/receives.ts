@@ -5,9 +5,9 @@ import type { QueueSpec, ReceiveAnswer, ReceiveOptions } from '../bus.ts';
 import { receiveFromGroups } from './group-receives.ts';
 import { receivePlain } from './plain-receives.ts';
 import type { Queues } from './queues.ts';
+import { RECEIVE_MAX } from './messages.ts';
 import type { Receiver } from './receiver.ts';
 
-const RECEIVE_MAX = 1_000;
 const AT_ONCE_MAX = 4;
 const GONE_TRIES_MAX = 5;
 
@@ -77,6 +77,7 @@ export class Receives {
     const rest = await second(this.#receiver, {
       ...from,
       options: { ...options, max: options.max - messages.length, bytesMax: bytesLeft },
+      beside: messages.length > 0,
     });
     if (rest === undefined) return undefined;
     const nextAt = Math.min(answer.nextAt ?? Infinity, rest.nextAt ?? Infinity);

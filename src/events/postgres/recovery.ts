@@ -4,6 +4,7 @@
 // no holding ends because the clock was set forward: it is given at most its full lease anew.
 // A clock that is set is told from time that passes by a second, monotonic one, and for what happened before the start by the spans.
 import type { Connections, Statement } from './connections.ts';
+import { heldOf } from './groups.ts';
 import { CHANNEL } from './notices.ts';
 import type { Notices } from './notices.ts';
 
@@ -11,11 +12,14 @@ import type { Notices } from './notices.ts';
 const JUMP_MS_MIN = 1_000;
 const STEP = 2_000;
 
+/** Whoever received it ended: that was no attempt, but counts against the receives that a message may have. */
+const CUT = `hold = null, holder = null, due_at = $2, wait_ms = 0, attempt = m.attempt - 1, cuts = m.cuts + 1,
+    first_received_at = case when m.attempt > 1 then m.first_received_at end`;
 const RECOVER: Statement = {
   name: 'bus-recover',
   text: `
 with plain as (
-  update event_messages m set state = 0, hold = null, holder = null, due_at = $2, wait_ms = 0
+  update event_messages m set state = 0, ${CUT}
   from event_queues q where m.queue = q.id and m.state = 1 and m.holder = $1
   returning q.key
 ), groups as (
@@ -23,8 +27,9 @@ with plain as (
   from event_queues q where g.queue = q.id and g.hold is not null and g.holder = $1
   returning q.key, g.queue, g.name
 ), grouped as (
-  update event_messages m set hold = null, holder = null, due_at = $2, wait_ms = 0
-  from groups g where m.queue = g.queue and m.state = 2 and m.group_name = g.name and m.hold is not null
+  update event_messages m set ${CUT}
+  where m.queue = any(array(select queue from groups)) and m.hold is not null
+    and m.seq = any(array(select held.seq from groups g cross join lateral ${heldOf('g.queue')} held))
 ), partitions as (
   update event_consumers c set hold = null, holder = null, held_until = null
   from event_streams s where c.stream = s.id and c.hold is not null and c.holder = $1
@@ -46,7 +51,7 @@ with late as materialized (
   ) l
 )
 update ${table} t set due_at = greatest($1, least(t.due_at - $2, $1::bigint + t.wait_ms))
-from late where t.queue = late.queue and t.${key} = late.${key} and t.due_at > $1::bigint + t.wait_ms + ${JUMP_MS_MIN} returning 1`,
+where t.queue = any(array(select queue from late)) and t.${key} = any(array(select ${key} from late)) and t.due_at > $1::bigint + t.wait_ms + ${JUMP_MS_MIN} returning 1`,
 });
 const BACK: Statement[] = [
   back('event_messages', 'seq', 'state = 0'),
@@ -63,7 +68,7 @@ with late as materialized (
   ) l
 )
 update event_deduplication d set sent_at = least($1, d.sent_at - $2)
-from late where d.queue = late.queue and d.deduplication_id = late.deduplication_id and d.sent_at > $1::bigint + ${JUMP_MS_MIN} returning 1`,
+where d.queue = any(array(select queue from late)) and d.deduplication_id = any(array(select deduplication_id from late)) and d.sent_at > $1::bigint + ${JUMP_MS_MIN} returning 1`,
   },
 ];
 const BACK_CONSUMERS: Statement = {

@@ -13,8 +13,13 @@ const QUEUE: Statement = { name: 'bus-redrive-queue', text: `select 1 from event
 const LETTERS: Statement = {
   name: 'bus-redrive-letters',
   text: `
-select seq, died_in from event_messages where queue = $1 and seq > $2 and hold is null and ($3::text is null or id = $3)
-order by seq limit ${STEP} for update skip locked`,
+select seq, died_in from event_messages where queue = $1 and seq > $2 and hold is null order by seq limit ${STEP} for update skip locked`,
+};
+/** By the index of the dead. */
+const LETTER: Statement = {
+  name: 'bus-redrive-letter',
+  text: `
+select seq, died_in from event_messages where queue = $1 and seq > $2 and hold is null and id = $3 and died_at is not null limit ${STEP} for update skip locked`,
 };
 
 export interface RedriveOptions {
@@ -49,7 +54,8 @@ async function redriveStep(
 ): Promise<{ moved: number; last: string | undefined }> {
   const row = await moves.queues.ofDead(key);
   const { moved, last, heard } = await connections.transaction(async (session) => {
-    const letters = await session.rows<{ seq: string; died_in: string | null }>(LETTERS, [row.id, from, id ?? null]);
+    const which = id === undefined ? { statement: LETTERS, values: [row.id, from] } : { statement: LETTER, values: [row.id, from, id] };
+    const letters = await session.rows<{ seq: string; died_in: string | null }>(which.statement, which.values);
     const targets = new Map<string, { spec: QueueSpec; seqs: string[] }>();
     let taken = 0;
     for (const { seq, died_in } of letters) {

@@ -21,7 +21,7 @@ with victims as materialized (
   select seq from event_messages where queue = $1 and seq > $2 and seq <= $3 and hold is null and ($4::text is null or id = $4)
   order by seq limit ${STEP} for update skip locked
 ), gone as (
-  delete from event_messages m using victims v where m.queue = $1 and m.seq = any(array(select seq from victims)) and m.seq = v.seq and m.hold is null
+  delete from event_messages m where m.queue = $1 and m.seq = any(array(select seq from victims)) and m.hold is null
   returning m.seq, m.bytes, m.state, m.group_name
 ), sums as materialized (
   select count(*) as messages, coalesce(sum(bytes), 0) as bytes from gone
@@ -43,12 +43,8 @@ insert into event_leavings (kind, id) select 'queue', id from queue union all se
 };
 const LEAVINGS: Statement = { name: 'bus-leavings', text: `select kind, id from event_leavings` };
 const REMOVE = {
-  queue: [
-    removal('event_messages', 'queue', 'seq'),
-    removal('event_groups', 'queue', 'name'),
-    removal('event_deduplication', 'queue', 'deduplication_id'),
-  ],
-  stream: [removal('event_records', 'stream', 'partition, position')],
+  queue: [removal('event_messages', 'queue'), removal('event_groups', 'queue'), removal('event_deduplication', 'queue')],
+  stream: [removal('event_records', 'stream')],
 };
 const FORGET: Statement = { name: 'bus-leavings-forget', text: `delete from event_leavings where kind = $1 and id = $2` };
 
@@ -116,12 +112,10 @@ export class Removal {
   }
 }
 
-function removal(table: string, owner: string, rest: string): Statement {
-  const columns = `${owner}, ${rest}`;
+function removal(table: string, owner: string): Statement {
   return {
     name: `bus-remove-${table}`,
     text: `
-with victims as materialized (select ${columns} from ${table} where ${owner} = $1 limit ${STEP})
-delete from ${table} t where ${owner} = $1 and (${columns}) in (select ${columns} from victims) returning 1`,
+delete from ${table} where ctid = any(array(select ctid from ${table} where ${owner} = $1 limit ${STEP} for update)) returning 1`,
   };
 }

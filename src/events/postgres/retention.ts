@@ -26,8 +26,8 @@ with part as materialized (
     where stream = $1 and partition = $2 and position >= (select oldest from part) order by position limit ${STEP}
   ) r
 ), gone as (
-  delete from event_records r using few f
-  where r.stream = $1 and r.partition = $2 and r.position = any(array(select position from few)) and r.position = f.position and (f.at <= $3 or f.before < $4)
+  delete from event_records r
+  where r.stream = $1 and r.partition = $2 and r.position = any(array(select f.position from few f where f.at <= $3 or f.before < $4))
   returning r.bytes
 ), sums as materialized (
   select count(*) as records, coalesce(sum(bytes), 0) as bytes from gone
@@ -70,5 +70,5 @@ export async function trim(connections: Connections, { streamId, bytesMax }: { s
 /** As REMOVE, but only those that are in the first $4 bytes, and not newer than $3 but for the first. */
 const TRIM: Statement = {
   name: 'bus-retention-trim',
-  text: REMOVE.text.replace('(f.at <= $3 or f.before < $4)', 'f.before < $4 and (f.before = 0 or $3::bigint is null or f.at <= $3)'),
+  text: REMOVE.text.replace('f.at <= $3 or f.before < $4', 'f.before < $4 and (f.before = 0 or $3::bigint is null or f.at <= $3)'),
 };

@@ -8,9 +8,10 @@ import { depths, fullOnes } from './admission.ts';
 import { isFaultOfValues, retried } from './connections.ts';
 import type { Connections, Session, Statement } from './connections.ts';
 import { claim } from './deduplication.ts';
-import { openGroups } from './groups.ts';
+import { lockGroups, openGroups } from './groups.ts';
 import { GroupCommit } from '../../lib/group-commit.ts';
 import type { Outcome, WaitingBounds } from '../../lib/group-commit.ts';
+import { errorText } from './messages.ts';
 import { delayOf, isDeduplicated, isGrouped, prepare } from './new-messages.ts';
 import type { Fresh, Send } from './new-messages.ts';
 import { CHANNEL } from './notices.ts';
@@ -132,16 +133,23 @@ export class Sends {
     const nowMs = this.#now();
     // The groups' locks come first: whoever waits for them has drawn no sequence number yet.
     const grouped = sends.flatMap((send) => send.messages.filter(({ queue, message }) => isGrouped(queue, message)));
-    await openGroups(
+    await lockGroups(
       session,
-      grouped.map(({ queueId, message }) => ({ queueId, name: message.group!, waitMs: delayOf(message) })),
-      nowMs,
+      grouped.map(({ queueId, message }) => ({ queueId, name: message.group! })),
     );
     const depth = await depths(session, sends);
     const claims = await claim(session, sends, nowMs);
     const full = fullOnes(sends, depth, claims);
     await claims.settle(session);
-    const sequences = await this.#add(session, stored(sends, full));
+    const messages = stored(sends, full);
+    // Not of what is refused or there already: nobody would take their rows away.
+    const opened = messages.filter(({ queue, message }) => isGrouped(queue, message));
+    await openGroups(
+      session,
+      opened.map(({ queueId, message }) => ({ queueId, name: message.group!, waitMs: delayOf(message) })),
+      nowMs,
+    );
+    const sequences = await this.#add(session, messages);
     return outcomesOf(sends, full, sequences);
   }
 
@@ -189,7 +197,7 @@ async function markDied(session: Session, messages: Fresh[], sequences: string[]
     dead.map(({ sequence }) => sequence),
     dead.map(({ died }) => died.from),
     dead.map(({ died }) => died.reason),
-    dead.map(({ died }) => died.error),
+    dead.map(({ died }) => errorText(died.error)),
   ]);
 }
 

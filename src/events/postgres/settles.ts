@@ -7,7 +7,7 @@ import type { Connections, Session, Statement } from './connections.ts';
 import { extendGroups, releaseGroups } from './groups.ts';
 import { GroupCommit } from '../../lib/group-commit.ts';
 import type { Outcome, WaitingBounds } from '../../lib/group-commit.ts';
-import { parseReceipt } from './messages.ts';
+import { errorText, HOLDING, holdingOf, parseReceipt, RECEIVE_MAX, wholeMs } from './messages.ts';
 import type { Receipt } from './messages.ts';
 import { die } from './moves.ts';
 import type { Moves } from './moves.ts';
@@ -15,7 +15,6 @@ import { CHANNEL } from './notices.ts';
 import type { QueueRow } from './queues.ts';
 
 const TRANSACTION_SETTLEMENTS_MAX = 2_000;
-const ERROR_LENGTH_MAX = 4_096;
 
 /** One settlement of a message that may be there. */
 interface One {
@@ -33,60 +32,62 @@ interface Settle {
   settlements: Settlement[];
 }
 
-/** $1, $2, $3 of each statement: queue, seq, hold. */
+/**
+ * $1 and $2 of each statement: queues and sequence numbers, by which the rows are found; $3: by holding, what becomes of each.
+ */
+const ASKED = `m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and $3::jsonb ? ${HOLDING}`;
+const SETTLED = `m.queue, m.seq, ${HOLDING} as holding, case when m.state = 2 then m.group_name end as group_name`;
 const DONE: Statement = {
-  // Two thousand at a time: a join of the list with the rows, each of which the planner takes for one, would look at four million pairs.
   name: 'bus-done',
   text: `
-with held as materialized (
-  select queue, seq, hold from unnest($1::int[], $2::bigint[], $3::bigint[]) as a (queue, seq, hold)
-  intersect
-  select queue, seq, hold from event_messages where queue = any($1::int[]) and seq = any($2::bigint[])
-), gone as (
-  delete from event_messages m
-  where m.queue = any($1::int[]) and m.seq = any(array(select seq from held)) and m.hold = any(array(select distinct hold from held))
-  returning m.queue, m.seq, m.bytes, case when m.state = 2 then m.group_name end as group_name
+with gone as (
+  delete from event_messages m where ${ASKED} returning m.bytes, ${SETTLED}
 ), sums as materialized (
   select queue, count(*) as messages, sum(bytes) as bytes from gone group by queue
 ), counted as (
   update event_counters c set messages = c.messages - s.messages, bytes = c.bytes - s.bytes, done = c.done + s.messages
   from sums s where c.queue = any($1::int[]) and c.queue = s.queue and c.writer = $4
 )
-select queue, seq, group_name from gone`,
+select holding, group_name from gone`,
 };
 const RETRY: Statement = {
   name: 'bus-retry',
   text: `
-with back as (
-  update event_messages m set state = case m.state when 1 then 0 else m.state end, hold = null, holder = null, due_at = $4 + a.delay_ms, wait_ms = a.delay_ms,
-    attempt = m.attempt - a.unseen, last_error = coalesce(a.error, m.last_error),
-    first_received_at = case when m.attempt > a.unseen then m.first_received_at end
-  from unnest($1::int[], $2::bigint[], $3::bigint[], $5::bigint[], $6::int[], $7::text[]) as a (queue, seq, hold, delay_ms, unseen, error)
-  where m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
-  returning m.queue, m.seq, a.unseen, case when m.state = 2 then m.group_name end as group_name
+with held as materialized (
+  select ${SETTLED}, $3::jsonb -> ${HOLDING} as said from event_messages m where ${ASKED} for update
+), back as (
+  update event_messages m set state = case m.state when 1 then 0 else m.state end, hold = null, holder = null,
+    due_at = $4 + ($3::jsonb -> ${HOLDING} ->> 'delayMs')::bigint, wait_ms = ($3::jsonb -> ${HOLDING} ->> 'delayMs')::bigint,
+    attempt = m.attempt - ($3::jsonb -> ${HOLDING} ->> 'unseen')::int,
+    last_error = coalesce($3::jsonb -> ${HOLDING} ->> 'error', m.last_error),
+    first_received_at = case when m.attempt > ($3::jsonb -> ${HOLDING} ->> 'unseen')::int then m.first_received_at end
+  where m.queue = any($1::int[]) and m.seq = any(array(select seq from held))
 ), sums as materialized (
-  select queue, count(*) as messages from back where unseen = 0 group by queue
+  select queue, count(*) as messages from held where said ->> 'unseen' = '0' group by queue
 ), counted as (
-  update event_counters c set retried = c.retried + s.messages from sums s where c.queue = any($1::int[]) and c.queue = s.queue and c.writer = $8
+  update event_counters c set retried = c.retried + s.messages from sums s where c.queue = any($1::int[]) and c.queue = s.queue and c.writer = $5
 )
-select queue, seq, group_name, (select count(pg_notify($9, payload)) from unnest($10::text[]) payload) from back`,
+select holding, group_name, (select count(pg_notify($6, payload)) from unnest($7::text[]) payload) from held`,
 };
 const EXTEND: Statement = {
   name: 'bus-extend',
   text: `
-update event_messages m set due_at = $4 + a.lease_ms, wait_ms = a.lease_ms
-from unnest($1::int[], $2::bigint[], $3::bigint[], $5::bigint[]) as a (queue, seq, hold, lease_ms)
-where m.queue = any($1::int[]) and m.seq = any($2::bigint[]) and m.queue = a.queue and m.seq = a.seq and m.hold = a.hold
-returning m.queue, m.seq, case when m.state = 2 then m.group_name end as group_name`,
+update event_messages m set due_at = $4 + ($3::jsonb ->> ${HOLDING})::bigint, wait_ms = ($3::jsonb ->> ${HOLDING})::bigint
+where ${ASKED} returning ${SETTLED}`,
 };
-/** What was held together with a message that is retried, and comes after it in its group. */
+/** What was held together with the first of a group that is retried, and comes after it: among the messages of one receive. */
 const UNSEE: Statement = {
   name: 'bus-unsee',
   text: `
 update event_messages m set hold = null, holder = null, due_at = $5, wait_ms = 0, attempt = m.attempt - 1,
   first_received_at = case when m.attempt > 1 then m.first_received_at end
-from unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) as a (queue, seq, hold, group_name)
-where m.queue = any($1::int[]) and m.group_name = any($4::text[]) and m.queue = a.queue and m.state = 2 and m.group_name = a.group_name and m.seq > a.seq and m.hold = a.hold`,
+where m.queue = any($1::int[]) and m.seq = any(array(
+  select held.seq from unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) as a (queue, seq, hold, group_name)
+  cross join lateral (
+    select seq, hold from event_messages where queue = a.queue and state = 2 and group_name = a.group_name and seq > a.seq
+    order by seq limit ${RECEIVE_MAX}
+  ) held where held.hold = a.hold
+)) and m.hold = any($3::bigint[])`,
 };
 const NOTIFY: Statement = { name: 'bus-notify', text: `select count(pg_notify($1, payload)) from unnest($2::text[]) payload` };
 
@@ -174,32 +175,45 @@ export class Settles {
   async #retry(session: Session, ones: Retry[], nowMs: number): Promise<void> {
     if (ones.length === 0) return;
     const rows = await session.rows<Settled>(RETRY, [
-      ...namesOf(ones),
+      ...asked(ones, ({ settlement: { delayMs, unseen, error } }) => ({
+        delayMs: wholeMs(delayMs),
+        unseen: unseen === true ? 1 : 0,
+        error: errorText(error),
+      })),
       nowMs,
-      ones.map(({ settlement }) => Math.max(0, Math.round(settlement.delayMs))),
-      ones.map(({ settlement }) => (settlement.unseen === true ? 1 : 0)),
-      ones.map(({ settlement }) => settlement.error?.slice(0, ERROR_LENGTH_MAX) ?? null),
       this.#moves.writer,
       CHANNEL,
       this.#moves.notices.payloads(new Set(ones.map(({ queue }) => queue.key))),
     ]);
     mark(ones, rows);
-    const grouped = ones.filter(({ group }) => group !== null);
-    if (grouped.length > 0) await session.rows(UNSEE, [...namesOf(grouped), grouped.map(({ group }) => group), nowMs]);
+    const firsts = new Map<string, Retry>();
+    for (const one of ones) {
+      const key = `${one.row.id} ${one.receipt.hold} ${one.group}`;
+      const first = firsts.get(key);
+      if (one.group !== null && (first === undefined || BigInt(one.receipt.seq) < BigInt(first.receipt.seq))) firsts.set(key, one);
+    }
+    const grouped = [...firsts.values()];
+    if (grouped.length === 0) return;
+    await session.rows(UNSEE, [
+      grouped.map(({ row }) => row.id),
+      grouped.map(({ receipt }) => receipt.seq),
+      grouped.map(({ receipt }) => receipt.hold),
+      grouped.map(({ group }) => group),
+      nowMs,
+    ]);
   }
 
   async #extend(session: Session, ones: Extension[], nowMs: number): Promise<void> {
     if (ones.length === 0) return;
-    const leases = ones.map(({ settlement }) => Math.max(0, Math.round(settlement.leaseMs)));
-    mark(ones, await session.rows<Settled>(EXTEND, [...namesOf(ones), nowMs, leases]));
+    mark(ones, await session.rows<Settled>(EXTEND, [...asked(ones, ({ settlement }) => wholeMs(settlement.leaseMs)), nowMs]));
     const groups = ones.flatMap(({ row, receipt, settlement, group }) =>
-      group === null ? [] : [{ queueId: row.id, name: group, hold: receipt.hold, leaseMs: settlement.leaseMs }],
+      group === null ? [] : [{ queueId: row.id, name: group, hold: receipt.hold, leaseMs: wholeMs(settlement.leaseMs) }],
     );
     await extendGroups(session, groups, nowMs);
   }
 
   async #done(session: Session, ones: One[]): Promise<void> {
-    if (ones.length > 0) mark(ones, await session.rows<Settled>(DONE, [...namesOf(ones), this.#moves.writer]));
+    if (ones.length > 0) mark(ones, await session.rows<Settled>(DONE, [...asked(ones, () => 0), this.#moves.writer]));
   }
 
   async #die(session: Session, ones: One[]): Promise<void> {
@@ -210,15 +224,9 @@ export class Settles {
         row,
         reason: 'rejected',
         receivedAgain: false,
-        ones: ofQueue.map(({ receipt, settlement }) => ({
-          ...receipt,
-          error: settlement.as === 'dead' ? (settlement.error ?? null) : null,
-        })),
+        ones: ofQueue.map(({ receipt, settlement }) => ({ ...receipt, error: settlement.as === 'dead' ? settlement.error : undefined })),
       });
-      mark(
-        ofQueue,
-        rows.map(({ seq, group_name }) => ({ queue: row.id, seq, group_name })),
-      );
+      mark(ofQueue, rows);
     }
   }
 }
@@ -227,19 +235,23 @@ type Retry = One & { settlement: { as: 'retry' } };
 type Extension = One & { settlement: { as: 'extend' } };
 
 interface Settled {
-  queue: number;
-  seq: string;
+  holding: string;
   group_name: string | null;
 }
 
-function namesOf(ones: One[]): [number[], string[], string[]] {
-  return [ones.map(({ row }) => row.id), ones.map(({ receipt }) => receipt.seq), ones.map(({ receipt }) => receipt.hold)];
+/** What ASKED asks for, with what is said of each. */
+function asked<O extends One>(ones: O[], say: (one: O) => unknown): [number[], string[], string] {
+  return [
+    [...new Set(ones.map(({ row }) => row.id))],
+    ones.map(({ receipt }) => receipt.seq),
+    JSON.stringify(Object.fromEntries(ones.map((one) => [holdingOf(one.row.id, one.receipt), say(one)]))),
+  ];
 }
 
 function mark(ones: One[], rows: Settled[]): void {
-  const settled = new Map(rows.map((row) => [`${row.queue} ${row.seq}`, row]));
+  const settled = new Map(rows.map((row) => [row.holding, row]));
   for (const one of ones) {
-    const row = settled.get(`${one.row.id} ${one.receipt.seq}`);
+    const row = settled.get(holdingOf(one.row.id, one.receipt));
     one.settled = row !== undefined;
     one.group = row?.group_name ?? null;
   }

@@ -52,15 +52,15 @@ const READ: Statement = {
   name: 'bus-read',
   text: `
 with few as materialized (
-  select r.stream, r.position, sum(r.bytes) over (order by r.position) as through, row_number() over (order by r.position) as place
+  select r.position, sum(r.bytes) over (order by r.position) as through, row_number() over (order by r.position) as place
   from (
-    select stream, position, bytes from event_records
+    select position, bytes from event_records
     where stream = (select id from event_streams where key = $1) and partition = $2 and position > $3 order by position limit $4
   ) r
 )
-select r.partition, r.position, r.at, r.id, r.partition_key, r.attributes, r.data
-from few f join event_records r on r.stream = f.stream and r.partition = $2 and r.position = f.position
-where f.through <= $5 or f.place = 1 order by r.position`,
+select r.partition, r.position, r.at, r.id, r.partition_key, r.attributes, r.data from event_records r
+where r.stream = (select id from event_streams where key = $1) and r.partition = $2 and r.position > $3
+  and r.position <= (select max(position) from few where through <= $5 or place = 1) order by r.position`,
 };
 const AT: Statement = {
   name: 'bus-record-at',

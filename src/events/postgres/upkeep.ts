@@ -14,13 +14,15 @@ const QUEUES: Statement = {
   name: 'bus-upkeep-queues',
   text: `select id, key, fifo, dead, retention_ms, deduplication_ms from event_queues order by id`,
 };
-/** The oldest come first; a dead letter ages from its death. */
+/** The oldest come first; a dead letter ages from its death. Only what is old is locked, so that nothing is written where nothing is. */
 const OLD: Statement = {
   name: 'bus-upkeep-old',
   text: `
-select seq from (
-  select seq, coalesce(died_at, sent_at) as since from event_messages where queue = $1 and hold is null order by seq limit ${STEP} for update skip locked
-) o where since <= $2 order by seq`,
+select seq from event_messages where queue = $1 and hold is null and seq = any(array(
+  select seq from (
+    select seq, coalesce(died_at, sent_at) as since from event_messages where queue = $1 and hold is null order by seq limit ${STEP}
+  ) o where since <= $2
+)) order by seq for update skip locked`,
 };
 const FORGET: Statement = {
   name: 'bus-upkeep-deduplication',
@@ -28,7 +30,7 @@ const FORGET: Statement = {
 with old as materialized (
   select deduplication_id from event_deduplication where queue = $1 and sent_at <= $2 order by sent_at limit ${STEP} for update skip locked
 )
-delete from event_deduplication d using old where d.queue = $1 and d.deduplication_id = any(array(select deduplication_id from old)) and d.deduplication_id = old.deduplication_id and d.sent_at <= $2 returning 1`,
+delete from event_deduplication d where d.queue = $1 and d.deduplication_id = any(array(select deduplication_id from old)) and d.sent_at <= $2 returning 1`,
 };
 
 interface Row {
@@ -66,7 +68,7 @@ async function expire(moves: Moves, session: Session, queue: Row): Promise<numbe
   // Its row of counters, too.
   const row = await moves.queues.ofDead(queue.key);
   if (row.id !== queue.id) return 0;
-  const ones = old.map(({ seq }) => ({ seq, hold: null, error: null }));
+  const ones = old.map(({ seq }) => ({ seq, hold: null }));
   const gone = await die(moves, session, { queue, row, reason: 'expired', receivedAgain: false, ones });
   const groups = gone.map(({ group_name }) => group_name).filter((name) => name !== null);
   await refreshGroups(session, queue.id, [...new Set(groups)]);
