@@ -1,6 +1,10 @@
-// Commands with several actions, such as `virga queues peek`: which one is meant, and that no option of another stands beside it.
-// Used by the commands of queues, topics, deliveries and dead letters.
+// Commands with several actions, such as `virga queues peek`: which one is meant, that no option of another stands beside it, and what each
+// works with. Used by the commands of queues, topics, streams, schedules, deliveries, dead letters, recordings and workflows.
+import type { VirgaControl } from '../../sdk/src/control.ts';
+import type { CommandContext } from './command.ts';
 import { UsageError } from './failure.ts';
+import { projectOf } from './project.ts';
+import { connect } from './server.ts';
 import { suggestion } from './suggest.ts';
 
 export interface Action {
@@ -10,6 +14,23 @@ export interface Action {
   needed: number;
   /** Options that it takes, beside --project and --json. */
   options?: readonly string[];
+}
+
+/** What an action works with. */
+export interface Asked<Options> extends CommandContext {
+  client: VirgaControl;
+  project: string;
+  words: string[];
+  options: Options;
+}
+
+export async function askedOf<Options extends { project?: string }>(
+  context: CommandContext,
+  words: string[],
+  options: Options,
+): Promise<Asked<Options>> {
+  const client = connect(context.settings);
+  return { ...context, client, project: await projectOf(client, options.project), words, options };
 }
 
 /** The action and its words. Without a word: the first. */

@@ -60,12 +60,16 @@ async function runCommand(
     if (stop.signal.aborted) process.exit(130); // the second time is meant
     stop.abort();
   };
-  if (definition.ownSignals) for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal);
+  if (endsInOrder(definition, command)) for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal);
   try {
     return (await definition.run(context, command.processedArgs as (string | undefined)[], options as never)) ?? 0;
   } finally {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, onSignal);
   }
+}
+
+function endsInOrder({ ownSignals = [] }: CommandDefinition<never>, { args: [action] }: Command): boolean {
+  return ownSignals === true || (action !== undefined && ownSignals.includes(action));
 }
 
 /** The first word that is no option; `help NAME` and `NAME --help` need the command NAME. */

@@ -7,7 +7,7 @@ import type { Terminal } from './terminal.ts';
 export interface CommandContext {
   terminal: Terminal;
   settings: ClientSettings;
-  /** Aborts on the first Ctrl-C or SIGTERM of a command that says `ownSignals`. */
+  /** Aborts on the first Ctrl-C or SIGTERM of a command, or an action, that says `ownSignals`. */
   signal: AbortSignal;
   /** The command line itself, for its reference. */
   cli: { commands: readonly CommandEntry[]; program: () => Promise<Command> };
@@ -35,7 +35,7 @@ export interface CommandDefinition<Options = Record<string, unknown>> {
   notes?: string;
   /** Without: the command has --json. */
   noJson?: true;
-  /** Ctrl-C ends it in order (through `signal`), instead of at once. */
-  ownSignals?: true;
+  /** Ctrl-C ends it in order (through `signal`), instead of at once: always, or in these actions (its first word). */
+  ownSignals?: true | readonly string[];
   run(context: CommandContext, args: (string | undefined)[], options: Options): Promise<ExitStatus>;
 }

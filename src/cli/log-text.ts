@@ -19,7 +19,7 @@ export function logLineText(line: LogLine, terminal: Terminal, options: { short?
 /** Without what could move the cursor or recolour a terminal. */
 export function printable(text: string): string {
   return stripVTControlCharacters(text).replace(
-    /[\x00-\x08\x0b-\x1f\x7f]/g,
+    /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
 }

@@ -2,6 +2,7 @@
 // dead letters.
 import type { Backlog, Died, QueuedMessage } from '../../sdk/src/control.ts';
 import { bytesText } from '../lib/units.ts';
+import { printable } from './log-text.ts';
 import { agoText } from './phrases.ts';
 import { table } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
@@ -49,8 +50,18 @@ export function diedText({ from, reason, at }: Died): string {
 
 /** In one line, without what moves the cursor. */
 export function oneLine(text: string, charactersMax: number): string {
-  const plain = text.replaceAll(/\s+/g, ' ').replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '·');
-  return plain.length > charactersMax ? `${plain.slice(0, Math.max(1, charactersMax - 1))}…` : plain;
+  const plain = wholeLine(text);
+  return plain.length > charactersMax ? `${plain.slice(0, Math.max(1, charactersMax - 1)).replace(/[\ud800-\udbff]$/, '')}…` : plain;
+}
+
+/** The same, all of it. */
+export function wholeLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '·');
+}
+
+/** What a sender wrote, on stdout: as it is, but on a terminal without what moves its cursor. */
+export function bodyText(body: string, terminal: Pick<Terminal, 'outIsTerminal'>): string {
+  return terminal.outIsTerminal ? printable(body) : body;
 }
 
 export function messagesText(messages: readonly QueuedMessage[], terminal: Terminal): string {
@@ -60,7 +71,7 @@ export function messagesText(messages: readonly QueuedMessage[], terminal: Termi
     message.state === 'pending' ? '' : dueText(message.dueAt),
     String(message.attempt),
     agoText(message.sentAt),
-    message.group ?? '',
+    oneLine(message.group ?? '', 40),
     bytesText(message.bytes),
     oneLine(message.lastError ?? '', 40),
     oneLine(message.body ?? '', 60),
@@ -70,7 +81,7 @@ export function messagesText(messages: readonly QueuedMessage[], terminal: Termi
   );
 }
 
-/** All of one message, its body last, as it is. */
+/** All of one message, its body last. */
 export function messageText(message: QueuedMessage, terminal: Terminal): string {
   const rows: [string, string][] = [
     ['message', message.id],
@@ -78,10 +89,10 @@ export function messageText(message: QueuedMessage, terminal: Terminal): string 
     ['attempts', String(message.attempt)],
     ['sent', `${message.sentAt} (${agoText(message.sentAt)})`],
   ];
-  if (message.lastError !== null) rows.push(['last error', message.lastError]);
-  if (message.group !== null) rows.push(['group', message.group]);
-  if (message.deduplicationId !== null) rows.push(['deduplication id', message.deduplicationId]);
-  for (const [key, value] of Object.entries(message.attributes)) rows.push([`attribute ${key}`, value]);
+  if (message.lastError !== null) rows.push(['last error', wholeLine(message.lastError)]);
+  if (message.group !== null) rows.push(['group', wholeLine(message.group)]);
+  if (message.deduplicationId !== null) rows.push(['deduplication id', wholeLine(message.deduplicationId)]);
+  for (const [key, value] of Object.entries(message.attributes)) rows.push([`attribute ${key}`, wholeLine(value)]);
   if (message.died !== null) rows.push(['died', diedText(message.died)]);
   rows.push(['size', bytesText(message.bytes)]);
   return factsText(rows, terminal, message.body);
@@ -93,5 +104,5 @@ export function factsText(rows: readonly (readonly [string, string])[], terminal
     [],
     rows.map(([name, value]) => [terminal.paint('dim', name), value]),
   );
-  return body === undefined ? facts : `${facts}\n\n${body}`;
+  return body === undefined ? facts : `${facts}\n\n${bodyText(body, terminal)}`;
 }

@@ -1,7 +1,7 @@
 // Where the messages of a project are on their way: the queues of the bus that belong to it, by kind and name (`queue/orders`,
 // `topic/prices/ship`), and the function behind each. Used by the operations on deliveries and dead letters.
 import type { Bus } from '../events/bus.ts';
-import { keyParts } from '../events/queue-keys.ts';
+import { isStreamKey, keyParts } from '../events/queue-keys.ts';
 import type { Topology } from '../events/topology.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import { z } from '@hono/zod-openapi';
@@ -9,8 +9,10 @@ import { takerOf } from './list-queues.ts';
 import { placeName } from './message-items.ts';
 import { hint, specsOf } from './project-sources.ts';
 
-/** Nothing that is delivered: records of streams are read, redrives are our own work. */
-const OTHER_KINDS = new Set(['stream', 'redrive']);
+/** Records of streams are read, redrives are our own work. */
+function isDelivered(key: string): boolean {
+  return !isStreamKey(key) && keyParts(key).kind !== 'redrive' && keyParts(key).kind !== 'dead';
+}
 
 export const sourceName = z
   .string()
@@ -18,7 +20,7 @@ export const sourceName = z
 
 /** Keys of the project's queues, sorted; without those of dead letters. */
 export async function deliveryKeys(bus: Bus, project: string): Promise<string[]> {
-  return (await bus.keys(`${project}/`)).filter((key) => !OTHER_KINDS.has(keyParts(key).kind) && keyParts(key).kind !== 'dead').sort();
+  return (await bus.keys(`${project}/`)).filter(isDelivered).sort();
 }
 
 /** Where dead letters may lie: kept by Virga, or in queues of the project that are named for it. Sorted. */
@@ -51,7 +53,7 @@ export function functionOf(topology: Topology, key: string): string | null {
   if (taker !== null) return taker;
   const { kind, name } = keyParts(key);
   const parts = name.split('/');
-  if (kind === 'topic' || kind === 'schedule') return parts[1] ?? null;
+  if (kind === 'topic' || kind === 'schedule' || kind === 'stream') return parts[1] ?? null;
   if (kind === 'event' || kind === 'async' || kind === 'workflow') return parts[0] ?? null;
   return null;
 }

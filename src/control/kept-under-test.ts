@@ -1,6 +1,7 @@
 // Cases of control.integration.test.ts. Messages outlive what a deploy does, and go with their project.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { topologyOf } from '../events/topology.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
 import { request } from './fixture.ts';
 import type { Json, StartControl, TestControl } from './fixture.ts';
@@ -83,6 +84,31 @@ export function keptCases(start: StartControl): void {
       assert.deepEqual(await keys('left'), ['left/queue/b', 'left/queue/c'], 'an edge may not have heard of the deploy yet');
       await sweep(later, new AbortController().signal);
       assert.deepEqual(await keys('left'), ['left/queue/c']);
+    });
+
+    test('a removed stream goes when its last record is gone, and what its triggers had given up with its last message', async () => {
+      const streams = { full: {}, old: {}, used: {} };
+      await deploy('logs', { streams, triggers: { hello: [{ stream: 'old' }] } });
+      for (const stream of Object.keys(streams))
+        await control.call('POST', `/v1/projects/logs/streams/${stream}/records`, { json: { data: 'x' } });
+      const letter = { id: 'rec_1', body: '{}', attributes: {} };
+      const queue = topologyOf('logs', { streams, triggers: { hello: [{ stream: 'old' }] } }, ['hello']).streams.get('old')!.triggers[0]!
+        .queue;
+      await control.needs.bus.send([{ queue, messages: [letter] }]);
+      const listed = await control.call('GET', '/v1/projects/logs/deliveries');
+      assert.deepEqual(
+        listed.body.items.map((one: Json) => `${one.id} ${one.source} ${one.function}`),
+        ['rec_1 stream/old/hello hello'],
+      );
+      await control.needs.bus.purge(queue.key);
+      await deploy('logs', { streams: { used: {} } });
+      // What retention does to two of them.
+      await control.records.query(
+        `update event_partitions set oldest = newest + 1 where stream in (select id from event_streams where key in ('logs/stream/old', 'logs/stream/used'))`,
+      );
+      const later = { ...control.needs, now: () => Date.now() + 3_600_000 };
+      await sweep(later, new AbortController().signal);
+      assert.deepEqual(await keys('logs'), ['logs/stream/full', 'logs/stream/used']);
     });
 
     test('a project that is removed takes its messages along, and so does housekeeping with what came after', async () => {

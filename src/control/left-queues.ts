@@ -1,6 +1,6 @@
-// Takes away what nothing is left in: queues of the bus that no project names any more, and all of projects that are gone. Invariant: a
-// queue with messages is never dropped here, unless its project was removed. Part of housekeeping, and of removing a project.
-import { keyParts } from '../events/queue-keys.ts';
+// Takes away what nothing is left in: queues and streams of the bus that no project names any more, and all of projects that are gone.
+// Invariant: one with messages or records is never dropped here, unless its project was removed. Part of housekeeping, and of removing a project.
+import { isStreamKey, keyParts } from '../events/queue-keys.ts';
 import { topologyOf } from '../events/topology.ts';
 import { depthOf, statsOf } from './backlog.ts';
 import type { ControlContext } from './context.ts';
@@ -39,11 +39,17 @@ export async function dropLeftQueues(needs: Needs, signal: AbortSignal): Promise
 async function dropEmpty({ records, bus }: Needs, project: string, keys: readonly string[]): Promise<number> {
   const found = await findProject(records, project);
   if (found === undefined) return 0;
-  const specs = specsOf(topologyOf(project, found.state.events, Object.keys(found.state.functions)));
-  const named = new Set([...specs.keys(), ...[...specs.values()].flatMap(({ dead }) => dead ?? [])]);
-  const left = keys.filter((key) => !named.has(key) && keyParts(key).kind !== 'stream');
-  const stats = await statsOf(bus, left);
-  const empty = left.filter((key) => depthOf(stats.get(key)) === 0);
+  const topology = topologyOf(project, found.state.events, Object.keys(found.state.functions));
+  const specs = specsOf(topology);
+  const streams = [...topology.streams.values()].map(({ spec }) => spec.key);
+  const named = new Set([...specs.keys(), ...streams, ...[...specs.values()].flatMap(({ dead }) => dead ?? [])]);
+  const left = keys.filter((key) => !named.has(key));
+  const queues = left.filter((key) => !isStreamKey(key));
+  const stats = await statsOf(bus, queues);
+  const empty = queues.filter((key) => depthOf(stats.get(key)) === 0);
+  // Also a stream is kept until retention has taken its last record.
+  for (const key of left.filter(isStreamKey))
+    if ((await bus.partitions(key)).every(({ oldest, newest }) => newest < oldest)) empty.push(key);
   for (const key of empty) await bus.drop(key);
   return empty.length;
 }

@@ -36,6 +36,12 @@ export function streamKey(project: string, name: string): string {
   return `${project}/stream/${name}`;
 }
 
+/** Whether it is a stream itself: what its triggers gave up has the same kind, and a name of two parts. */
+export function isStreamKey(key: string): boolean {
+  const { kind, name } = keyParts(key);
+  return kind === 'stream' && !name.includes('/');
+}
+
 export function keyParts(key: string): { project: string; kind: string; name: string } {
   const [project = '', kind = '', ...name] = key.split('/');
   return { project, kind, name: name.join('/') };

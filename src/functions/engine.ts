@@ -117,12 +117,16 @@ export class Engine {
 
   /** Calls that wait for an instance of this version. */
   waitingOf(version: DeployedVersion): number {
-    return this.#pools.get(versionKey(version))?.waits().calls ?? 0;
+    return this.#pools.get(versionKey(version))?.waits.calls ?? 0;
   }
 
   /** The same of each, where any wait. */
   *waitingVersions(): Iterable<WaitingStats & { version: DeployedVersion }> {
-    if (this.waiting > 0) for (const pool of this.#pools.values()) yield { version: pool.version, ...pool.waits() };
+    if (this.waiting === 0) return;
+    for (const { version, project, waits } of this.#pools.values()) {
+      const { calls, full } = waits;
+      yield { version, calls, full: full || project.running >= this.#limits.projectConcurrencyMax };
+    }
   }
 
   /** Runs a call. The answer goes to request.sink; a call that is refused at once is returned as the error and leaves no record. */

@@ -13,7 +13,7 @@ export interface PoolStats {
 export interface WaitingStats {
   /** That wait for an instance. */
   calls: number;
-  /** All instances that it may have are there, and busy: more room on this node would not help. */
+  /** More room on this node would not help: all instances that it may have are there and busy, or its project runs as many calls as it may. */
   full: boolean;
 }
 

@@ -154,6 +154,7 @@ test('a project runs as many calls at once as it may, and the rest follows', asy
     engine.stats().reduce((sum, one) => sum + one.inFlight, 0),
     4,
   );
+  assert.deepEqual(new Set(whoWaits(engine)), new Set(['p full']), 'more room would not help');
   const all = Promise.all([...calls, other]);
   let over = false;
   void all.then(() => (over = true));
@@ -164,6 +165,26 @@ test('a project runs as many calls at once as it may, and the rest follows', asy
   }
   assert.deepEqual(errors(await all), []);
 });
+
+test('of calls that wait it is known whether more room on the node would help', async () => {
+  const { script, waiting } = held();
+  const { ask, engine } = setUp(script, { sandboxesMax: 2 });
+  const small = testVersion({ instances: { min: 0, max: 1 } });
+  for (let i = 0; i < 2; i++) ask(small);
+  await until(() => waiting.length === 1);
+  assert.deepEqual(whoWaits(engine), [`${small.project} full`]);
+  ask(of('p', 'a'));
+  await until(() => waiting.length === 2);
+  ask(of('q', 'b'));
+  assert.deepEqual(whoWaits(engine), [`${small.project} full`, 'q']);
+  assert.deepEqual([engine.waitingOf(small), engine.waitingOf(of('p', 'a'))], [1, 0]);
+});
+
+function whoWaits(engine: Engine): string[] {
+  return [...engine.waitingVersions()]
+    .filter(({ calls }) => calls > 0)
+    .map(({ version, full }) => `${version.project}${full ? ' full' : ''}`);
+}
 
 test('what waits is bounded for a function, a project and the node, and each refusal says when to come again', async () => {
   const limits = { functionQueueBytesMax: 3_000, projectQueueBytesMax: 4_500, projectQueueCallsMax: 5, queueCallsMax: 7 };

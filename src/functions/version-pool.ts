@@ -181,7 +181,7 @@ export class VersionPool implements Runner, Tenant {
     this.#reportEmpty();
   }
 
-  waits(): WaitingStats {
+  get waits(): WaitingStats {
     return { calls: this.#waiting.size, full: this.#free.size === 0 && this.instances.size >= this.version.settings.instances.max };
   }
 

@@ -1,17 +1,15 @@
 // `virga dead-letters`: messages that were given up: list, show, redrive, purge; and the redrives that run.
 import type { Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DeadLetterChoice, DeadLetterItem, RedriveItem, VirgaControl } from '../../../sdk/src/control.ts';
+import type { DeadLetterChoice, DeadLetterItem, RedriveItem } from '../../../sdk/src/control.ts';
 import { bytesText } from '../../lib/units.ts';
-import { actionOf } from '../actions.ts';
-import type { Action } from '../actions.ts';
-import type { CommandContext, CommandDefinition } from '../command.ts';
+import { actionOf, askedOf } from '../actions.ts';
+import type { Action, Asked as AskedWith } from '../actions.ts';
+import type { CommandDefinition } from '../command.ts';
 import { confirmed } from '../confirm.ts';
 import { UsageError } from '../failure.ts';
-import { diedText, factsText, oneLine, stateText } from '../message-text.ts';
+import { diedText, factsText, oneLine, stateText, wholeLine } from '../message-text.ts';
 import { agoText } from '../phrases.ts';
-import { projectOf } from '../project.ts';
-import { connect } from '../server.ts';
 import { table } from '../table.ts';
 import type { Terminal } from '../terminal.ts';
 import { wholeNumber } from '../values.ts';
@@ -28,12 +26,7 @@ interface Options {
   yes?: boolean;
 }
 
-interface Asked extends CommandContext {
-  client: VirgaControl;
-  project: string;
-  words: string[];
-  options: Options;
-}
+type Asked = AskedWith<Options>;
 
 const ID = 'the id of a message';
 const ACTIONS = {
@@ -73,12 +66,10 @@ export const command: CommandDefinition<Options> = {
   ],
   notes:
     'A message is a dead letter when it was tried as often as its `retry` says, was too old, or its receiver rejected it. A redrive lets it begin anew; it moves no more than were dead when it began, and goes on when Ctrl-C ends this program, or the node restarts: `cancel` ends it. The exit status is 1 when a redrive failed.',
-  ownSignals: true,
+  ownSignals: ['redrive'],
   async run(context, given, options) {
     const { name, words } = actionOf('dead-letters', ACTIONS, { given, options });
-    const client = connect(context.settings);
-    const asked: Asked = { ...context, client, project: await projectOf(client, options.project), words, options };
-    return await { list, show, redrive, redrives, cancel, purge }[name](asked);
+    return await { list, show, redrive, redrives, cancel, purge }[name](await askedOf(context, words, options));
   },
 };
 
@@ -121,11 +112,11 @@ function deadLetterText(item: DeadLetterItem, terminal: Terminal): string {
     ['message', item.id],
     ['died', diedText(item.died)],
     ['attempts', String(item.attempts)],
-    ['last error', item.lastError ?? 'none'],
+    ['last error', wholeLine(item.lastError ?? 'none')],
     ['sent', `${item.sentAt} (${agoText(item.sentAt)})`],
     ['lies in', `${item.in}${item.redrivable ? '' : '; where it died is gone: redrive it with --to'}`],
   ];
-  for (const [key, value] of Object.entries(item.attributes)) rows.push([`attribute ${key}`, value]);
+  for (const [key, value] of Object.entries(item.attributes)) rows.push([`attribute ${key}`, wholeLine(value)]);
   rows.push(['size', bytesText(item.bytes)]);
   return factsText(rows, terminal, item.body);
 }

@@ -1,15 +1,13 @@
 // `virga deliveries`: messages on their way to functions, queues and webhooks: list, show, tail, cancel.
 import type { Command } from 'commander';
-import type { DeliveryDetail, DeliveryItem, DeliveryState, VirgaControl } from '../../../sdk/src/control.ts';
+import type { DeliveryDetail, DeliveryItem, DeliveryState } from '../../../sdk/src/control.ts';
 import { bytesText } from '../../lib/units.ts';
-import { actionOf } from '../actions.ts';
-import type { Action } from '../actions.ts';
-import type { CommandContext, CommandDefinition } from '../command.ts';
+import { actionOf, askedOf } from '../actions.ts';
+import type { Action, Asked as AskedWith } from '../actions.ts';
+import type { CommandDefinition } from '../command.ts';
 import { UsageError } from '../failure.ts';
-import { diedText, dueText, factsText, oneLine, stateText } from '../message-text.ts';
+import { diedText, dueText, factsText, oneLine, stateText, wholeLine } from '../message-text.ts';
 import { agoText } from '../phrases.ts';
-import { projectOf } from '../project.ts';
-import { connect } from '../server.ts';
 import { suggestion } from '../suggest.ts';
 import { table } from '../table.ts';
 import { repeatedly } from '../tail.ts';
@@ -25,12 +23,7 @@ interface Options {
   body?: true;
 }
 
-interface Asked extends CommandContext {
-  client: VirgaControl;
-  project: string;
-  words: string[];
-  options: Options;
-}
+type Asked = AskedWith<Options>;
 
 const FILTERS = ['state', 'function', 'source'];
 const ID = 'the id of a message';
@@ -42,7 +35,7 @@ const ACTIONS = {
 } satisfies Record<string, Action>;
 
 const STATES: readonly DeliveryState[] = ['pending', 'delayed', 'held', 'dead'];
-/** What tail remembers, so that it says of each only what is new. */
+/** Deliveries that tail looks through, so that each look ends, and says of each only what is new. */
 const FOLLOWED_MAX = 10_000;
 
 export const command: CommandDefinition<Options> = {
@@ -66,16 +59,14 @@ export const command: CommandDefinition<Options> = {
   ],
   notes:
     'A delivery that is done is not listed any more; the call of its function is: `virga invocations`. `tail` looks several times a second: what is delivered in between is only seen there. With --json, `tail` prints a JSON document on each line.',
-  ownSignals: true,
+  ownSignals: ['tail'],
   async run(context, given, options) {
     const { name, words } = actionOf('deliveries', ACTIONS, { given, options });
     if (options.state !== undefined && !STATES.includes(options.state as DeliveryState))
       throw new UsageError(
         `--state is ${JSON.stringify(options.state)}; expected ${STATES.join(', ')}${suggestion(options.state, STATES)}`,
       );
-    const client = connect(context.settings);
-    const asked: Asked = { ...context, client, project: await projectOf(client, options.project), words, options };
-    await { list, show, tail, cancel }[name](asked);
+    await { list, show, tail, cancel }[name](await askedOf(context, words, options));
   },
 };
 
@@ -130,9 +121,9 @@ function detailText({ items }: DeliveryDetail, terminal: Terminal): string {
         ['attempts', String(item.attempt)],
         ['sent', `${item.sentAt} (${agoText(item.sentAt)})`],
       ];
-      if (item.lastError !== null) rows.push(['last error', item.lastError]);
+      if (item.lastError !== null) rows.push(['last error', wholeLine(item.lastError)]);
       if (item.died !== null) rows.push(['died', diedText(item.died)]);
-      for (const [key, value] of Object.entries(item.attributes)) rows.push([`attribute ${key}`, value]);
+      for (const [key, value] of Object.entries(item.attributes)) rows.push([`attribute ${key}`, wholeLine(value)]);
       rows.push(['size', bytesText(item.bytes)]);
       return factsText(rows, terminal, item.body);
     })
@@ -147,21 +138,29 @@ function receiverText({ function: fn, source }: DeliveryItem): string {
 
 /** Says of each delivery what it sees first, and each change. */
 async function tail({ client, project, options, terminal, signal }: Asked): Promise<void> {
-  const seen = new Map<string, string>();
+  let seen = new Map<string, string>();
+  let isTold = false;
   terminal.note(terminal.paintError('dim', `following ${options.source ?? project}; Ctrl-C ends it`));
   await repeatedly(
     async () => {
+      const now = new Map<string, string>();
       for await (const item of client.deliveries(project, filterOf(options), { signal })) {
+        if (now.size >= FOLLOWED_MAX) {
+          if (!isTold)
+            terminal.note(`There are more than ${FOLLOWED_MAX} deliveries, and those are followed; --function or --source narrow it down.`);
+          isTold = true;
+          break;
+        }
         const key = `${item.source} ${item.id}`;
-        const now = `${item.state} ${item.attempt}`;
-        if (seen.get(key) === now) continue;
-        if (seen.size >= FOLLOWED_MAX) seen.delete(seen.keys().next().value!);
-        seen.set(key, now);
+        const state = `${item.state} ${item.attempt}`;
+        now.set(key, state);
+        if (seen.get(key) === state) continue;
         const to = item.function === null ? '' : ` → ${item.function}`;
         const error = item.lastError === null ? '' : ` ${terminal.paint('red', oneLine(item.lastError, 80))}`;
-        const line = `${item.id} ${item.source}${to} ${stateText(item.state, terminal)} attempt ${item.attempt}${error}`;
+        const line = `${wholeLine(item.id)} ${item.source}${to} ${stateText(item.state, terminal)} attempt ${item.attempt}${error}`;
         terminal.out(terminal.json ? JSON.stringify(item) : line);
       }
+      seen = now;
     },
     { terminal, signal },
   );

@@ -1,17 +1,15 @@
 // `virga queues`: the queues of a project: list, show, send, peek, tail, receive, settle, purge.
 import type { Command } from 'commander';
 import { text as wholeText } from 'node:stream/consumers';
-import type { QueueItem, SettleItem, VirgaControl } from '../../../sdk/src/control.ts';
+import type { QueueItem, SettleItem } from '../../../sdk/src/control.ts';
 import { bytesText, durationMs } from '../../lib/units.ts';
-import { actionOf } from '../actions.ts';
-import type { Action } from '../actions.ts';
-import type { CommandContext, CommandDefinition } from '../command.ts';
+import { actionOf, askedOf } from '../actions.ts';
+import type { Action, Asked as AskedWith } from '../actions.ts';
+import type { CommandDefinition } from '../command.ts';
 import { confirmed } from '../confirm.ts';
 import { CommandError, UsageError } from '../failure.ts';
-import { backlogText, factsText, messageText, messagesText, oneLine, stateText } from '../message-text.ts';
+import { backlogText, bodyText, factsText, messageText, messagesText, oneLine, stateText, wholeLine } from '../message-text.ts';
 import { agoText } from '../phrases.ts';
-import { projectOf } from '../project.ts';
-import { connect } from '../server.ts';
 import { table } from '../table.ts';
 import { repeatedly } from '../tail.ts';
 import type { Terminal } from '../terminal.ts';
@@ -35,12 +33,7 @@ interface Options {
   yes?: boolean;
 }
 
-interface Asked extends CommandContext {
-  client: VirgaControl;
-  project: string;
-  words: string[];
-  options: Options;
-}
+type Asked = AskedWith<Options>;
 
 const QUEUE = 'the name of a queue';
 const ACTIONS = {
@@ -92,12 +85,10 @@ export const command: CommandDefinition<Options> = {
   ],
   notes:
     'Messages of a queue with a trigger go to its function; `receive` is for the others. `peek` and `tail` look without taking. A queue that virga.yaml does not name any more is listed as removed until nothing is left in it: `purge` drops what is. With --json, `tail` prints a JSON document on each line.',
-  ownSignals: true,
+  ownSignals: ['tail'],
   async run(context, given, options) {
     const { name, words } = actionOf('queues', ACTIONS, { given, options });
-    const client = connect(context.settings);
-    const asked: Asked = { ...context, client, project: await projectOf(client, options.project), words, options };
-    await { list, show, send, peek, tail, receive, settle, purge }[name](asked);
+    await { list, show, send, peek, tail, receive, settle, purge }[name](await askedOf(context, words, options));
   },
 };
 
@@ -200,7 +191,7 @@ async function tail({ client, project, words: [queue], terminal, signal }: Asked
         known += 1;
         const clock = new Date(message.sentAt).toTimeString().slice(0, 8);
         const error = message.lastError === null ? '' : ` ${terminal.paint('red', oneLine(message.lastError, 60))}`;
-        const line = `${terminal.paint('dim', clock)} ${message.id} ${stateText(message.state, terminal)}${error} ${oneLine(message.body ?? '', 100)}`;
+        const line = `${terminal.paint('dim', clock)} ${wholeLine(message.id)} ${stateText(message.state, terminal)}${error} ${oneLine(message.body ?? '', 100)}`;
         terminal.out(terminal.json ? JSON.stringify(message) : line);
       }
       const missed = totals.sent - known;
@@ -237,7 +228,13 @@ async function receive({ client, project, words: [queue], options, terminal }: A
   const { messages } = await client.receiveMessages(project, queue!, { max, waitMs, visibility: options.visibility });
   if (messages.length === 0) terminal.note(`Nothing came from the queue '${queue}'.`);
   terminal.result(messages, () =>
-    messages.map((one) => (options.hold === true ? `${one.receipt}  ${one.id}  attempt ${one.attempt}  ${one.body}` : one.body)).join('\n'),
+    messages
+      .map((one) =>
+        options.hold === true
+          ? `${one.receipt}  ${one.id}  attempt ${one.attempt}  ${bodyText(one.body, terminal)}`
+          : bodyText(one.body, terminal),
+      )
+      .join('\n'),
   );
   if (options.hold === true || messages.length === 0) return;
   const { results } = await client.settleMessages(

@@ -1,13 +1,11 @@
 // `virga recordings`: what was recorded where `record` in virga.yaml says so; `virga replay` runs it again.
 import type { Command } from 'commander';
-import type { RecordingDetail, RecordingItem, VirgaControl } from '../../../sdk/src/control.ts';
+import type { RecordingDetail, RecordingItem } from '../../../sdk/src/control.ts';
+import { actionOf, askedOf } from '../actions.ts';
+import type { Action, Asked } from '../actions.ts';
 import type { CommandDefinition } from '../command.ts';
-import { UsageError } from '../failure.ts';
 import { printable } from '../log-text.ts';
 import { clockText } from '../phrases.ts';
-import { projectOf } from '../project.ts';
-import { connect } from '../server.ts';
-import { suggestion } from '../suggest.ts';
 import { table } from '../table.ts';
 import type { Terminal } from '../terminal.ts';
 import { since, wholeNumber } from '../values.ts';
@@ -16,45 +14,38 @@ interface Options {
   project?: string;
   source?: string;
   since?: string;
-  limit: string;
+  limit?: string;
 }
 
-const ACTIONS = ['list', 'show'] as const;
+const ACTIONS = {
+  list: { words: [], needed: 0, options: ['source', 'since', 'limit'] },
+  show: { words: ['the id of a recording'], needed: 1 },
+} satisfies Record<string, Action>;
 
 export const command: CommandDefinition<Options> = {
   define(cli: Command) {
     cli
-      .argument('<action>', ACTIONS.join(', '))
-      .argument('[id]', 'of show: which')
+      .argument('[action]', 'list (without it) or show')
+      .argument('[words...]', 'show: the id of the recording')
       .option('--source <source>', 'list: only of this, e.g. queue/orders, topic/prices or route/notes/{id}')
       .option('-s, --since <time>', 'list: only since then: 90s, 10m, 2h, 7d ago, or a time')
-      .option('-n, --limit <count>', 'list: at most so many', '20')
+      .option('-n, --limit <count>', 'list: at most so many, 20 without it')
       .option('-p, --project <name>', 'the project; without it, the one of the virga.yaml here');
   },
   examples: [
-    'virga recordings list',
+    'virga recordings',
     'virga recordings list --source queue/orders --since 1h',
     'virga recordings show inv_01k9x3v5m8q2r7t4w6y9z0a1b2',
   ],
-  async run({ terminal, settings }, [action, id], options) {
-    if (action !== 'list' && action !== 'show')
-      throw new UsageError(`there is no action '${action}'${suggestion(action!, ACTIONS) || `; expected one of ${ACTIONS.join(', ')}`}`);
-    if ((action === 'show') !== (id !== undefined))
-      throw new UsageError(action === 'show' ? 'which one? `virga recordings list` lists them' : '`virga recordings list` takes no id');
-    const limit = wholeNumber(options.limit, '--limit', { min: 1, max: 10_000 });
-    const filter = { source: options.source, since: since(options.since) };
-    const client = connect(settings);
-    const project = await projectOf(client, options.project);
-    if (id !== undefined) await show(client, { project, id }, terminal);
-    else await list(client, { project, limit, filter }, terminal);
+  async run(context, given, options) {
+    const { name, words } = actionOf('recordings', ACTIONS, { given, options });
+    await { list, show }[name](await askedOf(context, words, options));
   },
 };
 
-async function list(
-  client: VirgaControl,
-  { project, limit, filter }: { project: string; limit: number; filter: { source: string | undefined; since: string | undefined } },
-  terminal: Terminal,
-): Promise<void> {
+async function list({ client, project, options, terminal }: Asked<Options>): Promise<void> {
+  const limit = wholeNumber(options.limit ?? '20', '--limit', { min: 1, max: 10_000 });
+  const filter = { source: options.source, since: since(options.since) };
   const items: RecordingItem[] = [];
   for await (const item of client.recordings.list(project, filter)) if (items.push(item) >= limit) break;
   if (items.length === 0) terminal.note('There are no such recordings; `record: true` at a queue, a topic or a route makes them.');
@@ -71,8 +62,8 @@ async function list(
   });
 }
 
-async function show(client: VirgaControl, { project, id }: { project: string; id: string }, terminal: Terminal): Promise<void> {
-  const found = await client.recordings.read(project, id);
+async function show({ client, project, words, terminal }: Asked<Options>): Promise<void> {
+  const found = await client.recordings.read(project, words[0]!);
   terminal.result(found, () => found.map((one) => detailText(one, terminal)).join('\n\n'));
 }
 

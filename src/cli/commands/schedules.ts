@@ -5,11 +5,11 @@ import type { ScheduleItem } from '../../../sdk/src/schedules.ts';
 import { cronProblem, isTimezone } from '../../lib/cron.ts';
 import { ScheduleTimes } from '../../lib/schedule-times.ts';
 import { durationMs } from '../../lib/units.ts';
+import { actionOf, askedOf } from '../actions.ts';
+import type { Action, Asked } from '../actions.ts';
 import type { CommandContext, CommandDefinition } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { agoText } from '../phrases.ts';
-import { projectOf } from '../project.ts';
-import { connect } from '../server.ts';
 import { table } from '../table.ts';
 import { wholeNumber } from '../values.ts';
 
@@ -22,14 +22,22 @@ interface Options {
   timezone?: string;
 }
 
-const ACTIONS = ['list', 'show', 'next', 'pause', 'resume', 'run'] as const;
+const SCHEDULE = 'the name of a schedule';
+const ACTIONS = {
+  list: { words: [], needed: 0 },
+  show: { words: [SCHEDULE], needed: 1 },
+  next: { words: [SCHEDULE], needed: 0, options: ['count', 'from', 'cron', 'rate', 'timezone'] },
+  pause: { words: [SCHEDULE], needed: 1 },
+  resume: { words: [SCHEDULE], needed: 1 },
+  run: { words: [SCHEDULE], needed: 1 },
+} satisfies Record<string, Action>;
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/;
 
 export const command: CommandDefinition<Options> = {
   define(cli: Command) {
     cli
-      .argument('[action]', '`list`; or `show`, `next`, `pause`, `resume` or `run` and a schedule', 'list')
-      .argument('[schedule]', 'its name in virga.yaml')
+      .argument('[action]', `${Object.keys(ACTIONS).join(', ')}; without it list`)
+      .argument('[words...]', 'the schedule, by its name in virga.yaml')
       .option('--count <number>', 'of next: how many times; without it 10')
       .option('--from <time>', 'of next: after this time, such as 2026-12-24T18:00:00+01:00; without it now')
       .option('--cron <expression>', 'of next: the times of this expression, in place of a schedule')
@@ -48,21 +56,14 @@ export const command: CommandDefinition<Options> = {
   ],
   notes:
     'A pause holds across deploys, until `resume`, or until `paused` in virga.yaml changes. What becomes of the times that passed meanwhile says `missed` of the schedule. `run` fires a schedule now, also a paused one, and leaves its own times as they are.',
-  async run(context, [action = 'list', schedule], options) {
-    const { terminal, settings } = context;
-    if (!isAction(action)) throw new UsageError(`'${action}' is not expected; say one of ${ACTIONS.join(', ')}`);
-    for (const option of ['count', 'from', 'cron', 'rate', 'timezone'] as const)
-      if (options[option] !== undefined && action !== 'next') throw new UsageError(`--${option} is for \`virga schedules next\``);
+  async run(context, given, options) {
+    const { name: action, words } = actionOf('schedules', ACTIONS, { given, options });
+    const [schedule] = words;
     if (options.cron !== undefined || options.rate !== undefined) return printOwnTimes(context, schedule, options);
-    if (action === 'list') {
-      if (schedule !== undefined) throw new UsageError(`'${schedule}' is not expected; say \`virga schedules show ${schedule}\``);
-      return await list(context, options);
-    }
-    if (schedule === undefined)
-      throw new UsageError(`name the schedule: \`virga schedules ${action} NAME\`; \`virga schedules\` lists them`);
+    if (action === 'list') return await list(await askedOf(context, words, options));
+    if (schedule === undefined) throw new UsageError('`virga schedules next` needs the name of a schedule, or --cron or --rate');
     const { count, from } = asked(options);
-    const client = connect(settings);
-    const project = await projectOf(client, options.project);
+    const { client, project, terminal } = await askedOf(context, words, options);
     switch (action) {
       case 'show': {
         const item = await client.schedules.show(project, schedule);
@@ -93,13 +94,7 @@ export const command: CommandDefinition<Options> = {
   },
 };
 
-function isAction(text: string): text is (typeof ACTIONS)[number] {
-  return ACTIONS.some((action) => action === text);
-}
-
-async function list({ terminal, settings }: CommandContext, options: Options): Promise<void> {
-  const client = connect(settings);
-  const project = await projectOf(client, options.project);
+async function list({ client, project, terminal }: Asked<Options>): Promise<void> {
   const schedules = await client.schedules.list(project);
   if (schedules.length === 0) terminal.note(`The project '${project}' has no schedules; \`schedules\` in virga.yaml names them.`);
   terminal.result(schedules, () => {

@@ -1,16 +1,14 @@
 // `virga streams`: the streams of a project: list, show, append, tail, consumers, seek.
 import type { Command } from 'commander';
 import { text as wholeText } from 'node:stream/consumers';
-import type { StreamFacts, StreamRecordItem, VirgaControl } from '../../../sdk/src/control.ts';
+import type { StreamFacts, StreamRecordItem } from '../../../sdk/src/control.ts';
 import { bytesText, durationText } from '../../lib/units.ts';
-import { actionOf } from '../actions.ts';
-import type { Action } from '../actions.ts';
-import type { CommandContext, CommandDefinition } from '../command.ts';
+import { actionOf, askedOf } from '../actions.ts';
+import type { Action, Asked as AskedWith } from '../actions.ts';
+import type { CommandDefinition } from '../command.ts';
 import { UsageError } from '../failure.ts';
 import { factsText, oneLine, stateText } from '../message-text.ts';
 import { agoText, clockText } from '../phrases.ts';
-import { projectOf } from '../project.ts';
-import { connect } from '../server.ts';
 import { table } from '../table.ts';
 import type { Terminal } from '../terminal.ts';
 import { attributesOf, wholeNumber } from '../values.ts';
@@ -30,12 +28,7 @@ interface Options {
   to?: string;
 }
 
-interface Asked extends CommandContext {
-  client: VirgaControl;
-  project: string;
-  words: string[];
-  options: Options;
-}
+type Asked = AskedWith<Options>;
 
 const STREAM = 'the name of a stream';
 const ACTIONS = {
@@ -81,12 +74,10 @@ export const command: CommandDefinition<Options> = {
   ],
   notes:
     '`tail` looks without moving anybody. `seek` makes a function read records again (or pass over some); its windows begin afresh. With --json, `tail --follow` prints a JSON document on each line.',
-  ownSignals: true,
+  ownSignals: ['tail'],
   async run(context, given, options) {
     const { name, words } = actionOf('streams', ACTIONS, { given, options });
-    const client = connect(context.settings);
-    const asked: Asked = { ...context, client, project: await projectOf(client, options.project), words, options };
-    await { list, show, append, tail, consumers, seek }[name](asked);
+    await { list, show, append, tail, consumers, seek }[name](await askedOf(context, words, options));
   },
 };
 

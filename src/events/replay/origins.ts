@@ -10,7 +10,7 @@ import type { AsyncRequest } from '../async/request.ts';
 import type { Bus, StoredMessage } from '../bus.ts';
 import { batchEvent } from '../deliver/queue-kind.ts';
 import type { EventCall } from '../invoker.ts';
-import { keyParts, streamKey } from '../queue-keys.ts';
+import { isStreamKey, keyParts, streamKey } from '../queue-keys.ts';
 import { batchEvent as recordsEvent } from '../streams/batch-event.ts';
 import { windowRulesOf, windowStarts } from '../streams/windows.ts';
 import type { OpenWindow } from '../streams/windows.ts';
@@ -187,10 +187,8 @@ async function onBus({ bus, now }: OriginParts, topology: Topology, { id, keys: 
   return [];
 }
 
-/** Not streams themselves; what their triggers gave up and get once more has a name of two parts. */
 function mayHaveCalls(key: string): boolean {
-  const { kind, name } = keyParts(key);
-  return kind !== 'redrive' && (kind !== 'stream' || name.includes('/'));
+  return keyParts(key).kind !== 'redrive' && !isStreamKey(key);
 }
 
 function ofStored(topology: Topology, key: string, message: StoredMessage, now: number): Origin {
