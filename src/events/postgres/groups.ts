@@ -20,11 +20,13 @@ const SLOTS = 16;
 const LOCKS = 0x7662n << 40n;
 
 const LOCK: Statement = { name: 'bus-group-locks', text: `select count(pg_advisory_xact_lock(k)) from unnest($1::bigint[]) k` };
+/** A row that is there is not tried: the conflict alone would wait for whoever changes it, who may wait for the lock of this sender. */
 const OPEN: Statement = {
   name: 'bus-group-open',
   text: `
 insert into event_groups (queue, name, due_at, wait_ms)
-select queue, name, $1 + wait_ms, wait_ms from unnest($2::int[], $3::text[], $4::bigint[]) as g (queue, name, wait_ms)
+select g.queue, g.name, $1 + g.wait_ms, g.wait_ms from unnest($2::int[], $3::text[], $4::bigint[]) as g (queue, name, wait_ms)
+where (select true from event_groups e where e.queue = g.queue and e.name = g.name limit 1) is null
 on conflict (queue, name) do nothing`,
 };
 const UNGROUPED: Statement = {
