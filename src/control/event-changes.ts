@@ -3,7 +3,7 @@
 // Used by changes.ts.
 import type { Change } from '../protocol/control-api.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
-import { webhookName } from '../protocol/sources/topics.ts';
+import { webhookName } from '../protocol/sources/webhook-name.ts';
 import type { Subscription } from '../protocol/sources/topics.ts';
 import { kindOf } from '../protocol/sources/triggers.ts';
 import type { Trigger } from '../protocol/sources/triggers.ts';

@@ -9,7 +9,7 @@ import type { Recording } from '../protocol/sources/recording.ts';
 import type { RetryRules } from '../protocol/sources/retry.ts';
 import type { EventsSection } from '../protocol/sources/sources.ts';
 import type { StreamRules } from '../protocol/sources/streams.ts';
-import { webhookName } from '../protocol/sources/topics.ts';
+import { webhookName } from '../protocol/sources/webhook-name.ts';
 import type { Subscription } from '../protocol/sources/topics.ts';
 import type { Trigger } from '../protocol/sources/triggers.ts';
 import type { WorkflowRules } from '../protocol/sources/workflows.ts';

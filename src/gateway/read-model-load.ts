@@ -81,7 +81,14 @@ function compile(row: Row, state: ProjectState, compiler: RouteCompiler): Served
     };
     return to === undefined ? [] : [{ route, to, stages: compiler.stages(source) }];
   });
-  for (const { route, local, policy: own } of compiler.own({ project: row.project, deployment, routes: state.routes, gateway, async })) {
+  for (const { route, local, policy: own } of compiler.own({
+    project: row.project,
+    deployment,
+    routes: state.routes,
+    gateway,
+    async,
+    workflows,
+  })) {
     // What the project says of all its routes holds for them, but not what it asks of requests to its functions.
     const { validate: _, ...defaults } = gateway.defaults ?? {};
     const policy = own ?? defaults;

@@ -208,6 +208,7 @@ export interface OwnSource {
   gateway: GatewaySection;
   /** Of its functions. */
   async: Readonly<Record<string, AsyncRules>>;
+  workflows: Readonly<Record<string, WorkflowRules>>;
 }
 
 /** A feature of the gateway: what it holds beyond one deployment (counters, caches) is its own. */

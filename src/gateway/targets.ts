@@ -9,6 +9,8 @@ import type { StaticFiles } from './static/static-files.ts';
 import { StaticTarget } from './static/static-target.ts';
 import { statusRoutes } from './respond-async/status-routes.ts';
 import type { StatusServices } from './respond-async/status-routes.ts';
+import { runStatusRoutes } from './start-run/run-status.ts';
+import type { RunStatusServices } from './start-run/run-status.ts';
 import type { LocalTarget, OwnRoute, OwnSource } from './stage.ts';
 
 /** What targets work with. */
@@ -29,8 +31,12 @@ export function compileLocalTarget(route: Route, { files, folders, publishing }:
   return PublishTarget.of(route, publishing);
 }
 
-/** Routes that nobody wrote down as such: what `gateway.openapi` serves, and where asynchronous invocations can be followed. */
-export function ownRoutes(source: OwnSource, services: StatusServices): OwnRoute[] {
+/** Routes that nobody wrote down as such: what `gateway.openapi` serves, and where asynchronous invocations and runs of workflows can be followed. */
+export function ownRoutes(source: OwnSource, services: { async: StatusServices; runs: RunStatusServices }): OwnRoute[] {
   const { project, deployment, routes, gateway } = source;
-  return [...openApiRoutes({ project, version: String(deployment), routes, gateway }), ...statusRoutes(source, services)];
+  return [
+    ...openApiRoutes({ project, version: String(deployment), routes, gateway }),
+    ...statusRoutes(source, services.async),
+    ...runStatusRoutes(source, services.runs),
+  ];
 }

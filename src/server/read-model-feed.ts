@@ -41,7 +41,7 @@ export class ReadModelFeed {
       stages: (source) => compileStages(features, source),
       local: (route, folders) =>
         compileLocalTarget(route, { files: options.services.files, folders, publishing: options.services.publishing }),
-      own: (source) => ownRoutes(source, options.services.async),
+      own: (source) => ownRoutes(source, options.services),
     };
     this.#feed = new DeploymentsFeed({
       connection: options.connection,

@@ -14,6 +14,7 @@ import { StepWriter } from './step-writer.ts';
 import type { StepWrite } from './step-writer.ts';
 import { upkeepOfRuns } from './upkeep.ts';
 import { waitKey } from './wait-keys.ts';
+import { WorkflowKind } from './workflow-kind.ts';
 
 let postgres: TestPostgres;
 before(async () => {
@@ -274,6 +275,38 @@ test('an event whose wake-up got lost is not left lying', async () => {
   world.now += 61_000;
   assert.equal((await upkeepOfRuns(needs, new AbortController().signal)).woken, 1);
   assert.equal(((await world.take('edge', 'a')).history[0] ?? '').includes('"state":"done"'), true);
+});
+
+test('what is due in a century is woken up by one message a year', async () => {
+  await using world = await World.make();
+  await world.start('a');
+  const taken = await world.take('edge', 'a');
+  const wakeAt = world.now + 36_500 * 86_400_000;
+  await world.write(taken, { kind: 'sleep', name: '', state: 'sleeping', wakeAt });
+  const wake = (at: number) => world.starter.wake(name('a'), at);
+  world.sent.length = 0;
+  assert.equal(await world.runs('edge').suspend({ ...taken, place: 0 }, { now: world.now, again: false, wake }), 'suspended');
+  const kind = new WorkflowKind({
+    runs: world.runs('edge'),
+    writer: world.writer,
+    invoker: { invoke: () => Promise.reject(new Error('it sleeps')) },
+    rulesOf: () => ({ retry: { attempts: 1, delayMs: 1, maxDelayMs: 1 }, keepMs: 1, runsMax: 1 }),
+    wake: (of, at) => world.starter.wake(of, at),
+    hearsEvent: () => false,
+    now: () => world.now,
+    limits: { workflowStepsMax: 1, workflowHistoryBytesMax: 1, workflowBytesMax: 1 },
+    log: () => {},
+  });
+  const { consumers } = topologyOf('shop', { workflows: { f: true } }, ['f']);
+  const consumer = consumers.find(({ kind: what }) => what === 'workflow')!;
+  const deliver = (body: object) =>
+    kind.deliver(consumer, [{ body: JSON.stringify(body) } as ReceivedMessage], new AbortController().signal);
+  world.now += 365 * 86_400_000;
+  assert.deepEqual(await deliver({ run: 'a', far: true }), [{ as: 'done' }]);
+  // Somebody else's, that came too soon.
+  assert.deepEqual(await deliver({ run: 'a' }), [{ as: 'done' }]);
+  const year = { run: 'a', delayMs: 365 * 86_400_000 };
+  assert.deepEqual(world.sent, [year, year]);
 });
 
 test('one workflow with many late runs hides no other', async () => {

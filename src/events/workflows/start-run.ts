@@ -27,6 +27,21 @@ export interface NewRun {
   id?: string | undefined;
   /** Runs of the function that have not ended. */
   runsMax: number;
+  /** Who asks for it over HTTP, where that is known. */
+  principal?: string;
+}
+
+/** What whoever started it over HTTP may read of it. */
+export interface HttpRun {
+  version: number;
+  state: string;
+  /** Unix ms. */
+  createdAt: number;
+  endedAt: number | null;
+  /** JSON. */
+  result: string | null;
+  error: string | null;
+  principal: string | null;
 }
 
 export interface Started {
@@ -42,20 +57,20 @@ export class Starter {
     this.#needs = needs;
   }
 
-  async start({ project, function: fn, version, input, trigger, id = newId('run'), runsMax }: NewRun): Promise<Started> {
+  async start({ project, function: fn, version, input, trigger, id = newId('run'), runsMax, principal }: NewRun): Promise<Started> {
     if (!isRunId(id)) throw new VirgaError('invalid_request', `'${String(id).slice(0, 140)}' is no id of a run: ${ID_RULE}`);
     this.#checkBytes(input, 'the input of the run');
     const now = this.#needs.now();
     const { rows } = await this.#needs.records.query<{ added: boolean; there: boolean; asleep: boolean }>(
       `with there as (select state = 'pending' and created_at < to_timestamp(($7::float8 - ${ASLEEP_MS}) / 1000) as asleep from workflow_runs where project = $1 and function = $2 and id = $3),
             added as (
-              insert into workflow_runs (project, function, id, version, input, trigger, wake_at, created_at, updated_at)
-              select $1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000), to_timestamp($7::float8 / 1000), to_timestamp($7::float8 / 1000)
+              insert into workflow_runs (project, function, id, version, input, trigger, principal, wake_at, created_at, updated_at)
+              select $1, $2, $3, $4, $5, $6, $9, to_timestamp($7::float8 / 1000), to_timestamp($7::float8 / 1000), to_timestamp($7::float8 / 1000)
                where not exists (select 1 from there)
                  and (select count(*) from (select 1 from workflow_runs where project = $1 and function = $2 and ended_at is null limit $8) alive) < $8
               on conflict (project, function, id) do nothing returning 1)
        select exists (select 1 from added) as added, exists (select 1 from there) as there, coalesce((select asleep from there), false) as asleep`,
-      [project, fn, id, version, input, trigger, now, runsMax],
+      [project, fn, id, version, input, trigger, now, runsMax, principal ?? null],
     );
     const { added = false, there = false, asleep = false } = rows[0] ?? {};
     if (added || asleep) await this.#tryWake({ project, function: fn, id });
@@ -99,6 +114,17 @@ export class Starter {
       );
     await this.#tryWake(name);
     return { id };
+  }
+
+  /** undefined: there is none (any more), or it was started otherwise. */
+  async startedOverHttp({ project, function: fn, id }: RunName): Promise<HttpRun | undefined> {
+    const { rows } = await this.#needs.records.query<HttpRun>(
+      `select version, state, (extract(epoch from created_at) * 1000)::float8 as "createdAt", (extract(epoch from ended_at) * 1000)::float8 as "endedAt",
+              result, error, principal
+         from workflow_runs where project = $1 and function = $2 and id = $3 and trigger = 'http'`,
+      [project, fn, id],
+    );
+    return rows[0];
   }
 
   async wake(name: RunName, at?: number): Promise<void> {
@@ -149,8 +175,12 @@ const ASLEEP_MS = 5_000;
 /** Of one run, that no wait has taken. */
 const EVENTS_KEPT_MAX = 1_000;
 
-/** The message that says: look at this run. */
+/** Messages wait no longer: what is due in a century is woken up by one a year. */
+const WAKE_MS_MAX = 365 * 86_400_000;
+
+/** The message that says: look at this run. `far`: it comes before its time, and another is to follow. */
 function wakeUp(id: string, at: number | undefined, now: number): NewMessage {
   const delayMs = at === undefined ? 0 : Math.max(0, Math.ceil(at - now));
-  return { id: newId('msg'), body: JSON.stringify({ run: id }), attributes: {}, ...(delayMs === 0 ? {} : { delayMs }) };
+  const body = JSON.stringify({ run: id, ...(delayMs > WAKE_MS_MAX ? { far: true } : {}) });
+  return { id: newId('msg'), body, attributes: {}, ...(delayMs === 0 ? {} : { delayMs: Math.min(delayMs, WAKE_MS_MAX) }) };
 }

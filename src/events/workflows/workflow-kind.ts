@@ -85,7 +85,8 @@ export class WorkflowKind implements DeliveryKind {
 
   async #deliver(consumer: Consumer, message: ReceivedMessage, signal: AbortSignal): Promise<Verdict> {
     const { project } = keyParts(consumer.queue.key);
-    const name = { project, function: consumer.function!, id: idOf(message.body) };
+    const { id, far } = wakeUpOf(message.body);
+    const name = { project, function: consumer.function!, id };
     const key = runKey(name);
     if (this.#awake.has(key)) {
       const awake = this.#awake.get(key);
@@ -98,7 +99,7 @@ export class WorkflowKind implements DeliveryKind {
     }
     this.#awake.set(key, undefined);
     try {
-      return await this.#wakeUp(name, signal);
+      return await this.#wakeUp(name, { far, signal });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (!isAway(error)) this.#needs.log('warn', 'a run could not be woken up, which is tried again', { ...name, reason });
@@ -109,12 +110,13 @@ export class WorkflowKind implements DeliveryKind {
     }
   }
 
-  async #wakeUp(name: RunName, signal: AbortSignal): Promise<Verdict> {
+  async #wakeUp(name: RunName, { far, signal }: { far: boolean; signal: AbortSignal }): Promise<Verdict> {
     const { runs, now, rulesOf, limits } = this.#needs;
     const answer = await runs.take(name, { now: now(), forMs: AWAKE_MS_MAX });
     if (answer.as === 'over') return { as: 'done' };
     if (answer.as === 'early') {
       const inMs = (answer.wakeAt ?? Infinity) - now();
+      if (far && answer.wakeAt !== undefined) await this.#needs.wake(name, answer.wakeAt);
       // Whoever made it sleep has sent a message for the time when it is due: perhaps this one, which came a little too soon.
       return inMs > SOON_MS ? { as: 'done' } : { as: 'failed', error: 'it came too soon', delayMs: Math.max(1, Math.ceil(inMs)) };
     }
@@ -165,9 +167,9 @@ export class WorkflowKind implements DeliveryKind {
   }
 }
 
-function idOf(body: string): string {
-  const { run } = JSON.parse(body) as { run?: unknown };
-  return typeof run === 'string' ? run : '';
+function wakeUpOf(body: string): { id: string; far: boolean } {
+  const { run, far } = JSON.parse(body) as { run?: unknown; far?: unknown };
+  return { id: typeof run === 'string' ? run : '', far: far === true };
 }
 
 /** The CloudEvent, with input and history passed on as they were kept. */

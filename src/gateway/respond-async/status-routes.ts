@@ -50,7 +50,11 @@ export function statusRoutes({ routes, gateway, async }: OwnSource, services: St
 }
 
 /** The folder of a route's invocations, and what holds there of the route's policy. */
-export function statusFolder({ auth, ip, cors }: RoutePolicy, { defaults = {} }: GatewaySection): { path: string; policy: RoutePolicy } {
+export function statusFolder(
+  { auth, ip, cors }: RoutePolicy,
+  { defaults = {} }: GatewaySection,
+  root = FOLDER,
+): { path: string; policy: RoutePolicy } {
   const own: RoutePolicy = {
     ...(auth === undefined || auth === NO_AUTH_WORD ? {} : { auth }),
     ...(ip === undefined ? {} : { ip }),
@@ -63,8 +67,8 @@ export function statusFolder({ auth, ip, cors }: RoutePolicy, { defaults = {} }:
     ...(securityHeaders === undefined ? {} : { securityHeaders }),
     ...own,
   };
-  if (Object.keys(own).length === 0) return { path: FOLDER, policy };
-  return { path: `${FOLDER}-${createHash('sha256').update(JSON.stringify(own)).digest('hex').slice(0, 10)}`, policy };
+  if (Object.keys(own).length === 0) return { path: root, policy };
+  return { path: `${root}-${createHash('sha256').update(JSON.stringify(own)).digest('hex').slice(0, 10)}`, policy };
 }
 
 /** Who is who: the same `sub` of another issuer is somebody else. */

@@ -4,11 +4,14 @@
 import type { Starter } from '../../events/workflows/start-run.ts';
 import { workflowSettings } from '../../events/workflows/workflow-rules.ts';
 import type { CallRequest } from '../../functions/call.ts';
+import { newSecretId } from '../../lib/ids.ts';
 import { VirgaError } from '../../protocol/errors.ts';
+import { principalText } from '../respond-async/status-routes.ts';
+import { runFolder, runStatusPath } from './run-status.ts';
 import type { Deferral, Feature, GatewayRequest, LocalAnswer, Refusal, RouteSource, Stage } from '../stage.ts';
 
 export interface StartRunServices {
-  starter: Pick<Starter, 'start'>;
+  starter: Pick<Starter, 'start' | 'startedOverHttp'>;
   bytesMax: number;
 }
 
@@ -21,10 +24,11 @@ export class StartRunFeature implements Feature {
     this.#services = services;
   }
 
-  compile({ workflow, policy }: RouteSource): Stage | undefined {
+  compile({ workflow, policy, gateway }: RouteSource): Stage | undefined {
     if (workflow === undefined || policy.websocket !== undefined) return undefined;
     const { runsMax } = workflowSettings(workflow);
     const { bytesMax } = this.#services;
+    const folder = runFolder(policy, gateway);
     return {
       instead: (request): Deferral => ({
         bodyBytesMax: bytesMax,
@@ -33,14 +37,14 @@ export class StartRunFeature implements Feature {
             'request_too_large',
             `the body is larger than the ${bytesMax} bytes of the input of a run (VIRGA_LIMIT_WORKFLOW_BYTES)`,
           ),
-        take: (call, body) => this.#take(request, { call, body, runsMax }),
+        take: (call, body) => this.#take(request, { call, body, runsMax, folder }),
       }),
     };
   }
 
   async #take(
     request: GatewayRequest,
-    { call, body, runsMax }: { call: CallRequest; body: Buffer; runsMax: number },
+    { call, body, runsMax, folder }: { call: CallRequest; body: Buffer; runsMax: number; folder: string },
   ): Promise<LocalAnswer | Refusal> {
     const { function: fn, version } = call.version;
     try {
@@ -51,10 +55,14 @@ export class StartRunFeature implements Feature {
         runsMax,
         input: inputOf(request.header('content-type'), body),
         trigger: 'http',
-        id: request.header('idempotency-key'),
+        // Who knows the id may read the status, where nobody is asked for.
+        id: request.header('idempotency-key') ?? newSecretId('run'),
+        ...(request.principal === undefined ? {} : { principal: principalText(request.principal) }),
       });
-      const answer = { id, workflow: fn, version, started };
+      const status = runStatusPath(folder, request, { workflow: fn, id });
+      const answer = { id, workflow: fn, version, started, ...(status === undefined ? {} : { status }) };
       const headers = ['content-type', 'application/json', 'cache-control', 'no-store'];
+      if (status !== undefined) headers.push('location', status, 'retry-after', '1');
       return { status: 202, headers, body: Buffer.from(JSON.stringify(answer)) };
     } catch (error) {
       if (error instanceof VirgaError) return { error };

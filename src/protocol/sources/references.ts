@@ -4,7 +4,7 @@ import { closestWord } from '../../lib/closest-word.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import type { Destination } from './destinations.ts';
 import type { EventsSection } from './sources.ts';
-import { webhookName } from './topics.ts';
+import { webhookName } from './webhook-name.ts';
 
 export interface SourceProblem {
   /** Within the section, e.g. ['triggers', 'ship', 0, 'queue']. */

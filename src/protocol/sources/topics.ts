@@ -1,6 +1,5 @@
 // `topics` of virga.yaml: what is published there goes to all subscriptions whose filter it passes. Functions subscribe by their
 // triggers; queues and HTTPS webhooks here.
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { declaredName, duration, headerName, secretName, wholeNumber } from '../policies/words.ts';
 import { checkRoots, filter } from './filter.ts';
@@ -86,14 +85,6 @@ function isPlainUrl(text: string): boolean {
   return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
 }
 export type Subscription = z.infer<typeof subscription>;
-
-/**
- * Of a `url`. Without a name of its own it has one of its URL, and none of its place in the list: whoever takes a subscription away would have
- * the next one get, signed for it, what waits for the former.
- */
-export function webhookName({ name, url = '' }: Subscription): string {
-  return name ?? `webhook-${createHash('sha256').update(url).digest('hex').slice(0, 8)}`;
-}
 
 export const topic = z
   .strictObject(

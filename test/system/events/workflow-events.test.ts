@@ -34,6 +34,18 @@ const flows = {
     await context.sleep('300ms');
     return said;
   },
+  async ages(input, context) {
+    await context.sleep(0);
+    await context.sleepUntil('1999-12-31');
+    await context.sleepUntil(new Date(8.64e15));
+  },
+  async values(input, context) {
+    const odd = Object.defineProperty(new Error('odd'), 'x', { enumerable: true, get() { throw new Error('never'); } });
+    const said = [];
+    for (const work of [() => 1n, () => Buffer.from('x'), () => ({ toJSON: () => 1n }), () => { throw odd; }])
+      await context.step('value', work, { retry: { attempts: 1 } }).catch((error) => said.push(error.message));
+    return said;
+  },
   async many(input, context) {
     const all = await context.parallel(Array.from({ length: 300 }, (_, i) => () => context.step('one', () => i)));
     return all.length;
@@ -173,6 +185,24 @@ test('more branches than a node answers at once', async () => {
     assert.equal(result, count);
     assert.ok(steps.every(({ attempts }) => attempts === 1));
   }
+});
+
+test('a sleep of ages, and values that are none', async () => {
+  const id = await workflows.start('flow', { flow: 'ages' });
+  const { steps, wakeAt } = await workflows.until('flow', id, ({ state }) => state !== 'pending' && state !== 'running');
+  assert.deepEqual(
+    steps.map(({ state }) => state),
+    ['done', 'done', 'sleeping'],
+  );
+  assert.equal(wakeAt, '+275760-09-13T00:00:00.000Z');
+  const { result, steps: values } = await workflows.succeeded('flow', await workflows.start('flow', { flow: 'values' }));
+  assert.deepEqual(result, [
+    "the result of the step 'value' is a bigint, which JSON cannot hold; return plain data from it, or nothing",
+    "the result of the step 'value' is a Buffer, which JSON cannot hold; return plain data from it, or nothing",
+    "the result of the step 'value' cannot be written as JSON: Do not know how to serialize a BigInt",
+    'odd',
+  ]);
+  assert.ok(values.every(({ attempts }) => attempts === 1));
 });
 
 test('a run that has the only place of its function hears that it is cancelled', async () => {

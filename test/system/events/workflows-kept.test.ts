@@ -47,9 +47,25 @@ test('a request to a workflow starts a run', async () => {
   const json = { 'content-type': 'application/json' };
   const response = await post({ ...json, 'idempotency-key': 'mine' }, '{}');
   const answer = (await response.json()) as Record<string, unknown>;
+  // Its id can be guessed, and nobody is asked who they are.
+  assert.equal((await virga.fetch('kept', '/.virga/runs/flow/mine')).status, 404);
   assert.deepEqual([response.status, answer], [202, { id: 'mine', workflow: 'flow', version: 1, started: true }]);
   assert.equal((await workflows.succeeded('flow', 'mine')).trigger, 'http');
   assert.equal(((await (await post({ ...json, 'idempotency-key': 'mine' }, '{}')).json()) as { started: boolean }).started, false);
+  const own = await post(json, '{"event":"seen"}');
+  const { id, status } = (await own.json()) as { id: string; status: string };
+  assert.deepEqual([own.headers.get('location'), status], [status, status]);
+  const ask = async (path: string) => (await (await virga.fetch('kept', path)).json()) as Record<string, unknown>;
+  const path = status.slice(status.indexOf('/.virga'));
+  await workflows.until('flow', id, ({ state }) => state === 'waiting');
+  const waits = await ask(path);
+  assert.deepEqual([waits['id'], waits['workflow'], waits['version'], waits['state'], waits['endedAt']], [id, 'flow', 1, 'waiting', null]);
+  await workflows.ask('POST', `/flow/runs/${id}/events`, { name: 'seen' });
+  await workflows.succeeded('flow', id);
+  const ended = await ask(path);
+  assert.deepEqual([ended['state'], ended['result']], ['succeeded', ['one', 'one', 1]]);
+  const byApi = await workflows.start('flow', {});
+  assert.equal((await virga.fetch('kept', path.replace(id, byApi))).status, 404);
   assert.equal((await post(json, '{')).status, 400);
   assert.equal((await post({ 'content-type': 'text/plain' }, 'x')).status, 415);
   const invoked = await virga.cli(['invoke', 'flow', '--project', 'kept']);

@@ -12,7 +12,7 @@ export function jsonOf(value: unknown, what: string, bytesMax: number): string |
   if (value === undefined) return undefined;
   const why = whyNot(value, what, 0);
   if (why !== undefined) throw fatal(new TypeError(`${why}; return plain data from it, or nothing`));
-  const json = JSON.stringify(value) as string | undefined;
+  const json = textOf(value, what);
   if (json === undefined) return undefined;
   const bytes = Buffer.byteLength(json);
   if (bytes <= bytesMax) return json;
@@ -21,6 +21,15 @@ export function jsonOf(value: unknown, what: string, bytesMax: number): string |
       `${what} has ${bytes} bytes as JSON; at most ${bytesMax} are kept: store it elsewhere, and return where it is to be found`,
     ),
   );
+}
+
+/** What has a `toJSON` says by it what it is. */
+function textOf(value: unknown, what: string): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    throw fatal(new TypeError(`${what} cannot be written as JSON: ${(error as Error).message}`, { cause: error }));
+  }
 }
 
 function whyNot(value: unknown, path: string, depth: number): string | undefined {
