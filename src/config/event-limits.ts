@@ -48,7 +48,7 @@ export const EVENT_LIMITS = {
     'PROJECT_RECORDING_BYTES',
     GIB,
     { unit: 'bytes', min: MIB, max: 1024 * GIB },
-    'Recordings that are kept of one project; the oldest make room.',
+    'Recordings that are kept of one project, and requests and answers of its asynchronous invocations that have ended, as much of each; the oldest make room.',
   ),
   scheduleLateMs: limit(
     'SCHEDULE_LATE_MS',

@@ -116,14 +116,20 @@ export function scheduleCases(start: StartControl): void {
 
     test('a deploy with a schedule that says too much, or what cannot be, is refused with the place', async () => {
       const refused = await deploy({
-        schedules: { a: { cron: '@daily' }, b: { cron: '0 0 30 2 *' }, c: { rate: '1h', cron: '0 3 * * *' } },
+        schedules: {
+          a: { cron: '@daily' },
+          b: { cron: '0 0 30 2 *' },
+          c: { rate: '1h', cron: '0 3 * * *' },
+          d: { rate: '1h', catchUp: 3 },
+        },
       });
       assert.equal(refused.status, 400);
       const problems = refused.body.error.detail.map((one: { path: string; message: string }) => `${one.path}: ${one.message}`);
-      assert.equal(problems.length, 3);
+      assert.equal(problems.length, 4);
       assert.match(problems[0], /events\.schedules\.a\.cron: .*"0 0 \* \* \*"/);
       assert.match(problems[1], /events\.schedules\.b\.cron: .*a time that exists/);
       assert.match(problems[2], /one of cron, rate and at/);
+      assert.match(problems[3], /schedules\.d\.catchUp: .*`missed: all`/);
     });
   });
 }

@@ -48,3 +48,17 @@ test('a number that no double holds is stored as it was written, and filtered as
   const [published] = await publisher.publishEvents('shop', [jsonOf(Buffer.from(text)) as CloudEvent]);
   assert.deepEqual([published!.deliveries, sent[0]!.messages[0]!.body], [1, text]);
 });
+
+test('a message that would be too old before it is delivered is refused, with the remedy', async () => {
+  const topology = topologyOf('shop', { queues: { brief: { retention: '1m' } } });
+  const publisher = new Publisher({
+    bus: { send: () => assert.fail('nothing is sent'), append: () => assert.fail('nothing is appended') },
+    topologyOf: () => topology,
+    limits: { messageBytesMax: 1_000 },
+    now: () => 0,
+  });
+  await assert.rejects(publisher.send('shop', 'brief', [{ body: 'x', delayMs: 60_000 }]), {
+    code: 'invalid_request',
+    message: /'delayMs': it is 60000, and the queue 'brief' keeps messages for 60000 ms.*`retention`/,
+  });
+});

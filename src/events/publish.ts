@@ -92,6 +92,12 @@ export class Publisher {
       bounds.add(index, { id, body, attributes, delayMs, group, deduplicationId });
       if (group !== undefined && !found.spec.fifo)
         throw bounds.refusal(index, 'group', `the queue '${queue}' has no groups; \`fifo: true\` in virga.yaml makes a queue that has`);
+      if (delayMs >= found.spec.retentionMs)
+        throw bounds.refusal(
+          index,
+          'delayMs',
+          `it is ${delayMs}, and the queue '${queue}' keeps messages for ${found.spec.retentionMs} ms: it would be dead before it is delivered; \`retention\` in virga.yaml makes that longer`,
+        );
       return {
         id,
         body,

@@ -23,6 +23,8 @@ interface Parts {
 
 const SWEEP_MS = 10_000;
 const SWEPT_AT_ONCE = 5_000;
+/** Rounds: a minute. */
+const SIZED_EVERY = 6;
 
 export class ControlAsync {
   readonly acceptor: AsyncAcceptor;
@@ -51,12 +53,15 @@ export class ControlAsync {
     const rulesOf = async (project: string, fn: string) => (await topologyOf(project))?.async.get(fn);
     const destinations = new Destinations({ publisher, acceptor, rulesOf, log });
     const sweep = new RecordingSweep({ sql, bytesMax, atOnce: SWEPT_AT_ONCE });
+    let rounds = 0;
     const run = (): void => {
       this.#round = sweepAsync({ records, bus, destinations, rulesOf, now: Date.now }, this.#stop.signal)
         .then(async ({ expired, removed }) => {
           const recordings = await sweep.run(Date.now());
-          const swept = expired + removed + recordings;
-          if (swept > 0) log('info', 'asynchronous invocations and recordings were swept', { expired, removed, recordings });
+          // Summing up what there is takes a walk over all of it.
+          const answers = rounds++ % SIZED_EVERY === 0 ? await records.removeAnswers({ bytesMax, limit: SWEPT_AT_ONCE }) : 0;
+          const swept = expired + removed + recordings + answers;
+          if (swept > 0) log('info', 'asynchronous invocations and recordings were swept', { expired, removed, recordings, answers });
         })
         .catch((error: unknown) =>
           log('warn', 'the sweep of asynchronous invocations and recordings failed and is tried again', { reason: String(error) }),

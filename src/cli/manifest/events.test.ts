@@ -87,6 +87,14 @@ test('a queue with a wrong value is refused where it stands, with what is expect
       'queues:\n  orders: {visibility: 13h}',
       '5:24: queues.orders.visibility is "13h"; expected a duration with its unit from 1s to 12h, such as "30s", "500ms" or "5m"',
     ],
+    [
+      'queues:\n  orders: {delay: 1h, retention: 1h}',
+      '5:19: queues.orders.delay is "1h": each message would be too old, after 1h, before it is delivered; make `retention` longer',
+    ],
+    [
+      'queues:\n  orders: {delay: 20d}',
+      '5:19: queues.orders.delay is "20d": each message would be too old, after 14d, before it is delivered; make `retention` longer',
+    ],
     ['queues:\n  orders: {fifo: "yes"}', '5:18: queues.orders.fifo is "yes"; expected true or false'],
     ['queues:\n  orders: {retry: 3}', '5:19: queues.orders.retry is 3; expected rules such as {attempts: 5, delay: 1s, maxDelay: 5m}'],
     ['queues:\n  orders: {retry: {attempts: 0}}', '5:30: queues.orders.retry.attempts is 0; expected a whole number from 1 to 1000'],
@@ -249,6 +257,18 @@ test('a trigger names one source that is there, and takes what its kind takes', 
     [
       'triggers: [{event: order.placed}]',
       '9:24: functions.ship.triggers[0].event is "order.placed"; expected a pattern such as {type: [order.placed]}',
+    ],
+    [
+      'triggers: [{event: {detail-type: [order.placed]}}]',
+      "9:38: functions.ship.triggers[0].event.detail-type is a list: events have no 'detail-type'; what EventBridge calls so is 'type' here",
+    ],
+    [
+      'triggers: [{event: {$or: [{type: [a]}, {detail: {total: [1]}}]}}]',
+      "9:53: functions.ship.triggers[0].event.$or[1].detail is a mapping: events have no 'detail'; what EventBridge calls so is 'data' here",
+    ],
+    [
+      'triggers: [{event: {order: {total: [1]}}}]',
+      "9:32: functions.ship.triggers[0].event.order is a mapping: events have no 'order' with something below it: they have attributes such as type, source and subject, and data",
     ],
     [
       'triggers: [{queue: orders}, {queue: orders}]',

@@ -264,6 +264,30 @@ test('the sweep gives up what nobody gets to, tells its destination, and forgets
   assert.deepEqual(await sweep(), { expired: 0, removed: 1 });
 });
 
+test('of a project that keeps too much the oldest answers go, and nothing else of them', async () => {
+  await using database = await postgres.database();
+  let time = Date.now();
+  const edge = processOver(database, { now: () => time });
+  await using _ = edge.bus;
+  const ids: string[] = [];
+  for (let n = 0; n < 4; n++) {
+    ids.push((await edge.acceptor.accept(callOf('x'.repeat(500), { idempotency: { scope: '', key: String(n) } }))).id);
+    assert.deepEqual(await deliver(edge), ['done']);
+    time += 1_000;
+  }
+  // Each keeps a request of a little more than 500 bytes, and the answer `done`.
+  assert.equal(await edge.records.removeAnswers({ bytesMax: 5_000, limit: 10 }), 0);
+  assert.equal(await edge.records.removeAnswers({ bytesMax: 1_500, limit: 1 }), 2);
+  assert.equal(await edge.records.removeAnswers({ bytesMax: 1_500, limit: 10 }), 0);
+  const rows = await Promise.all(ids.map((id) => edge.records.find('shop', id)));
+  assert.deepEqual(
+    rows.map((row) => [row!.state, row!.request === null, row!.answerBody === null]),
+    [true, true, false, false].map((gone) => ['succeeded', gone, gone]),
+  );
+  const call = callOf('x'.repeat(500), { idempotency: { scope: '', key: '0' } });
+  assert.deepEqual(await edge.acceptor.accept(call), { id: ids[0], state: 'succeeded', again: true });
+});
+
 test('a body of more than may be is refused', async () => {
   await using database = await postgres.database();
   const edge = processOver(database, { now: () => Date.now() });

@@ -222,6 +222,32 @@ export class AsyncRecords {
     return rowCount ?? 0;
   }
 
+  /**
+   * Of projects that keep more than `bytesMax` the oldest requests and answers, `limit` by one statement; what became of them stays known.
+   * Answers how many. It walks over all.
+   */
+  async removeAnswers({ bytesMax, limit }: { bytesMax: number; limit: number }): Promise<number> {
+    const kept = `coalesce(octet_length(request), 0) + coalesce(octet_length(answer), 0) + coalesce(octet_length(answer_body), 0)`;
+    const { rows } = await this.#sql.query<{ project: string }>(
+      `select project from async_invocations where not ${IS_OPEN} group by project having sum(${kept}) > $1`,
+      [bytesMax],
+    );
+    let removed = 0;
+    for (const { project } of rows) {
+      for (let some = limit; some >= limit; removed += some) {
+        const { rowCount } = await this.#sql.query(
+          `update async_invocations set request = null, answer = null, answer_body = null where not ${IS_OPEN} and id in
+           (select id from (select id, ${kept} as kept, sum(${kept}) over (order by ended_at desc, id desc) as total
+                              from async_invocations where project = $1 and not ${IS_OPEN}) s
+             where total > $2 and kept > 0 order by id limit $3)`,
+          [project, bytesMax, limit],
+        );
+        some = rowCount ?? 0;
+      }
+    }
+    return removed;
+  }
+
   async #insert(rows: NewRow[]): Promise<{ value: boolean }[]> {
     const column = <T>(of: (row: NewRow) => T): T[] => rows.map(of);
     const { rows: inserted } = await this.#sql.query<{ id: string }>(

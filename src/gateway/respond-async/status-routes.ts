@@ -140,7 +140,7 @@ function answerOf(row: AsyncRow): LocalAnswer | Refusal {
   if (row.state === 'cancelled')
     return { error: new VirgaError('invocation_not_found', `invocation ${row.id} was cancelled, and has no answer`) };
   const code = row.errorCode !== null && Object.hasOwn(ERRORS, row.errorCode) ? (row.errorCode as ErrorCode) : 'invocation_not_found';
-  return { error: new VirgaError(code, row.error ?? `invocation ${row.id} has ${row.state} without an answer`) };
+  return { error: new VirgaError(code, row.error ?? `invocation ${row.id} has ${row.state}; no answer of it is kept`) };
 }
 
 function unknown(id: string): Refusal {

@@ -1,5 +1,6 @@
 // `queues` of virga.yaml: messages that wait for a function, or for whoever receives them.
 import { z } from 'zod';
+import { durationMs } from '../../lib/units.ts';
 import { byteSize, declaredName, duration, wholeNumber } from '../policies/words.ts';
 import { recording } from './recording.ts';
 import { retry } from './retry.ts';
@@ -42,5 +43,10 @@ export const queue = z
     },
     { error: 'rules such as {visibility: 30s, retry: {attempts: 5}}, or {}' },
   )
+  .superRefine(({ delay = '0s', retention = '14d' }, context) => {
+    if ((durationMs(delay) ?? 0) < (durationMs(retention) ?? Infinity)) return;
+    const message = `each message would be too old, after ${retention}, before it is delivered; make \`retention\` longer`;
+    context.addIssue({ code: 'custom', path: ['delay'], message, params: { rule: true } });
+  })
   .describe('A queue.');
 export type QueueRules = z.infer<typeof queue>;

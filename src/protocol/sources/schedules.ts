@@ -39,7 +39,7 @@ export const schedule = z
         .enum(['skip', 'once', 'all'], { error: '"skip", "once" or "all"' })
         .optional()
         .describe(
-          'What becomes of times that passed while the node was off or the schedule was paused: none, one call for all of them (without this key), or one for each, at most 1000.',
+          'What becomes of times that passed while the node was off or the schedule was paused: none (also without this key), one call for all of them, or one for each, at most 1000.',
         ),
       paused: z.boolean({ error: 'true or false' }).optional().describe('Deployed, but not running until `virga schedules resume`.'),
       catchUp: wholeNumber({ min: 1, max: 1_000 }).optional().describe('With `missed: all`: how many at most, the latest. Without it 100.'),
@@ -56,6 +56,8 @@ export const schedule = z
         message: 'that is for `cron`; a rate has none, and `at` has its offset',
         params: { rule: true },
       });
+    if (value.catchUp !== undefined && value.missed !== 'all')
+      context.addIssue({ code: 'custom', path: ['catchUp'], message: 'that is for `missed: all`', params: { rule: true } });
     if (value.start !== undefined && value.end !== undefined && Date.parse(value.start) >= Date.parse(value.end))
       context.addIssue({ code: 'custom', path: ['end'], message: 'it ends before it starts', params: { rule: true } });
   })

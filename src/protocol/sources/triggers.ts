@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { durationMs } from '../../lib/units.ts';
 import { declaredName, duration, wholeNumber } from '../policies/words.ts';
-import { checkRoots, filter } from './filter.ts';
+import { checkEvent, checkRoots, filter } from './filter.ts';
 import { retry } from './retry.ts';
 
 const KEYS = ['queue', 'topic', 'event', 'stream', 'schedule'] as const;
@@ -107,6 +107,7 @@ export const trigger = z
       return;
     }
     checkRoots(value.filter, kinds[0] === 'stream' ? 'record' : 'message', context);
+    if (value.event !== undefined) checkEvent(value.event, context);
     const takes = TAKES[kinds[0]!];
     for (const [key, set] of Object.entries(value)) {
       if (set === undefined || key === kinds[0] || takes.includes(key)) continue;
