@@ -86,6 +86,18 @@ export function keptCases(start: StartControl): void {
       assert.deepEqual(await keys('left'), ['left/queue/c']);
     });
 
+    test('whatever id a sender gives, its message is found by it, and dropped', async () => {
+      await deploy('named', { queues: { orders: {} } });
+      for (const id of ['Bestellung 7/ä', '注文%2F?#', 'a b']) {
+        assert.equal((await send('named', 'orders', id)).status, 202);
+        const path = `/v1/projects/named/queues/orders/messages`;
+        const found = await control.call('GET', `${path}/${encodeURIComponent(id)}`);
+        assert.deepEqual([found.status, found.body.id], [200, id], JSON.stringify(found.body));
+        assert.equal((await control.call('GET', `/v1/projects/named/deliveries/${encodeURIComponent(id)}`)).status, 200);
+        assert.deepEqual((await control.call('DELETE', `${path}?id=${encodeURIComponent(id)}`)).body, { purged: 1 });
+      }
+    });
+
     test('a removed stream goes when its last record is gone, and what its triggers had given up with its last message', async () => {
       const streams = { full: {}, old: {}, used: {} };
       await deploy('logs', { streams, triggers: { hello: [{ stream: 'old' }] } });

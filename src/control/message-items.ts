@@ -39,7 +39,7 @@ export const queuedMessage = z
   .openapi('QueuedMessage');
 
 /** Ids of messages are the sender's where it gives one. */
-export const messageId = z.string().regex(/^[\x21-\x7e]{1,256}$/, 'must be the id of a message: 1 to 256 visible characters');
+export const messageId = z.string().regex(/^[^\0]{1,256}$/, 'must be the id of a message: 1 to 256 characters, none of them NUL');
 
 /** Messages in one answer: fewer than of other lists, since each may have a body. */
 export const messagePage = {
