@@ -20,7 +20,7 @@ interface Step {
 }
 
 const installed = (name: string) => join(ROOT, 'node_modules', '.bin', name);
-/** Those that start launchers, clusters or builds for seconds are `*.integration.test.ts`: `npm test` runs them, this does not. */
+/** Those that start launchers, clusters or builds, or let time pass, for seconds are `*.integration.test.ts`: `npm test` runs them, this does not. */
 const UNIT_TESTS = globSync(['src/**/*.test.ts', 'sdk/**/*.test.ts', 'scripts/**/*.test.ts'], {
   cwd: ROOT,
   exclude: ['**/node_modules/**', '**/*.integration.test.ts'],
@@ -56,7 +56,8 @@ function run(step: Step): Promise<Result> {
   const beginMs = performance.now();
   return new Promise((resolve) => {
     // Some of these programs are scripts for `node`: they must find the pinned one, not the system's.
-    const env = { ...process.env, PATH: `${join(process.execPath, '..')}:${process.env['PATH'] ?? ''}` };
+    const PATH = `${join(process.execPath, '..')}:${process.env['PATH'] ?? ''}`;
+    const env = { ...process.env, PATH, NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'virga-tests') };
     const child = spawn(step.command, step.args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: STEP_TIMEOUT_MS });
     let output = '';
     const keep = (chunk: Buffer) => {

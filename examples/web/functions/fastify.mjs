@@ -1,4 +1,6 @@
 // A Fastify app with a schema for its answers, and notes in memory.
+import { EventEmitter, once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import Fastify from 'fastify';
 
 const app = Fastify({ logger: true, trustProxy: true });
@@ -19,13 +21,15 @@ app.get('/fastify/notes/:id', async (request, reply) => notes.get(request.params
 
 app.delete('/fastify/notes/:id', async (request, reply) => reply.code(notes.delete(request.params.id) ? 204 : 404).send());
 
-// How many requests it has seen at once.
-let running = 0;
+// Requests that wait for each other: they are answered when as many as `of` says are here at once, or after ten seconds.
+const meeting = new EventEmitter().setMaxListeners(0);
+let here = 0;
 let most = 0;
-app.get('/fastify/together', async () => {
-  most = Math.max(most, ++running);
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  running--;
+app.get('/fastify/together', async (request) => {
+  most = Math.max(most, ++here);
+  if (here >= Number(request.query.of)) meeting.emit('all here');
+  else await Promise.race([once(meeting, 'all here'), setTimeout(10_000)]);
+  here--;
   return { most };
 });
 
