@@ -41,7 +41,7 @@ function consumerOf(project: string, source: string, rules: Rules = {}): Consume
 
 function start(
   consumers: Consumer[],
-  options: { deliveriesMax?: number; deliveryBytesMax?: number; capacity?: number; random?: number; deaf?: boolean } = {},
+  options: { deliveriesMax?: number; deliveryBytesMax?: number; capacity?: number; random?: number; deaf?: boolean; onCall?: () => void } = {},
 ) {
   const clock = new TestClock();
   const bus = new MemoryBus(clock);
@@ -55,6 +55,7 @@ function start(
       queue: {
         deliver: ({ queue, source }, messages: ReceivedMessage[], signal) => {
           const { promise, resolve } = Promise.withResolvers<Verdict[]>();
+          options.onCall?.();
           running.most = Math.max(running.most, ++running.now);
           let ended = false;
           const end: Call['end'] = (verdict = { as: 'done' }) => {
@@ -100,6 +101,26 @@ test('messages are called with as batches of at most the size that was asked for
   calls[0]!.end();
   await clock.pass(0);
   assert.deepEqual(calls[2]!.ids, ['m9', 'm10']);
+});
+
+test('what comes due while a call begins is received, and nothing turns in circles until then', async () => {
+  const orders = consumerOf('shop', 'orders', { batch: 1 });
+  let looks = 0;
+  const { bus, calls, clock, deliveries } = start([orders], { onCall: () => clock.set(1) });
+  const look = clock.now.bind(clock);
+  clock.now = () => {
+    if (++looks > 1_000) throw new Error('it is looked for ever');
+    return look();
+  };
+  await clock.pass(0);
+  bus.send(orders.queue, [{ id: 'm1' }, { id: 'm2', delayMs: 1 }]);
+  await clock.pass(1);
+  assert.deepEqual(
+    calls.map((call) => call.ids),
+    [['m1'], ['m2']],
+  );
+  for (const call of calls) call.end();
+  await deliveries.close(0);
 });
 
 test('what nothing is due for costs nothing: no timer but the one against lost notices, and no receive', async () => {

@@ -165,16 +165,14 @@ export class Deliveries {
     this.#look(line);
   }
 
-  /** Something about the line changed: it waits for its turn, or for its time. */
-  #look(line: ConsumerLine): void {
+  /** Something about the line changed: it waits for its turn, or for its time. Who dispatches sticks to one `now`, else it could go on for ever. */
+  #look(line: ConsumerLine, now = this.#options.clock.now()): void {
     line.cancelTimer?.();
     line.cancelTimer = undefined;
     if (this.#closing || !this.#started) {
       this.#turns.leave(line);
       return;
     }
-    const { clock } = this.#options;
-    const now = clock.now();
     if (this.#todo(line, now) !== undefined) {
       this.#turns.join(line);
       this.#dispatchSoon();
@@ -182,7 +180,7 @@ export class Deliveries {
     }
     this.#turns.leave(line);
     const at = line.wakesAt(now, this.#windows);
-    if (at !== undefined) line.cancelTimer = clock.after(at - now, () => this.#look(line));
+    if (at !== undefined) line.cancelTimer = this.#options.clock.after(at - now, () => this.#look(line));
   }
 
   #todo(line: ConsumerLine, now: number) {
@@ -239,7 +237,7 @@ export class Deliveries {
       const todo = this.#todo(line, now);
       if (todo === 'call') this.#call(line, now);
       else if (todo === 'receive') void this.#receive(line, placesMax);
-      this.#look(line);
+      this.#look(line, now);
     }
     if (!this.#turns.someWait) return;
     if (pressed) this.#dispatchIn(PRESSED_LOOK_MS);
