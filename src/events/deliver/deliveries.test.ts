@@ -41,7 +41,14 @@ function consumerOf(project: string, source: string, rules: Rules = {}): Consume
 
 function start(
   consumers: Consumer[],
-  options: { deliveriesMax?: number; deliveryBytesMax?: number; capacity?: number; random?: number; deaf?: boolean; onCall?: () => void } = {},
+  options: {
+    deliveriesMax?: number;
+    deliveryBytesMax?: number;
+    capacity?: number;
+    random?: number;
+    deaf?: boolean;
+    onCall?: () => void;
+  } = {},
 ) {
   const clock = new TestClock();
   const bus = new MemoryBus(clock);
@@ -114,7 +121,7 @@ test('what comes due while a call begins is received, and nothing turns in circl
   };
   await clock.pass(0);
   bus.send(orders.queue, [{ id: 'm1' }, { id: 'm2', delayMs: 1 }]);
-  await clock.pass(1);
+  await clock.pass(2);
   assert.deepEqual(
     calls.map((call) => call.ids),
     [['m1'], ['m2']],
