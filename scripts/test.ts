@@ -34,7 +34,7 @@ interface Phase {
 
 const PHASES: Phase[] = [
   { name: 'unit', globs: ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'scripts/**/*.test.ts'], concurrency: BESIDE, timeoutMs: 60_000 },
-  { name: 'system', globs: ['test/system/**/*.test.ts'], except: ALONE, concurrency: BESIDE, timeoutMs: 240_000 },
+  { name: 'system', globs: ['test/system/**/*.test.ts'], except: ALONE, concurrency: BESIDE, timeoutMs: 400_000 },
   { name: 'faults', globs: ['test/faults/**/*.test.ts'], except: ALONE, concurrency: 2, timeoutMs: 240_000 },
   { name: 'alone', globs: ALONE, concurrency: 1, timeoutMs: 240_000 },
 ];
@@ -130,6 +130,16 @@ function cgroups(): Set<string> {
   return new Set(mounts.flatMap((mount) => globSync('virga-*', { cwd: mount }).map((name) => join(mount, name))));
 }
 
+function endAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // it ended by itself
+    }
+  }
+}
+
 function cwd(pid: string): string {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);
@@ -154,7 +164,7 @@ process.env['TMPDIR'] = folder;
 process.env['NODE_COMPILE_CACHE'] = join(ROOT, 'node_modules', '.cache', 'virga-tests');
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    for (const pid of leftovers(folder).processes) process.kill(pid, 'SIGKILL');
+    endAll(leftovers(folder).processes);
     rmSync(folder, { recursive: true, force: true });
     process.exit(1);
   });
@@ -170,13 +180,7 @@ for (let waitedMs = 0; left.lines.length > 0 && waitedMs < LEAVE_MS; waitedMs +=
 }
 if (left.lines.length > 0)
   console.log(`left behind by the tests, which should have removed it:\n  ${left.lines.slice(0, 50).join('\n  ')}`);
-for (const pid of left.processes) {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // it ended by itself
-  }
-}
+endAll(left.processes);
 rmSync(folder, { recursive: true, force: true });
 
 const failed = counts.fail + counts.cancelled + (left.lines.length > 0 ? 1 : 0);
