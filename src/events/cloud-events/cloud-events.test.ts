@@ -55,8 +55,10 @@ describe('what the SDK writes', () => {
 
 test('what is written the SDK reads, and reads the same here', () => {
   const text = fc.string({ unit: fc.constantFrom('a', ' ', '"', '%', 'ü', '☕', '😀', '\\', '~'), minLength: 1, maxLength: 12 });
+  // Data with such a key is refused (below).
+  const json = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('__proto__'));
   fc.assert(
-    fc.property(text, fc.oneof(fc.jsonValue(), fc.constant(undefined)), text, (subject, data, extension) => {
+    fc.property(text, fc.oneof(json, fc.constant(undefined)), text, (subject, data, extension) => {
       const event: Event = {
         ...REQUIRED,
         specversion: '1.0',
