@@ -56,20 +56,26 @@ async function keepSending(queue: string, prefix: string, stop: AbortSignal): Pr
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** What was handed out by a database that was killed before anybody heard of it is held until its lease of 30 s ends. */
+const SILENT_MS_MAX = 45_000;
+
 /** Everything that handlers tell, until each of these was told. */
 async function told(bodies: string[]): Promise<Seen[]> {
   const missing = new Set(bodies);
   const seen: Seen[] = [];
+  let heardAt = performance.now();
   while (missing.size > 0) {
     const { status, body } = await shop.post<{ messages: (Seen & { receipt: string })[] }>('/queues/seen/receive', {
       max: 100,
       waitMs: 15_000,
     });
     assert.equal(status, 200, JSON.stringify(body));
+    if (body.messages.length > 0) heardAt = performance.now();
     assert.ok(
-      body.messages.length > 0,
-      `${missing.size} of ${bodies.length} were not told within 15 s: ${[...missing].slice(0, 5).join(', ')}`,
+      performance.now() - heardAt < SILENT_MS_MAX,
+      `${missing.size} of ${bodies.length} were not told within ${SILENT_MS_MAX / 1_000} s: ${[...missing].slice(0, 5).join(', ')}`,
     );
+    if (body.messages.length === 0) continue;
     await shop.post('/queues/seen/settle', { settlements: body.messages.map(({ receipt }) => ({ receipt, as: 'done' })) });
     for (const one of body.messages) {
       missing.delete(one.body);
