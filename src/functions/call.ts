@@ -90,8 +90,8 @@ export class Call implements Streamed<Call> {
   record: InvocationRecord | undefined;
   /** Bytes that are held for it while it waits. */
   readonly heldBytes: number;
-  /** Processors that it was counted with when it began to run; given back when it ends. */
-  demand = 0;
+  /** Runs, and counts with no processor. */
+  resting = false;
   timer: NodeJS.Timeout | undefined;
   /** Hears once that the client left; set by the engine. */
   onAbandoned: (() => void) | undefined;

@@ -10,6 +10,8 @@
 const PLATFORM_MS = 0.2;
 const RAISE_WEIGHT = 0.5;
 const LOWER_WEIGHT = 0.2;
+/** Nothing ended meanwhile: calls that wait, perhaps for those that are not let in while they are held to compute. */
+const STILL_WEIGHT = 0.5;
 const MS_WEIGHT = 0.3;
 const FIRST_BUSY_MS = 500;
 /** Calls that take less on average wait for the edge's own event loop as well, which is not seen as crowding. */
@@ -76,6 +78,7 @@ export class ProcessorUse {
     const seen = Math.min(this.#processors, Math.max(Math.min(1, stretched), (processorMs ?? 0) / busyMs));
     if (this.#demand === undefined) this.#demand = seen;
     else if (seen > this.#demand) this.#demand += RAISE_WEIGHT * (seen - this.#demand);
+    else if (calls === 0) this.#demand += STILL_WEIGHT * (seen - this.#demand);
     else this.#demand += Math.max(LOWER_WEIGHT, 1 / this.#measurements) * (seen - this.#demand);
   }
 }

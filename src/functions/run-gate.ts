@@ -2,6 +2,7 @@
 // want of the processors together is at most what there is, so that handlers that compute are not run beside each other
 // without end: on 2 cores, 9 instances of a handler that takes microseconds did half of what 2 do. A function of which
 // nothing runs may always run one call, whatever else its project computes. Handlers that wait want next to nothing.
+// Calls count with what is known of their function now, not when they began: some that wait for those at the gate would never end.
 // Invariant: running ≤ projectConcurrencyMax for each project; a call that entered leaves once; whoever was kept waiting is
 // asked again as soon as somebody leaves, in the order of fair-share.ts. Pure. Owned by engine.ts, asked by version-pool.ts.
 import { FairLine } from './fair-share.ts';
@@ -56,6 +57,12 @@ export class RunGate {
     // What floating point leaves over must not add up.
     project.demand = project.running === 0 ? 0 : project.demand - demand;
     this.#demand = Math.max(0, this.#demand - demand);
+  }
+
+  /** The calls of one of its functions, all that run together, turned out to want this much more, or less. */
+  correct(project: ProjectLoad, demand: number): void {
+    project.demand = Math.max(0, project.demand + demand);
+    this.#demand = Math.max(0, this.#demand + demand);
   }
 
   /** It has a call and a place for it, and was not let in. */

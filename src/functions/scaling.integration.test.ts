@@ -269,3 +269,22 @@ test('a window keeps its instances ready without a call, also when there were no
   engine.setCurrent([]);
   await until(() => sandboxes.alive === 0);
 });
+
+test('calls that wait for each other all begin, also of a function that was seen to compute', async () => {
+  const { waiting, script } = held();
+  let meet = false;
+  const { ask, sandboxes } = setUp({
+    onRequest: (guest, stream, ...rest) => (meet ? script : worker(50)).onRequest(guest, stream, ...rest),
+  });
+  const version = testVersion({ concurrency: 40, timeoutMs: 20_000, queue: 20, instances: { min: 0, max: 1 } });
+  sandboxes.processorMsPerCall = 50;
+  for (let i = 0; i < 12; i++) assert.equal(await ask(version).done, 'ok');
+  meet = true;
+  sandboxes.processorMsPerCall = 0;
+  const calls = Array.from({ length: 20 }, () => ask(version).done);
+  const beganMs = performance.now();
+  await until(() => waiting.length === 20 || performance.now() - beganMs > 9_000);
+  assert.equal(waiting.length, 20);
+  for (const { go } of waiting) go();
+  assert.deepEqual(errors(await Promise.all(calls)), []);
+});

@@ -40,6 +40,8 @@ export class VersionPool implements Runner, Tenant {
   demand: number;
   demandMax: number;
   #msPerCall: number;
+  /** Of those that run, the ones that count with the demand. */
+  #counted = 0;
   readonly #free = new FreeInstances();
   readonly #waiting: WaitingCalls;
   /** What the last call that could not run at once was refused for. */
@@ -230,6 +232,7 @@ export class VersionPool implements Runner, Tenant {
       return false;
     }
     this.running++;
+    this.#counted++;
     this.#meter.began(this.#msPerCall);
     return true;
   }
@@ -242,7 +245,6 @@ export class VersionPool implements Runner, Tenant {
   }
 
   #run(instance: Instance, call: Call): void {
-    call.demand = this.demand;
     instance.run(call);
   }
 
@@ -275,7 +277,8 @@ export class VersionPool implements Runner, Tenant {
   #onCallEnded(instance: Instance, call: Call): void {
     const now = performance.now();
     this.running--;
-    this.#host.gate.leave(this.project, call.demand);
+    if (!call.resting) this.#counted--;
+    this.#host.gate.leave(this.project, call.resting ? 0 : this.demand);
     this.#meter.ended(call.runningAt, now);
     if (call.outcome === 'ok' && !call.upgraded) this.habits.served(now - call.runningAt);
     this.#host.callEnded(instance, call);
@@ -284,8 +287,9 @@ export class VersionPool implements Runner, Tenant {
   }
 
   #onUpgraded(call: Call): void {
-    this.#host.gate.rest(this.project, call.demand);
-    call.demand = 0;
+    call.resting = true;
+    this.#counted--;
+    this.#host.gate.rest(this.project, this.demand);
     this.#host.gate.letIn();
   }
 
@@ -375,11 +379,15 @@ export class VersionPool implements Runner, Tenant {
     this.#host.room.shrink(this, instance, mib);
   }
 
+  /** The calls that run count with it at once, and what it leaves room for begins. */
   #readUse(): void {
     const { use, serviceMs } = this.habits;
+    const more = this.#counted * (use.demand - this.demand);
+    if (more !== 0) this.#host.gate.correct(this.project, more);
     this.demand = use.demand;
     this.#msPerCall = use.msPerCall;
     this.demandMax = demandMax(this.#host.processors, serviceMs);
+    if (more < 0) this.#host.gate.letIn();
   }
 
   #retireInstances(): void {
