@@ -11,7 +11,7 @@ import { FairLine } from './fair-share.ts';
 import type { VirtualTime, Waiting } from './fair-share.ts';
 import type { Habits } from './habits.ts';
 import type { Instance } from './instance.ts';
-import { MemoryBudget } from './memory-budget.ts';
+import { MemoryBudget, heldMiB } from './memory-budget.ts';
 import type { DeployedVersion } from './version.ts';
 
 /** A pool, as the room sees it. */
@@ -133,9 +133,13 @@ export class Room {
     return true;
   }
 
-  /** An instance was stopped and cannot grow: it counts with what it holds. */
-  shrink(tenant: Tenant, instance: Instance, mib: number): void {
-    if (mib >= instance.accounts.countedMiB) return;
+  /** An instance was stopped and can neither work nor grow: it counts with what it holds. */
+  shrink(tenant: Tenant, instance: Instance): void {
+    const { memoryMiB } = tenant.version.settings;
+    if (instance.accounts.countedMiB < memoryMiB) return;
+    const mib = heldMiB(memoryMiB, instance.sandbox.memoryBytes() ?? instance.peakMemoryBytes);
+    tenant.habits.held(mib);
+    if (mib >= memoryMiB) return;
     this.#change(tenant, instance, mib);
     if (this.#shortOfMemory) this.offer();
   }

@@ -15,7 +15,6 @@ import { Minimum } from './minimum.ts';
 import type { PoolHost } from './pool-host.ts';
 import { slotsOf, statsOf } from './pool-stats.ts';
 import type { PoolStats, WaitingStats } from './pool-stats.ts';
-import { heldMiB } from './memory-budget.ts';
 import { demandMax, usefulInstances } from './processor-use.ts';
 import type { Tenant } from './room.ts';
 import type { Runner } from './run-gate.ts';
@@ -89,7 +88,7 @@ export class VersionPool implements Runner, Tenant {
     if (this.#waiting.size === 0) {
       const instance = this.#place();
       if (instance !== undefined) {
-        this.#run(instance, call);
+        instance.run(call);
         return undefined;
       }
     }
@@ -240,12 +239,8 @@ export class VersionPool implements Runner, Tenant {
   #runNext(): boolean {
     const instance = this.#place();
     if (instance === undefined) return false;
-    this.#run(instance, this.#waiting.take(performance.now())!);
+    instance.run(this.#waiting.take(performance.now())!);
     return true;
-  }
-
-  #run(instance: Instance, call: Call): void {
-    instance.run(call);
   }
 
   /** There is a call and an idle instance, and the one did not get the other: what lacked says when to try again. */
@@ -262,7 +257,7 @@ export class VersionPool implements Runner, Tenant {
     if (this.#waiting.size > 0 && !gate.othersFirst(this)) {
       const yields = instance.calls.size === 0 && room.wantsBack(this);
       while (!yields && instance.freeSlots > 0 && this.#waiting.size > 0 && this.#enter(instance)) {
-        this.#run(instance, this.#waiting.take(performance.now())!);
+        instance.run(this.#waiting.take(performance.now())!);
       }
     }
     if (instance.freeSlots > 0) {
@@ -369,14 +364,9 @@ export class VersionPool implements Runner, Tenant {
     this.#reportEmpty();
   }
 
-  /** Stopped, it can neither work nor grow: it counts with what it holds. */
   #freeze(instance: Instance): void {
-    const { memoryMiB } = this.version.settings;
     instance.rest.freeze();
-    if (!instance.rest.frozen || instance.accounts.countedMiB < memoryMiB) return;
-    const mib = heldMiB(memoryMiB, instance.sandbox.memoryBytes() ?? instance.peakMemoryBytes);
-    this.habits.held(mib);
-    this.#host.room.shrink(this, instance, mib);
+    if (instance.rest.frozen) this.#host.room.shrink(this, instance);
   }
 
   /** The calls that run count with it at once, and what it leaves room for begins. */

@@ -7,6 +7,7 @@ import type { Http2Server, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { newId } from '../../lib/ids.ts';
 import { ERRORS, VirgaError, errorBody } from '../../protocol/errors.ts';
+import { endWithLast, isLast } from '../last-answer.ts';
 import { isHttp2 } from './peer.ts';
 
 export interface HttpLimits {
@@ -92,28 +93,28 @@ class WholeOrBroken extends CompatResponse {
 
 /** What HTTP/1.1's parser refused, as an answer; then the connection ends. */
 function refuse(error: Error & { code?: string; rawPacket?: Buffer }, socket: Duplex, limits: HttpLimits): void {
-  if (!socket.writable || socket.destroyed || (error as NodeJS.ErrnoException).code === 'ECONNRESET') {
+  // Each piece that still comes is refused by the parser again.
+  if (isLast(socket) && error.code !== 'ECONNRESET') return;
+  if (!socket.writable || socket.destroyed || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
   // An answer under way must not be mixed with another.
   const { _httpMessage: message } = socket as { _httpMessage?: { headersSent: boolean; finished: boolean } };
   if (message?.headersSent === true) {
-    if (message.finished) socket.end();
+    if (message.finished) endWithLast(socket);
     else socket.destroy();
     return;
   }
   const failure = failureOf(error, limits);
   const requestId = newId('inv');
   const body = JSON.stringify(errorBody(failure, requestId));
-  socket.end(
+  endWithLast(
+    socket,
     `HTTP/1.1 ${failure.status} ${REASONS[failure.status] ?? 'Bad Request'}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`,
   );
-  const cut = setTimeout(() => socket.destroy(), CLOSE_WITHIN_MS);
-  socket.on('close', () => clearTimeout(cut));
 }
 
-const CLOSE_WITHIN_MS = 1_000;
 const REASONS: Partial<Record<number, string>> = {
   [ERRORS.request_timeout.status]: 'Request Timeout',
   [ERRORS.url_too_long.status]: 'URI Too Long',

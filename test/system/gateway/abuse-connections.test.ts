@@ -53,6 +53,34 @@ test('what follows a refusal on its connection reaches nobody, in the same packe
   );
 });
 
+for (const [what, status, head, more] of [
+  ['a request that is framed twice', 400, `${POST}Transfer-Encoding: x, chunked\r\n\r\n`, `GET /smuggled HTTP/1.1\r\n${HOST}\r\n`],
+  ['what is no request', 400, `GET / HTTP/one\r\n${HOST}\r\n`, `GET /smuggled HTTP/1.1\r\n${HOST}\r\n`],
+  ['a body that is too large', 413, `${POST}Content-Length: 99999999999\r\n\r\n`, 'x'.repeat(100_000)],
+] as const) {
+  test(`the refusal of ${what} reaches a client that goes on sending: its connection is not reset`, async () => {
+    const socket = connect({ port: target.port, host: '127.0.0.1', allowHalfOpen: true });
+    const closed = once(socket, 'close');
+    const { promise: answered, resolve } = Promise.withResolvers<void>();
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      resolve();
+    });
+    socket.write(head);
+    await answered;
+    for (let n = 0; n < 5; n++) {
+      await new Promise<void>((sent) => socket.write(more, () => sent()));
+      await target.works();
+    }
+    socket.end();
+    // Rejects when it was reset.
+    await closed;
+    assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
+    assert.equal(text.match(/HTTP\/1\.1 \d/g)!.length, 1);
+  });
+}
+
 test('a client that leaves takes its calls along, those too that wait behind another', async () => {
   const hang = `GET /hang HTTP/1.1\r\n${HOST}\r\n`;
   for (const [leave, count] of [
