@@ -1,5 +1,6 @@
 // `npm test`: every test of the project in four phases (unit; system, each file with a Virga of its own; faults, which fill disks and kill
 // processes of their own; then those that measure what the machine does, one file at a time), told as one run with node's closing lines.
+// Virga is started once in the beginning, and what its first start made is the beginning of the data folder of most others.
 // Invariant: the run leaves nothing behind. All temporary files go to one folder; what is still there afterwards (a
 // file, a process or a mount that names it, or a cgroup) fails the run and is removed. Exit code 0 when all passed and nothing was left.
 //   test.ts [--phase unit|system|faults|alone] [part of a file name …]
@@ -12,6 +13,7 @@ import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startVirga } from '../test/system/virga.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** A process that was told to end may take this long before it counts as left behind. */
@@ -170,8 +172,21 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
+// A first start creates a database, which takes half of it. Those tests that are about it name a data folder of their own.
+const started = join(folder, 'started');
+try {
+  const first = await startVirga({ dataFolder: started });
+  await first.stop();
+} catch (error) {
+  rmSync(folder, { recursive: true, force: true });
+  throw error;
+}
+process.env['VIRGA_TEST_STARTED'] = started;
+
 const reporter = new spec();
 await pipeline(Readable.from(events(phases, args)), reporter, process.stdout, { end: false });
+
+rmSync(started, { recursive: true });
 
 let left = leftovers(folder);
 for (let waitedMs = 0; left.lines.length > 0 && waitedMs < LEAVE_MS; waitedMs += 250) {

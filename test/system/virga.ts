@@ -10,6 +10,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
 const BIN = join(ROOT, 'bin', 'virga');
@@ -76,10 +77,18 @@ export async function temporaryFolder(name = 'virga-test-'): Promise<string> {
   return mkdtemp(join(tmpdir(), name));
 }
 
+/** As a first start left it, if the run of the tests has made one: a database that is created and empty. */
+async function newDataFolder(parent: string): Promise<string> {
+  const dataFolder = join(parent, 'data');
+  const started = process.env['VIRGA_TEST_STARTED'];
+  if (started !== undefined) await promisify(execFile)('cp', ['--archive', started, dataFolder]);
+  return dataFolder;
+}
+
 /** Starts `virga start`; rejects with what it said when it ends before it is ready. */
 export async function startVirga(options: StartOptions = {}): Promise<Virga> {
   const own = options.dataFolder === undefined ? await temporaryFolder() : undefined;
-  const dataFolder = options.dataFolder ?? join(own!, 'data');
+  const dataFolder = options.dataFolder ?? (await newDataFolder(own!));
   const [edgePort, controlPort] = [options.edgePort ?? (await freePort()), options.controlPort ?? (await freePort())];
   const startedAt = performance.now();
   const child = spawn(
