@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { ManifestDocument } from '../manifest/document.ts';
 import type { Path } from '../manifest/document.ts';
-import { MANIFEST_NAME } from '../manifest/manifest.ts';
+import { MANIFEST_NAME } from '../manifest/project-near.ts';
 import type { Manifest } from '../manifest/manifest.ts';
 import { Report } from '../import/report.ts';
 import type { Item } from '../import/report.ts';

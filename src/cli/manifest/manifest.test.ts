@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { VirgaError } from '../../protocol/errors.ts';
-import { parseManifest, projectNear, readManifest } from './manifest.ts';
+import { parseManifest, readManifest } from './manifest.ts';
+import { projectNear } from './project-near.ts';
 import type { Manifest, ManifestProblems } from './manifest.ts';
 import { manifestReference } from './reference.ts';
 import { manifestJsonSchema } from './schema.ts';
@@ -313,9 +314,9 @@ test('a folder without a manifest, and one with another extension, get a remedy'
   rmSync(join(folder, 'virga.yml'));
 });
 
-test('a command finds the project of the manifest above it', () => {
+test('a command finds the project of the manifest above it', async () => {
   writeFileSync(join(folder, 'virga.yaml'), 'project: near\nfunctions: {broken');
-  assert.equal(projectNear(join(folder, 'functions')), 'near');
+  assert.equal(await projectNear(join(folder, 'functions')), 'near');
   rmSync(join(folder, 'virga.yaml'));
 });
 

@@ -2,7 +2,7 @@
 // a deployment is made of: defaults filled in, units converted, routes parsed. Invariant: a Manifest that exists passes
 // the server's checks; only the code is still to be built. Callers: the commands deploy, diff and dev.
 import { readFileSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { VirgaError } from '../../protocol/errors.ts';
 import { EGRESS_DEFAULT } from '../../protocol/egress.ts';
 import type { GatewaySection } from '../../protocol/policies/policy.ts';
@@ -19,6 +19,7 @@ import { eventsOf, eventsProblems } from './events.ts';
 import { documentRoutes } from './openapi-routes.ts';
 import { planProblems, routeProblems, routesOf } from './placed-routes.ts';
 import type { OwnedRoute } from './placed-routes.ts';
+import { MANIFEST_BYTES_MAX, MANIFEST_NAME } from './project-near.ts';
 import { ProjectDocuments } from './project-documents.ts';
 import { FUNCTIONS_MAX, functionSchema, manifestSchema } from './schema.ts';
 import type { ManifestInput, SettingsInput, WindowInput } from './schema.ts';
@@ -26,9 +27,6 @@ import { layersProblems, runtimeOf, sourceProblems, wrapperProblem } from './sou
 import { staticProblems } from './static-folders.ts';
 import { followReferences } from './validate-references.ts';
 import { durationMs, sizeMiB } from '../../lib/units.ts';
-
-export const MANIFEST_NAME = 'virga.yaml';
-const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface ManifestFunction {
   name: string;
@@ -335,16 +333,4 @@ function environmentOf(
     return [key, typeof value === 'string' ? value : (document.writtenAt([...path, key]) ?? String(value))];
   });
   return Object.fromEntries(entries);
-}
-
-/** The project named by the manifest of this folder or the nearest one above it; undefined when there is none to read. */
-export function projectNear(folder: string): string | undefined {
-  for (let at = resolve(folder); ; at = dirname(at)) {
-    const file = join(at, MANIFEST_NAME);
-    if (statSync(file, { throwIfNoEntry: false })?.isFile()) {
-      const value = mapping(new ManifestDocument(readFileSync(file, 'utf8').slice(0, MANIFEST_BYTES_MAX)).value());
-      return typeof value['project'] === 'string' ? value['project'] : undefined;
-    }
-    if (basename(at) === '' || dirname(at) === at) return undefined;
-  }
 }
