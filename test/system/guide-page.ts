@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanEnvironment, ROOT, temporaryFolder } from './virga.ts';
 import type { Virga } from './virga.ts';
 
@@ -15,6 +16,7 @@ const MARK = 'test/system/guide.test.ts';
 const COMMAND_TIMEOUT_MS = 60_000;
 /** A record reaches the log within moments. */
 const PRINTED_WITHIN_MS = 5_000;
+const ASKED_EVERY_MS = 200;
 /** Addresses of a Virga that was started as the pages say. */
 const EDGE_URL = 'http://localhost:8080';
 const SECURE_URL = 'https://localhost:8443';
@@ -88,8 +90,10 @@ export async function runPage({ name, blocks }: Page, virga: Virga, secure: Secu
         );
         const first = before.printed;
         const untilMs = performance.now() + PRINTED_WITHIN_MS;
-        while (!pattern.test(before.printed) && performance.now() < untilMs)
+        while (!pattern.test(before.printed) && performance.now() < untilMs) {
+          await sleep(ASKED_EVERY_MS);
           before.printed = (await bash(before.commands, { cwd: before.cwd, env })).printed;
+        }
         if (!pattern.test(before.printed)) assert.fail(`${place} says:\n${text}\nbut this was printed:\n${first}`);
       } else {
         assert.notEqual(remark, '', `${place}: a block of ${language} without a file name`);
