@@ -4,16 +4,16 @@
 // Invariant: the run leaves nothing behind. All temporary files go to one folder; what is still there afterwards (a
 // file, a process or a mount that names it, or a cgroup) fails the run and is removed. Exit code 0 when all passed and nothing was left.
 //   test.ts [--phase unit|system|faults|alone] [part of a file name …]
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, matchesGlob } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startVirga } from '../test/system/virga.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** A process that was told to end may take this long before it counts as left behind. */
@@ -22,8 +22,11 @@ const LEAVE_MS = 5_000;
 /** What asserts how soon something happens, or counts what the whole machine has, while it makes all the load that is allowed. */
 const ALONE = ['test/faults/hostile-resources.test.ts', 'test/faults/mixed.test.ts', 'test/system/{load,overload,start}.test.ts'];
 
-/** Tests wait more than they work, for processes to start and for time to pass: one more than there are cores keeps them busy. */
-const BESIDE = availableParallelism() + 1;
+/** Tests wait more than they work, for processes to start and for time to pass: two more than there are cores keep them busy. */
+const BESIDE = availableParallelism() + 2;
+
+/** What takes a minute or more: begun first, so that the others are not done long before. */
+const LONG = ['test/system/guide.test.ts', 'test/system/forms/provided-ric.test.ts', 'test/faults/{kill,events-kill}.test.ts'];
 
 interface Phase {
   name: string;
@@ -41,6 +44,8 @@ const PHASES: Phase[] = [
   { name: 'alone', globs: ALONE, concurrency: 1, timeoutMs: 240_000 },
 ];
 
+const isLong = (file: string): boolean => LONG.some((glob) => matchesGlob(file, glob));
+
 type Counts = Record<'tests' | 'suites' | 'pass' | 'fail' | 'cancelled' | 'skipped' | 'todo', number>;
 const counts: Counts = { tests: 0, suites: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
 
@@ -50,7 +55,7 @@ async function* events(phases: Phase[], words: string[]): AsyncGenerator<object>
   for (const { globs, except = [], concurrency, timeoutMs } of phases) {
     const files = globSync(globs, { cwd: ROOT, exclude: ['**/node_modules/**', ...except] })
       .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
-      .sort()
+      .sort((a, b) => Number(isLong(b)) - Number(isLong(a)) || (a < b ? -1 : 1))
       .map((file) => join(ROOT, file));
     if (files.length === 0) continue;
     const watch = setInterval(endOverdue, 1_000, timeoutMs);
@@ -173,15 +178,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 // A first start creates a database, which takes half of it. Those tests that are about it name a data folder of their own.
-const started = join(folder, 'started');
+const started = join(folder, 'virga-started');
 try {
-  const first = await startVirga({ dataFolder: started });
-  await first.stop();
+  execFileSync(process.execPath, [join(ROOT, 'test', 'system', 'first-start.ts'), started], { stdio: 'inherit' });
 } catch (error) {
   rmSync(folder, { recursive: true, force: true });
   throw error;
 }
-process.env['VIRGA_TEST_STARTED'] = started;
 
 const reporter = new spec();
 await pipeline(Readable.from(events(phases, args)), reporter, process.stdout, { end: false });

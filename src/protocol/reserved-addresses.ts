@@ -27,12 +27,14 @@ const RANGES: [range: string, what: string][] = [
   ['ff00::/8', 'multicast'],
 ];
 
-const LISTS = RANGES.map(([range, what]) => ({ range, what, list: blockListOf([range]) }));
+let lists: { range: string; what: string; list: BlockList }[] | undefined;
 
 /** null: the address is public. `address` is a valid IPv4 or IPv6 address. */
 export function reservedAs(address: string): string | null {
   const plain = unmapped(address);
-  const found = LISTS.find(({ list }) => list.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4'));
+  // Not at import: it takes 10 ms, of which most commands have no use.
+  lists ??= RANGES.map(([range, what]) => ({ range, what, list: blockListOf([range]) }));
+  const found = lists.find(({ list }) => list.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4'));
   if (found !== undefined) return `${found.what}, ${found.range}`;
   for (const inner of carriedIpv4(plain)) {
     const what = reservedAs(inner);

@@ -1,4 +1,4 @@
-// 12,000 calls, cold and warm mixed, over 200 functions of several kinds, while instances are killed at random: every answer is
+// 8,000 calls, cold and warm mixed, over 200 functions of several kinds, while instances are killed at random: every answer is
 // right, or an error that says what happened; nothing hangs; and afterwards nothing is left that was not there before:
 // processes, cgroups, mounts, file descriptors, memory. VIRGA_MIXED_CALLS makes it longer.
 import assert from 'node:assert/strict';
@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { descendants, leftovers, processes, startVirga } from '../system/virga.ts';
 import type { Virga } from '../system/virga.ts';
 
-const CALLS = Number(process.env['VIRGA_MIXED_CALLS'] ?? 12_000);
+const CALLS = Number(process.env['VIRGA_MIXED_CALLS'] ?? 8_000);
 const SEED = Number(process.env['VIRGA_MIXED_SEED'] ?? Date.now() % 1_000_000);
 const FUNCTIONS = 200;
 const WIDTH = 16;

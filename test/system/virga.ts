@@ -77,11 +77,11 @@ export async function temporaryFolder(name = 'virga-test-'): Promise<string> {
   return mkdtemp(join(tmpdir(), name));
 }
 
-/** As a first start left it, if the run of the tests has made one: a database that is created and empty. */
+/** As a first start left it, if the run of the tests has made one (first-start.ts): a database that is created and empty. */
 async function newDataFolder(parent: string): Promise<string> {
   const dataFolder = join(parent, 'data');
-  const started = process.env['VIRGA_TEST_STARTED'];
-  if (started !== undefined) await promisify(execFile)('cp', ['--archive', started, dataFolder]);
+  const started = join(tmpdir(), 'virga-started');
+  if (existsSync(started)) await promisify(execFile)('cp', ['--archive', started, dataFolder]);
   return dataFolder;
 }
 

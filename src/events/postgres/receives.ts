@@ -1,12 +1,14 @@
 // Receiving: one call at a time for each queue, since two would only step over each other's rows (16 callers at once for 10 messages each
 // got 4,700/s from one queue, one after the other 11,000/s), and few at once in all, so that senders find a connection.
-// Invariant: of a fifo queue, neither the groups nor the messages without a group can starve the others. Called by postgres.ts.
+// Invariants: of a fifo queue, neither the groups nor the messages without a group can starve the others; what a receiving took whose
+// answer was lost comes with the next one. Called by postgres.ts.
 import type { QueueSpec, ReceiveAnswer, ReceiveOptions } from '../bus.ts';
 import { receiveFromGroups } from './group-receives.ts';
 import { receivePlain } from './plain-receives.ts';
 import type { Queues } from './queues.ts';
 import { RECEIVE_MAX } from './messages.ts';
-import type { Receiver } from './receiver.ts';
+import type { From, Receiver } from './receiver.ts';
+import { Unheard } from './unheard.ts';
 
 const AT_ONCE_MAX = 4;
 const GONE_TRIES_MAX = 5;
@@ -17,6 +19,7 @@ export class Receives {
   /** The last call for each queue. */
   readonly #lines = new Map<string, Promise<unknown>>();
   readonly #waiting: (() => void)[] = [];
+  readonly #unheard = new Unheard();
   #running = 0;
   #groupsFirst = true;
 
@@ -64,17 +67,34 @@ export class Receives {
   async #receive(queue: QueueSpec, options: ReceiveOptions): Promise<ReceiveAnswer | undefined> {
     const row = await this.#queues.ofExisting(queue);
     if (row === undefined) return { messages: [], nextAt: undefined };
-    const from = { queue, row, options };
-    if (!queue.fifo) return await receivePlain(this.#receiver, from);
+    const { connections, holder, now, newHold } = this.#receiver;
+    await this.#unheard.giveBack(connections, { key: queue.key, id: row.id }, { holder, nowMs: now() });
+    const holds: number[] = [];
+    const noted = (): number => {
+      const hold = newHold();
+      holds.push(hold);
+      return hold;
+    };
+    try {
+      return await this.#receiveFrom({ ...this.#receiver, newHold: noted }, { queue, row, options });
+    } catch (error) {
+      this.#unheard.note(queue.key, holds);
+      throw error;
+    }
+  }
+
+  async #receiveFrom(receiver: Receiver, from: From): Promise<ReceiveAnswer | undefined> {
+    const { queue, options } = from;
+    if (!queue.fifo) return await receivePlain(receiver, from);
     this.#groupsFirst = !this.#groupsFirst;
     const [first, second] = this.#groupsFirst ? [receiveFromGroups, receivePlain] : [receivePlain, receiveFromGroups];
-    const answer = await first(this.#receiver, from);
+    const answer = await first(receiver, from);
     if (answer === undefined) return undefined;
     const { messages } = answer;
     const bytesLeft = options.bytesMax - messages.reduce((sum, message) => sum + bytesOf(message), 0);
     // There may be more of the second kind; who asks again gets them.
-    if (messages.length >= options.max || bytesLeft <= 0) return { messages, nextAt: this.#receiver.now() };
-    const rest = await second(this.#receiver, {
+    if (messages.length >= options.max || bytesLeft <= 0) return { messages, nextAt: receiver.now() };
+    const rest = await second(receiver, {
       ...from,
       options: { ...options, max: options.max - messages.length, bytesMax: bytesLeft },
       beside: messages.length > 0,

@@ -12,8 +12,8 @@ import type { Notices } from './notices.ts';
 const JUMP_MS_MIN = 1_000;
 const STEP = 2_000;
 
-/** Whoever received it ended: that was no attempt, but counts against the receives that a message may have. */
-const CUT = `hold = null, holder = null, due_at = $2, wait_ms = 0, attempt = m.attempt - 1, cuts = m.cuts + 1,
+/** Whoever received it ended, or never heard of it: that was no attempt, but counts against the receives that a message may have. $2: now. */
+export const CUT = `hold = null, holder = null, due_at = $2, wait_ms = 0, attempt = m.attempt - 1, cuts = m.cuts + 1,
     first_received_at = case when m.attempt > 1 then m.first_received_at end`;
 const RECOVER: Statement = {
   name: 'bus-recover',

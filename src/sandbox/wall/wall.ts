@@ -39,18 +39,20 @@ const SLOTS = 'slots';
 const MOUNT_SCRIPT = `
 base="$1"; work="$2"; shift 2
 mount -t tmpfs -o mode=0755,size=1m virga "$base"
+n=0; places=
+for source; do places="$places $base/$n"; n=$((n + 1)); done
+mkdir $places \${work:+"$base/${WORK}"} "$base/${SLOTS}"
 n=0
 for source; do
-  mkdir "$base/$n"; mount --bind "$source" "$base/$n"; mount -o remount,bind,ro,nosuid,nodev "$base/$n"; n=$((n + 1))
+  mount -o bind,ro,nosuid,nodev "$source" "$base/$n"; n=$((n + 1))
 done
 if [ -n "$work" ]; then
-  mkdir "$base/${WORK}"; mount --bind "$work" "$base/${WORK}"
+  mount --bind "$work" "$base/${WORK}"
   for place in /sys/fs/cgroup/*/ /sys/fs/cgroup; do mount -o remount,bind,ro "$place" 2>/dev/null || :; done
   if [ "$(stat -f -c %T /sys/fs/cgroup/unified 2>/dev/null)" = cgroup2fs ]; then
     mount -t tmpfs -o ro,size=4k virga /sys/fs/cgroup/unified
   fi
 fi
-mkdir "$base/${SLOTS}"
 mount -t tmpfs -o mode=0755,size=16m virga "$base/${SLOTS}"
 mount --make-shared "$base/${SLOTS}"
 echo ready

@@ -3,6 +3,7 @@
 // postgres.database();` then `db.records` (the records port) and `db.connection` (for pg). Nothing is left behind. Not part of
 // the product.
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,8 +29,8 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'virga-pg-'));
   const runFolder = join(folder, 'run');
   await mkdir(runFolder, { mode: 0o700 });
-  const started = process.env['VIRGA_TEST_STARTED'];
-  if (started !== undefined) await promisify(execFile)('cp', ['--archive', join(started, 'postgres'), folder]);
+  const started = join(tmpdir(), 'virga-started', 'postgres');
+  if (existsSync(started)) await promisify(execFile)('cp', ['--archive', started, folder]);
   const embedded = await prepareEmbedded({ cluster: join(folder, 'postgres'), socketFolder: runFolder, onLog: () => {}, fsync: false });
   const server = await embedded.start();
   const base = { host: runFolder, port: 5432, user: DATABASE };
