@@ -9,8 +9,7 @@ import { startVirga } from '../system/virga.ts';
 import type { Virga } from '../system/virga.ts';
 import { fill, mountDisk, needsRoot, unmountDisk } from './small-disk.ts';
 
-/** Longer than the lease of what was handed out by a database that was killed before anybody heard of it. */
-const WITHIN_MS = 60_000;
+const WITHIN_MS = 40_000;
 const DISK_MIB = 400;
 
 const HANDLER = `

@@ -56,8 +56,8 @@ async function keepSending(queue: string, prefix: string, stop: AbortSignal): Pr
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** What was handed out by a database that was killed before anybody heard of it is held until its lease of 30 s ends. */
-const SILENT_MS_MAX = 45_000;
+/** Shorter than the lease of 30 s: what was handed out by a database that was killed before anybody heard of it comes sooner. */
+const SILENT_MS_MAX = 25_000;
 
 /** Everything that handlers tell, until each of these was told. */
 async function told(bodies: string[]): Promise<Seen[]> {

@@ -98,8 +98,8 @@ test('steps wait for Postgres while it is restarted', async () => {
   const run = await eventually(async () => {
     const found = await workflows.run('flow', id).catch(() => undefined);
     return found?.state === 'succeeded' ? found : undefined;
-    // A wake-up that was handed out by the database in its last moment comes again when its lease of 30 s ends.
-  }, 60_000);
+    // Sooner than the lease of a wake-up that was handed out by the database in its last moment.
+  }, 25_000);
   assert.equal(run.steps.length, 61);
 });
 
