@@ -1,9 +1,10 @@
 // Runs that wait for events of their project, in Node and Python, through kills; and what is asked of a run that cannot be.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { eventually, startVirga } from '../virga.ts';
+import { eventually } from '../virga.ts';
 import type { Virga } from '../virga.ts';
-import { Workflows } from './workflows-client.ts';
+import { startWorkflows } from './workflows-client.ts';
+import type { Workflows } from './workflows-client.ts';
 
 const NODE = `
 const flows = {
@@ -77,8 +78,7 @@ const python = (isAsync: boolean): string =>
 let virga: Virga;
 let workflows: Workflows;
 before(async () => {
-  virga = await startVirga();
-  const deployed = await virga.deploy({
+  ({ virga, workflows } = await startWorkflows({
     'virga.yaml': `
 project: waits
 functions:
@@ -91,9 +91,7 @@ functions:
     'flow.mjs': NODE,
     'sync.py': python(false),
     'later.py': python(true),
-  });
-  assert.equal(deployed.code, 0, deployed.stderr);
-  workflows = new Workflows(virga, 'waits');
+  }));
 });
 after(() => virga[Symbol.asyncDispose]());
 

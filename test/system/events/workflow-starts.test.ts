@@ -1,16 +1,15 @@
 // What starts runs of workflows and talks to them: triggers, other functions, HTTP, the command line.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { eventually, startVirga } from '../virga.ts';
+import { eventually } from '../virga.ts';
 import type { Virga } from '../virga.ts';
-import { Workflows } from './workflows-client.ts';
-import type { Run } from './workflows-client.ts';
+import { startWorkflows } from './workflows-client.ts';
+import type { Run, Workflows } from './workflows-client.ts';
 
 let virga: Virga;
 let workflows: Workflows;
 before(async () => {
-  virga = await startVirga();
-  const deployed = await virga.deploy({
+  ({ virga, workflows } = await startWorkflows({
     'virga.yaml': `
 project: reach
 functions:
@@ -48,9 +47,7 @@ export default {
   },
 };
 `,
-  });
-  assert.equal(deployed.code, 0, deployed.stderr);
-  workflows = new Workflows(virga, 'reach');
+  }));
 });
 after(() => virga[Symbol.asyncDispose]());
 

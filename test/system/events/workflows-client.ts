@@ -1,6 +1,6 @@
 // Runs of workflows over the control API, for tests: starts them, and waits for what becomes of them.
 import assert from 'node:assert/strict';
-import { eventually } from '../virga.ts';
+import { eventually, startVirga } from '../virga.ts';
 import type { Virga } from '../virga.ts';
 
 export interface Step {
@@ -78,4 +78,15 @@ export class Workflows {
     assert.equal(run.state, 'succeeded', JSON.stringify(run, null, 2));
     return run;
   }
+}
+
+/** A Virga with this project. */
+export async function startWorkflows(
+  files: Record<string, string> & { 'virga.yaml': string },
+): Promise<{ virga: Virga; workflows: Workflows }> {
+  const virga = await startVirga();
+  const deployed = await virga.deploy(files);
+  assert.equal(deployed.code, 0, deployed.stderr);
+  const [, project] = /^project: (\S+)$/m.exec(files['virga.yaml'])!;
+  return { virga, workflows: new Workflows(virga, project!) };
 }

@@ -1,9 +1,10 @@
 // Workflows in Python, with and without `async`: the same as in Node, in short.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { eventually, startVirga } from '../virga.ts';
+import { eventually } from '../virga.ts';
 import type { Virga } from '../virga.ts';
-import { Workflows } from './workflows-client.ts';
+import { startWorkflows } from './workflows-client.ts';
+import type { Workflows } from './workflows-client.ts';
 
 const COMMON = `
 import os
@@ -109,8 +110,7 @@ ${isAsync ? 'async ' : ''}def handler(input, context):
 let virga: Virga;
 let workflows: Workflows;
 before(async () => {
-  virga = await startVirga();
-  const deployed = await virga.deploy({
+  ({ virga, workflows } = await startWorkflows({
     'virga.yaml': `
 project: snakes
 functions:
@@ -119,9 +119,7 @@ functions:
 `,
     'sync.py': code(false),
     'later.py': code(true),
-  });
-  assert.equal(deployed.code, 0, deployed.stderr);
-  workflows = new Workflows(virga, 'snakes');
+  }));
 });
 after(() => virga[Symbol.asyncDispose]());
 

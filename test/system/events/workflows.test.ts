@@ -1,9 +1,10 @@
 // Workflows: steps are run once, across sleeps, crashes and deploys.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { eventually, startVirga } from '../virga.ts';
+import { eventually } from '../virga.ts';
 import type { Virga } from '../virga.ts';
-import { Workflows } from './workflows-client.ts';
+import { startWorkflows } from './workflows-client.ts';
+import type { Workflows } from './workflows-client.ts';
 
 const KIT = `
 class Declined extends Error {
@@ -103,8 +104,7 @@ export const handler = (input, context) => flows[input.flow](input, context);
 let virga: Virga;
 let workflows: Workflows;
 before(async () => {
-  virga = await startVirga();
-  const deployed = await virga.deploy({
+  ({ virga, workflows } = await startWorkflows({
     'virga.yaml': `
 project: flows
 functions:
@@ -124,9 +124,7 @@ export async function handler({ sleep, slow }, context) {
   return { a, b, run: context.run.id };
 }
 `,
-  });
-  assert.equal(deployed.code, 0, deployed.stderr);
-  workflows = new Workflows(virga, 'flows');
+  }));
 });
 after(() => virga[Symbol.asyncDispose]());
 
