@@ -22,8 +22,8 @@ const LEAVE_MS = 5_000;
 /** What asserts how soon something happens, or counts what the whole machine has, while it makes all the load that is allowed. */
 const ALONE = ['test/faults/hostile-resources.test.ts', 'test/faults/mixed.test.ts', 'test/system/{load,overload,start}.test.ts'];
 
-/** Tests wait more than they work, for processes to start and for time to pass: two more than there are cores keep them busy. */
-const BESIDE = availableParallelism() + 2;
+/** Tests wait, for processes to start and for time to pass: unit tests little, those of the system more than they work. */
+const [UNIT, SYSTEM] = [availableParallelism() + 1, availableParallelism() + 2];
 
 /** What takes a minute or more: begun first, so that the others are not done long before. */
 const LONG = ['test/system/guide.test.ts', 'test/system/forms/provided-ric.test.ts', 'test/faults/{kill,events-kill}.test.ts'];
@@ -38,8 +38,8 @@ interface Phase {
 }
 
 const PHASES: Phase[] = [
-  { name: 'unit', globs: ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'scripts/**/*.test.ts'], concurrency: BESIDE, timeoutMs: 60_000 },
-  { name: 'system', globs: ['test/system/**/*.test.ts'], except: ALONE, concurrency: BESIDE, timeoutMs: 400_000 },
+  { name: 'unit', globs: ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'scripts/**/*.test.ts'], concurrency: UNIT, timeoutMs: 120_000 },
+  { name: 'system', globs: ['test/system/**/*.test.ts'], except: ALONE, concurrency: SYSTEM, timeoutMs: 400_000 },
   { name: 'faults', globs: ['test/faults/**/*.test.ts'], except: ALONE, concurrency: 2, timeoutMs: 240_000 },
   { name: 'alone', globs: ALONE, concurrency: 1, timeoutMs: 240_000 },
 ];

@@ -125,7 +125,7 @@ for (const [zone, changesMin] of Object.entries(ZONES)) {
   test(`${zone}: on all other days of ten years times are those of cron-parser`, () => {
     // From change to change, since over the half hour of Lord Howe cron-parser stops for ever.
     const edges = [FROM, ...changes.filter((change) => change > FROM + AROUND_MS && change < TO - AROUND_MS), TO];
-    for (const text of ['30 2 * * *', '0 0,12 * * 1', '0 4 L * *']) {
+    for (const text of ['30 2 * * 2,5', '0 0,12 * * 1', '0 4 L * *']) {
       let count = 0;
       for (const [index, edge] of edges.slice(1).entries()) {
         const [from, to] = [edges[index]! + AROUND_MS, edge - AROUND_MS];
