@@ -6,7 +6,7 @@
 //   test.ts [--phase unit|system|faults|alone] [part of a file name …]
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join, matchesGlob } from 'node:path';
 import { Readable } from 'node:stream';
@@ -90,7 +90,7 @@ function endOverdue(timeoutMs: number): void {
 }
 
 /** Processes and mounts that name this run's folder, and files in it. */
-function leftovers(folder: string): { processes: number[]; lines: string[] } {
+function leftovers(folder: string): { processes: number[]; sandboxes: string[]; lines: string[] } {
   const lines: string[] = [];
   const processes: number[] = [];
   const others = new Set<string>();
@@ -112,9 +112,10 @@ function leftovers(folder: string): { processes: number[]; lines: string[] } {
   }
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   for (const line of mounts) if (line.includes(folder)) lines.push(`mount: ${line.split(' ')[4]}`);
-  for (const cgroup of cgroups()) if (!cgroupsBefore.has(cgroup) && !others.has(basename(cgroup))) lines.push(`cgroup: ${cgroup}`);
+  const sandboxes = [...cgroups()].filter((cgroup) => !cgroupsBefore.has(cgroup) && !others.has(basename(cgroup)));
+  for (const cgroup of sandboxes) lines.push(`cgroup: ${cgroup}`);
   for (const name of readdirSync(folder)) lines.push(`file: ${join(folder, name)}`);
-  return { processes, lines };
+  return { processes, sandboxes, lines };
 }
 
 /** What the cgroup of a launcher is called, by its command line: a Virga that runs beside the tests keeps its own. */
@@ -147,6 +148,17 @@ function endAll(pids: readonly number[]): void {
   }
 }
 
+/** What a launcher that was killed left of its sandboxes: what is frozen ends when it is thawed. */
+function endSandboxes(left: readonly string[]): void {
+  for (const cgroup of left) {
+    for (const file of globSync('*/{cgroup.procs,freezer.state}', { cwd: cgroup })) {
+      const path = join(cgroup, file);
+      if (basename(file) === 'freezer.state') writeFileSync(path, 'THAWED');
+      else endAll(readFileSync(path, 'utf8').split('\n').filter(Boolean).map(Number));
+    }
+  }
+}
+
 function cwd(pid: string): string {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);
@@ -171,7 +183,9 @@ process.env['TMPDIR'] = folder;
 process.env['NODE_COMPILE_CACHE'] = join(ROOT, 'node_modules', '.cache', 'virga-tests');
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    endAll(leftovers(folder).processes);
+    const { processes, sandboxes } = leftovers(folder);
+    endAll(processes);
+    endSandboxes(sandboxes);
     rmSync(folder, { recursive: true, force: true });
     process.exit(1);
   });
@@ -199,6 +213,7 @@ for (let waitedMs = 0; left.lines.length > 0 && waitedMs < LEAVE_MS; waitedMs +=
 if (left.lines.length > 0)
   console.log(`left behind by the tests, which should have removed it:\n  ${left.lines.slice(0, 50).join('\n  ')}`);
 endAll(left.processes);
+endSandboxes(left.sandboxes);
 rmSync(folder, { recursive: true, force: true });
 
 const failed = counts.fail + counts.cancelled + (left.lines.length > 0 ? 1 : 0);
