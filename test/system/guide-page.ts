@@ -117,7 +117,8 @@ interface Ended {
 function bash(script: string, options: { cwd: string; env: Record<string, string> }): Promise<Ended> {
   return new Promise((resolve) => {
     const whole = `exec 3>&2 2>&1\ntrap 'pwd >&3' EXIT\nset -e\n${script}`;
-    const child = execFile('bash', ['-c', whole], { ...options, timeout: COMMAND_TIMEOUT_MS }, (error, stdout, stderr) => {
+    // Its input is a socket, by which bash takes itself for one that was logged in from afar, and would begin with what the user's own does.
+    const child = execFile('bash', ['--norc', '-c', whole], { ...options, timeout: COMMAND_TIMEOUT_MS }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 99;
       resolve({ code, printed: code === 0 ? stdout : stdout + stderr, cwd: stderr.trim() || options.cwd });
     });
