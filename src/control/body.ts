@@ -70,8 +70,14 @@ export async function readBody(incoming: IncomingMessage, limit: BodyLimit): Pro
     chunks.push(chunk);
     timer.refresh();
   };
-  const onEnd = (): void => (incoming.complete ? resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)) : reject(clientLeft()));
-  const onLeft = (cause?: unknown): void => reject(clientLeft(cause));
+  let isEnded = false;
+  const onEnd = (): void => {
+    isEnded = true;
+    if (incoming.complete) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+    else reject(clientLeft());
+  };
+  // What has ended closes as well, before anybody has heard of its end.
+  const onLeft = (cause?: unknown): void => (isEnded ? undefined : reject(clientLeft(cause)));
   const timer = setTimeout(() => reject(idle(limit)), limit.idleMs);
   const listeners = { data: onData, end: onEnd, error: onLeft, close: onLeft } as const;
   for (const [event, listener] of Object.entries(listeners)) incoming.on(event, listener);

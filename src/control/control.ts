@@ -4,6 +4,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { newId } from '../lib/ids.ts';
 import { ERRORS, errorBody, VirgaError } from '../protocol/errors.ts';
+import { COMMON_HEADERS, isAnswered } from './answer.ts';
 import type { ArtifactsInUse } from './artifacts-in-use.ts';
 import type { ControlContext } from './context.ts';
 import { changeRuns } from './change-run.ts';
@@ -98,12 +99,12 @@ export function createControl(needs: ControlNeeds): ControlApp {
     c.set('requestId', requestId);
     const startedAt = performance.now();
     await next();
+    if (isAnswered(c)) return;
     c.res.headers.set('x-request-id', requestId);
-    c.res.headers.set('cache-control', 'no-store');
-    c.res.headers.set('x-content-type-options', 'nosniff');
+    for (const [name, value] of Object.entries(COMMON_HEADERS)) c.res.headers.set(name, value);
     const { method, path } = c.req;
     const ms = Math.round((performance.now() - startedAt) * 10) / 10;
-    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) && !c.get('frequent') ? 'info' : 'debug';
+    const level = c.res.status < 400 && METHODS_THAT_CHANGE.has(method) ? 'info' : 'debug';
     needs.log(level, `${method} ${path} ${c.res.status}`, { requestId, ms, by: c.get('principal')?.tokenName });
   });
   hono.onError((error, c) => answerFailure(error, c, needs));

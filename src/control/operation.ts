@@ -15,7 +15,7 @@ import { errorBody } from './schemas.ts';
 
 export interface ControlEnv {
   Bindings: HttpBindings;
-  Variables: { requestId: string; principal: Principal; frequent: boolean };
+  Variables: { requestId: string; principal: Principal };
 }
 export type ControlRequest = Context<ControlEnv>;
 
@@ -47,8 +47,6 @@ export interface Operation<P extends Fields | undefined, Q extends Fields | unde
   description?: string;
   /** No token needed. */
   open?: true;
-  /** Asked for thousands of times a second: it leaves a line in the log only when that is asked for, or when it fails. */
-  frequent?: true;
   params?: P;
   query?: Q;
   /** JSON body. */
@@ -77,7 +75,6 @@ export function operation<
   app.hono.on(spec.method.toUpperCase(), spec.path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
     const principal = spec.open ? { tokenId: '', tokenName: '' } : await app.authenticate(c);
     c.set('principal', principal);
-    c.set('frequent', spec.frequent === true);
     const problems: Problem[] = [];
     const params = checked(spec.params, c.req.param(), { prefix: '', problems });
     const query = checked(spec.query ?? NO_FIELDS, singles(c.req.queries(), problems), { prefix: '?', problems });

@@ -11,6 +11,7 @@ import { newId } from '../lib/ids.ts';
 import type { AppendAnswer, PublishAnswer, SendAnswer } from '../protocol/control-api.ts';
 import { VirgaError } from '../protocol/errors.ts';
 import type { CloudEvent } from '../protocol/events.ts';
+import { answerAtOnce } from './answer.ts';
 import { readBody } from './body.ts';
 import type { ControlContext } from './context.ts';
 import { operation } from './operation.ts';
@@ -52,7 +53,6 @@ export function publishEvents(app: ControlApp, { publisher, limits, now }: Needs
       summary: 'Publish events to a project',
       description: `${EVENT_MODES} several in batched mode (\`application/cloudevents-batch+json\`). In \`application/json\` an event, or \`{"events": […]}\`, needs only \`type\`: \`id\`, \`source\` and \`time\` are filled in. They go to all functions with an \`event\` trigger whose pattern fits.`,
       params: z.strictObject({ project: name }),
-      frequent: true,
       rawBody: 'application/cloudevents+json',
       answers: { 202: { description: 'All are stored, and will be delivered.', schema: published } },
       errors: ['project_not_found', 'request_too_large', 'unsupported_media_type', 'queue_full', 'disk_full'],
@@ -61,7 +61,7 @@ export function publishEvents(app: ControlApp, { publisher, limits, now }: Needs
       const { incoming } = c.env;
       const body = await bodyOf(incoming, limits);
       const events = receivedEvents({ headers: incoming.headers, body }, completeEvent(project, now()));
-      return c.json({ published: await publisher.publishEvents(project, events) } satisfies PublishAnswer, 202);
+      return answerAtOnce(c, 202, { published: await publisher.publishEvents(project, events) } satisfies PublishAnswer);
     },
   );
 }
@@ -75,14 +75,13 @@ export function publishMessages(app: ControlApp, { publisher, limits, now }: Nee
       summary: 'Publish messages to a topic',
       description: `\`{"messages": [{"body", "subject"?, "attributes"?, "id"?, "group"?, "deduplicationId"?}]}\`, ${MESSAGE_WAYS}`,
       params: z.strictObject({ project: name, topic: name }),
-      frequent: true,
       rawBody: 'application/json',
       answers: { 202: { description: 'All are stored, and will be delivered.', schema: published } },
       errors: ['project_not_found', 'topic_not_found', 'request_too_large', 'unsupported_media_type', 'queue_full', 'disk_full'],
     },
     async ({ params: { project, topic } }, c) => {
       const publications = await received(c.env.incoming, { limits, project, now, ofEvent: eventAsMessage, ofJson: sentPublications });
-      return c.json({ published: await publisher.publish(project, topic, publications) } satisfies PublishAnswer, 202);
+      return answerAtOnce(c, 202, { published: await publisher.publish(project, topic, publications) } satisfies PublishAnswer);
     },
   );
 }
@@ -96,14 +95,13 @@ export function sendMessages(app: ControlApp, { publisher, limits, now }: Needs)
       summary: 'Send messages to a queue',
       description: `\`{"messages": [{"body", "attributes"?, "delayMs"?, "group"?, "deduplicationId"?, "id"?}]}\`, ${MESSAGE_WAYS}`,
       params: z.strictObject({ project: name, queue: name }),
-      frequent: true,
       rawBody: 'application/json',
       answers: { 202: { description: 'All are stored.', schema: sent } },
       errors: ['project_not_found', 'queue_not_found', 'request_too_large', 'unsupported_media_type', 'queue_full', 'disk_full'],
     },
     async ({ params: { project, queue } }, c) => {
       const messages = await received(c.env.incoming, { limits, project, now, ofEvent: eventAsMessage, ofJson: sentMessages });
-      return c.json({ messages: await publisher.send(project, queue, messages) } satisfies SendAnswer, 202);
+      return answerAtOnce(c, 202, { messages: await publisher.send(project, queue, messages) } satisfies SendAnswer);
     },
   );
 }
@@ -117,7 +115,6 @@ export function appendRecords(app: ControlApp, { publisher, limits, now }: Needs
       summary: 'Append records to a stream',
       description: `\`{"records": [{"key"?, "data", "attributes"?, "id"?}]}\`, a list, or one. Records of one \`key\` are read in the order of their appending. \`data\` that is no text is stored as JSON. CloudEvents are taken too: their data becomes the data, \`partitionkey\` (or else \`subject\`) the key, the attributes \`ce-…\` attributes.`,
       params: z.strictObject({ project: name, stream: name }),
-      frequent: true,
       rawBody: 'application/json',
       answers: { 202: { description: 'All are stored.', schema: appended } },
       errors: ['project_not_found', 'stream_not_found', 'request_too_large', 'unsupported_media_type', 'disk_full'],
@@ -125,7 +122,7 @@ export function appendRecords(app: ControlApp, { publisher, limits, now }: Needs
     async ({ params: { project, stream } }, c) => {
       const ofJson = (json: unknown): AppendRecord[] => sentRecords(json, () => newId('rec'));
       const records = await received(c.env.incoming, { limits, project, now, ofEvent: eventAsRecord, ofJson });
-      return c.json({ records: await publisher.append(project, stream, records) } satisfies AppendAnswer, 202);
+      return answerAtOnce(c, 202, { records: await publisher.append(project, stream, records) } satisfies AppendAnswer);
     },
   );
 }
