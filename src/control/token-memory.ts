@@ -1,7 +1,7 @@
 // Tokens that were verified a moment ago, so that a client that publishes thousands of messages a second costs no query for each.
 // Invariants: a token that stops working is refused a second later at the latest; not more than so many are held, by their hash; what was
 // refused is not remembered. Used by control.ts.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Records } from '../store/records/records.ts';
 import type { Principal } from './context.ts';
@@ -23,9 +23,7 @@ export class TokenMemory {
 
   /** Fails with `unauthorized`. */
   async authenticate(authorization: string | undefined): Promise<Principal> {
-    const key = createHash('sha256')
-      .update(authorization ?? '')
-      .digest('base64');
+    const key = hash('sha256', authorization ?? '', 'base64');
     const known = this.#known.get(key);
     if (known !== undefined && this.#now() < known.until) return await known.principal;
     // Requests that come meanwhile wait for the same answer.

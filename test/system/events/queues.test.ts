@@ -60,6 +60,7 @@ queues:
   sqs: {retry: {delay: 0s}}
   lined: {fifo: true, retry: {delay: 50ms}}
   failed: {}
+  answered: {}
   failed-poison: {}
   failed-wrong: {}
 functions:
@@ -149,6 +150,26 @@ async function seenBy(fn: string, calls: number): Promise<Seen[]> {
   assert.equal(response.status, 200);
   return (await response.json()) as Seen[];
 }
+
+test('the answer to a send is whole: its id in any script, and the headers of every answer of the control API', async () => {
+  const send = async (body: string): Promise<Response> =>
+    await fetch(`${virga.controlUrl}/v1/projects/shop/queues/answered/messages`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${virga.token}`, 'content-type': 'application/json', 'x-request-id': 'r-1' },
+      body,
+    });
+  const sent = await send(JSON.stringify({ messages: [{ body: 'x', id: 'Größe-✓' }] }));
+  const { messages } = (await sent.json()) as { messages: { result: string; id: string }[] };
+  assert.deepEqual([sent.status, messages[0]!.result, messages[0]!.id], [202, 'sent', 'Größe-✓']);
+  const headers = ['content-type', 'x-request-id', 'cache-control', 'x-content-type-options'];
+  const refused = await send('{');
+  await refused.body?.cancel();
+  for (const answer of [sent, refused])
+    assert.deepEqual(
+      headers.map((name) => answer.headers.get(name)),
+      ['application/json', 'r-1', 'no-store', 'nosniff'],
+    );
+});
 
 test('a batch waits for more until its window ends, or until it is full; the event says all of a message', async () => {
   const [first] = await send('windowed', [{ body: 'a', attributes: { from: 'test' } }]);
