@@ -1,9 +1,6 @@
 // The bus while Postgres is away, and when it refuses: what callers are told, and that everything goes on by itself.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
-import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -11,7 +8,7 @@ import pg from 'pg';
 import { prepareEmbedded } from '../store/records/embedded/embedded.ts';
 import { migrate } from '../store/records/migrate.ts';
 import { DATABASE } from '../store/records/postgres.ts';
-import { bodies, codeOf, counted, Heard, message, queueSpec, receive, send, settle, streamSpec } from './conformance/place.ts';
+import { bodies, codeOf, counted, Heard, queueSpec, receive, send, settle, streamSpec } from './conformance/place.ts';
 import { PostgresBus } from './postgres/postgres.ts';
 
 type Embedded = Awaited<ReturnType<typeof prepareEmbedded>>;
@@ -75,79 +72,6 @@ test('while Postgres is away callers are told so, and when it is back everything
   assert.deepEqual(bodies(await receive(bus, queue)), ['after']);
   assert.deepEqual(await counted(bus, queue.key), { pending: 0, delayed: 0, held: 1, sent: 2, done: 1, retried: 0, dead: 0 });
 });
-
-/** Postgres at another socket. Once `lose` is said, the next answer to something with that text is lost, and its connection. */
-async function lossy(): Promise<{ connection: pg.ClientConfig; lose(text: string): void } & AsyncDisposable> {
-  const host = await mkdtemp(join(folder, 'lossy-'));
-  let losing: string | undefined;
-  const sockets = new Set<Socket>();
-  const proxy = createServer((client) => {
-    const postgres = connect(join(String(connection.host), '.s.PGSQL.5432'));
-    let isLost = false;
-    client.on('data', (chunk) => {
-      if (losing !== undefined && chunk.includes(losing)) {
-        isLost = true;
-        losing = undefined;
-      }
-      postgres.write(chunk);
-    });
-    postgres.on('data', (chunk) => {
-      if (!isLost) client.write(chunk);
-      else client.destroy();
-    });
-    for (const [one, other] of [
-      [client, postgres],
-      [postgres, client],
-    ] as const) {
-      sockets.add(one);
-      one.on('error', () => {});
-      one.on('close', () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-    }
-  });
-  proxy.listen(join(host, '.s.PGSQL.5432'));
-  await once(proxy, 'listening');
-  return {
-    connection: { ...connection, host },
-    lose: (text) => (losing = text),
-    [Symbol.asyncDispose]: async () => {
-      for (const socket of sockets) socket.destroy();
-      proxy.close();
-      await once(proxy, 'close');
-    },
-  };
-}
-
-for (const [kind, fifo, statement] of [
-  ['a queue', false, 'bus-receive'],
-  ['the groups of a fifo queue', true, 'commit'],
-] as const) {
-  test(`what was received from ${kind} while the answer was lost comes with the next receive, and that was no attempt`, async () => {
-    await using postgres = await lossy();
-    await using bus = new PostgresBus({ connection: postgres.connection, holder: 'edge', log: () => {} });
-    await using other = new PostgresBus({ connection, holder: 'other', log: () => {} });
-    const queue = queueSpec(`lost-${String(fifo)}`, { fifo, receivesMax: 5 });
-    for (const body of ['a1', 'a2', 'b1', 'b2']) await send(bus, queue, message(body, fifo ? { group: body.slice(0, 1) } : {}));
-    const held = await receive(other, queue, { max: 1 });
-    assert.deepEqual(bodies(held), ['a1']);
-    postgres.lose(statement);
-    assert.equal(await codeOf(receive(bus, queue)), 'unavailable');
-    const rest = fifo ? ['b1', 'b2'] : ['a2', 'b1', 'b2'];
-    const again = await receive(bus, queue);
-    assert.deepEqual(bodies(again), rest);
-    assert.deepEqual(
-      again.map(({ attempt }) => attempt),
-      rest.map(() => 1),
-    );
-    assert.deepEqual(
-      await settle(bus, queue, again, { as: 'done' }),
-      rest.map(() => true),
-    );
-    assert.deepEqual(await settle(other, queue, held, { as: 'done' }), [true], 'what others hold is left alone');
-  });
-}
 
 test('a full disk is called so, and a statement that fails says nothing of what it held', async () => {
   await using bus = new PostgresBus({ connection, holder: 'edge', log: () => {} });

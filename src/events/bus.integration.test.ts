@@ -10,6 +10,7 @@ import type { QueueSpec } from './bus.ts';
 import { busConformance } from './conformance.ts';
 import { TestClock } from './conformance/place.ts';
 import type { BusUnderTest, Open } from './conformance/place.ts';
+import { lossyPostgres } from './postgres/lossy-under-test.ts';
 import { PostgresBus } from './postgres/postgres.ts';
 
 const ADAPTERS: { name: string; open: Open }[] = [{ name: 'postgres', open: openPostgres }];
@@ -34,6 +35,7 @@ async function openPostgres(): Promise<BusUnderTest> {
   for (const table of TABLES) await database.records.query(`delete from event_${table}`);
   const clock = new TestClock();
   const buses = new Map<PostgresBus, string>();
+  const opened: AsyncDisposable[] = [];
   let count = 0;
   /** Connections of one bus, or of all. */
   const cut = async (application: string): Promise<void> => {
@@ -42,14 +44,20 @@ async function openPostgres(): Promise<BusUnderTest> {
       [application],
     );
   };
+  const busOf = (holder: string, over: { host?: string } = {}): PostgresBus => {
+    const name = `bus-${++count}`;
+    const connection = { ...database.connection, ...over, application_name: name };
+    const bus = new PostgresBus({ connection, holder, log: () => {}, now: clock.now, monotonic: clock.monotonic });
+    buses.set(bus, name);
+    return bus;
+  };
   return {
     clock,
-    bus: (holder) => {
-      const name = `bus-${++count}`;
-      const connection = { ...database.connection, application_name: name };
-      const bus = new PostgresBus({ connection, holder, log: () => {}, now: clock.now, monotonic: clock.monotonic });
-      buses.set(bus, name);
-      return bus;
+    bus: (holder) => busOf(holder),
+    hardOfHearing: async (holder) => {
+      const lossy = await lossyPostgres(postgres.runFolder, postgres.folder);
+      opened.push(lossy);
+      return { bus: busOf(holder, { host: lossy.host }), lose: () => lossy.lose('bus-receive', 'commit') };
     },
     crash: async (bus) => {
       const closing = (bus as PostgresBus)[Symbol.asyncDispose]();
@@ -62,6 +70,7 @@ async function openPostgres(): Promise<BusUnderTest> {
       startSender({ connection: database.connection, queue, name: `sender ${++count}`, nowMs: clock.now() }, onSent),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([...buses.keys()].map((bus) => bus[Symbol.asyncDispose]()));
+      await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()));
     },
   };
 }

@@ -179,6 +179,7 @@ export interface PartitionStats {
 export interface Bus extends AsyncDisposable {
   /** Durable when it resolves, all queues in one step. Rejects with VirgaError `queue_full` (nothing is stored), `request_too_large`, `unavailable`. */
   send(batches: SendBatch[]): Promise<SendResult[][]>;
+  /** Where it rejects, what it may have taken unheard comes with the next receive, and that was no attempt. */
   receive(queue: QueueSpec, options: ReceiveOptions): Promise<ReceiveAnswer>;
   /** For each, in order: whether the message was still held under this receipt. Calls of one tick go together. */
   settle(queue: QueueSpec, settlements: Settlement[]): Promise<boolean[]>;

@@ -130,6 +130,30 @@ export function crashTests(open: Open): void {
     });
   }
 
+  for (const fifo of [false, true]) {
+    test(`what was received${fifo ? ' of groups' : ''} while the answer was lost comes with the next receive, and that was no attempt`, async () => {
+      await using place = await open();
+      const { bus, lose } = await place.hardOfHearing('edge');
+      const other = place.bus('other');
+      const queue = queueSpec('unheard', { fifo });
+      for (const body of ['a1', 'a2', 'b1', 'b2']) await send(other, queue, message(body, fifo ? { group: body[0]! } : {}));
+      const held = await receive(other, queue, { max: 1 });
+      assert.deepEqual(bodies(held), ['a1']);
+      for (let times = 0; times < 2; times++) {
+        lose();
+        assert.equal(await codeOf(receive(bus, queue)), 'unavailable');
+      }
+      // No time passes: no lease ends.
+      const again = await receive(bus, queue);
+      assert.deepEqual(
+        again.map(({ body, attempt }) => `${body} ${attempt}`),
+        fifo ? ['b1 1', 'b2 1'] : ['a2 1', 'b1 1', 'b2 1'],
+      );
+      assert.ok((await settle(bus, queue, again, { as: 'done' })).every(Boolean));
+      assert.deepEqual(await settle(other, queue, held, { as: 'done' }), [true], 'what others hold is left alone');
+    });
+  }
+
   test('who listens hears of all queues after its connection broke, and goes on hearing', async () => {
     await using place = await open();
     const [sender, bus] = [place.bus('control'), place.bus('edge')];

@@ -11,6 +11,8 @@ export interface BusUnderTest extends AsyncDisposable {
   crash(bus: Bus): Promise<void>;
   /** Breaks every connection to what stores, at once. It is there again at once. */
   cut(): Promise<void>;
+  /** A bus whose next receive, whenever `lose` was said, is done and its answer lost. */
+  hardOfHearing(holder: string): Promise<{ bus: Bus; lose: () => void }>;
   /** A process that sends to a queue with as many calls at once as it can; `onSent` hears the bodies of what was acknowledged. */
   sender(queue: QueueSpec, onSent: (body: string) => void): Promise<{ kill(): Promise<void> }>;
   clock: TestClock;
