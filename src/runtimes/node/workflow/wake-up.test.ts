@@ -80,6 +80,27 @@ test('a step is told before its function runs, and resolves after it is durable'
   assert.deepEqual(node.asked, ['begin a', 'done a']);
 });
 
+test('a timer that comes before what follows a sleep has begun does not suspend the run', async () => {
+  const node = new Node((request) =>
+    request.op === 'workflow.news' ? new Promise((resolve) => setTimeout(() => resolve([node.end(2)]), 2)) : undefined,
+  );
+  await node.run((wakeUp) =>
+    wakeUp.parallel([
+      () => wakeUp.sleep('long', { forMs: 60_000 }),
+      async () => {
+        await wakeUp.sleep('short', { forMs: 20 });
+        // The timer of the sleep is due by now, and the step not begun.
+        for (const until = performance.now() + 30; performance.now() < until;);
+        await step(wakeUp, 'after');
+      },
+    ]),
+  );
+  assert.deepEqual(
+    node.asked.filter((asked) => /after|suspend/.test(asked)),
+    ['begin after', 'done after', 'suspend'],
+  );
+});
+
 test('in a replay steps end in the order of before, one at a time, and nothing new begins meanwhile', async () => {
   const node = new Node();
   const order: string[] = [];

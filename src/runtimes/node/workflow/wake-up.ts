@@ -260,7 +260,7 @@ export class WakeUp implements StepKeeper {
     const inMs = dueAt - this.#host.now();
     if (inMs <= 0) return this.#due();
     if (this.#running === 0 && (inMs > IN_PLACE_MS || this.#shortOfTime)) return void this.busy(() => this.#suspend());
-    if (inMs < 2 ** 31) this.#timer = after(() => this.#rest(), inMs);
+    if (inMs < 2 ** 31) this.#timer = after(() => this.#turn(), inMs);
     if (this.#asksNews === 0 && [...this.#blocked.values()].some(({ again }) => again === undefined)) void this.#news();
   }
 

@@ -252,7 +252,7 @@ class WakeUp:
         if self._running == 0 and (in_ms is None or in_ms > IN_PLACE_MS or self._short_of_time):
             return self.busy(self._suspend())
         if in_ms is not None and in_ms < 86_400_000:
-            self._timers.append(self.loop.call_later(in_ms / 1000, self._rest))
+            self._timers.append(self.loop.call_later(in_ms / 1000, self.turn))
         if self._asks_news == 0 and any(again is None for _, _, again in self._blocked.values()):
             self._ask_news(None)
 
